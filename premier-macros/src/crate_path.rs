@@ -1,0 +1,98 @@
+//! How the caller's crate calls premier.
+//!
+//! `::premier`, unless the manifest gives the dependency another name. That is read from the
+//! manifest as text: the one line in question does not warrant a TOML parser in every build.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{env, fs};
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote_spanned;
+
+/// The path that expansions use: the one the user gave, or the one the manifest tells.
+pub(crate) fn crate_path(explicit: Option<&syn::Path>) -> TokenStream {
+    let span = Span::mixed_site();
+    match explicit {
+        Some(path) => quote_spanned!(span=> #path),
+        None => {
+            let name = Ident::new(&name(), span);
+            quote_spanned!(span=> ::#name)
+        }
+    }
+}
+
+/// The name under which the crate being compiled depends on premier.
+pub(crate) fn name() -> String {
+    static NAMES: OnceLock<Mutex<HashMap<PathBuf, String>>> = OnceLock::new();
+    let Some(manifest) = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from) else {
+        return "premier".into();
+    };
+    let mut names =
+        NAMES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    names
+        .entry(manifest)
+        .or_insert_with_key(|manifest| renamed(manifest).unwrap_or_else(|| "premier".into()))
+        .clone()
+}
+
+fn renamed(manifest: &Path) -> Option<String> {
+    let text = fs::read_to_string(manifest.join("Cargo.toml")).ok()?;
+    if let Some(name) = alias_in(&text) {
+        return Some(name);
+    }
+    // `name.workspace = true` takes the alias from the workspace's manifest.
+    manifest.ancestors().skip(1).find_map(|parent| {
+        let workspace = fs::read_to_string(parent.join("Cargo.toml")).ok()?;
+        let alias = alias_in(&workspace)?;
+        let inherited = text.lines().any(|line| {
+            let line = line.trim().replace([' ', '_'], "-").replace("--", "-");
+            let alias = alias.replace('_', "-");
+            line.starts_with(&format!("{alias}.workspace"))
+                || line.starts_with(&format!("{alias}-=-{{")) && line.contains("workspace")
+        });
+        inherited.then_some(alias)
+    })
+}
+
+/// `alias = { package = "premier", … }`, or `package = "premier"` under `[dependencies.alias]`.
+fn alias_in(manifest: &str) -> Option<String> {
+    let mut table = "";
+    for line in manifest.lines() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if let Some(header) = line.strip_prefix('[') {
+            table = header.trim_end_matches(']');
+            continue;
+        }
+        let compact: String = line.chars().filter(|c| !c.is_whitespace()).collect();
+        let Some(at) = compact.find("package=\"premier\"") else { continue };
+        let name = match compact[..at].split_once('=') {
+            Some((name, _)) => name,
+            None if at == 0 && table.contains("dependencies.") => {
+                table.rsplit('.').next().unwrap_or_default()
+            }
+            None => continue,
+        };
+        return Some(name.trim_matches('"').replace('-', "_"));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alias_in;
+
+    #[test]
+    fn an_alias_is_found_however_it_is_written() {
+        for (manifest, alias) in [
+            ("[dependencies]\npremier = \"0.1\"", None),
+            ("[dependencies]\nlimits = { package = \"premier\", version = \"0.1\" }", Some("limits")),
+            ("[dependencies]\nmy-limits={version=\"0.1\",package=\"premier\"}", Some("my_limits")),
+            ("[dependencies.lim]\nversion = \"0.1\"\npackage = \"premier\" # why", Some("lim")),
+            ("[dependencies]\nother = { package = \"premier-macros\" }", None),
+        ] {
+            assert_eq!(alias_in(manifest).as_deref(), alias, "{manifest}");
+        }
+    }
+}

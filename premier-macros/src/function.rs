@@ -1,0 +1,389 @@
+//! The function an attribute stands on, whatever its shape.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    Attribute, Error, Expr, FnArg, GenericArgument, Pat, PatIdent, PathArguments, PathSegment,
+    Result, ReturnType, Signature, Stmt, Token, Type, TypeParamBound, Visibility,
+};
+
+/// A function as written. The body stays unparsed, so that editors can complete inside it.
+pub(crate) struct Function {
+    pub(crate) attributes: Vec<Attribute>,
+    visibility: Visibility,
+    default: Option<Ident>,
+    pub(crate) signature: Signature,
+    body: Group,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) shape: Shape,
+    /// What the function yields when it has run: its return type, or the output of its future.
+    pub(crate) output: Type,
+}
+
+/// How the function runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Shape {
+    Sync,
+    Async,
+    /// `Box::pin(async move { … })`, as `#[async_trait]` leaves it.
+    BoxedBlock,
+    /// Returns `impl Future`.
+    Future,
+    /// Returns a boxed future made in some other way.
+    BoxedFuture,
+}
+
+/// One argument of the function.
+pub(crate) struct Parameter {
+    /// `#[cfg]`s, which decide whether it is there.
+    pub(crate) conditions: Vec<Attribute>,
+    /// The name to take a reference of.
+    pub(crate) name: TokenStream,
+    /// A pattern that gives names to parts; the argument itself has been given a name.
+    pub(crate) pattern: Option<Pat>,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        let not_a_function = Error::new(
+            input.span(),
+            "premier's attributes stand on functions and methods, not on other items",
+        );
+        let visibility: Visibility = input.parse()?;
+        let default = match input.fork().parse::<Ident>() {
+            Ok(word) if word == "default" => Some(input.parse()?),
+            _ => None,
+        };
+        let mut signature: Signature = input.parse().map_err(|_| not_a_function)?;
+        if input.peek(Token![;]) {
+            return Err(Error::new(
+                signature.ident.span(),
+                "premier's attributes need a body: put them on the method of the impl",
+            ));
+        }
+        let body = match input.parse::<TokenTree>()? {
+            TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => body,
+            other => return Err(Error::new(other.span(), "expected the body of a function")),
+        };
+        let parameters = name_parameters(&mut signature);
+        let (shape, output) = shape(&signature, &body);
+        Ok(Self { attributes, visibility, default, signature, body, parameters, shape, output })
+    }
+}
+
+impl Function {
+    /// What no attribute of premier's can stand on.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let Signature { constness, abi, variadic, .. } = &self.signature;
+        let refuse = |tokens: &dyn ToTokens, what: &str| {
+            Err(Error::new_spanned(
+                tokens.to_token_stream(),
+                format!("premier's attributes cannot stand on {what} functions"),
+            ))
+        };
+        if let Some(constness) = constness {
+            return refuse(constness, "const");
+        }
+        if let Some(variadic) = variadic {
+            return refuse(variadic, "variadic");
+        }
+        if let Some(abi) = abi {
+            return refuse(abi, "extern");
+        }
+        Ok(())
+    }
+
+    /// Whether the last path segment of the output ends in `Result`.
+    pub(crate) fn yields_result(&self) -> bool {
+        last_segment(&self.output).is_some_and(|last| last.ident.to_string().ends_with("Result"))
+    }
+
+    pub(crate) fn is_async(&self) -> bool {
+        self.shape != Shape::Sync
+    }
+
+    /// The user's body with its arguments as the user named them.
+    pub(crate) fn named_body(&self) -> TokenStream {
+        let (inner, body) = split_inner_attributes(self.body.stream());
+        let patterns = self.parameters.iter().filter_map(|parameter| {
+            let Parameter { conditions, name, pattern } = parameter;
+            let pattern = pattern.as_ref()?;
+            Some(quote!(#(#conditions)* let #pattern = #name;))
+        });
+        quote!(#inner #(#patterns)* #body)
+    }
+
+    /// References to the parts of arguments that the user's patterns name, for expressions that
+    /// are evaluated before the body.
+    pub(crate) fn borrowed_parts(&self) -> TokenStream {
+        self.parameters
+            .iter()
+            .filter_map(|Parameter { conditions, name, pattern }| {
+                let mut pattern = pattern.clone()?;
+                ByReference.visit_pat_mut(&mut pattern);
+                Some(quote!(#(#conditions)* #[allow(unused_variables)] let #pattern = &#name;))
+            })
+            .collect()
+    }
+
+    /// The future inside a body that `#[async_trait]` has made: what stands before it, the block,
+    /// and how it is put together again.
+    pub(crate) fn boxed_block(&self) -> Option<(TokenStream, TokenStream)> {
+        let block: syn::Block = syn::parse2(TokenTree::from(self.body.clone()).into()).ok()?;
+        let (last, before) = block.stmts.split_last()?;
+        let Stmt::Expr(Expr::Call(call), None) = last else { return None };
+        let Expr::Async(block) = call.args.first()? else { return None };
+        let statements = &block.block.stmts;
+        Some((quote!(#(#before)*), quote!(#(#statements)*)))
+    }
+
+    /// The function with another body, and with another output if it is given one.
+    pub(crate) fn with_body(&self, body: TokenStream, output: Option<&Type>) -> TokenStream {
+        let Self { attributes, visibility, default, signature, .. } = self;
+        let mut signature = signature.clone();
+        if let Some(output) = output {
+            replace_output(&mut signature, self.shape, output);
+        }
+        // Its fallible form is already marked.
+        let attributes =
+            attributes.iter().filter(|attribute| {
+                output.is_none() || !matches!(&attribute.meta, syn::Meta::Path(path) if path.is_ident("must_use"))
+            });
+        let mut group = Group::new(Delimiter::Brace, body);
+        group.set_span(self.body.span());
+        quote!(#(#attributes)* #visibility #default #signature #group)
+    }
+
+    /// Where to point for an error about the output.
+    pub(crate) fn output_span(&self) -> Span {
+        match &self.signature.output {
+            ReturnType::Default => self.signature.ident.span(),
+            ReturnType::Type(_, output) => output.span(),
+        }
+    }
+}
+
+/// Gives a name to every argument that has none, so that all can be referred to.
+fn name_parameters(signature: &mut Signature) -> Vec<Parameter> {
+    let is_condition = |attribute: &&Attribute| attribute.path().is_ident("cfg");
+    signature
+        .inputs
+        .iter_mut()
+        .enumerate()
+        .map(|(index, input)| match input {
+            FnArg::Receiver(receiver) => Parameter {
+                conditions: Vec::new(),
+                name: receiver.self_token.to_token_stream(),
+                pattern: None,
+            },
+            FnArg::Typed(typed) => {
+                let conditions = typed.attrs.iter().filter(is_condition).cloned().collect();
+                if let Pat::Ident(PatIdent { ident, by_ref: None, subpat: None, .. }) = &*typed.pat {
+                    return Parameter { conditions, name: ident.to_token_stream(), pattern: None };
+                }
+                let name = format_ident!("__premier_argument_{index}", span = Span::mixed_site());
+                let pattern = std::mem::replace(
+                    &mut *typed.pat,
+                    Pat::Ident(PatIdent {
+                        attrs: Vec::new(),
+                        by_ref: None,
+                        mutability: None,
+                        ident: name.clone(),
+                        subpat: None,
+                    }),
+                );
+                Parameter { conditions, name: name.to_token_stream(), pattern: Some(pattern) }
+            }
+        })
+        .collect()
+}
+
+/// Turns bindings by value into bindings by reference: without modes of their own they follow the
+/// reference that is matched.
+struct ByReference;
+
+impl VisitMut for ByReference {
+    fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
+        pattern.by_ref = None;
+        pattern.mutability = None;
+        visit_mut::visit_pat_ident_mut(self, pattern);
+    }
+}
+
+fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
+    let mut inner = TokenStream::new();
+    let mut rest: std::collections::VecDeque<TokenTree> = body.into_iter().collect();
+    while let (Some(TokenTree::Punct(hash)), Some(TokenTree::Punct(bang)), Some(TokenTree::Group(_))) =
+        (rest.front(), rest.get(1), rest.get(2))
+    {
+        if hash.as_char() != '#' || bang.as_char() != '!' {
+            break;
+        }
+        inner.extend(rest.drain(..3));
+    }
+    (inner, rest.into_iter().collect())
+}
+
+fn shape(signature: &Signature, body: &Group) -> (Shape, Type) {
+    let returned = match &signature.output {
+        ReturnType::Default => {
+            let span = signature.ident.span();
+            return (
+                if signature.asyncness.is_some() { Shape::Async } else { Shape::Sync },
+                Type::Verbatim(quote_spanned!(span=> ())),
+            );
+        }
+        ReturnType::Type(_, returned) => &**returned,
+    };
+    if signature.asyncness.is_some() {
+        return (Shape::Async, returned.clone());
+    }
+    match future_output(returned) {
+        Some((Shape::BoxedFuture, output)) if is_boxed_block(body) => (Shape::BoxedBlock, output),
+        Some(found) => found,
+        None => (Shape::Sync, returned.clone()),
+    }
+}
+
+/// What a returned future yields.
+fn future_output(returned: &Type) -> Option<(Shape, Type)> {
+    match peel(returned) {
+        Type::ImplTrait(opaque) => {
+            output_of_bounds(opaque.bounds.iter()).map(|output| (Shape::Future, output))
+        }
+        other => {
+            let last = last_segment(other)?;
+            let mut types = type_arguments(last);
+            let output = match last.ident.to_string().as_str() {
+                "Pin" => {
+                    let boxed = last_segment(types.next()?)?;
+                    match type_arguments(boxed).next()? {
+                        Type::TraitObject(object) if boxed.ident == "Box" => {
+                            output_of_bounds(object.bounds.iter())?
+                        }
+                        _ => return None,
+                    }
+                }
+                "BoxFuture" => types.next_back()?.clone(),
+                _ => return None,
+            };
+            Some((Shape::BoxedFuture, output))
+        }
+    }
+}
+
+fn output_of_bounds<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Option<Type> {
+    bounds
+        .filter_map(|bound| match bound {
+            TypeParamBound::Trait(bound) => bound.path.segments.last(),
+            _ => None,
+        })
+        .filter(|last| last.ident == "Future")
+        .find_map(|last| match &last.arguments {
+            PathArguments::AngleBracketed(arguments) => {
+                arguments.args.iter().find_map(|argument| match argument {
+                    GenericArgument::AssocType(assoc) if assoc.ident == "Output" => {
+                        Some(assoc.ty.clone())
+                    }
+                    _ => None,
+                })
+            }
+            _ => None,
+        })
+}
+
+/// Whether the body ends in `Box::pin(async …)`.
+fn is_boxed_block(body: &Group) -> bool {
+    let mut tokens = body.stream().into_iter().collect::<Vec<_>>();
+    let Some(TokenTree::Group(arguments)) = tokens.pop() else { return false };
+    let called = matches!(tokens.pop(), Some(TokenTree::Ident(pin)) if pin == "pin");
+    let is_async = arguments
+        .stream()
+        .into_iter()
+        .next()
+        .is_some_and(|first| matches!(first, TokenTree::Ident(word) if word == "async"));
+    called && is_async
+}
+
+fn replace_output(signature: &mut Signature, shape: Shape, output: &Type) {
+    let span = signature.ident.span();
+    if matches!(shape, Shape::Sync | Shape::Async) {
+        let arrow = match &signature.output {
+            ReturnType::Type(arrow, _) => *arrow,
+            ReturnType::Default => Token![->](span),
+        };
+        signature.output = ReturnType::Type(arrow, Box::new(output.clone()));
+        return;
+    }
+    struct Replace<'a>(&'a Type, bool);
+    impl VisitMut for Replace<'_> {
+        fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
+            if self.1 {
+                return;
+            }
+            let PathArguments::AngleBracketed(arguments) = &mut segment.arguments else { return };
+            for argument in &mut arguments.args {
+                match argument {
+                    GenericArgument::AssocType(assoc) if assoc.ident == "Output" => {
+                        assoc.ty = self.0.clone();
+                        self.1 = true;
+                        return;
+                    }
+                    _ => {}
+                }
+            }
+            if segment.ident == "BoxFuture" {
+                if let Some(GenericArgument::Type(last)) = arguments.args.last_mut() {
+                    *last = self.0.clone();
+                    self.1 = true;
+                    return;
+                }
+            }
+            visit_mut::visit_path_segment_mut(self, segment);
+        }
+    }
+    Replace(output, false).visit_return_type_mut(&mut signature.output);
+}
+
+fn type_arguments(segment: &PathSegment) -> impl DoubleEndedIterator<Item = &Type> {
+    let arguments = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        _ => None,
+    };
+    arguments.into_iter().flatten().filter_map(|argument| match argument {
+        GenericArgument::Type(argument) => Some(argument),
+        _ => None,
+    })
+}
+
+fn last_segment(of: &Type) -> Option<&PathSegment> {
+    match peel(of) {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+fn peel(of: &Type) -> &Type {
+    match of {
+        Type::Group(group) => peel(&group.elem),
+        Type::Paren(paren) => peel(&paren.elem),
+        other => other,
+    }
+}
+
+/// Whether a type can be written where only nameable types may stand.
+pub(crate) fn is_nameable(of: &Type) -> bool {
+    struct Opaque(bool);
+    impl VisitMut for Opaque {
+        fn visit_type_impl_trait_mut(&mut self, _: &mut syn::TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let mut opaque = Opaque(false);
+    opaque.visit_type_mut(&mut of.clone());
+    !opaque.0
+}

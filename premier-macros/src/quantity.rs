@@ -1,0 +1,1 @@
+../../premier-runtime/src/quantity.rs

@@ -1,0 +1,53 @@
+//! Fixed window: a counter that starts over.
+//!
+//! The window opens at the first call after the last one closed and spans [start, start + d). A
+//! call is admitted when used + c ≤ q.
+
+use super::{Effect, Plan};
+use crate::decision::{Decision, nanos};
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct State {
+    start: u64,
+    used: u64,
+}
+
+impl State {
+    pub(super) fn decide(&mut self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
+        if self.used > 0 {
+            self.start = self.start.min(now);
+        }
+        if self.is_fresh(plan, now) {
+            *self = Self { start: now, used: 0 };
+        }
+        let quota = plan.limit().quota();
+        let left = quota.saturating_sub(self.used);
+        let allowed = cost <= left;
+        if allowed && effect == Effect::Take {
+            self.used += cost;
+        }
+        let closes_in = nanos(u128::from(plan.period() - (now - self.start)));
+        let mut decision = Decision {
+            allowed,
+            remaining: quota.saturating_sub(self.used),
+            ..plan.decision()
+        };
+        if !allowed {
+            decision.retry_after = closes_in;
+        }
+        if self.used > 0 {
+            decision.reset_after = closes_in;
+        }
+        decision
+    }
+
+    pub(super) fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
+        if !self.is_fresh(plan, now) {
+            self.used = self.used.saturating_sub(units);
+        }
+    }
+
+    pub(super) fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
+        self.used == 0 || now.saturating_sub(self.start) >= plan.period()
+    }
+}

@@ -1,0 +1,240 @@
+//! The five algorithms as pure functions.
+//!
+//! Nothing here knows a clock, a lock or a handler: a decision is a function of the state of one
+//! key, the [`Plan`] of its limit, the time in nanoseconds and the cost of the call. All
+//! arithmetic is on integers; where period / quota is not a whole number of nanoseconds, instants
+//! are counted in fractions of one, so that nothing is ever rounded.
+//!
+//! Instants that lie in the future although the algorithm never puts them there tell of a clock
+//! that stepped back. They are clamped, so that a step back costs a key at most one full refill.
+
+mod fixed_window;
+mod leaky_bucket;
+mod plan;
+mod sliding_log;
+mod sliding_window;
+mod tat;
+mod token_bucket;
+
+use std::time::Duration;
+
+pub use self::plan::Plan;
+use self::tat::Tat;
+use crate::decision::{Decision, Reservation};
+use crate::limit::Algo;
+
+/// The state of one key under one limit. [`State::default`] is that of a key never seen.
+///
+/// ```
+/// use premier::Limit;
+/// use premier::algorithms::{Plan, State};
+/// use std::time::Duration;
+///
+/// let plan = Plan::new(Limit::token_bucket(2, Duration::from_secs(1)))?;
+/// let mut state = State::default();
+/// assert!(state.take(&plan, 0, 2).allowed);
+/// let denied = state.take(&plan, 1, 1);
+/// assert!(!denied.allowed);
+/// assert_eq!(denied.retry_after, Duration::from_nanos(499_999_999));
+/// # Ok::<(), premier::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct State(Repr);
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+enum Repr {
+    #[default]
+    Fresh,
+    FixedWindow(fixed_window::State),
+    // Boxed: a log has a heap part anyway, and the state of the others stays small.
+    SlidingLog(Box<sliding_log::State>),
+    SlidingWindow(sliding_window::State),
+    Tat(Tat),
+}
+
+/// What a decision is to do with the state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Effect {
+    /// Take the cost when it is admitted.
+    Take,
+    /// Change nothing.
+    Look,
+}
+
+impl State {
+    /// Decides about a call that costs `cost` units at `now` (nanoseconds) and takes them when it
+    /// is admitted. A denied call and a cost of 0 change nothing.
+    ///
+    /// A cost above [`Plan::capacity`] can never be admitted: callers answer that with
+    /// [`Error::CostExceedsCapacity`](crate::Error::CostExceedsCapacity) and do not come here; if
+    /// they do, the call is denied with the longest `retry_after` there is.
+    pub fn take(&mut self, plan: &Plan, now: u64, cost: u64) -> Decision {
+        self.decide(plan, now, cost, Effect::Take)
+    }
+
+    /// Decides as [`State::take`] does, and takes nothing: `remaining` is what there is before
+    /// the call.
+    #[must_use]
+    pub fn peek(&self, plan: &Plan, now: u64, cost: u64) -> Decision {
+        self.look(plan, now, cost)
+    }
+
+    /// Gives `units` back, at most as many as are taken.
+    pub fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
+        match &mut self.0 {
+            Repr::Fresh => {}
+            Repr::FixedWindow(state) => state.refund(plan, now, units),
+            Repr::SlidingLog(state) => state.refund(plan, now, units),
+            Repr::SlidingWindow(state) => state.refund(plan, now, units),
+            Repr::Tat(state) => state.refund(plan, now, units),
+        }
+        self.forget_if_fresh(plan, now);
+    }
+
+    /// Whether a key with this state decides exactly as one never seen, from `now` on.
+    #[must_use]
+    pub fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
+        match &self.0 {
+            Repr::Fresh => true,
+            Repr::FixedWindow(state) => state.is_fresh(plan, now),
+            Repr::SlidingLog(state) => state.is_fresh(plan, now),
+            Repr::SlidingWindow(state) => state.is_fresh(plan, now),
+            Repr::Tat(state) => state.is_fresh(plan, now),
+        }
+    }
+
+    /// Gives a reserved slot back, provided that it is still the last one of the queue.
+    pub(crate) fn release(&mut self, plan: &Plan, now: u64, slot: Reservation, units: u64) {
+        if let (Repr::Tat(state), Some(end)) = (&mut self.0, slot.0) {
+            leaky_bucket::release(state, plan, end, units);
+        }
+        self.forget_if_fresh(plan, now);
+    }
+
+    fn decide(&mut self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
+        if cost > plan.capacity() {
+            return plan.never();
+        }
+        match plan.limit().algo() {
+            Algo::FixedWindow => {
+                let mut state = match &self.0 {
+                    Repr::FixedWindow(state) => *state,
+                    _ => fixed_window::State::default(),
+                };
+                let decision = state.decide(plan, now, cost, effect);
+                self.store(decision, cost, effect, || Repr::FixedWindow(state));
+                decision
+            }
+            Algo::SlidingWindow => {
+                let mut state = match &self.0 {
+                    Repr::SlidingWindow(state) => *state,
+                    _ => sliding_window::State::default(),
+                };
+                let decision = state.decide(plan, now, cost, effect);
+                self.store(decision, cost, effect, || Repr::SlidingWindow(state));
+                decision
+            }
+            Algo::TokenBucket | Algo::LeakyBucket => {
+                let mut state = match &self.0 {
+                    Repr::Tat(state) => *state,
+                    _ => Tat::default(),
+                };
+                let decision = match plan.limit().algo() {
+                    Algo::TokenBucket => token_bucket::decide(&mut state, plan, now, cost, effect),
+                    _ => leaky_bucket::decide(&mut state, plan, now, cost, effect),
+                };
+                self.store(decision, cost, effect, || Repr::Tat(state));
+                decision
+            }
+            Algo::SlidingLog => match &mut self.0 {
+                Repr::SlidingLog(state) => state.decide(plan, now, cost, effect),
+                _ => {
+                    let mut state = sliding_log::State::default();
+                    let decision = state.decide(plan, now, cost, effect);
+                    self.store(decision, cost, effect, || Repr::SlidingLog(Box::new(state)));
+                    decision
+                }
+            },
+        }
+    }
+
+    fn look(&self, plan: &Plan, now: u64, cost: u64) -> Decision {
+        if cost > plan.capacity() {
+            return plan.never();
+        }
+        if let Repr::SlidingLog(state) = &self.0 {
+            return state.look(plan, now, cost);
+        }
+        self.clone().decide(plan, now, cost, Effect::Look)
+    }
+
+    fn store(&mut self, decision: Decision, cost: u64, effect: Effect, repr: impl FnOnce() -> Repr) {
+        if decision.allowed && cost > 0 && effect == Effect::Take {
+            self.0 = repr();
+        }
+    }
+
+    fn forget_if_fresh(&mut self, plan: &Plan, now: u64) {
+        if self.is_fresh(plan, now) {
+            self.0 = Repr::Fresh;
+        }
+    }
+}
+
+/// Decides about several limits as one: all admit and all take, or nothing is taken.
+///
+/// The answer carries the tightest `remaining` with its limit, the longest `delay`, and as
+/// `retry_after` the longest of those that deny: each admission, once possible, stays possible, so
+/// that is the first instant at which all admit.
+pub(crate) fn take_all(
+    states: &mut [State],
+    plans: &[Plan],
+    now: u64,
+    cost: u64,
+    effect: Effect,
+) -> Decision {
+    if let ([state], [plan]) = (&mut *states, plans) {
+        return match effect {
+            Effect::Take => state.take(plan, now, cost),
+            Effect::Look => state.peek(plan, now, cost),
+        };
+    }
+    let looked = combine(
+        states.iter().zip(plans).map(|(state, plan)| state.peek(plan, now, cost)),
+    );
+    if !looked.allowed || effect == Effect::Look || cost == 0 {
+        return looked;
+    }
+    combine(
+        states
+            .iter_mut()
+            .zip(plans)
+            .map(|(state, plan)| state.take(plan, now, cost)),
+    )
+}
+
+fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
+    decisions
+        .reduce(|all, one| {
+            let (tightest, other) = if one.remaining < all.remaining { (one, all) } else { (all, one) };
+            Decision {
+                allowed: all.allowed && one.allowed,
+                retry_after: all.retry_after.max(one.retry_after),
+                reset_after: all.reset_after.max(one.reset_after),
+                delay: all.delay.max(one.delay),
+                reservation: Reservation(None),
+                ..if tightest.allowed && !other.allowed { other } else { tightest }
+            }
+        })
+        .unwrap_or_default()
+}
+
+/// No earlier than this after the head of a queue has been admitted can a further `units` be
+/// admitted behind it, whatever happens.
+pub(crate) fn earliest_behind(plans: &[Plan], head: u64, units: u64) -> Duration {
+    plans
+        .iter()
+        .map(|plan| plan.earliest_behind(head, units))
+        .max()
+        .unwrap_or_default()
+}

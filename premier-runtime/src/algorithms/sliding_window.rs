@@ -1,0 +1,101 @@
+//! Sliding window counter: two counters stand for a sliding window.
+//!
+//! With e the time since the current window began, a call is admitted when
+//! floor(prev · (d − e) / d) + cur + c ≤ q: the previous window counts by the part of it that
+//! still overlaps the last d, as if its units had been spread evenly.
+
+use super::{Effect, Plan};
+use crate::decision::{Decision, nanos};
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct State {
+    start: u64,
+    cur: u64,
+    prev: u64,
+}
+
+impl State {
+    pub(super) fn decide(&mut self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
+        self.roll(plan, now);
+        let quota = plan.limit().quota();
+        let elapsed = now - self.start;
+        let weight = self.weight(plan, elapsed);
+        let used = weight + self.cur;
+        let allowed = cost <= quota.saturating_sub(used);
+        let retry_after = if allowed { 0 } else { self.admits_at(plan, cost) - elapsed };
+        if allowed && effect == Effect::Take {
+            self.cur += cost;
+        }
+        Decision {
+            allowed,
+            remaining: quota.saturating_sub(weight + self.cur),
+            retry_after: nanos(u128::from(retry_after)),
+            reset_after: nanos(u128::from(self.fresh_at(plan).saturating_sub(elapsed))),
+            ..plan.decision()
+        }
+    }
+
+    pub(super) fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
+        self.roll(plan, now);
+        self.cur = self.cur.saturating_sub(units);
+    }
+
+    pub(super) fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
+        now.saturating_sub(self.start) >= self.fresh_at(plan)
+    }
+
+    /// Moves on to the window that holds `now`.
+    fn roll(&mut self, plan: &Plan, now: u64) {
+        self.start = self.start.min(now);
+        let elapsed = now - self.start;
+        let period = plan.period();
+        if elapsed >= 2 * period || self.cur == 0 && self.prev == 0 {
+            *self = Self { start: now, cur: 0, prev: 0 };
+        } else if elapsed >= period {
+            *self = Self { start: self.start + period, cur: 0, prev: self.cur };
+        }
+        if self.cur == 0 && self.prev == 0 {
+            self.start = now;
+        }
+    }
+
+    fn weight(&self, plan: &Plan, elapsed: u64) -> u64 {
+        let (period, overlap) = (plan.period(), plan.period() - elapsed);
+        match self.prev.checked_mul(overlap) {
+            Some(product) => product / period,
+            // At most `prev`, so it fits.
+            None => {
+                (u128::from(self.prev) * u128::from(overlap) / u128::from(period)) as u64
+            }
+        }
+    }
+
+    /// The time since the start of the window at which `cost` is admitted.
+    fn admits_at(&self, plan: &Plan, cost: u64) -> u64 {
+        let room = plan.limit().quota() - cost;
+        match room.checked_sub(self.cur) {
+            Some(room) => shrinks_to(plan.period(), self.prev, room),
+            // Only after the roll, when what is current now has become previous.
+            None => plan.period() + shrinks_to(plan.period(), self.cur, room),
+        }
+    }
+
+    /// The time since the start of the window at which both counters count for nothing.
+    fn fresh_at(&self, plan: &Plan) -> u64 {
+        match (self.cur, self.prev) {
+            (0, 0) => 0,
+            (0, _) => plan.period(),
+            _ => 2 * plan.period(),
+        }
+    }
+}
+
+/// The first e at which floor(count · (d − e) / d) ≤ room: count · (d − e) < (room + 1) · d.
+fn shrinks_to(period: u64, count: u64, room: u64) -> u64 {
+    if count <= room {
+        return 0;
+    }
+    let overlap = ((u128::from(room) + 1) * u128::from(period) - 1) / u128::from(count);
+    // Below `period`, because room + 1 ≤ count.
+    period - overlap as u64
+}

@@ -1,0 +1,59 @@
+//! The one instant that is the whole state of a token bucket and of a leaky bucket.
+//!
+//! GCRA calls it the theoretical arrival time (TAT): when the next unit would be due if units came
+//! exactly one emission interval apart (ITU-T I.371, annex A).
+
+use super::Plan;
+
+/// An instant in ticks of 1/den nanosecond.
+///
+/// The denominator belongs to the instant, so that a limit whose rate changes at run time reads
+/// the same point in time and not a multiple of it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Tat {
+    ticks: u128,
+    den: u64,
+}
+
+impl Tat {
+    /// The instant and `now` in the ticks of `plan`. The instant is never in the past, and never
+    /// further ahead than a full debt: beyond that only a clock that stepped back, or a limit
+    /// that was changed, can have put it.
+    pub(super) fn read(&self, plan: &Plan, now: u64) -> (u128, u128) {
+        let now = u128::from(now) * u128::from(plan.den());
+        let ticks = if self.den == plan.den() {
+            self.ticks
+        } else if self.den == 0 {
+            0
+        } else {
+            rescale(self.ticks, self.den, plan.den())
+        };
+        (ticks.clamp(now, now + plan.ticks(plan.capacity())), now)
+    }
+
+    pub(super) fn write(&mut self, plan: &Plan, ticks: u128) {
+        *self = Self { ticks, den: plan.den() };
+    }
+
+    pub(super) fn ends_at(&self, plan: &Plan, ticks: u128) -> bool {
+        self.den == plan.den() && self.ticks == ticks
+    }
+
+    pub(super) fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
+        let (ticks, now) = self.read(plan, now);
+        let given = plan.ticks(units.min(plan.capacity()));
+        self.write(plan, ticks.saturating_sub(given).max(now));
+    }
+
+    pub(super) fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
+        let (ticks, now) = self.read(plan, now);
+        ticks <= now
+    }
+}
+
+/// Rounded up: a change of the rate never gives credit.
+fn rescale(ticks: u128, from: u64, to: u64) -> u128 {
+    let (from, to) = (u128::from(from), u128::from(to));
+    let (whole, rest) = (ticks / from, ticks % from);
+    whole.saturating_mul(to).saturating_add((rest * to).div_ceil(from))
+}

@@ -1,0 +1,127 @@
+//! The clock of the machine.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::sleepers::{Place, Sleepers};
+use super::Clock;
+
+/// The machine's monotonic clock ([`std::time::Instant`]).
+///
+/// Async sleeps use tokio's timer when they start inside a tokio runtime (feature `tokio`), and
+/// one timer thread, started at the first need, under any other executor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+/// Far enough from zero that no period reaches back behind it.
+const ORIGIN: u64 = 1 << 56;
+
+impl Clock for SystemClock {
+    #[inline]
+    fn now(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let elapsed = START.get_or_init(Instant::now).elapsed();
+        // Five centuries of nanoseconds fit.
+        ORIGIN + elapsed.as_nanos() as u64
+    }
+
+    fn park_until(&self, deadline: u64) {
+        match deadline {
+            u64::MAX => thread::park(),
+            deadline => {
+                let left = deadline.saturating_sub(self.now());
+                if left > 0 {
+                    thread::park_timeout(Duration::from_nanos(left));
+                }
+            }
+        }
+    }
+
+    fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        #[cfg(feature = "tokio")]
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let left = Duration::from_nanos(deadline.saturating_sub(self.now()));
+            return Box::pin(tokio::time::sleep(left));
+        }
+        Box::pin(TimerSleep { deadline, place: None })
+    }
+}
+
+/// The sleepers of the timer thread.
+struct Timer {
+    sleepers: Mutex<Sleepers>,
+    earlier: Condvar,
+}
+
+static TIMER: Timer = Timer { sleepers: Mutex::new(Sleepers::new()), earlier: Condvar::new() };
+
+impl Timer {
+    fn start() {
+        static STARTED: OnceLock<()> = OnceLock::new();
+        STARTED.get_or_init(|| {
+            let spawned = thread::Builder::new().name("premier-timer".into()).spawn(|| TIMER.run());
+            // Without threads nothing in the process can wait any more.
+            spawned.expect("the timer thread of premier could not be started");
+        });
+    }
+
+    fn run(&self) {
+        let mut sleepers = self.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let now = SystemClock.now();
+            let due = sleepers.due(now);
+            if !due.is_empty() {
+                drop(sleepers);
+                due.into_iter().for_each(Waker::wake);
+                sleepers = self.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            sleepers = match sleepers.next_deadline() {
+                Some(deadline) => {
+                    let left = Duration::from_nanos(deadline.saturating_sub(now));
+                    self.earlier
+                        .wait_timeout(sleepers, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                None => self.earlier.wait(sleepers).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+struct TimerSleep {
+    deadline: u64,
+    place: Option<Place>,
+}
+
+impl Future for TimerSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if SystemClock.now() >= self.deadline {
+            return Poll::Ready(());
+        }
+        Timer::start();
+        let mut sleepers = TIMER.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.place {
+            Some(place) if sleepers.renew(place, context.waker()) => {}
+            _ => self.place = Some(sleepers.insert(self.deadline, context.waker().clone())),
+        }
+        drop(sleepers);
+        TIMER.earlier.notify_one();
+        Poll::Pending
+    }
+}
+
+impl Drop for TimerSleep {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            TIMER.sleepers.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
+        }
+    }
+}

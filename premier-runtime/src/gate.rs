@@ -1,0 +1,186 @@
+//! A named limit bound to a handler: what call sites and throttles decide through.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::algorithms::Plan;
+use crate::clock::SteadyClock;
+use crate::config::OnBackendError;
+use crate::decision::Reservation;
+use crate::handler::{BoxFuture, Handler, Key, Operation, Request};
+use crate::key_buffer::KeyBuffer;
+use crate::memory::{MemoryHandler, Table};
+use crate::runtime::Runtime;
+use crate::{Decision, Error, Limit, lines};
+
+/// How long a call may wait to be admitted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Patience {
+    #[default]
+    None,
+    AtMost(Duration),
+    Unbounded,
+}
+
+/// A named limit bound to a handler.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    function: Arc<str>,
+    prefix: Box<str>,
+    plans: Box<[Plan]>,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    Memory(MemoryHandler, Arc<Table>),
+    Other { handler: Arc<dyn Handler>, policy: OnBackendError, fallback: (MemoryHandler, Arc<Table>) },
+}
+
+impl Gate {
+    /// `path` is the function with its module, as it stands in keys and messages.
+    pub(crate) fn new(runtime: &Runtime, path: &str, limits: &[Limit]) -> Result<Self, Error> {
+        let plans: Box<[Plan]> = limits.iter().copied().map(Plan::new).collect::<Result<_, _>>()?;
+        let Some(first) = plans.first() else {
+            return Err(Error::config(format!("{path} has no limit")));
+        };
+        let prefix = format!("{}:{path}:{}", runtime.keyspace(), first.limit().algo());
+        let bind = |memory: &MemoryHandler| (memory.clone(), memory.table(&prefix, &plans));
+        let handler = runtime.handler();
+        let store = match handler.as_memory() {
+            Some(memory) => {
+                let (memory, table) = bind(memory);
+                Store::Memory(memory, table)
+            }
+            None => Store::Other {
+                handler: Arc::clone(handler),
+                policy: runtime.on_backend_error(),
+                fallback: bind(runtime.fallback()),
+            },
+        };
+        Ok(Self { function: path.into(), prefix: prefix.into(), plans, store })
+    }
+
+    pub(crate) fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Tells lines of equal keys in different stores apart.
+    pub(crate) fn store_id(&self) -> usize {
+        match &self.store {
+            Store::Memory(memory, _) => memory.id(),
+            Store::Other { handler, .. } => Arc::as_ptr(handler).addr(),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &SteadyClock {
+        match &self.store {
+            Store::Memory(memory, _) => memory.clock(),
+            Store::Other { .. } => &SteadyClock::System,
+        }
+    }
+
+    /// Whether operations complete without waiting for anything outside the process.
+    pub(crate) const fn is_immediate(&self) -> bool {
+        matches!(self.store, Store::Memory(..))
+    }
+
+    /// Formats the key and carries the operation out.
+    pub(crate) fn handle_key<K: Display + ?Sized>(
+        &self,
+        key: Option<&K>,
+        operation: Operation,
+    ) -> Result<Decision, Error> {
+        match key {
+            None => self.handle(None, operation),
+            Some(key) => self.handle(Some(KeyBuffer::format(key).as_str()), operation),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn handle(&self, user: Option<&str>, operation: Operation) -> Result<Decision, Error> {
+        let request = self.request(user, operation);
+        let result = match &self.store {
+            Store::Memory(memory, table) => memory.handle_in(table, &request),
+            Store::Other { handler, .. } => {
+                handler.handle(&request).or_else(|error| self.without_store(&request, error))
+            }
+        };
+        result.map_err(|error| error.at(&self.function, user))
+    }
+
+    pub(crate) fn handle_async<'a>(
+        &'a self,
+        user: Option<&'a str>,
+        operation: Operation,
+    ) -> BoxFuture<'a, Result<Decision, Error>> {
+        let Store::Other { handler, .. } = &self.store else {
+            return Box::pin(std::future::ready(self.handle(user, operation)));
+        };
+        Box::pin(async move {
+            let request = self.request(user, operation);
+            let result = handler.handle_async(request).await;
+            result
+                .or_else(|error| self.without_store(&request, error))
+                .map_err(|error| error.at(&self.function, user))
+        })
+    }
+
+    /// Takes without blocking; in memory there is nothing to wait for.
+    pub(crate) async fn take_async(&self, user: Option<&str>, cost: u64) -> Result<Decision, Error> {
+        let take = Operation::Take(cost);
+        if self.is_immediate() { self.handle(user, take) } else { self.handle_async(user, take).await }
+    }
+
+    /// Gives back the slot of a caller that no longer waits for it. Nobody hears of a failure: the
+    /// slot then simply passes unused.
+    pub(crate) fn release(&self, user: Option<&str>, slot: Reservation, units: u64) {
+        let _ = self.handle(user, Operation::Release(slot, units));
+        lines::nudge(self.store_id(), &self.prefix, user);
+    }
+
+    /// The error for a denial.
+    pub(crate) fn denied(&self, user: Option<&str>, decision: &Decision) -> Error {
+        let (function, key) = (Arc::clone(&self.function), user.map(Into::into));
+        let retry_after = decision.retry_after;
+        if self.plans.iter().any(|plan| plan.limit().algo() == crate::Algo::LeakyBucket) {
+            Error::BucketFull { function, key, retry_after }
+        } else {
+            Error::QuotaExceeded { function, key, retry_after }
+        }
+    }
+
+    /// The error for a wait that would take too long.
+    pub(crate) fn too_late(&self, user: Option<&str>, retry_after: Duration) -> Error {
+        Error::QuotaExceeded {
+            function: Arc::clone(&self.function),
+            key: user.map(Into::into),
+            retry_after,
+        }
+    }
+
+    fn request<'a>(&'a self, user: Option<&'a str>, operation: Operation) -> Request<'a> {
+        Request { key: Key::new(&self.prefix, user), plans: &self.plans, operation }
+    }
+
+    /// What the configured policy makes of an outage. Other errors stay as they are.
+    fn without_store(&self, request: &Request<'_>, error: Error) -> Result<Decision, Error> {
+        let Store::Other { policy, fallback, .. } = &self.store else { return Err(error) };
+        if !matches!(error, Error::Backend { .. }) {
+            return Err(error);
+        }
+        match policy {
+            OnBackendError::Deny => Err(error),
+            OnBackendError::Allow => {
+                let limit = self.plans.iter().map(Plan::capacity).min().unwrap_or_default();
+                Ok(Decision { remaining: limit, ..Decision::new(limit) })
+            }
+            OnBackendError::Memory => fallback.0.handle_in(&fallback.1, request),
+        }
+    }
+}

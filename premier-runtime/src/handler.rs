@@ -1,0 +1,192 @@
+//! What a store has to do.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::algorithms::Plan;
+use crate::decision::Reservation;
+use crate::memory::MemoryHandler;
+use crate::{Decision, Error};
+
+/// A boxed future, as the async half of a [`Handler`] returns it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A store that keeps the state of limits and decides by it.
+///
+/// Two come with premier; a third is made by implementing this trait over
+/// [`State`](crate::algorithms::State), which holds the algorithms. The decisions of every handler
+/// are the same for the same calls; `tests/data/sequences.jsonl` of the repository is the measure.
+///
+/// ```
+/// use premier::algorithms::State;
+/// use premier::{Decision, Error, Handler, Limit, Operation, Request, Throttle};
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use std::time::{Duration, Instant};
+///
+/// /// Everything under one lock.
+/// #[derive(Debug)]
+/// struct Simple(Instant, Mutex<HashMap<String, Vec<State>>>);
+///
+/// impl Handler for Simple {
+///     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
+///         let now = self.0.elapsed().as_nanos() as u64;
+///         let mut map = self.1.lock().unwrap();
+///         let states = map
+///             .entry(request.key.to_string())
+///             .or_insert_with(|| vec![State::default(); request.plans.len()]);
+///         request.apply(states, now)
+///     }
+///
+///     fn clear(&self, keyspace: &str) -> Result<(), Error> {
+///         let prefix = format!("{keyspace}:");
+///         self.1.lock().unwrap().retain(|key, _| !key.starts_with(&prefix));
+///         Ok(())
+///     }
+/// }
+///
+/// let handler = Simple(Instant::now(), Mutex::default());
+/// let limit = Limit::sliding_log(1, Duration::from_secs(60));
+/// let throttle = Throttle::with_handler(handler, "login", limit);
+/// assert!(throttle.check("alice")?.allowed);
+/// assert!(!throttle.check("alice")?.allowed);
+/// # Ok::<(), Error>(())
+/// ```
+pub trait Handler: fmt::Debug + Send + Sync + 'static {
+    /// Carries out one operation on one key, blocking if it must.
+    ///
+    /// # Errors
+    /// [`Error::backend`] when the store cannot be reached in time.
+    fn handle(&self, request: &Request<'_>) -> Result<Decision, Error>;
+
+    /// The same for async callers. By default the blocking form, which is right for stores that
+    /// never block.
+    fn handle_async<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Decision, Error>> {
+        Box::pin(std::future::ready(self.handle(&request)))
+    }
+
+    /// Forgets every key of `keyspace`, and none of any other.
+    ///
+    /// # Errors
+    /// [`Error::backend`] when the store cannot be reached in time.
+    fn clear(&self, keyspace: &str) -> Result<(), Error>;
+
+    /// The same for async callers.
+    fn clear_async<'a>(&'a self, keyspace: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(std::future::ready(self.clear(keyspace)))
+    }
+
+    /// The memory handler behind this one, which decides without a virtual call.
+    #[doc(hidden)]
+    fn as_memory(&self) -> Option<&MemoryHandler> {
+        None
+    }
+}
+
+/// One operation on one key.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Request<'a> {
+    /// Whose state.
+    pub key: Key<'a>,
+    /// The limits that decide, as one: all or nothing.
+    pub plans: &'a [Plan],
+    /// What is to be done.
+    pub operation: Operation,
+}
+
+/// What is to be done with the state of a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Decide about this many units and take them if they are admitted.
+    Take(u64),
+    /// Decide about this many units and take nothing.
+    Peek(u64),
+    /// Forget the key.
+    Reset,
+    /// Give this many units back.
+    Refund(u64),
+    /// Give back the slot of this many units that a caller no longer waits for, if it is still
+    /// the last of its queue.
+    Release(Reservation, u64),
+}
+
+/// The full key of a state: `{keyspace}:{function}:{algo}`, plus `:{key}` for a keyed limit.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Key<'a> {
+    prefix: &'a str,
+    user: Option<&'a str>,
+}
+
+impl<'a> Key<'a> {
+    pub(crate) const fn new(prefix: &'a str, user: Option<&'a str>) -> Self {
+        Self { prefix, user }
+    }
+
+    /// Everything before the caller's part.
+    #[must_use]
+    pub const fn prefix(&self) -> &'a str {
+        self.prefix
+    }
+
+    /// The caller's part, if the limit is keyed.
+    #[must_use]
+    pub const fn user(&self) -> Option<&'a str> {
+        self.user
+    }
+}
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.prefix)?;
+        match self.user {
+            Some(user) => write!(formatter, ":{user}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Request<'_> {
+    /// Carries the operation out on `states`, one for each of [`Request::plans`], at `now`
+    /// (nanoseconds of a clock that does not step back).
+    ///
+    /// # Errors
+    /// [`Error::CostExceedsCapacity`], with nothing changed.
+    pub fn apply(&self, states: &mut [crate::algorithms::State], now: u64) -> Result<Decision, Error> {
+        use crate::algorithms::{Effect, State, take_all};
+
+        let each = |states: &mut [State], change: &dyn Fn(&mut State, &Plan)| {
+            for (state, plan) in states.iter_mut().zip(self.plans) {
+                change(state, plan);
+            }
+            Ok(take_all(states, self.plans, now, 0, Effect::Look))
+        };
+        match self.operation {
+            Operation::Take(cost) => {
+                self.check_cost(cost)?;
+                Ok(take_all(states, self.plans, now, cost, Effect::Take))
+            }
+            Operation::Peek(cost) => {
+                self.check_cost(cost)?;
+                Ok(take_all(states, self.plans, now, cost, Effect::Look))
+            }
+            Operation::Reset => each(states, &|state, _| *state = State::default()),
+            Operation::Refund(units) => each(states, &|state, plan| state.refund(plan, now, units)),
+            Operation::Release(slot, units) => {
+                each(states, &|state, plan| state.release(plan, now, slot, units))
+            }
+        }
+    }
+
+    /// A cost that no limit of the request could ever admit is an error, not a denial.
+    pub(crate) fn check_cost(&self, cost: u64) -> Result<(), Error> {
+        match self.plans.iter().map(Plan::capacity).min() {
+            Some(capacity) if cost > capacity => {
+                Err(Error::CostExceedsCapacity { function: "".into(), key: None, cost, capacity })
+            }
+            _ => Ok(()),
+        }
+    }
+}

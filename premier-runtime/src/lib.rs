@@ -1,0 +1,36 @@
+//! Implementation detail of the [`premier`](https://docs.rs/premier) crate: depend on that one.
+
+mod acquire;
+pub mod algorithms;
+pub mod clock;
+mod config;
+mod decision;
+mod error;
+mod gate;
+mod handler;
+mod key_buffer;
+mod limit;
+mod lines;
+mod memory;
+mod quantity;
+mod runtime;
+mod site;
+mod throttle;
+
+pub use self::config::{Config, OnBackendError};
+pub use self::decision::{Decision, Reservation};
+pub use self::error::Error;
+pub use self::handler::{BoxFuture, Handler, Key, Operation, Request};
+pub use self::limit::{Algo, Limit};
+pub use self::memory::{MemoryHandler, MemoryHandlerBuilder};
+pub use self::runtime::{clear, clear_async, config};
+pub use self::throttle::Throttle;
+
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::site::{Admission, FromRejection, Site, Spec, cost, once, once_ok};
+}
+
+// The examples in these docs name the crate that users depend on.
+#[cfg(doctest)]
+extern crate self as premier;

@@ -1,0 +1,234 @@
+//! The states behind one key prefix: one cell without a key, a sharded map with.
+//!
+//! A shard is locked for the few nanoseconds of a decision and never across anything else. Keys
+//! are found by the hash of borrowed bytes; a new one costs its only allocation.
+
+use std::hash::{BuildHasher, RandomState};
+use std::slice;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use hashbrown::HashTable;
+
+use super::Shared;
+use crate::algorithms::{Plan, State};
+use crate::handler::{Operation, Request};
+use crate::{Decision, Error};
+
+const SHARDS: usize = 32;
+/// How many places of its shard a new key looks at for others to forget. More than one, so that
+/// the sweep outruns the growth.
+const STEP: usize = 8;
+/// How many places are looked at for a new key at the bound.
+pub(super) const STEP_AT_THE_BOUND: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    keyless: Mutex<States>,
+    keyed: OnceLock<Keyed>,
+    /// The limits that decide by these states. More than one set when throttles of one name have
+    /// different limits; a key is idle when it is so under each.
+    plans: Mutex<Vec<Box<[Plan]>>>,
+}
+
+#[derive(Debug)]
+struct Keyed {
+    // Keyed by a secret per table: clients choose keys, and must not choose collisions.
+    hasher: RandomState,
+    shards: [Mutex<Shard>; SHARDS],
+    next_shard: Mutex<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    entries: HashTable<Entry>,
+    /// Where the next sweep goes on.
+    hand: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Box<str>,
+    states: States,
+}
+
+/// One state for each limit; nearly always there is one.
+#[derive(Debug)]
+enum States {
+    One(State),
+    Many(Box<[State]>),
+}
+
+impl Default for States {
+    fn default() -> Self {
+        Self::One(State::default())
+    }
+}
+
+impl States {
+    fn new(count: usize) -> Self {
+        match count {
+            1 => Self::default(),
+            count => Self::Many(vec![State::default(); count].into()),
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [State] {
+        match self {
+            Self::One(state) => slice::from_mut(state),
+            Self::Many(states) => states,
+        }
+    }
+
+    /// The states for this many limits; those of limits that stay are kept.
+    fn sized(&mut self, count: usize) -> &mut [State] {
+        if self.as_mut_slice().len() < count {
+            let mut states = self.as_mut_slice().to_vec();
+            states.resize(count, State::default());
+            *self = Self::Many(states.into());
+        }
+        &mut self.as_mut_slice()[..count]
+    }
+
+    fn is_idle(&self, plans: &[Box<[Plan]>], now: u64) -> bool {
+        plans.iter().all(|plans| self.is_fresh(plans, now))
+    }
+
+    fn is_fresh(&self, plans: &[Plan], now: u64) -> bool {
+        let states = match self {
+            Self::One(state) => slice::from_ref(state),
+            Self::Many(states) => states,
+        };
+        states.iter().zip(plans).all(|(state, plan)| state.is_fresh(plan, now))
+    }
+}
+
+impl Table {
+    /// Names limits that will decide by these states.
+    pub(super) fn register(&self, plans: &[Plan]) {
+        let mut known = lock(&self.plans);
+        if !known.iter().any(|other| **other == *plans) {
+            known.push(plans.into());
+        }
+    }
+
+    #[inline]
+    pub(super) fn handle_keyless(&self, request: &Request<'_>, now: u64) -> Result<Decision, Error> {
+        request.apply(lock(&self.keyless).sized(request.plans.len()), now)
+    }
+
+    pub(super) fn handle_keyed(
+        &self,
+        user: &str,
+        request: &Request<'_>,
+        now: impl Fn() -> u64,
+        shared: &Shared,
+    ) -> Result<Decision, Error> {
+        let keyed = self.keyed.get_or_init(Keyed::new);
+        let hash = keyed.hasher.hash_one(user);
+        let mut shard = lock(keyed.shard(hash));
+        // Under the lock, so that the decisions about a key see time in their own order.
+        let now = now();
+        if let Some(entry) = shard.entries.find_mut(hash, |entry| &*entry.key == user) {
+            let decision = request.apply(entry.states.sized(request.plans.len()), now)?;
+            if request.operation == Operation::Reset {
+                keyed.forget(&mut shard, hash, user, shared);
+            }
+            return Ok(decision);
+        }
+        let mut states = States::new(request.plans.len());
+        let decision = request.apply(states.as_mut_slice(), now)?;
+        if states.is_fresh(request.plans, now) {
+            return Ok(decision);
+        }
+        shard.sweep(&lock(&self.plans), now, &mut { STEP }, shared);
+        shared.admit_key()?;
+        shard.entries.insert_unique(hash, Entry { key: user.into(), states }, |entry| {
+            keyed.hasher.hash_one(&*entry.key)
+        });
+        Ok(decision)
+    }
+
+    /// Forgets idle keys of further shards, at most `budget` places; whether any was found.
+    pub(super) fn sweep(&self, now: u64, budget: &mut usize, shared: &Shared) -> bool {
+        let Some(keyed) = self.keyed.get() else { return false };
+        for _ in 0..SHARDS {
+            let index = {
+                let mut next = lock(&keyed.next_shard);
+                *next = (*next + 1) % SHARDS;
+                *next
+            };
+            let mut shard = lock(&keyed.shards[index]);
+            if shard.sweep(&lock(&self.plans), now, budget, shared) {
+                return true;
+            }
+            if *budget == 0 {
+                break;
+            }
+        }
+        false
+    }
+
+    pub(super) fn clear(&self, shared: &Shared) {
+        *lock(&self.keyless) = States::default();
+        let Some(keyed) = self.keyed.get() else { return };
+        for shard in &keyed.shards {
+            let mut shard = lock(shard);
+            shared.forget_keys(shard.entries.len());
+            shard.entries = HashTable::new();
+            shard.hand = 0;
+        }
+    }
+}
+
+impl Keyed {
+    fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            next_shard: Mutex::default(),
+        }
+    }
+
+    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+        // Bits that neither the map's place (low) nor its tag (the top seven) is made of.
+        &self.shards[(hash >> 48) as usize % SHARDS]
+    }
+
+    fn forget(&self, shard: &mut Shard, hash: u64, user: &str, shared: &Shared) {
+        if let Ok(entry) = shard.entries.find_entry(hash, |entry| &*entry.key == user) {
+            entry.remove();
+            shared.forget_keys(1);
+        }
+    }
+}
+
+impl Shard {
+    /// Looks at the next `budget` places and forgets the keys that owe nothing.
+    fn sweep(
+        &mut self,
+        plans: &[Box<[Plan]>],
+        now: u64,
+        budget: &mut usize,
+        shared: &Shared,
+    ) -> bool {
+        let places = self.entries.num_buckets();
+        let steps = places.min(*budget);
+        *budget -= steps;
+        let mut forgotten = 0;
+        for _ in 0..steps {
+            self.hand = (self.hand + 1) % places;
+            if let Ok(entry) = self.entries.get_bucket_entry(self.hand) {
+                if entry.get().states.is_idle(plans, now) {
+                    entry.remove();
+                    forgotten += 1;
+                }
+            }
+        }
+        shared.forget_keys(forgotten);
+        forgotten > 0
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,158 @@
+//! Durations and rates as people write them: `"500ms"`, `"5s"`, `"100/min"`.
+//!
+//! One file for two crates: the macros read literals with it while compiling, the runtime reads
+//! everything else with it at the first call, so that both accept exactly the same.
+
+/// The shortest period a limit may have, in nanoseconds: 1 µs.
+pub(crate) const MIN_PERIOD: u64 = 1_000;
+/// The longest period a limit may have, in nanoseconds: 366 days.
+pub(crate) const MAX_PERIOD: u64 = 366 * 86_400 * 1_000_000_000;
+/// The highest rate a limit may have, in units per second.
+pub(crate) const MAX_PER_SECOND: u64 = 1_000_000_000;
+/// The largest burst and the largest queue.
+pub(crate) const MAX_BURST: u64 = 1 << 32;
+/// The largest quota of a sliding log, which remembers every admitted unit.
+pub(crate) const MAX_LOG_QUOTA: u64 = 100_000;
+
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
+const UNITS: &[(&[&str], u64)] = &[
+    (&["ns"], 1),
+    (&["us", "µs"], 1_000),
+    (&["ms"], 1_000_000),
+    (&["s", "sec", "second", "seconds"], 1_000_000_000),
+    (&["m", "min", "minute", "minutes"], 60_000_000_000),
+    (&["h", "hour", "hours"], 3_600_000_000_000),
+    (&["d", "day", "days"], 86_400_000_000_000),
+];
+
+const DURATION_HELP: &str =
+    "expected seconds as a number, or a number with a unit (ns, us, ms, s, m, h, d) as in \"500ms\", \"5s\", \"1m\", \"2h\", \"1d\"";
+const RATE_HELP: &str = "expected calls per period as in \"3/5s\", \"10/s\" or \"100/min\"";
+
+/// Reads `"500ms"`, `"1.5s"`, `"2h"` into nanoseconds.
+pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
+    let trimmed = text.trim();
+    let split = trimmed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(split);
+    let unit = unit.trim();
+    if number.is_empty() {
+        return Err(format!("{text:?} is not a duration: {DURATION_HELP}"));
+    }
+    if unit.is_empty() {
+        return Err(format!("duration {text:?} has no unit: {DURATION_HELP}"));
+    }
+    let Some(scale) = unit_nanos(unit) else {
+        return Err(format!("unknown unit `{unit}`: {DURATION_HELP}"));
+    };
+    decimal_times(number, scale)
+        .ok_or_else(|| format!("{text:?} is not a duration: {DURATION_HELP}"))
+}
+
+/// Reads a number of seconds such as `5` or `1.5` into nanoseconds, without going through a float.
+pub(crate) fn parse_seconds(number: &str) -> Result<u64, String> {
+    decimal_times(number, NANOS_PER_SECOND as u64)
+        .ok_or_else(|| format!("{number} is not a duration: {DURATION_HELP}"))
+}
+
+/// Reads `"3/5s"`, `"10/s"`, `"100/min"` into a quota and a period in nanoseconds.
+pub(crate) fn parse_rate(text: &str) -> Result<(u64, u64), String> {
+    let bad = || format!("{text:?} is not a rate: {RATE_HELP}");
+    let (quota, period) = text.split_once('/').ok_or_else(bad)?;
+    let quota = quota.trim().replace('_', "").parse::<u64>().map_err(|_| bad())?;
+    let period = period.trim();
+    let nanos = match unit_nanos(period) {
+        Some(nanos) => nanos,
+        None => parse_duration(period)?,
+    };
+    check_quota(u128::from(quota))?;
+    check_period(nanos)?;
+    check_rate(quota, nanos)?;
+    Ok((quota, nanos))
+}
+
+/// At least 1.
+pub(crate) fn check_quota(quota: u128) -> Result<u64, String> {
+    if quota == 0 {
+        return Err("quota must be at least 1: it is how many calls a duration admits".into());
+    }
+    u64::try_from(quota).map_err(|_| "quota is too large: at most 1,000,000,000 per second".into())
+}
+
+/// Between 1 µs and 366 days.
+pub(crate) fn check_period(nanos: u64) -> Result<(), String> {
+    if nanos == 0 {
+        return Err(format!("duration must be longer than zero: {DURATION_HELP}"));
+    }
+    if !(MIN_PERIOD..=MAX_PERIOD).contains(&nanos) {
+        return Err("duration must be between 1 microsecond and 366 days".into());
+    }
+    Ok(())
+}
+
+/// At most 1e9 units per second.
+pub(crate) fn check_rate(quota: u64, nanos: u64) -> Result<(), String> {
+    let per_second = u128::from(MAX_PER_SECOND);
+    if u128::from(quota) * NANOS_PER_SECOND > u128::from(nanos) * per_second {
+        return Err("quota is too large: at most 1,000,000,000 per second".into());
+    }
+    Ok(())
+}
+
+/// Between 1 and 2^32 tokens.
+pub(crate) fn check_burst(burst: u128) -> Result<u64, String> {
+    match u64::try_from(burst) {
+        Ok(burst @ 1..=MAX_BURST) => Ok(burst),
+        _ => Err("burst must be between 1 and 4,294,967,296".into()),
+    }
+}
+
+/// Between 0 (nobody waits) and 2^32 waiting units.
+pub(crate) fn check_bucket_size(size: u128) -> Result<u64, String> {
+    match u64::try_from(size) {
+        Ok(size @ 0..=MAX_BURST) => Ok(size),
+        _ => Err("bucket_size must be between 0 and 4,294,967,296".into()),
+    }
+}
+
+/// A sliding log remembers every admitted unit, so its quota has its own bound.
+pub(crate) fn check_log_quota(quota: u64) -> Result<(), String> {
+    if quota > MAX_LOG_QUOTA {
+        return Err(format!(
+            "sliding_log remembers every admitted unit and takes a quota of at most 100,000, not {quota}: use sliding_window or token_bucket"
+        ));
+    }
+    Ok(())
+}
+
+fn unit_nanos(unit: &str) -> Option<u64> {
+    UNITS
+        .iter()
+        .find(|(names, _)| names.contains(&unit))
+        .map(|&(_, nanos)| nanos)
+}
+
+/// `number` (digits with at most one point) times `scale`, exact; more digits than a nanosecond
+/// has are refused, not rounded.
+fn decimal_times(number: &str, scale: u64) -> Option<u64> {
+    let clean = number.replace('_', "");
+    let (whole, fraction) = clean.split_once('.').unwrap_or((&clean, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.len() > 18 {
+        return None;
+    }
+    let digits = |part: &str| match part {
+        "" => Some(0),
+        part => part.parse::<u128>().ok(),
+    };
+    let divisor = 10u128.pow(u32::try_from(fraction.len()).ok()?);
+    let scaled = digits(whole)?
+        .checked_mul(divisor)?
+        .checked_add(digits(fraction)?)?
+        .checked_mul(u128::from(scale))?;
+    if scaled % divisor != 0 {
+        return None;
+    }
+    u64::try_from(scaled / divisor).ok()
+}

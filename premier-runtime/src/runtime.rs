@@ -1,0 +1,95 @@
+//! The one configuration that annotated functions use.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::config::{Config, OnBackendError};
+use crate::handler::Handler;
+use crate::limit::Algo;
+use crate::memory::MemoryHandler;
+use crate::{Error, lines};
+
+/// A configuration in force.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    config: Config,
+    /// Decides while the store cannot, under [`OnBackendError::Memory`].
+    fallback: MemoryHandler,
+}
+
+static GLOBAL: OnceLock<Runtime> = OnceLock::new();
+
+impl Runtime {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { config, fallback: MemoryHandler::new() }
+    }
+
+    /// The process's configuration; from its first use on it is fixed.
+    pub(crate) fn global() -> &'static Self {
+        GLOBAL.get_or_init(|| Self::new(Config::new(MemoryHandler::new())))
+    }
+
+    pub(crate) fn handler(&self) -> &Arc<dyn Handler> {
+        &self.config.handler
+    }
+
+    pub(crate) fn keyspace(&self) -> &str {
+        &self.config.keyspace
+    }
+
+    pub(crate) fn algo(&self) -> Algo {
+        self.config.algo
+    }
+
+    pub(crate) fn on_backend_error(&self) -> OnBackendError {
+        self.config.on_backend_error
+    }
+
+    pub(crate) fn fallback(&self) -> &MemoryHandler {
+        &self.fallback
+    }
+
+    fn cleared(&self, result: Result<(), Error>) -> Result<(), Error> {
+        self.fallback.clear(self.keyspace())?;
+        lines::nudge_all();
+        result
+    }
+}
+
+/// Configures this process, once, in `main`, before the first annotated function runs.
+///
+/// Without it, limits hold in this process's memory.
+///
+/// ```
+/// use premier::{Config, MemoryHandler};
+///
+/// premier::config(Config::new(MemoryHandler::new()).keyspace("shop"))?;
+/// assert!(premier::config(MemoryHandler::new()).is_err());
+/// # Ok::<(), premier::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::AlreadyConfigured`] on a second call and after the first use of the default
+/// configuration; [`Error::Config`] for a value that cannot be used. In both cases nothing changes.
+pub fn config(config: impl Into<Config>) -> Result<(), Error> {
+    let config = config.into();
+    config.validate()?;
+    GLOBAL.set(Runtime::new(config)).map_err(|_| Error::AlreadyConfigured)
+}
+
+/// Forgets the state of every limit of this process's keyspace, and of no other.
+///
+/// # Errors
+/// [`Error::Backend`] when the store cannot be reached.
+pub fn clear() -> Result<(), Error> {
+    let runtime = Runtime::global();
+    runtime.cleared(runtime.handler().clear(runtime.keyspace()))
+}
+
+/// The same as [`clear`] for async callers.
+///
+/// # Errors
+/// [`Error::Backend`] when the store cannot be reached.
+pub async fn clear_async() -> Result<(), Error> {
+    let runtime = Runtime::global();
+    runtime.cleared(runtime.handler().clear_async(runtime.keyspace()).await)
+}

@@ -1,0 +1,250 @@
+//! A limit as a value: what the attribute does, without the attribute.
+
+use std::fmt::{self, Display};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::acquire::{acquire, acquire_async};
+use crate::config::Config;
+use crate::gate::{Gate, Patience};
+use crate::handler::Operation;
+use crate::key_buffer::KeyBuffer;
+use crate::runtime::Runtime;
+use crate::{Decision, Error, Limit, lines};
+
+/// A named limit to ask by hand.
+///
+/// Throttles of one name, keyspace and algorithm share their state, in one process and, on Redis,
+/// across a fleet. Clones share it too. Every method has an `_async` form for async callers.
+///
+/// Defaults: a call costs 1 unit and does not wait.
+///
+/// ```
+/// use premier::{Limit, Throttle};
+/// use std::time::Duration;
+///
+/// let login = Throttle::new("login", Limit::fixed_window(5, Duration::from_secs(60)));
+/// let decision = login.check("alice")?;
+/// assert!(decision.allowed);
+/// assert_eq!(decision.remaining, 4);
+///
+/// // Two at once, then one given back.
+/// login.cost(2).acquire("alice")?;
+/// login.refund("alice", 1)?;
+/// assert_eq!(login.peek("alice")?.remaining, 3);
+/// # Ok::<(), premier::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Throttle {
+    shared: Arc<Shared>,
+    cost: u64,
+    patience: Patience,
+}
+
+struct Shared {
+    name: Box<str>,
+    limits: Box<[Limit]>,
+    gate: OnceLock<Result<Gate, Error>>,
+    /// The throttle's own configuration; the process's when there is none.
+    runtime: Option<Runtime>,
+}
+
+impl Throttle {
+    /// A limit of the process's configuration, which is looked up at the first decision.
+    #[must_use]
+    pub fn new(name: &str, limit: Limit) -> Self {
+        Self::build(name, &[limit], None)
+    }
+
+    /// Several limits decided as one: all admit, or nothing is taken.
+    ///
+    /// ```
+    /// use premier::{Limit, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let per_second = Limit::token_bucket(5, Duration::from_secs(1));
+    /// let per_minute = Limit::token_bucket(100, Duration::from_secs(60));
+    /// let search = Throttle::all("search", &[per_second, per_minute]);
+    /// assert_eq!(search.check("alice")?.remaining, 4);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub fn all(name: &str, limits: &[Limit]) -> Self {
+        Self::build(name, limits, None)
+    }
+
+    /// A limit with a store of its own, or with a whole [`Config`] of its own, apart from the
+    /// process's.
+    #[must_use]
+    pub fn with_handler(config: impl Into<Config>, name: &str, limit: Limit) -> Self {
+        Self::all_with_handler(config, name, &[limit])
+    }
+
+    /// As [`Throttle::all`] and [`Throttle::with_handler`] together.
+    #[must_use]
+    pub fn all_with_handler(config: impl Into<Config>, name: &str, limits: &[Limit]) -> Self {
+        Self::build(name, limits, Some(Runtime::new(config.into())))
+    }
+
+    /// The same limit for calls that cost `units`. A cost of 0 asks without taking.
+    #[must_use]
+    pub fn cost(&self, units: u64) -> Self {
+        Self { cost: units, ..self.clone() }
+    }
+
+    /// The same limit for calls that wait up to `longest` in [`Throttle::acquire`], first come
+    /// first served. A wait that cannot succeed fails at once.
+    #[must_use]
+    pub fn wait_at_most(&self, longest: Duration) -> Self {
+        Self { patience: Patience::AtMost(longest), ..self.clone() }
+    }
+
+    /// The same limit for calls that wait in [`Throttle::acquire`] until they are admitted.
+    #[must_use]
+    pub fn wait(&self) -> Self {
+        Self { patience: Patience::Unbounded, ..self.clone() }
+    }
+
+    /// Decides, and takes the cost if it is admitted. A denial is a [`Decision`], not an error. On
+    /// a leaky bucket the caller has to wait for [`Decision::delay`] itself.
+    ///
+    /// # Errors
+    /// [`Error::CostExceedsCapacity`], [`Error::TooManyKeys`], [`Error::Backend`],
+    /// [`Error::Config`].
+    pub fn check<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
+        self.handle(key, Operation::Take(self.cost))
+    }
+
+    /// The same as [`Throttle::check`] for async callers.
+    ///
+    /// # Errors
+    /// As for [`Throttle::check`].
+    pub async fn check_async<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
+        let key = key.to_string();
+        self.handle_async(&key, Operation::Take(self.cost)).await
+    }
+
+    /// Takes the cost, waiting for the slot of a leaky bucket, and as long as
+    /// [`Throttle::wait_at_most`] or [`Throttle::wait`] say.
+    ///
+    /// # Errors
+    /// [`Error::QuotaExceeded`] or [`Error::BucketFull`] when not admitted, and those of
+    /// [`Throttle::check`].
+    pub fn acquire<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
+        acquire(self.gate()?, Some(KeyBuffer::format(key).as_str()), self.cost, self.patience)
+    }
+
+    /// The same as [`Throttle::acquire`] for async callers. Dropping the future takes nothing.
+    ///
+    /// # Errors
+    /// As for [`Throttle::acquire`].
+    pub async fn acquire_async<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
+        let key = key.to_string();
+        acquire_async(self.gate()?, Some(&key), self.cost, self.patience).await
+    }
+
+    /// Decides as [`Throttle::check`] does and takes nothing.
+    ///
+    /// # Errors
+    /// As for [`Throttle::check`].
+    pub fn peek<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
+        self.handle(key, Operation::Peek(self.cost))
+    }
+
+    /// The same as [`Throttle::peek`] for async callers.
+    ///
+    /// # Errors
+    /// As for [`Throttle::check`].
+    pub async fn peek_async<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
+        let key = key.to_string();
+        self.handle_async(&key, Operation::Peek(self.cost)).await
+    }
+
+    /// Forgets a key: its next call finds a fresh limit.
+    ///
+    /// # Errors
+    /// [`Error::Backend`], [`Error::Config`].
+    pub fn reset<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
+        let done = self.handle(key, Operation::Reset);
+        self.nudge(&key.to_string(), done)
+    }
+
+    /// The same as [`Throttle::reset`] for async callers.
+    ///
+    /// # Errors
+    /// [`Error::Backend`], [`Error::Config`].
+    pub async fn reset_async<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
+        let key = key.to_string();
+        let done = self.handle_async(&key, Operation::Reset).await;
+        self.nudge(&key, done)
+    }
+
+    /// Gives `units` back, at most as many as are taken.
+    ///
+    /// # Errors
+    /// [`Error::Backend`], [`Error::Config`].
+    pub fn refund<K: Display + ?Sized>(&self, key: &K, units: u64) -> Result<(), Error> {
+        let done = self.handle(key, Operation::Refund(units));
+        self.nudge(&key.to_string(), done)
+    }
+
+    /// The same as [`Throttle::refund`] for async callers.
+    ///
+    /// # Errors
+    /// [`Error::Backend`], [`Error::Config`].
+    pub async fn refund_async<K: Display + ?Sized>(
+        &self,
+        key: &K,
+        units: u64,
+    ) -> Result<(), Error> {
+        let key = key.to_string();
+        let done = self.handle_async(&key, Operation::Refund(units)).await;
+        self.nudge(&key, done)
+    }
+
+    fn build(name: &str, limits: &[Limit], runtime: Option<Runtime>) -> Self {
+        let shared = Shared {
+            name: name.into(),
+            limits: limits.into(),
+            gate: OnceLock::new(),
+            runtime,
+        };
+        Self { shared: Arc::new(shared), cost: 1, patience: Patience::None }
+    }
+
+    fn gate(&self) -> Result<&Gate, Error> {
+        let Shared { name, limits, gate, runtime } = &*self.shared;
+        gate.get_or_init(|| match runtime {
+            Some(runtime) => Gate::new(runtime, name, limits),
+            None => Gate::new(Runtime::global(), name, limits),
+        })
+        .as_ref()
+        .map_err(Error::clone)
+    }
+
+    fn handle<K: Display + ?Sized>(&self, key: &K, operation: Operation) -> Result<Decision, Error> {
+        self.gate()?.handle_key(Some(key), operation)
+    }
+
+    async fn handle_async(&self, key: &str, operation: Operation) -> Result<Decision, Error> {
+        self.gate()?.handle_async(Some(key), operation).await
+    }
+
+    /// After something was given back, whoever waits for it may ask again.
+    fn nudge(&self, key: &str, done: Result<Decision, Error>) -> Result<(), Error> {
+        let gate = self.gate()?;
+        lines::nudge(gate.store_id(), gate.prefix(), Some(key));
+        done.map(drop)
+    }
+}
+
+impl fmt::Debug for Throttle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Throttle")
+            .field("name", &self.shared.name)
+            .field("limits", &self.shared.limits)
+            .field("cost", &self.cost)
+            .finish_non_exhaustive()
+    }
+}
