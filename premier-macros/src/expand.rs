@@ -67,9 +67,9 @@ impl<'a> Expansion<'a> {
         let body = match self.function.shape {
             Shape::Sync | Shape::Async => self.layered(&self.function.named_body()),
             Shape::BoxedBlock => match self.function.boxed_block() {
-                Some((before, block)) => {
+                Some(block) => {
                     let block = self.layered(&block);
-                    quote_spanned!(span=> #before ::std::boxed::Box::pin(async move { #block }))
+                    quote_spanned!(span=> ::std::boxed::Box::pin(async move { #block }))
                 }
                 None => self.deferred(),
             },
@@ -92,7 +92,9 @@ impl<'a> Expansion<'a> {
     /// The user's body, giving `Ok` where the output has been wrapped. It may `return`, so it runs
     /// in a closure or block of its own.
     fn fallible(&self, body: &TokenStream) -> TokenStream {
-        let Some(wrapped) = &self.wrapped else { return body.clone() };
+        if self.wrapped.is_none() {
+            return body.clone();
+        }
         let span = Span::mixed_site();
         let output = &self.function.output;
         let named = is_nameable(output);
@@ -107,12 +109,9 @@ impl<'a> Expansion<'a> {
                 ::core::result::Result::Ok(__premier_output)
             }
         } else {
-            let _ = wrapped;
             let ascription = named.then(|| quote_spanned!(span=> -> #output));
-            let body = if named { quote_spanned!(span=> { #body }) } else { quote_spanned!(span=> { #body }) };
             quote_spanned! {span=>
-                let __premier_body = move || #ascription #body;
-                #krate::__private::once_ok(__premier_body)
+                #krate::__private::once_ok(move || #ascription { #body })
             }
         }
     }

@@ -6,8 +6,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Error, Expr, FnArg, GenericArgument, Pat, PatIdent, PathArguments, PathSegment,
-    Result, ReturnType, Signature, Stmt, Token, Type, TypeParamBound, Visibility,
+    Attribute, Error, FnArg, GenericArgument, Pat, PatIdent, PathArguments, PathSegment,
+    Result, ReturnType, Signature, Token, Type, TypeParamBound, Visibility,
 };
 
 /// A function as written. The body stays unparsed, so that editors can complete inside it.
@@ -65,10 +65,7 @@ impl Parse for Function {
                 "premier's attributes need a body: put them on the method of the impl",
             ));
         }
-        let body = match input.parse::<TokenTree>()? {
-            TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => body,
-            other => return Err(Error::new(other.span(), "expected the body of a function")),
-        };
+        let body = braces(input.parse()?)?;
         let parameters = name_parameters(&mut signature);
         let (shape, output) = shape(&signature, &body);
         Ok(Self { attributes, visibility, default, signature, body, parameters, shape, output })
@@ -130,15 +127,15 @@ impl Function {
             .collect()
     }
 
-    /// The future inside a body that `#[async_trait]` has made: what stands before it, the block,
-    /// and how it is put together again.
-    pub(crate) fn boxed_block(&self) -> Option<(TokenStream, TokenStream)> {
-        let block: syn::Block = syn::parse2(TokenTree::from(self.body.clone()).into()).ok()?;
-        let (last, before) = block.stmts.split_last()?;
-        let Stmt::Expr(Expr::Call(call), None) = last else { return None };
-        let Expr::Async(block) = call.args.first()? else { return None };
-        let statements = &block.block.stmts;
-        Some((quote!(#(#before)*), quote!(#(#statements)*)))
+    /// What runs in the future of a [`Shape::BoxedBlock`].
+    pub(crate) fn boxed_block(&self) -> Option<TokenStream> {
+        let TokenTree::Group(arguments) = self.body.stream().into_iter().last()? else {
+            return None;
+        };
+        match arguments.stream().into_iter().last()? {
+            TokenTree::Group(block) => Some(block.stream()),
+            _ => None,
+        }
     }
 
     /// The function with another body, and with another output if it is given one.
@@ -164,6 +161,20 @@ impl Function {
             ReturnType::Default => self.signature.ident.span(),
             ReturnType::Type(_, output) => output.span(),
         }
+    }
+}
+
+/// The body; from `macro_rules!` it may come in an invisible group.
+fn braces(body: TokenTree) -> Result<Group> {
+    let span = body.span();
+    let TokenTree::Group(group) = body else {
+        return Err(Error::new(span, "expected the body of a function"));
+    };
+    let mut inside = group.stream().into_iter();
+    match (group.delimiter(), inside.next(), inside.next()) {
+        (Delimiter::Brace, ..) => Ok(group),
+        (Delimiter::None, Some(only), None) => braces(only),
+        _ => Err(Error::new(span, "expected the body of a function")),
     }
 }
 
@@ -296,7 +307,7 @@ fn output_of_bounds<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Opt
         })
 }
 
-/// Whether the body ends in `Box::pin(async …)`.
+/// Whether the body is `Box::pin(async …)` and nothing else.
 fn is_boxed_block(body: &Group) -> bool {
     let mut tokens = body.stream().into_iter().collect::<Vec<_>>();
     let Some(TokenTree::Group(arguments)) = tokens.pop() else { return false };
@@ -306,7 +317,12 @@ fn is_boxed_block(body: &Group) -> bool {
         .into_iter()
         .next()
         .is_some_and(|first| matches!(first, TokenTree::Ident(word) if word == "async"));
-    called && is_async
+    let path_only = tokens.iter().all(|token| match token {
+        TokenTree::Ident(_) => true,
+        TokenTree::Punct(mark) => mark.as_char() == ':',
+        _ => false,
+    });
+    called && is_async && path_only
 }
 
 fn replace_output(signature: &mut Signature, shape: Shape, output: &Type) {

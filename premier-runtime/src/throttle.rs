@@ -46,7 +46,7 @@ struct Shared {
     limits: Box<[Limit]>,
     gate: OnceLock<Result<Gate, Error>>,
     /// The throttle's own configuration; the process's when there is none.
-    runtime: Option<Runtime>,
+    runtime: Option<Arc<Runtime>>,
 }
 
 impl Throttle {
@@ -83,7 +83,28 @@ impl Throttle {
     /// As [`Throttle::all`] and [`Throttle::with_handler`] together.
     #[must_use]
     pub fn all_with_handler(config: impl Into<Config>, name: &str, limits: &[Limit]) -> Self {
-        Self::build(name, limits, Some(Runtime::new(config.into())))
+        Self::build(name, limits, Some(Arc::new(Runtime::new(config.into()))))
+    }
+
+    /// The state of this throttle under another limit, as when a limit changes at run time: what
+    /// has been consumed stays consumed, and a higher rate counts from now on only.
+    ///
+    /// ```
+    /// use premier::{Limit, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let mut upload = Throttle::new("upload", Limit::fixed_window(2, minute));
+    /// upload.cost(2).acquire("alice")?;
+    /// upload = upload.with_limit(Limit::fixed_window(5, minute));
+    /// assert_eq!(upload.peek("alice")?.remaining, 3);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_limit(&self, limit: Limit) -> Self {
+        let Self { shared, cost, patience } = self;
+        let changed = Self::build(&shared.name, &[limit], shared.runtime.clone());
+        Self { cost: *cost, patience: *patience, ..changed }
     }
 
     /// The same limit for calls that cost `units`. A cost of 0 asks without taking.
@@ -202,7 +223,7 @@ impl Throttle {
         self.nudge(&key, done)
     }
 
-    fn build(name: &str, limits: &[Limit], runtime: Option<Runtime>) -> Self {
+    fn build(name: &str, limits: &[Limit], runtime: Option<Arc<Runtime>>) -> Self {
         let shared = Shared {
             name: name.into(),
             limits: limits.into(),

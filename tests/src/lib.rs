@@ -2,3 +2,35 @@
 //! [`Handler`](premier::Handler) can test it with.
 
 pub mod conformance;
+
+use std::time::Duration;
+
+use premier::clock::ManualClock;
+use premier::{Limit, MemoryHandler, Throttle};
+
+/// A throttle in memory with the clock it goes by.
+#[must_use]
+pub fn manual(limit: Limit) -> (ManualClock, Throttle) {
+    let clock = ManualClock::new();
+    let handler = MemoryHandler::builder().clock(clock.clone()).build();
+    (clock, Throttle::with_handler(handler, "test", limit))
+}
+
+/// Polls with cost 1 at each multiple of `step` below `end`; the times that were admitted.
+///
+/// # Panics
+/// When a poll is an error.
+#[must_use]
+pub fn admitted(limit: Limit, step: Duration, end: Duration) -> Vec<Duration> {
+    let (clock, throttle) = manual(limit);
+    let mut now = Duration::ZERO;
+    let mut admitted = Vec::new();
+    while now < end {
+        clock.set(now);
+        if throttle.check("k").expect("a poll failed").allowed {
+            admitted.push(now);
+        }
+        now += step;
+    }
+    admitted
+}

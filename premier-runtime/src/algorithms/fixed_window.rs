@@ -13,10 +13,14 @@ pub(super) struct State {
 }
 
 impl State {
+    /// A window that has not begun begins now.
+    pub(super) fn settle(&mut self, now: u64) -> bool {
+        let ahead = self.start > now;
+        self.start = self.start.min(now);
+        ahead
+    }
+
     pub(super) fn decide(&mut self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
-        if self.used > 0 {
-            self.start = self.start.min(now);
-        }
         if self.is_fresh(plan, now) {
             *self = Self { start: now, used: 0 };
         }

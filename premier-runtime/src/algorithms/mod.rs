@@ -121,8 +121,9 @@ impl State {
                     Repr::FixedWindow(state) => *state,
                     _ => fixed_window::State::default(),
                 };
+                let settled = state.settle(now);
                 let decision = state.decide(plan, now, cost, effect);
-                self.store(decision, cost, effect, || Repr::FixedWindow(state));
+                self.store(decision, cost, effect, settled, || Repr::FixedWindow(state));
                 decision
             }
             Algo::SlidingWindow => {
@@ -130,8 +131,9 @@ impl State {
                     Repr::SlidingWindow(state) => *state,
                     _ => sliding_window::State::default(),
                 };
+                let settled = state.settle(now);
                 let decision = state.decide(plan, now, cost, effect);
-                self.store(decision, cost, effect, || Repr::SlidingWindow(state));
+                self.store(decision, cost, effect, settled, || Repr::SlidingWindow(state));
                 decision
             }
             Algo::TokenBucket | Algo::LeakyBucket => {
@@ -139,11 +141,12 @@ impl State {
                     Repr::Tat(state) => *state,
                     _ => Tat::default(),
                 };
+                let settled = state.settle(plan, now);
                 let decision = match plan.limit().algo() {
                     Algo::TokenBucket => token_bucket::decide(&mut state, plan, now, cost, effect),
                     _ => leaky_bucket::decide(&mut state, plan, now, cost, effect),
                 };
-                self.store(decision, cost, effect, || Repr::Tat(state));
+                self.store(decision, cost, effect, settled, || Repr::Tat(state));
                 decision
             }
             Algo::SlidingLog => match &mut self.0 {
@@ -151,7 +154,7 @@ impl State {
                 _ => {
                     let mut state = sliding_log::State::default();
                     let decision = state.decide(plan, now, cost, effect);
-                    self.store(decision, cost, effect, || Repr::SlidingLog(Box::new(state)));
+                    self.store(decision, cost, effect, false, || Repr::SlidingLog(Box::new(state)));
                     decision
                 }
             },
@@ -168,8 +171,17 @@ impl State {
         self.clone().decide(plan, now, cost, Effect::Look)
     }
 
-    fn store(&mut self, decision: Decision, cost: u64, effect: Effect, repr: impl FnOnce() -> Repr) {
-        if decision.allowed && cost > 0 && effect == Effect::Take {
+    /// Keeps what an admitted call has changed, and what a denied one has `settled`: otherwise an
+    /// instant of the future would be met again by every call until its time has come.
+    fn store(
+        &mut self,
+        decision: Decision,
+        cost: u64,
+        effect: Effect,
+        settled: bool,
+        repr: impl FnOnce() -> Repr,
+    ) {
+        if effect == Effect::Take && (settled || decision.allowed && cost > 0) {
             self.0 = repr();
         }
     }

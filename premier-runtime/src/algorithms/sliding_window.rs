@@ -15,6 +15,13 @@ pub(super) struct State {
 }
 
 impl State {
+    /// A window that has not begun begins now.
+    pub(super) fn settle(&mut self, now: u64) -> bool {
+        let ahead = self.start > now;
+        self.start = self.start.min(now);
+        ahead
+    }
+
     pub(super) fn decide(&mut self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
         self.roll(plan, now);
         let quota = plan.limit().quota();
@@ -46,11 +53,11 @@ impl State {
 
     /// Moves on to the window that holds `now`.
     fn roll(&mut self, plan: &Plan, now: u64) {
-        self.start = self.start.min(now);
+        self.settle(now);
         let elapsed = now - self.start;
         let period = plan.period();
-        if elapsed >= 2 * period || self.cur == 0 && self.prev == 0 {
-            *self = Self { start: now, cur: 0, prev: 0 };
+        if elapsed >= 2 * period {
+            *self = Self::default();
         } else if elapsed >= period {
             *self = Self { start: self.start + period, cur: 0, prev: self.cur };
         }

@@ -21,14 +21,18 @@ impl Tat {
     /// that was changed, can have put it.
     pub(super) fn read(&self, plan: &Plan, now: u64) -> (u128, u128) {
         let now = u128::from(now) * u128::from(plan.den());
-        let ticks = if self.den == plan.den() {
-            self.ticks
-        } else if self.den == 0 {
-            0
-        } else {
-            rescale(self.ticks, self.den, plan.den())
-        };
+        let ticks = self.in_ticks_of(plan);
         (ticks.clamp(now, now + plan.ticks(plan.capacity())), now)
+    }
+
+    /// Keeps the instant within a full debt from now; whether it was beyond.
+    pub(super) fn settle(&mut self, plan: &Plan, now: u64) -> bool {
+        let latest = u128::from(now) * u128::from(plan.den()) + plan.ticks(plan.capacity());
+        let ahead = self.in_ticks_of(plan) > latest;
+        if ahead {
+            self.write(plan, latest);
+        }
+        ahead
     }
 
     pub(super) fn write(&mut self, plan: &Plan, ticks: u128) {
@@ -37,6 +41,14 @@ impl Tat {
 
     pub(super) fn ends_at(&self, plan: &Plan, ticks: u128) -> bool {
         self.den == plan.den() && self.ticks == ticks
+    }
+
+    fn in_ticks_of(&self, plan: &Plan) -> u128 {
+        match self.den {
+            den if den == plan.den() => self.ticks,
+            0 => 0,
+            den => rescale(self.ticks, den, plan.den()),
+        }
     }
 
     pub(super) fn refund(&mut self, plan: &Plan, now: u64, units: u64) {

@@ -10,10 +10,10 @@ mod std {}
 
 /// A refused call, as this crate says it.
 #[derive(Debug)]
-pub struct Refused(pub calm::Error);
+pub struct Refused(pub ::calm::Error);
 
-impl ::core::convert::From<calm::Error> for Refused {
-    fn from(error: calm::Error) -> Self {
+impl ::core::convert::From<::calm::Error> for Refused {
+    fn from(error: ::calm::Error) -> Self {
         Self(error)
     }
 }
@@ -22,7 +22,7 @@ impl ::core::convert::From<calm::Error> for Refused {
 ///
 /// # Errors
 /// When refused.
-#[calm::throttle(rate = "5/min", key = "{value}")]
+#[::calm::throttle(rate = "5/min", key = "{value}")]
 pub fn double(value: u32) -> ::core::result::Result<u32, Refused> {
     ::core::result::Result::Ok(value * 2)
 }
@@ -31,7 +31,7 @@ pub fn double(value: u32) -> ::core::result::Result<u32, Refused> {
 ///
 /// # Errors
 /// When refused.
-#[calm::throttle(rate = "5/min", cost = value, keymaker = |value| *value)]
+#[::calm::throttle(rate = "5/min", cost = value, keymaker = |value| *value)]
 pub async fn triple(value: u32) -> u32 {
     value * 3
 }
@@ -40,7 +40,7 @@ pub async fn triple(value: u32) -> u32 {
 ///
 /// # Errors
 /// When refused.
-#[calm::throttle(rate = "5/min", crate = ::calm)]
+#[::calm::throttle(rate = "5/min", crate = ::calm)]
 pub fn same(value: u32) -> u32 {
     value
 }

@@ -1,0 +1,100 @@
+//! The calls to replay, read from CSV.
+
+use std::fmt::{self, Display};
+use std::str;
+use std::time::Duration;
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use crate::seconds;
+
+const HEADER: [&str; 3] = ["at", "key", "cost"];
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: Duration,
+    /// `at` as it was written.
+    pub(crate) written: String,
+    pub(crate) key: String,
+    pub(crate) cost: u64,
+}
+
+/// What is wrong with which line.
+#[derive(Debug)]
+pub(crate) struct BadRow {
+    line: usize,
+    problem: String,
+}
+
+impl Display for BadRow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "line {}: {}", self.line, self.problem)
+    }
+}
+
+impl std::error::Error for BadRow {}
+
+/// Reads the whole input. Empty lines are skipped.
+pub(crate) fn read(input: &[u8]) -> Result<Vec<Arrival>, BadRow> {
+    let mut rows = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
+    let mut row = ByteRecord::new();
+    let mut arrivals: Vec<Arrival> = Vec::new();
+    let mut header_seen = false;
+    loop {
+        let start = rows.position().byte() as usize;
+        let bad = |problem| BadRow { line: line_of_row(input, start), problem };
+        if !rows.read_byte_record(&mut row).map_err(|error| bad(error.to_string()))? {
+            break;
+        }
+        if !header_seen {
+            check_header(&row).map_err(bad)?;
+            header_seen = true;
+            continue;
+        }
+        let arrival = parse(&row).map_err(bad)?;
+        if let Some(before) = arrivals.last().filter(|before| before.at > arrival.at) {
+            let (at, before) = (&arrival.written, &before.written);
+            return Err(bad(format!("at {at} comes after {before}: rows must be in the order of time")));
+        }
+        arrivals.push(arrival);
+    }
+    if header_seen { Ok(arrivals) } else { Err(BadRow { line: 1, problem: no_header() }) }
+}
+
+fn check_header(row: &ByteRecord) -> Result<(), String> {
+    if row.iter().eq(HEADER.map(str::as_bytes)) { Ok(()) } else { Err(no_header()) }
+}
+
+fn no_header() -> String {
+    format!("the header must be {}", HEADER.join(","))
+}
+
+fn parse(row: &ByteRecord) -> Result<Arrival, String> {
+    if row.len() != HEADER.len() {
+        return Err(format!("{} fields instead of 3 ({})", row.len(), HEADER.join(",")));
+    }
+    let text = |column: usize| {
+        str::from_utf8(&row[column]).map_err(|_| format!("{} is not UTF-8", HEADER[column]))
+    };
+    let (written, key, cost) = (text(0)?, text(1)?, text(2)?);
+    Ok(Arrival {
+        at: seconds::parse_seconds(written).map_err(|problem| format!("at {problem}"))?,
+        written: written.to_owned(),
+        key: key.to_owned(),
+        cost: seconds::digits(cost)
+            .ok_or_else(|| format!("cost {cost:?} is not a whole number from 0 to 2^64 - 1"))?,
+    })
+}
+
+/// The line on which the row begins that was read from `start` on. The reader's own count is that
+/// of the line before when lines end with CR LF, or are empty.
+fn line_of_row(input: &[u8], start: usize) -> usize {
+    let skipped = input[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let before = &input[..start + skipped];
+    let is_end = |(index, &byte): (usize, &u8)| match byte {
+        b'\n' => index == 0 || before[index - 1] != b'\r',
+        byte => byte == b'\r',
+    };
+    1 + before.iter().enumerate().filter(|&place| is_end(place)).count()
+}

@@ -1,0 +1,53 @@
+//! Replays a list of calls against a limit, in no time, and says what it decides about each.
+//!
+//! ```text
+//! simulate --algo token_bucket --quota 3 --duration 5s --plot out.svg < arrivals.csv > decisions.csv
+//! ```
+//!
+//! The decisions are those of the library itself, on a clock that only this program moves. Output
+//! is all or nothing: whatever goes wrong is told on stderr with exit code 2, and neither stdout
+//! nor the plot has been touched.
+
+mod arguments;
+mod arrivals;
+mod plot;
+mod replay;
+mod report;
+mod seconds;
+
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::arguments::Arguments;
+
+fn main() -> ExitCode {
+    match simulate(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("simulate: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn simulate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let limit = arguments.limit()?;
+    let mut input = Vec::new();
+    io::stdin().read_to_end(&mut input)?;
+    let arrivals = arrivals::read(&input)?;
+    let outcomes = replay::replay(limit, &arrivals)?;
+    let decisions = report::write(&arrivals, &outcomes)?;
+    if let Some(path) = &arguments.plot {
+        let picture = plot::draw(&limit, &arrivals, &outcomes)?;
+        report::replace(path, &picture)
+            .map_err(|error| format!("the plot {} was not written: {error}", path.display()))?;
+    }
+    match io::stdout().write_all(&decisions) {
+        // Whoever reads, `head` for one, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}

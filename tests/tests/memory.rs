@@ -1,0 +1,160 @@
+//! What the memory handler remembers, and for how long.
+
+use std::time::Duration;
+
+use premier::clock::ManualClock;
+use premier::{Algo, Error, Limit, MemoryHandler, Throttle};
+use premier_tests::manual;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn idle_keys_are_forgotten_and_owing_ones_are_not() {
+    let clock = ManualClock::new();
+    let handler = MemoryHandler::builder().clock(clock.clone()).build();
+    let throttle = Throttle::with_handler(handler.clone(), "idle", Limit::token_bucket(2, 2 * SECOND));
+    let mut most = 0;
+    for key in 0..100_000 {
+        assert!(throttle.check(&key).unwrap().allowed);
+        clock.advance(SECOND / 1_000);
+        most = most.max(handler.keys());
+    }
+    // 1,000 owe at any time; the sweep may lag behind by a part of the map.
+    assert!(most < 10_000, "{most} keys were kept");
+    let owing = (99_001..100_000).filter(|key| throttle.peek(key).unwrap().remaining < 2).count();
+    assert_eq!(owing, 999);
+}
+
+#[test]
+fn a_full_memory_takes_new_keys_once_old_ones_owe_nothing() {
+    for algo in [Algo::FixedWindow, Algo::SlidingWindow, Algo::SlidingLog, Algo::TokenBucket] {
+        let clock = ManualClock::new();
+        let handler = MemoryHandler::builder().clock(clock.clone()).max_keys(100).build();
+        // Two limits share the bound.
+        let one = Throttle::with_handler(handler.clone(), "one", Limit::new(algo, 1, SECOND));
+        let two = Throttle::with_handler(handler, "two", Limit::new(algo, 1, SECOND));
+        for key in 0..100 {
+            assert!(one.check(&key).unwrap().allowed);
+        }
+        assert!(matches!(two.check("new"), Err(Error::TooManyKeys { .. })));
+        clock.advance(2 * SECOND);
+        for key in 0..100 {
+            assert!(two.check(&key).unwrap().allowed, "{algo}: key {key}");
+        }
+    }
+}
+
+#[test]
+fn a_longer_limit_of_the_same_name_keeps_its_debt() {
+    let (clock, hourly) = manual(Limit::fixed_window(1, 3_600 * SECOND));
+    hourly.check("k").unwrap();
+    let brief = hourly.with_limit(Limit::fixed_window(1, SECOND));
+    clock.advance(2 * SECOND);
+    for key in 0..10_000 {
+        brief.check(&key).unwrap();
+    }
+    assert!(!hourly.check("k").unwrap().allowed);
+}
+
+#[test]
+fn asking_stores_nothing() {
+    let handler = MemoryHandler::new();
+    let throttle = Throttle::with_handler(handler.clone(), "ask", Limit::fixed_window(1, SECOND));
+    assert!(throttle.cost(0).check("k").unwrap().allowed);
+    assert!(throttle.peek("k").unwrap().allowed);
+    throttle.refund("k", 1).unwrap();
+    throttle.reset("k").unwrap();
+    assert_eq!(handler.keys(), 0);
+}
+
+#[test]
+fn clear_takes_one_keyspace_and_no_other() {
+    use premier::{Config, Handler};
+    let handler = MemoryHandler::new();
+    let limit = Limit::fixed_window(1, 3_600 * SECOND);
+    let config = |keyspace: &str| Config::new(handler.clone()).keyspace(keyspace);
+    let shop = Throttle::with_handler(config("shop"), "t", limit);
+    let shop2 = Throttle::with_handler(config("shop2"), "t", limit);
+    assert!(shop.check("k").unwrap().allowed && shop2.check("k").unwrap().allowed);
+    handler.clear("shop").unwrap();
+    assert!(shop.check("k").unwrap().allowed);
+    assert!(!shop2.check("k").unwrap().allowed);
+}
+
+#[test]
+fn refund_and_reset_by_every_algorithm() {
+    for algo in
+        [Algo::FixedWindow, Algo::SlidingWindow, Algo::SlidingLog, Algo::TokenBucket, Algo::LeakyBucket]
+    {
+        let (_, throttle) = manual(Limit::new(algo, 5, 5 * SECOND));
+        let capacity = throttle.peek("k").unwrap().remaining;
+        throttle.cost(4).check("k").unwrap();
+        throttle.refund("k", 3).unwrap();
+        assert_eq!(throttle.peek("k").unwrap().remaining, capacity - 1, "{algo}");
+        throttle.refund("k", 100).unwrap();
+        assert_eq!(throttle.peek("k").unwrap().remaining, capacity, "{algo}: never more than full");
+        throttle.cost(5).check("k").unwrap();
+        throttle.reset("k").unwrap();
+        let fresh = throttle.peek("k").unwrap();
+        assert_eq!((fresh.remaining, fresh.reset_after), (capacity, Duration::ZERO), "{algo}");
+    }
+}
+
+#[test]
+fn several_limits_are_all_or_nothing() {
+    let clock = ManualClock::new();
+    let handler = MemoryHandler::builder().clock(clock.clone()).build();
+    let limits = [Limit::token_bucket(2, SECOND), Limit::token_bucket(5, 60 * SECOND)];
+    let both = Throttle::all_with_handler(handler, "both", &limits);
+    let mut taken = 0;
+    for _ in 0..10 {
+        while both.check("k").unwrap().allowed {
+            taken += 1;
+        }
+        clock.advance(SECOND);
+    }
+    assert_eq!(taken, 5, "a call refused by one limit must take nothing of the other");
+    let denied = both.check("k").unwrap();
+    assert!(denied.retry_after > SECOND, "{denied:?}");
+    clock.advance(denied.retry_after - Duration::from_nanos(1));
+    assert!(!both.check("k").unwrap().allowed);
+    clock.advance(Duration::from_nanos(1));
+    assert!(both.check("k").unwrap().allowed);
+    assert!(matches!(
+        both.cost(3).check("k"),
+        Err(Error::CostExceedsCapacity { cost: 3, capacity: 2, .. })
+    ));
+}
+
+#[test]
+fn values_out_of_range_are_config_errors_at_the_first_call() {
+    let year = Duration::from_secs(367 * 86_400);
+    for limit in [
+        Limit::fixed_window(0, SECOND),
+        Limit::fixed_window(1, Duration::ZERO),
+        Limit::fixed_window(1, Duration::from_nanos(999)),
+        Limit::fixed_window(1, year),
+        Limit::fixed_window(1_000_000_001, SECOND),
+        Limit::sliding_log(100_001, SECOND),
+        Limit::token_bucket(1, SECOND).burst(0),
+        Limit::token_bucket(1, SECOND).burst((1 << 32) + 1),
+        Limit::leaky_bucket(1, SECOND).burst(1),
+        Limit::token_bucket(1, SECOND).bucket_size(1),
+        Limit::fixed_window(1, SECOND).burst(1),
+    ] {
+        let throttle = Throttle::with_handler(MemoryHandler::new(), "bad", limit);
+        assert!(matches!(throttle.check("k"), Err(Error::Config { .. })), "{limit:?}");
+        assert!(limit.validate().is_err());
+    }
+}
+
+#[test]
+fn errors_escape_and_cut_keys() {
+    let (_, throttle) = manual(Limit::fixed_window(1, SECOND));
+    let key = format!("a\n\u{1b}[31m{}", "x".repeat(1_000));
+    throttle.acquire(&key).unwrap();
+    let message = throttle.acquire(&key).unwrap_err().to_string();
+    assert!(message.contains(r"a\n\u{1b}[31m"), "{message}");
+    assert!(message.len() < 200, "{message}");
+    assert!(!message.contains('\n'));
+}
