@@ -16,7 +16,12 @@ fn throttles(criterion: &mut Criterion) {
         bench.iter(|| annotated(black_box(1)));
     });
     let second = Duration::from_secs(1);
-    for algo in [Algo::FixedWindow, Algo::SlidingWindow, Algo::TokenBucket, Algo::LeakyBucket] {
+    for algo in [
+        Algo::FixedWindow,
+        Algo::SlidingWindow,
+        Algo::TokenBucket,
+        Algo::LeakyBucket,
+    ] {
         let open = Throttle::new("open", Limit::new(algo, 1_000_000_000, second));
         criterion.bench_function(&format!("{algo}, admitted"), |bench| {
             bench.iter(|| open.check(black_box("alice")));

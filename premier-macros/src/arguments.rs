@@ -55,7 +55,10 @@ impl Argument {
     pub(crate) fn expr(self) -> Result<Expr> {
         match self.value {
             Value::Expr(expr) => Ok(expr),
-            _ => Err(Error::new(self.name.span(), format!("expected `{} = …`", self.name))),
+            _ => Err(Error::new(
+                self.name.span(),
+                format!("expected `{} = …`", self.name),
+            )),
         }
     }
 
@@ -65,7 +68,10 @@ impl Argument {
         let expr = self.expr()?;
         match literal(&expr) {
             Some(Literal::Text(text)) => Ok(text),
-            _ => Err(Error::new_spanned(expr, format!("expected a string, as in `{name} = \"…\"`"))),
+            _ => Err(Error::new_spanned(
+                expr,
+                format!("expected a string, as in `{name} = \"…\"`"),
+            )),
         }
     }
 }
@@ -74,8 +80,16 @@ impl Argument {
 pub(crate) enum Literal {
     Text(LitStr),
     /// Digits without a sign or a type.
-    Whole { digits: String, negative: bool, span: Span },
-    Fraction { digits: String, negative: bool, span: Span },
+    Whole {
+        digits: String,
+        negative: bool,
+        span: Span,
+    },
+    Fraction {
+        digits: String,
+        negative: bool,
+        span: Span,
+    },
 }
 
 pub(crate) fn literal(expr: &Expr) -> Option<Literal> {
@@ -94,7 +108,11 @@ pub(crate) fn literal(expr: &Expr) -> Option<Literal> {
             }),
             _ => None,
         },
-        Expr::Unary(ExprUnary { op: UnOp::Neg(minus), expr, .. }) => match literal(expr)? {
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(minus),
+            expr,
+            ..
+        }) => match literal(expr)? {
             Literal::Whole { digits, span, .. } => Some(Literal::Whole {
                 digits,
                 negative: true,

@@ -23,14 +23,28 @@ pub(crate) fn crate_path(explicit: Option<&syn::Path>) -> TokenStream {
     }
 }
 
+/// The same path, blamed on other tokens: an error about a call is shown where the path stands.
+pub(crate) fn at(path: &TokenStream, span: Span) -> TokenStream {
+    let span = span.resolved_at(Span::mixed_site());
+    path.clone()
+        .into_iter()
+        .map(|mut token| {
+            token.set_span(span);
+            token
+        })
+        .collect()
+}
+
 /// The name under which the crate being compiled depends on premier.
 pub(crate) fn name() -> String {
     static NAMES: OnceLock<Mutex<HashMap<PathBuf, String>>> = OnceLock::new();
     let Some(manifest) = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from) else {
         return "premier".into();
     };
-    let mut names =
-        NAMES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let mut names = NAMES
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     names
         .entry(manifest)
         .or_insert_with_key(|manifest| renamed(manifest).unwrap_or_else(|| "premier".into()))
@@ -66,7 +80,9 @@ fn alias_in(manifest: &str) -> Option<String> {
             continue;
         }
         let compact: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-        let Some(at) = compact.find("package=\"premier\"") else { continue };
+        let Some(at) = compact.find("package=\"premier\"") else {
+            continue;
+        };
         let name = match compact[..at].split_once('=') {
             Some((name, _)) => name,
             None if at == 0 && table.contains("dependencies.") => {
@@ -87,10 +103,22 @@ mod tests {
     fn an_alias_is_found_however_it_is_written() {
         for (manifest, alias) in [
             ("[dependencies]\npremier = \"0.1\"", None),
-            ("[dependencies]\nlimits = { package = \"premier\", version = \"0.1\" }", Some("limits")),
-            ("[dependencies]\nmy-limits={version=\"0.1\",package=\"premier\"}", Some("my_limits")),
-            ("[dependencies.lim]\nversion = \"0.1\"\npackage = \"premier\" # why", Some("lim")),
-            ("[dependencies]\nother = { package = \"premier-macros\" }", None),
+            (
+                "[dependencies]\nlimits = { package = \"premier\", version = \"0.1\" }",
+                Some("limits"),
+            ),
+            (
+                "[dependencies]\nmy-limits={version=\"0.1\",package=\"premier\"}",
+                Some("my_limits"),
+            ),
+            (
+                "[dependencies.lim]\nversion = \"0.1\"\npackage = \"premier\" # why",
+                Some("lim"),
+            ),
+            (
+                "[dependencies]\nother = { package = \"premier-macros\" }",
+                None,
+            ),
         ] {
             assert_eq!(alias_in(manifest).as_deref(), alias, "{manifest}");
         }

@@ -34,7 +34,9 @@ fn expand_stack(
 
 /// The item without premier's attributes where they can be told apart, otherwise as it is.
 fn fallback(item: TokenStream) -> TokenStream {
-    let Ok(mut function) = syn::parse2::<Function>(item.clone()) else { return item };
+    let Ok(mut function) = syn::parse2::<Function>(item.clone()) else {
+        return item;
+    };
     // Their errors have been reported with this one's.
     let _ = stack::collect(Attribute::Throttle, TokenStream::new(), &mut function);
     let body = function.named_body();
@@ -59,7 +61,11 @@ impl<'a> Expansion<'a> {
             let span = Span::mixed_site();
             Type::Verbatim(quote_spanned!(span=> ::core::result::Result<#output, #krate::Error>))
         });
-        Self { function, layers, wrapped }
+        Self {
+            function,
+            layers,
+            wrapped,
+        }
     }
 
     fn function(&self) -> TokenStream {
@@ -123,8 +129,10 @@ impl<'a> Expansion<'a> {
         let Layer::Throttle(first) = &self.layers[0];
         let krate = first.krate();
         let body = self.function.named_body();
-        let admissions =
-            self.layers.iter().map(|Layer::Throttle(throttle)| throttle.admission(self.function));
+        let admissions = self
+            .layers
+            .iter()
+            .map(|Layer::Throttle(throttle)| throttle.admission(self.function));
         let refusals = self.layers.iter().map(|Layer::Throttle(throttle)| {
             throttle.refusal(self.function, self.wrapped.is_some())
         });
@@ -138,7 +146,11 @@ impl<'a> Expansion<'a> {
             None => quote_spanned!(span=> __premier_future.await),
         };
         let future = quote_spanned! {span=> async move { #(#refusals)* #output } };
-        let future = if boxed { quote_spanned!(span=> ::std::boxed::Box::pin(#future)) } else { future };
+        let future = if boxed {
+            quote_spanned!(span=> ::std::boxed::Box::pin(#future))
+        } else {
+            future
+        };
         quote_spanned! {span=>
             #(#admissions)*
             let __premier_future = #krate::__private::once(move || #ascription { #body });

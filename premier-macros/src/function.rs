@@ -6,8 +6,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Pat, PatIdent, PathArguments, PathSegment,
-    Result, ReturnType, Signature, Token, Type, TypeParamBound, Visibility,
+    Attribute, Error, FnArg, GenericArgument, Pat, PatIdent, PathArguments, PathSegment, Result,
+    ReturnType, Signature, Token, Type, TypeParamBound, Visibility,
 };
 
 /// A function as written. The body stays unparsed, so that editors can complete inside it.
@@ -68,14 +68,28 @@ impl Parse for Function {
         let body = braces(input.parse()?)?;
         let parameters = name_parameters(&mut signature);
         let (shape, output) = shape(&signature, &body);
-        Ok(Self { attributes, visibility, default, signature, body, parameters, shape, output })
+        Ok(Self {
+            attributes,
+            visibility,
+            default,
+            signature,
+            body,
+            parameters,
+            shape,
+            output,
+        })
     }
 }
 
 impl Function {
     /// What no attribute of premier's can stand on.
     pub(crate) fn validate(&self) -> Result<()> {
-        let Signature { constness, abi, variadic, .. } = &self.signature;
+        let Signature {
+            constness,
+            abi,
+            variadic,
+            ..
+        } = &self.signature;
         let refuse = |tokens: &dyn ToTokens, what: &str| {
             Err(Error::new_spanned(
                 tokens.to_token_stream(),
@@ -107,7 +121,11 @@ impl Function {
     pub(crate) fn named_body(&self) -> TokenStream {
         let (inner, body) = split_inner_attributes(self.body.stream());
         let patterns = self.parameters.iter().filter_map(|parameter| {
-            let Parameter { conditions, name, pattern } = parameter;
+            let Parameter {
+                conditions,
+                name,
+                pattern,
+            } = parameter;
             let pattern = pattern.as_ref()?;
             Some(quote!(#(#conditions)* let #pattern = #name;))
         });
@@ -119,11 +137,17 @@ impl Function {
     pub(crate) fn borrowed_parts(&self) -> TokenStream {
         self.parameters
             .iter()
-            .filter_map(|Parameter { conditions, name, pattern }| {
-                let mut pattern = pattern.clone()?;
-                ByReference.visit_pat_mut(&mut pattern);
-                Some(quote!(#(#conditions)* #[allow(unused_variables)] let #pattern = &#name;))
-            })
+            .filter_map(
+                |Parameter {
+                     conditions,
+                     name,
+                     pattern,
+                 }| {
+                    let mut pattern = pattern.clone()?;
+                    ByReference.visit_pat_mut(&mut pattern);
+                    Some(quote!(#(#conditions)* #[allow(unused_variables)] let #pattern = &#name;))
+                },
+            )
             .collect()
     }
 
@@ -140,27 +164,31 @@ impl Function {
 
     /// The function with another body, and with another output if it is given one.
     pub(crate) fn with_body(&self, body: TokenStream, output: Option<&Type>) -> TokenStream {
-        let Self { attributes, visibility, default, signature, .. } = self;
+        let Self {
+            attributes,
+            visibility,
+            default,
+            signature,
+            ..
+        } = self;
         let mut signature = signature.clone();
         if let Some(output) = output {
             replace_output(&mut signature, self.shape, output);
         }
         // Its fallible form is already marked.
-        let attributes =
-            attributes.iter().filter(|attribute| {
-                output.is_none() || !matches!(&attribute.meta, syn::Meta::Path(path) if path.is_ident("must_use"))
-            });
+        let attributes = attributes.iter().filter(|attribute| {
+            output.is_none()
+                || !matches!(&attribute.meta, syn::Meta::Path(path) if path.is_ident("must_use"))
+        });
         let mut group = Group::new(Delimiter::Brace, body);
         group.set_span(self.body.span());
         quote!(#(#attributes)* #visibility #default #signature #group)
     }
 
-    /// Where to point for an error about the output.
-    pub(crate) fn output_span(&self) -> Span {
-        match &self.signature.output {
-            ReturnType::Default => self.signature.ident.span(),
-            ReturnType::Type(_, output) => output.span(),
-        }
+    /// Where to point when the error type of the output does not do.
+    pub(crate) fn error_span(&self) -> Span {
+        let error = last_segment(&self.output).and_then(|last| type_arguments(last).nth(1));
+        error.unwrap_or(&self.output).span()
     }
 }
 
@@ -193,8 +221,18 @@ fn name_parameters(signature: &mut Signature) -> Vec<Parameter> {
             },
             FnArg::Typed(typed) => {
                 let conditions = typed.attrs.iter().filter(is_condition).cloned().collect();
-                if let Pat::Ident(PatIdent { ident, by_ref: None, subpat: None, .. }) = &*typed.pat {
-                    return Parameter { conditions, name: ident.to_token_stream(), pattern: None };
+                if let Pat::Ident(PatIdent {
+                    ident,
+                    by_ref: None,
+                    subpat: None,
+                    ..
+                }) = &*typed.pat
+                {
+                    return Parameter {
+                        conditions,
+                        name: ident.to_token_stream(),
+                        pattern: None,
+                    };
                 }
                 let name = format_ident!("__premier_argument_{index}", span = Span::mixed_site());
                 let pattern = std::mem::replace(
@@ -207,7 +245,11 @@ fn name_parameters(signature: &mut Signature) -> Vec<Parameter> {
                         subpat: None,
                     }),
                 );
-                Parameter { conditions, name: name.to_token_stream(), pattern: Some(pattern) }
+                Parameter {
+                    conditions,
+                    name: name.to_token_stream(),
+                    pattern: Some(pattern),
+                }
             }
         })
         .collect()
@@ -228,8 +270,11 @@ impl VisitMut for ByReference {
 fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
     let mut inner = TokenStream::new();
     let mut rest: std::collections::VecDeque<TokenTree> = body.into_iter().collect();
-    while let (Some(TokenTree::Punct(hash)), Some(TokenTree::Punct(bang)), Some(TokenTree::Group(_))) =
-        (rest.front(), rest.get(1), rest.get(2))
+    while let (
+        Some(TokenTree::Punct(hash)),
+        Some(TokenTree::Punct(bang)),
+        Some(TokenTree::Group(_)),
+    ) = (rest.front(), rest.get(1), rest.get(2))
     {
         if hash.as_char() != '#' || bang.as_char() != '!' {
             break;
@@ -244,7 +289,11 @@ fn shape(signature: &Signature, body: &Group) -> (Shape, Type) {
         ReturnType::Default => {
             let span = signature.ident.span();
             return (
-                if signature.asyncness.is_some() { Shape::Async } else { Shape::Sync },
+                if signature.asyncness.is_some() {
+                    Shape::Async
+                } else {
+                    Shape::Sync
+                },
                 Type::Verbatim(quote_spanned!(span=> ())),
             );
         }
@@ -310,7 +359,9 @@ fn output_of_bounds<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Opt
 /// Whether the body is `Box::pin(async …)` and nothing else.
 fn is_boxed_block(body: &Group) -> bool {
     let mut tokens = body.stream().into_iter().collect::<Vec<_>>();
-    let Some(TokenTree::Group(arguments)) = tokens.pop() else { return false };
+    let Some(TokenTree::Group(arguments)) = tokens.pop() else {
+        return false;
+    };
     let called = matches!(tokens.pop(), Some(TokenTree::Ident(pin)) if pin == "pin");
     let is_async = arguments
         .stream()
@@ -341,7 +392,9 @@ fn replace_output(signature: &mut Signature, shape: Shape, output: &Type) {
             if self.1 {
                 return;
             }
-            let PathArguments::AngleBracketed(arguments) = &mut segment.arguments else { return };
+            let PathArguments::AngleBracketed(arguments) = &mut segment.arguments else {
+                return;
+            };
             for argument in &mut arguments.args {
                 match argument {
                     GenericArgument::AssocType(assoc) if assoc.ident == "Output" => {
@@ -370,10 +423,13 @@ fn type_arguments(segment: &PathSegment) -> impl DoubleEndedIterator<Item = &Typ
         PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
         _ => None,
     };
-    arguments.into_iter().flatten().filter_map(|argument| match argument {
-        GenericArgument::Type(argument) => Some(argument),
-        _ => None,
-    })
+    arguments
+        .into_iter()
+        .flatten()
+        .filter_map(|argument| match argument {
+            GenericArgument::Type(argument) => Some(argument),
+            _ => None,
+        })
 }
 
 fn last_segment(of: &Type) -> Option<&PathSegment> {

@@ -6,6 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprClosure, LitStr, Pat, Result, Token};
 
 use crate::arguments::{Literal, literal, peel};
+use crate::crate_path;
 use crate::function::Function;
 
 /// `key = …` or `keymaker = …`.
@@ -35,23 +36,31 @@ impl Key {
                 "keymaker is a function over the arguments: for a format string use `key = \"…\"`",
             ));
         }
-        let Expr::Closure(closure) = peel(&expr) else { return Ok(Self::Call(expr)) };
+        let Expr::Closure(closure) = peel(&expr) else {
+            return Ok(Self::Call(expr));
+        };
         check_arity(closure, function)?;
         refuse_exits(&closure.body, "a keymaker")?;
         Ok(Self::Closure(closure.clone()))
     }
 
     /// Statements that come before, and the expression of type `Option<&impl Display>`.
-    pub(crate) fn expand(&self, function: &Function) -> (TokenStream, TokenStream) {
-        let some = |key: TokenStream| {
-            let span = Span::mixed_site();
-            quote_spanned!(span=> ::core::option::Option::Some(&#key))
+    pub(crate) fn expand(
+        &self,
+        function: &Function,
+        krate: &TokenStream,
+    ) -> (TokenStream, TokenStream) {
+        let some = |key: TokenStream, span: Span| {
+            let span = span.resolved_at(Span::mixed_site());
+            let krate = crate_path::at(krate, span);
+            quote_spanned!(span=> #krate::__private::key(&#key))
         };
         match self {
-            Self::Expr(expr) => (TokenStream::new(), some(quote!((#expr)))),
+            Self::Expr(expr) => (TokenStream::new(), some(quote!((#expr)), expr.span())),
             Self::Format(text) => {
                 let span = text.span().resolved_at(Span::mixed_site());
-                (TokenStream::new(), some(quote_spanned!(span=> ::core::format_args!(#text))))
+                let key = quote_spanned!(span=> ::core::format_args!(#text));
+                (TokenStream::new(), some(key, span))
             }
             Self::Call(callee) => {
                 let names = function.parameters.iter().map(|parameter| {
@@ -59,11 +68,17 @@ impl Key {
                     let name = &parameter.name;
                     quote!(#(#conditions)* &#name)
                 });
-                (TokenStream::new(), some(quote!((#callee)(#(#names),*))))
+                (
+                    TokenStream::new(),
+                    some(quote!((#callee)(#(#names),*)), callee.span()),
+                )
             }
             Self::Closure(closure) => {
                 let body = &closure.body;
-                (bind_parameters(closure, function), some(quote!({ #body })))
+                (
+                    bind_parameters(closure, function),
+                    some(quote!({ #body }), body.span()),
+                )
             }
         }
     }
@@ -75,16 +90,23 @@ fn bind_parameters(closure: &ExprClosure, function: &Function) -> TokenStream {
     let references: Vec<Ident> = (0..closure.inputs.len())
         .map(|index| format_ident!("__premier_reference_{index}", span = Span::mixed_site()))
         .collect();
-    let takes = function.parameters.iter().zip(&references).map(|(parameter, reference)| {
-        let (conditions, name) = (&parameter.conditions, &parameter.name);
-        quote!(#(#conditions)* let #reference = &#name;)
-    });
-    let binds = function.parameters.iter().zip(&references).zip(&closure.inputs).map(
-        |((parameter, reference), pattern)| {
+    let takes = function
+        .parameters
+        .iter()
+        .zip(&references)
+        .map(|(parameter, reference)| {
+            let (conditions, name) = (&parameter.conditions, &parameter.name);
+            quote!(#(#conditions)* let #reference = &#name;)
+        });
+    let binds = function
+        .parameters
+        .iter()
+        .zip(&references)
+        .zip(&closure.inputs)
+        .map(|((parameter, reference), pattern)| {
             let conditions = &parameter.conditions;
             quote!(#(#conditions)* let #pattern = #reference;)
-        },
-    );
+        });
     quote!(#(#takes)* #(#binds)*)
 }
 
@@ -101,7 +123,10 @@ fn check_arity(closure: &ExprClosure, function: &Function) -> Result<()> {
             None => parameter.name.to_string(),
         })
         .collect();
-    let span = closure.inputs.first().map_or(closure.inputs_begin.span(), Pat::span);
+    let span = closure
+        .inputs
+        .first()
+        .map_or(closure.inputs_begin.span(), Pat::span);
     Err(Error::new(
         span,
         format!(
@@ -125,7 +150,9 @@ pub(crate) fn refuse_exits(body: &Expr, what: &str) -> Result<()> {
     match find(body.to_token_stream()) {
         Some(span) => Err(Error::new(
             span,
-            format!("`return` and `?` cannot be used in {what}: make it a function and name it here"),
+            format!(
+                "`return` and `?` cannot be used in {what}: make it a function and name it here"
+            ),
         )),
         None => Ok(()),
     }
@@ -148,9 +175,13 @@ pub(crate) fn apply(callee: &Expr, value: &Ident, of: &TokenStream) -> TokenStre
 /// Whether a `move` or nothing stands before the closure: `async` closures have no value to give.
 pub(crate) fn refuse_async(callee: &Expr) -> Result<()> {
     match peel(callee) {
-        Expr::Closure(ExprClosure { asyncness: Some(word), .. }) => {
-            Err(Error::new(<Token![async] as Spanned>::span(word), "an async closure cannot be used here"))
-        }
+        Expr::Closure(ExprClosure {
+            asyncness: Some(word),
+            ..
+        }) => Err(Error::new(
+            <Token![async] as Spanned>::span(word),
+            "an async closure cannot be used here",
+        )),
         _ => Ok(()),
     }
 }

@@ -49,7 +49,10 @@ impl Throttle {
         let mut errors = Errors::default();
         let arguments: Arguments = syn::parse2(tokens)?;
         let written = Written::sort(arguments, &mut errors);
-        let algo = written.algo.as_ref().and_then(|algo| errors.keep(known_algo(algo)).flatten());
+        let algo = written
+            .algo
+            .as_ref()
+            .and_then(|algo| errors.keep(known_algo(algo)).flatten());
         let mut spec = TokenStream::new();
         if let Some(name) = &written.name {
             spec.extend(quote!(.name(#name)));
@@ -61,9 +64,9 @@ impl Throttle {
         spec.extend(written.sizes(algo, &mut errors));
         spec.extend(written.wait(&mut errors));
         let key = written.key(function, &mut errors);
-        let cost = written.cost.filter(|cost| {
-            errors.keep(check_cost(cost)).is_some()
-        });
+        let cost = written
+            .cost
+            .filter(|cost| errors.keep(check_cost(cost)).is_some());
         if let Some(on_reject) = &written.on_reject {
             errors.keep(check_on_reject(on_reject));
         }
@@ -84,7 +87,9 @@ impl Throttle {
 
     /// The statement that asks for admission.
     pub(crate) fn admission(&self, function: &Function) -> TokenStream {
-        let Self { nth, spec, krate, .. } = self;
+        let Self {
+            nth, spec, krate, ..
+        } = self;
         let admission = self.admission_name();
         let enter = Ident::new(
             match function.shape {
@@ -104,7 +109,7 @@ impl Throttle {
             None => quote_spanned!(span=> ::core::result::Result::Ok(1)),
         };
         let (bind, key) = match &self.key {
-            Some(key) => key.expand(function),
+            Some(key) => key.expand(function, krate),
             None => (
                 TokenStream::new(),
                 quote_spanned!(span=> ::core::option::Option::None::<&::core::primitive::str>),
@@ -137,11 +142,16 @@ impl Throttle {
         let value = match &self.on_reject {
             Some(on_reject) => {
                 let value = key::apply(on_reject, &error, &quote_spanned!(span=> #krate::Error));
-                if wraps { quote_spanned!(span=> ::core::result::Result::Ok(#value)) } else { value }
+                if wraps {
+                    quote_spanned!(span=> ::core::result::Result::Ok(#value))
+                } else {
+                    value
+                }
             }
             None if wraps => quote_spanned!(span=> ::core::result::Result::Err(#error)),
             None => {
-                let span = function.output_span().resolved_at(span);
+                let span = function.error_span().resolved_at(span);
+                let krate = crate_path::at(krate, span);
                 quote_spanned! {span=>
                     ::core::result::Result::Err(#krate::__private::FromRejection::from_rejection(#error))
                 }
@@ -156,7 +166,11 @@ impl Throttle {
     }
 
     fn admission_name(&self) -> Ident {
-        format_ident!("__premier_admission_{}", self.nth, span = Span::mixed_site())
+        format_ident!(
+            "__premier_admission_{}",
+            self.nth,
+            span = Span::mixed_site()
+        )
     }
 }
 
@@ -185,7 +199,12 @@ impl Written {
             "rate" => self.rate = Some((name, argument.expr()?)),
             "limits" => match argument.value {
                 Value::List(limits) => self.limits = Some((name, limits)),
-                _ => return Err(Error::new(name.span(), "expected `limits(\"5/s\", \"100/min\")`")),
+                _ => {
+                    return Err(Error::new(
+                        name.span(),
+                        "expected `limits(\"5/s\", \"100/min\")`",
+                    ));
+                }
             },
             "algo" => self.algo = Some(argument.expr()?),
             "burst" => self.burst = Some((name, argument.expr()?)),
@@ -197,7 +216,10 @@ impl Written {
                 Value::Flag => self.wait = Some((name, None)),
                 Value::Expr(expr) => self.wait = Some((name, Some(expr))),
                 Value::List(_) => {
-                    return Err(Error::new(name.span(), "expected `wait` or `wait = \"2s\"`"));
+                    return Err(Error::new(
+                        name.span(),
+                        "expected `wait` or `wait = \"2s\"`",
+                    ));
                 }
             },
             "name" => {
@@ -210,7 +232,12 @@ impl Written {
             "on_reject" => self.on_reject = Some(argument.expr()?),
             "crate" => match peel(&argument.expr()?) {
                 Expr::Path(path) => self.krate = Some(path.path.clone()),
-                other => return Err(Error::new_spanned(other, "expected a path, as in `crate = ::premier`")),
+                other => {
+                    return Err(Error::new_spanned(
+                        other,
+                        "expected a path, as in `crate = ::premier`",
+                    ));
+                }
             },
             unknown => {
                 return Err(Error::new(
@@ -225,7 +252,10 @@ impl Written {
     /// `quota` with `duration`, or `rate`, or `limits`: one of the three.
     fn rates(&self, algo: Option<&'static str>, errors: &mut Errors) -> TokenStream {
         let sources = [
-            self.quota.as_ref().or(self.duration.as_ref()).map(|(name, _)| name),
+            self.quota
+                .as_ref()
+                .or(self.duration.as_ref())
+                .map(|(name, _)| name),
             self.rate.as_ref().map(|(name, _)| name),
             self.limits.as_ref().map(|(name, _)| name),
         ];
@@ -238,7 +268,10 @@ impl Written {
             return TokenStream::new();
         };
         if let Some(second) = given.next() {
-            errors.at(second.span(), format!("`{second}` cannot be given together with `{first}`"));
+            errors.at(
+                second.span(),
+                format!("`{second}` cannot be given together with `{first}`"),
+            );
             return TokenStream::new();
         }
         if let Some((_, rate)) = &self.rate {
@@ -246,9 +279,15 @@ impl Written {
         }
         if let Some((name, limits)) = &self.limits {
             if limits.is_empty() {
-                errors.at(name.span(), "expected at least one rate, as in `limits(\"5/s\", \"100/min\")`");
+                errors.at(
+                    name.span(),
+                    "expected at least one rate, as in `limits(\"5/s\", \"100/min\")`",
+                );
             }
-            return limits.iter().map(|rate| check_rate_expr(rate, algo, errors)).collect();
+            return limits
+                .iter()
+                .map(|rate| check_rate_expr(rate, algo, errors))
+                .collect();
         }
         match (&self.quota, &self.duration) {
             (Some((_, quota)), Some((_, duration))) => {
@@ -256,11 +295,17 @@ impl Written {
             }
             (Some((name, quota)), None) => {
                 errors.keep(whole("quota", quota, quantity::check_quota));
-                errors.at(name.span(), "missing `duration`: how long the quota is for, as in `duration = \"5s\"`");
+                errors.at(
+                    name.span(),
+                    "missing `duration`: how long the quota is for, as in `duration = \"5s\"`",
+                );
                 TokenStream::new()
             }
             _ => {
-                errors.at(first.span(), "missing `quota`: how many calls the duration admits, as in `quota = 3`");
+                errors.at(
+                    first.span(),
+                    "missing `quota`: how many calls the duration admits, as in `quota = 3`",
+                );
                 TokenStream::new()
             }
         }
@@ -270,16 +315,30 @@ impl Written {
         let mut spec = TokenStream::new();
         if let Some((name, burst)) = &self.burst {
             if let Some(algo) = algo.filter(|&algo| algo != "token_bucket") {
-                let hint = if algo == "leaky_bucket" { ": its queue is `bucket_size`" } else { "" };
-                errors.at(name.span(), format!("`burst` is for token_bucket, not for {algo}{hint}"));
+                let hint = if algo == "leaky_bucket" {
+                    ": its queue is `bucket_size`"
+                } else {
+                    ""
+                };
+                errors.at(
+                    name.span(),
+                    format!("`burst` is for token_bucket, not for {algo}{hint}"),
+                );
             }
             errors.keep(whole("burst", burst, quantity::check_burst));
             spec.extend(quote!(.burst(#burst)));
         }
         if let Some((name, size)) = &self.bucket_size {
             if let Some(algo) = algo.filter(|&algo| algo != "leaky_bucket") {
-                let hint = if algo == "token_bucket" { ": its bucket is `burst`" } else { "" };
-                errors.at(name.span(), format!("`bucket_size` is for leaky_bucket, not for {algo}{hint}"));
+                let hint = if algo == "token_bucket" {
+                    ": its bucket is `burst`"
+                } else {
+                    ""
+                };
+                errors.at(
+                    name.span(),
+                    format!("`bucket_size` is for leaky_bucket, not for {algo}{hint}"),
+                );
             }
             errors.keep(whole("bucket_size", size, quantity::check_bucket_size));
             spec.extend(quote!(.bucket_size(#size)));
@@ -292,7 +351,9 @@ impl Written {
             None => TokenStream::new(),
             Some((_, None)) => quote!(.wait()),
             Some((_, Some(longest))) => match errors.keep(period(longest)) {
-                Some(Some(nanos)) => quote!(.wait_at_most(::core::time::Duration::from_nanos(#nanos))),
+                Some(Some(nanos)) => {
+                    quote!(.wait_at_most(::core::time::Duration::from_nanos(#nanos)))
+                }
                 _ => quote!(.wait_at_most(#longest)),
             },
         }
@@ -301,7 +362,10 @@ impl Written {
     fn key(&self, function: &Function, errors: &mut Errors) -> Option<Key> {
         match (&self.key, &self.keymaker) {
             (Some(_), Some((name, _))) => {
-                errors.at(name.span(), "`keymaker` cannot be given together with `key`: both say what the key is");
+                errors.at(
+                    name.span(),
+                    "`keymaker` cannot be given together with `key`: both say what the key is",
+                );
                 None
             }
             (Some((_, key)), None) => Some(Key::from_key(key.clone())),
@@ -315,7 +379,9 @@ impl Written {
 
 /// The canonical name of an algorithm given as a string; other expressions are read at run time.
 fn known_algo(algo: &Expr) -> Result<Option<&'static str>> {
-    let Some(literal) = literal(algo) else { return Ok(None) };
+    let Some(literal) = literal(algo) else {
+        return Ok(None);
+    };
     let text = match &literal {
         Literal::Text(text) => text.value(),
         _ => String::new(),
@@ -326,7 +392,10 @@ fn known_algo(algo: &Expr) -> Result<Option<&'static str>> {
         "sliding_log" => Ok(Some("sliding_log")),
         "token_bucket" | "gcra" => Ok(Some("token_bucket")),
         "leaky_bucket" => Ok(Some("leaky_bucket")),
-        _ => Err(Error::new_spanned(algo, format!("unknown algorithm: expected one of {ALGORITHMS}"))),
+        _ => Err(Error::new_spanned(
+            algo,
+            format!("unknown algorithm: expected one of {ALGORITHMS}"),
+        )),
     }
 }
 
@@ -336,13 +405,16 @@ fn check_quota_and_duration(
     algo: Option<&'static str>,
     errors: &mut Errors,
 ) -> TokenStream {
-    let number = errors.keep(whole("quota", quota, quantity::check_quota)).flatten();
-    let nanos = errors.keep(period(duration).and_then(|nanos| {
-        match nanos.map(quantity::check_period) {
-            Some(Err(message)) => Err(Error::new_spanned(duration, message)),
-            _ => Ok(nanos),
-        }
-    }));
+    let number = errors
+        .keep(whole("quota", quota, quantity::check_quota))
+        .flatten();
+    let nanos =
+        errors.keep(
+            period(duration).and_then(|nanos| match nanos.map(quantity::check_period) {
+                Some(Err(message)) => Err(Error::new_spanned(duration, message)),
+                _ => Ok(nanos),
+            }),
+        );
     let nanos = nanos.flatten();
     if let (Some(number), Some(nanos)) = (number, nanos) {
         if let Err(message) = quantity::check_rate(number, nanos) {
@@ -381,7 +453,10 @@ fn check_rate_expr(rate: &Expr, algo: Option<&'static str>, errors: &mut Errors)
             }
         },
         Some(_) => {
-            errors.push(Error::new_spanned(rate, "expected a rate as a string, as in \"3/5s\" or \"100/min\""));
+            errors.push(Error::new_spanned(
+                rate,
+                "expected a rate as a string, as in \"3/5s\" or \"100/min\"",
+            ));
             TokenStream::new()
         }
         None => quote!(.rate(#rate)),
@@ -396,14 +471,24 @@ fn whole(
 ) -> Result<Option<u64>> {
     match literal(expr) {
         None => Ok(None),
-        Some(Literal::Whole { digits, negative: false, span }) => {
+        Some(Literal::Whole {
+            digits,
+            negative: false,
+            span,
+        }) => {
             let number = digits.parse().unwrap_or(u128::MAX);
-            check(number).map(Some).map_err(|message| Error::new(span, message))
+            check(number)
+                .map(Some)
+                .map_err(|message| Error::new(span, message))
         }
-        Some(Literal::Whole { negative: true, .. }) => {
-            Err(Error::new_spanned(expr, format!("{name} must not be negative")))
-        }
-        Some(_) => Err(Error::new_spanned(expr, format!("{name} must be a whole number"))),
+        Some(Literal::Whole { negative: true, .. }) => Err(Error::new_spanned(
+            expr,
+            format!("{name} must not be negative"),
+        )),
+        Some(_) => Err(Error::new_spanned(
+            expr,
+            format!("{name} must be a whole number"),
+        )),
     }
 }
 
@@ -419,7 +504,9 @@ fn period(expr: &Expr) -> Result<Option<u64>> {
             quantity::parse_seconds(&digits)
         }
     };
-    parsed.map(Some).map_err(|message| Error::new_spanned(expr, message))
+    parsed
+        .map(Some)
+        .map_err(|message| Error::new_spanned(expr, message))
 }
 
 fn check_cost(cost: &Expr) -> Result<()> {

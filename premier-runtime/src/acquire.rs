@@ -48,7 +48,11 @@ pub(crate) async fn acquire_async(
     let decision = gate.take_async(user, cost).await?;
     match shortcut(gate, user, patience, &decision)? {
         Some(done) => Ok(done),
-        None => Acquire::after(gate, user, cost, patience, decision)?.run().await,
+        None => {
+            Acquire::after(gate, user, cost, patience, decision)?
+                .run()
+                .await
+        }
     }
 }
 
@@ -103,7 +107,9 @@ impl<'a> Acquire<'a> {
             return Ok(None);
         }
         let key = line_key(gate, user, Purpose::Admission);
-        let Some(ahead) = lines::ahead(&key) else { return Ok(None) };
+        let Some(ahead) = lines::ahead(&key) else {
+            return Ok(None);
+        };
         let mut acquire = Self::new(gate, user, cost, patience);
         let behind = ahead.others.saturating_add(cost);
         let now = gate.clock().now();
@@ -141,7 +147,13 @@ impl<'a> Acquire<'a> {
             Patience::AtMost(longest) => after(gate.clock().now(), longest),
             Patience::None | Patience::Unbounded => u64::MAX,
         };
-        Self { gate, user, cost, deadline, held: Held::Nothing }
+        Self {
+            gate,
+            user,
+            cost,
+            deadline,
+            held: Held::Nothing,
+        }
     }
 
     /// Takes in what the store said; a decision when there is nothing more to wait for.
@@ -273,5 +285,10 @@ impl Drop for Acquire<'_> {
 }
 
 fn line_key(gate: &Gate, user: Option<&str>, purpose: Purpose) -> LineKey {
-    Arc::new((gate.store_id(), purpose, gate.prefix().into(), user.map(Into::into)))
+    Arc::new((
+        gate.store_id(),
+        purpose,
+        gate.prefix().into(),
+        user.map(Into::into),
+    ))
 }

@@ -49,7 +49,10 @@ pub enum Error {
         message: Arc<str>,
     },
     /// The queue of a leaky bucket is full.
-    #[error("the queue of {function}{} is full: retry after {retry_after:?}", InKey(key))]
+    #[error(
+        "the queue of {function}{} is full: retry after {retry_after:?}",
+        InKey(key)
+    )]
     #[non_exhaustive]
     BucketFull {
         /// The function, or the name of the throttle.
@@ -68,7 +71,10 @@ pub enum Error {
         message: Arc<str>,
     },
     /// The call costs more than the limit can ever give: retrying is of no use.
-    #[error("a call of {function}{} costs {cost}, more than its limit can ever admit at once ({capacity})", InKey(key))]
+    #[error(
+        "a call of {function}{} costs {cost}, more than its limit can ever admit at once ({capacity})",
+        InKey(key)
+    )]
     #[non_exhaustive]
     CostExceedsCapacity {
         /// The function, or the name of the throttle.
@@ -81,7 +87,10 @@ pub enum Error {
         capacity: u64,
     },
     /// The quota is used up; for a call that may wait, its turn would come too late.
-    #[error("quota of {function}{} exceeded: retry after {retry_after:?}", InKey(key))]
+    #[error(
+        "quota of {function}{} exceeded: retry after {retry_after:?}",
+        InKey(key)
+    )]
     #[non_exhaustive]
     QuotaExceeded {
         /// The function, or the name of the throttle.
@@ -124,7 +133,12 @@ impl Error {
     /// [`Handler`](crate::Handler). The function and key are filled in by premier.
     #[must_use]
     pub fn backend(store: &'static str, message: impl Into<Arc<str>>) -> Self {
-        Self::Backend { store, function: Arc::from(""), key: None, message: message.into() }
+        Self::Backend {
+            store,
+            function: Arc::from(""),
+            key: None,
+            message: message.into(),
+        }
     }
 
     /// Fills in whom an error is about, where the store could not know.
@@ -140,7 +154,9 @@ impl Error {
     }
 
     pub(crate) fn config(message: impl Into<Arc<str>>) -> Self {
-        Self::Config { message: message.into() }
+        Self::Config {
+            message: message.into(),
+        }
     }
 }
 
@@ -166,8 +182,15 @@ const SHOWN_CHARS: usize = 64;
 impl fmt::Display for InKey<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(key) = self.0 else { return Ok(()) };
-        let shown = key.char_indices().nth(SHOWN_CHARS).map_or(&**key, |(end, _)| &key[..end]);
+        let shown = key
+            .char_indices()
+            .nth(SHOWN_CHARS)
+            .map_or(&**key, |(end, _)| &key[..end]);
         write!(formatter, " for key \"{}", shown.escape_debug())?;
-        formatter.write_str(if shown.len() < key.len() { "…\"" } else { "\"" })
+        formatter.write_str(if shown.len() < key.len() {
+            "…\""
+        } else {
+            "\""
+        })
     }
 }

@@ -35,13 +35,21 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 enum Store {
     Memory(MemoryHandler, Arc<Table>),
-    Other { handler: Arc<dyn Handler>, policy: OnBackendError, fallback: (MemoryHandler, Arc<Table>) },
+    Other {
+        handler: Arc<dyn Handler>,
+        policy: OnBackendError,
+        fallback: (MemoryHandler, Arc<Table>),
+    },
 }
 
 impl Gate {
     /// `path` is the function with its module, as it stands in keys and messages.
     pub(crate) fn new(runtime: &Runtime, path: &str, limits: &[Limit]) -> Result<Self, Error> {
-        let plans: Box<[Plan]> = limits.iter().copied().map(Plan::new).collect::<Result<_, _>>()?;
+        let plans: Box<[Plan]> = limits
+            .iter()
+            .copied()
+            .map(Plan::new)
+            .collect::<Result<_, _>>()?;
         let Some(first) = plans.first() else {
             return Err(Error::config(format!("{path} has no limit")));
         };
@@ -59,7 +67,12 @@ impl Gate {
                 fallback: bind(runtime.fallback()),
             },
         };
-        Ok(Self { function: path.into(), prefix: prefix.into(), plans, store })
+        Ok(Self {
+            function: path.into(),
+            prefix: prefix.into(),
+            plans,
+            store,
+        })
     }
 
     pub(crate) fn plans(&self) -> &[Plan] {
@@ -103,13 +116,17 @@ impl Gate {
     }
 
     #[inline]
-    pub(crate) fn handle(&self, user: Option<&str>, operation: Operation) -> Result<Decision, Error> {
+    pub(crate) fn handle(
+        &self,
+        user: Option<&str>,
+        operation: Operation,
+    ) -> Result<Decision, Error> {
         let request = self.request(user, operation);
         let result = match &self.store {
             Store::Memory(memory, table) => memory.handle_in(table, &request),
-            Store::Other { handler, .. } => {
-                handler.handle(&request).or_else(|error| self.without_store(&request, error))
-            }
+            Store::Other { handler, .. } => handler
+                .handle(&request)
+                .or_else(|error| self.without_store(&request, error)),
         };
         result.map_err(|error| error.at(&self.function, user))
     }
@@ -132,9 +149,17 @@ impl Gate {
     }
 
     /// Takes without blocking; in memory there is nothing to wait for.
-    pub(crate) async fn take_async(&self, user: Option<&str>, cost: u64) -> Result<Decision, Error> {
+    pub(crate) async fn take_async(
+        &self,
+        user: Option<&str>,
+        cost: u64,
+    ) -> Result<Decision, Error> {
         let take = Operation::Take(cost);
-        if self.is_immediate() { self.handle(user, take) } else { self.handle_async(user, take).await }
+        if self.is_immediate() {
+            self.handle(user, take)
+        } else {
+            self.handle_async(user, take).await
+        }
     }
 
     /// Gives back the slot of a caller that no longer waits for it. Nobody hears of a failure: the
@@ -148,10 +173,22 @@ impl Gate {
     pub(crate) fn denied(&self, user: Option<&str>, decision: &Decision) -> Error {
         let (function, key) = (Arc::clone(&self.function), user.map(Into::into));
         let retry_after = decision.retry_after;
-        if self.plans.iter().any(|plan| plan.limit().algo() == crate::Algo::LeakyBucket) {
-            Error::BucketFull { function, key, retry_after }
+        if self
+            .plans
+            .iter()
+            .any(|plan| plan.limit().algo() == crate::Algo::LeakyBucket)
+        {
+            Error::BucketFull {
+                function,
+                key,
+                retry_after,
+            }
         } else {
-            Error::QuotaExceeded { function, key, retry_after }
+            Error::QuotaExceeded {
+                function,
+                key,
+                retry_after,
+            }
         }
     }
 
@@ -165,20 +202,37 @@ impl Gate {
     }
 
     fn request<'a>(&'a self, user: Option<&'a str>, operation: Operation) -> Request<'a> {
-        Request { key: Key::new(&self.prefix, user), plans: &self.plans, operation }
+        Request {
+            key: Key::new(&self.prefix, user),
+            plans: &self.plans,
+            operation,
+        }
     }
 
     /// What the configured policy makes of an outage. Other errors stay as they are.
     fn without_store(&self, request: &Request<'_>, error: Error) -> Result<Decision, Error> {
-        let Store::Other { policy, fallback, .. } = &self.store else { return Err(error) };
+        let Store::Other {
+            policy, fallback, ..
+        } = &self.store
+        else {
+            return Err(error);
+        };
         if !matches!(error, Error::Backend { .. }) {
             return Err(error);
         }
         match policy {
             OnBackendError::Deny => Err(error),
             OnBackendError::Allow => {
-                let limit = self.plans.iter().map(Plan::capacity).min().unwrap_or_default();
-                Ok(Decision { remaining: limit, ..Decision::new(limit) })
+                let limit = self
+                    .plans
+                    .iter()
+                    .map(Plan::capacity)
+                    .min()
+                    .unwrap_or_default();
+                Ok(Decision {
+                    remaining: limit,
+                    ..Decision::new(limit)
+                })
             }
             OnBackendError::Memory => fallback.0.handle_in(&fallback.1, request),
         }

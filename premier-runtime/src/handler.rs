@@ -154,7 +154,11 @@ impl Request<'_> {
     ///
     /// # Errors
     /// [`Error::CostExceedsCapacity`], with nothing changed.
-    pub fn apply(&self, states: &mut [crate::algorithms::State], now: u64) -> Result<Decision, Error> {
+    pub fn apply(
+        &self,
+        states: &mut [crate::algorithms::State],
+        now: u64,
+    ) -> Result<Decision, Error> {
         use crate::algorithms::{Effect, State, take_all};
 
         let each = |states: &mut [State], change: &dyn Fn(&mut State, &Plan)| {
@@ -183,9 +187,12 @@ impl Request<'_> {
     /// A cost that no limit of the request could ever admit is an error, not a denial.
     pub(crate) fn check_cost(&self, cost: u64) -> Result<(), Error> {
         match self.plans.iter().map(Plan::capacity).min() {
-            Some(capacity) if cost > capacity => {
-                Err(Error::CostExceedsCapacity { function: "".into(), key: None, cost, capacity })
-            }
+            Some(capacity) if cost > capacity => Err(Error::CostExceedsCapacity {
+                function: "".into(),
+                key: None,
+                cost,
+                capacity,
+            }),
             _ => Ok(()),
         }
     }

@@ -15,7 +15,11 @@ impl KeyBuffer {
     /// # Panics
     /// When the key's `Display` fails, as `to_string` does.
     pub(crate) fn format<K: Display + ?Sized>(key: &K) -> Self {
-        let mut buffer = Self { inline: [0; INLINE], len: 0, spilled: String::new() };
+        let mut buffer = Self {
+            inline: [0; INLINE],
+            len: 0,
+            spilled: String::new(),
+        };
         write!(buffer, "{key}").expect("a Display implementation returned an error unexpectedly");
         buffer
     }
@@ -54,7 +58,10 @@ mod tests {
         for len in [0, 1, 119, 120, 121, 122, 4096] {
             let key = "é".repeat(len / 2) + &"x".repeat(len % 2);
             assert_eq!(KeyBuffer::format(&key).as_str(), key);
-            assert_eq!(KeyBuffer::format(&format_args!("{key}:{key}")).as_str(), format!("{key}:{key}"));
+            assert_eq!(
+                KeyBuffer::format(&format_args!("{key}:{key}")).as_str(),
+                format!("{key}:{key}")
+            );
         }
     }
 }

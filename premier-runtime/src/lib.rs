@@ -28,9 +28,5 @@ pub use self::throttle::Throttle;
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::site::{Admission, FromRejection, Site, Spec, cost, once, once_ok};
+    pub use crate::site::{Admission, FromRejection, Site, Spec, cost, key, once, once_ok};
 }
-
-// The examples in these docs name the crate that users depend on.
-#[cfg(doctest)]
-extern crate self as premier;

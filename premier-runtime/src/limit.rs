@@ -103,7 +103,13 @@ impl Limit {
     /// `quota` units per `period`, by `algo`.
     #[must_use]
     pub const fn new(algo: Algo, quota: u64, period: Duration) -> Self {
-        Self { algo, quota, period, burst: None, bucket_size: None }
+        Self {
+            algo,
+            quota,
+            period,
+            burst: None,
+            bucket_size: None,
+        }
     }
 
     /// At most `quota` units in a window of `period` that opens at the first call.
@@ -213,7 +219,10 @@ impl Limit {
         }
         if let Some(size) = self.bucket_size {
             if self.algo != Algo::LeakyBucket {
-                return Err(format!("bucket_size is for leaky_bucket, not for {}", self.algo));
+                return Err(format!(
+                    "bucket_size is for leaky_bucket, not for {}",
+                    self.algo
+                ));
             }
             quantity::check_bucket_size(u128::from(size))?;
         }

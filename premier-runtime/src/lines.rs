@@ -47,7 +47,10 @@ static OCCUPIED: AtomicUsize = AtomicUsize::new(0);
 
 fn lines() -> MutexGuard<'static, Lines> {
     static LINES: OnceLock<Mutex<Lines>> = OnceLock::new();
-    LINES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    LINES
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A place in a line.
@@ -86,8 +89,15 @@ pub(crate) fn ahead(key: &LineKey) -> Option<Ahead> {
     let lines = lines();
     let line = lines.by_key.get(key)?;
     let head = line.front()?;
-    let others = line.iter().skip(1).fold(0, |sum: u64, waiter| sum.saturating_add(waiter.cost));
-    Some(Ahead { head_at: head.at, head: head.cost, others })
+    let others = line
+        .iter()
+        .skip(1)
+        .fold(0, |sum: u64, waiter| sum.saturating_add(waiter.cost));
+    Some(Ahead {
+        head_at: head.at,
+        head: head.cost,
+        others,
+    })
 }
 
 /// Lets the heads of the lines for this prefix and user ask again now: something was given back.
@@ -131,19 +141,34 @@ impl Ticket {
             Purpose::Admission => line.len(),
             Purpose::Slot => line.partition_point(|waiter| waiter.at <= at),
         };
-        line.insert(place, Waiter { id, cost, waker: None, at, slot });
+        line.insert(
+            place,
+            Waiter {
+                id,
+                cost,
+                waker: None,
+                at,
+                slot,
+            },
+        );
         Self { key, id }
     }
 
     /// Where this ticket stands; `waker` is woken when that changes.
     pub(crate) fn standing(&self, waker: &Waker) -> Standing {
         let mut lines = lines();
-        let Some((place, waiter)) = self.find(&mut lines) else { return Standing::Head(0) };
+        let Some((place, waiter)) = self.find(&mut lines) else {
+            return Standing::Head(0);
+        };
         match &mut waiter.waker {
             Some(old) => old.clone_from(waker),
             empty => *empty = Some(waker.clone()),
         }
-        if place == 0 { Standing::Head(waiter.at) } else { Standing::Behind }
+        if place == 0 {
+            Standing::Head(waiter.at)
+        } else {
+            Standing::Behind
+        }
     }
 
     /// Sets when to ask again.
@@ -185,7 +210,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut lines = lines();
-        let Some(line) = lines.by_key.get_mut(&self.key) else { return };
+        let Some(line) = lines.by_key.get_mut(&self.key) else {
+            return;
+        };
         if let Some(place) = line.iter().position(|waiter| waiter.id == self.id) {
             line.remove(place);
         }

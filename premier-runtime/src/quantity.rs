@@ -26,8 +26,7 @@ const UNITS: &[(&[&str], u64)] = &[
     (&["d", "day", "days"], 86_400_000_000_000),
 ];
 
-const DURATION_HELP: &str =
-    "expected seconds as a number, or a number with a unit (ns, us, ms, s, m, h, d) as in \"500ms\", \"5s\", \"1m\", \"2h\", \"1d\"";
+const DURATION_HELP: &str = "expected seconds as a number, or a number with a unit (ns, us, ms, s, m, h, d) as in \"500ms\", \"5s\", \"1m\", \"2h\", \"1d\"";
 const RATE_HELP: &str = "expected calls per period as in \"3/5s\", \"10/s\" or \"100/min\"";
 
 /// Reads `"500ms"`, `"1.5s"`, `"2h"` into nanoseconds.
@@ -61,7 +60,11 @@ pub(crate) fn parse_seconds(number: &str) -> Result<u64, String> {
 pub(crate) fn parse_rate(text: &str) -> Result<(u64, u64), String> {
     let bad = || format!("{text:?} is not a rate: {RATE_HELP}");
     let (quota, period) = text.split_once('/').ok_or_else(bad)?;
-    let quota = quota.trim().replace('_', "").parse::<u64>().map_err(|_| bad())?;
+    let quota = quota
+        .trim()
+        .replace('_', "")
+        .parse::<u64>()
+        .map_err(|_| bad())?;
     let period = period.trim();
     let nanos = match unit_nanos(period) {
         Some(nanos) => nanos,
@@ -84,7 +87,9 @@ pub(crate) fn check_quota(quota: u128) -> Result<u64, String> {
 /// Between 1 µs and 366 days.
 pub(crate) fn check_period(nanos: u64) -> Result<(), String> {
     if nanos == 0 {
-        return Err(format!("duration must be longer than zero: {DURATION_HELP}"));
+        return Err(format!(
+            "duration must be longer than zero: {DURATION_HELP}"
+        ));
     }
     if !(MIN_PERIOD..=MAX_PERIOD).contains(&nanos) {
         return Err("duration must be between 1 microsecond and 366 days".into());

@@ -20,7 +20,10 @@ static GLOBAL: OnceLock<Runtime> = OnceLock::new();
 
 impl Runtime {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, fallback: MemoryHandler::new() }
+        Self {
+            config,
+            fallback: MemoryHandler::new(),
+        }
     }
 
     /// The process's configuration; from its first use on it is fixed.
@@ -73,7 +76,9 @@ impl Runtime {
 pub fn config(config: impl Into<Config>) -> Result<(), Error> {
     let config = config.into();
     config.validate()?;
-    GLOBAL.set(Runtime::new(config)).map_err(|_| Error::AlreadyConfigured)
+    GLOBAL
+        .set(Runtime::new(config))
+        .map_err(|_| Error::AlreadyConfigured)
 }
 
 /// Forgets the state of every limit of this process's keyspace, and of no other.

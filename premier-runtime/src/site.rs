@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::Error;
 use crate::acquire::{Acquire, acquire, acquire_async, shortcut};
 use crate::gate::{Gate, Patience};
 use crate::handler::Operation;
@@ -14,7 +15,6 @@ use crate::key_buffer::KeyBuffer;
 use crate::limit::{Algo, Limit};
 use crate::quantity;
 use crate::runtime::Runtime;
-use crate::Error;
 
 /// The static of one `#[throttle]`: its limit, bound at the first call.
 #[derive(Debug, Default)]
@@ -48,7 +48,9 @@ impl Site {
     /// A site that no call has reached yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bound: OnceLock::new() }
+        Self {
+            bound: OnceLock::new(),
+        }
     }
 
     /// Admits a call of a sync function, waiting on the thread where the limit says so.
@@ -98,7 +100,9 @@ impl Site {
         let user = key.map(ToString::to_string);
         Admission(Stage::Waiting(Box::pin(async move {
             let Bound { gate, patience } = self.bound(spec)?;
-            acquire_async(gate, user.as_deref(), cost?, *patience).await.map(drop)
+            acquire_async(gate, user.as_deref(), cost?, *patience)
+                .await
+                .map(drop)
         })))
     }
 
@@ -122,7 +126,10 @@ impl Site {
 
     #[inline]
     fn bound(&'static self, spec: fn() -> Spec) -> Result<&'static Bound, Error> {
-        self.bound.get_or_init(|| spec().bind()).as_ref().map_err(Error::clone)
+        self.bound
+            .get_or_init(|| spec().bind())
+            .as_ref()
+            .map_err(Error::clone)
     }
 }
 
@@ -147,7 +154,11 @@ impl Admission {
         Self(Stage::Waiting(Box::pin(async move {
             let user = user.as_deref();
             match first {
-                Some(first) => Acquire::after(gate, user, cost, patience, first)?.run().await,
+                Some(first) => {
+                    Acquire::after(gate, user, cost, patience, first)?
+                        .run()
+                        .await
+                }
                 None => acquire_async(gate, user, cost, patience).await,
             }
             .map(drop)
@@ -220,7 +231,8 @@ impl Spec {
     pub fn rate(mut self, rate: impl AsRef<str>) -> Self {
         let parsed = quantity::parse_rate(rate.as_ref()).map_err(Error::config);
         let rate = note(&mut self.problem, parsed);
-        self.rates.extend(rate.map(|(quota, period)| (quota, Duration::from_nanos(period))));
+        self.rates
+            .extend(rate.map(|(quota, period)| (quota, Duration::from_nanos(period))));
         self
     }
 
@@ -260,13 +272,19 @@ impl Spec {
             None => {
                 let runtime = Runtime::global();
                 let algo = self.algo.unwrap_or(runtime.algo());
-                let limits: Vec<Limit> =
-                    self.rates.iter().map(|&(quota, period)| self.limit(algo, quota, period)).collect();
+                let limits: Vec<Limit> = self
+                    .rates
+                    .iter()
+                    .map(|&(quota, period)| self.limit(algo, quota, period))
+                    .collect();
                 Gate::new(runtime, &path, &limits)
             }
         };
         match bound {
-            Ok(gate) => Ok(Bound { gate, patience: self.patience }),
+            Ok(gate) => Ok(Bound {
+                gate,
+                patience: self.patience,
+            }),
             Err(Error::Config { message }) => {
                 Err(Error::config(format!("#[throttle] of {path}: {message}")))
             }
@@ -304,7 +322,10 @@ impl Spec {
 fn function_name(module: &str, inside: &str) -> String {
     let mut path = inside;
     for generated in ["__premier_here", "{{closure}}"] {
-        while let Some(outer) = path.strip_suffix(generated).and_then(|path| path.strip_suffix("::")) {
+        while let Some(outer) = path
+            .strip_suffix(generated)
+            .and_then(|path| path.strip_suffix("::"))
+        {
             path = outer;
         }
     }
@@ -312,7 +333,9 @@ fn function_name(module: &str, inside: &str) -> String {
 }
 
 fn note<T>(problem: &mut Option<Error>, result: Result<T, Error>) -> Option<T> {
-    result.map_err(|error| *problem = problem.take().or(Some(error))).ok()
+    result
+        .map_err(|error| *problem = problem.take().or(Some(error)))
+        .ok()
 }
 
 /// Whole numbers of any type.
@@ -365,7 +388,9 @@ impl IntoPeriod for Duration {
 
 impl IntoPeriod for &str {
     fn into_period(self) -> Result<Duration, Error> {
-        quantity::parse_duration(self).map(Duration::from_nanos).map_err(Error::config)
+        quantity::parse_duration(self)
+            .map(Duration::from_nanos)
+            .map_err(Error::config)
     }
 }
 
@@ -430,6 +455,11 @@ pub fn cost(units: impl IntoUnits) -> Result<u64, Error> {
     units.into_units("cost")
 }
 
+/// A caller's part of the key.
+pub fn key<K: Display + ?Sized>(key: &K) -> Option<&K> {
+    Some(key)
+}
+
 /// Errors that can tell of a refused call.
 #[diagnostic::on_unimplemented(
     message = "the error type `{Self}` cannot carry a `premier::Error`",
@@ -472,7 +502,11 @@ mod tests {
         for (module, inside, name) in [
             ("shop", "shop::fetch::__premier_here", "fetch"),
             ("shop", "shop::fetch::{{closure}}::__premier_here", "fetch"),
-            ("shop::cart", "shop::cart::Cart::get::__premier_here", "Cart::get"),
+            (
+                "shop::cart",
+                "shop::cart::Cart::get::__premier_here",
+                "Cart::get",
+            ),
             (
                 "shop",
                 "<shop::Cart as shop::Store>::get::{{closure}}::{{closure}}::__premier_here",

@@ -102,28 +102,45 @@ impl Throttle {
     /// ```
     #[must_use]
     pub fn with_limit(&self, limit: Limit) -> Self {
-        let Self { shared, cost, patience } = self;
+        let Self {
+            shared,
+            cost,
+            patience,
+        } = self;
         let changed = Self::build(&shared.name, &[limit], shared.runtime.clone());
-        Self { cost: *cost, patience: *patience, ..changed }
+        Self {
+            cost: *cost,
+            patience: *patience,
+            ..changed
+        }
     }
 
     /// The same limit for calls that cost `units`. A cost of 0 asks without taking.
     #[must_use]
     pub fn cost(&self, units: u64) -> Self {
-        Self { cost: units, ..self.clone() }
+        Self {
+            cost: units,
+            ..self.clone()
+        }
     }
 
     /// The same limit for calls that wait up to `longest` in [`Throttle::acquire`], first come
     /// first served. A wait that cannot succeed fails at once.
     #[must_use]
     pub fn wait_at_most(&self, longest: Duration) -> Self {
-        Self { patience: Patience::AtMost(longest), ..self.clone() }
+        Self {
+            patience: Patience::AtMost(longest),
+            ..self.clone()
+        }
     }
 
     /// The same limit for calls that wait in [`Throttle::acquire`] until they are admitted.
     #[must_use]
     pub fn wait(&self) -> Self {
-        Self { patience: Patience::Unbounded, ..self.clone() }
+        Self {
+            patience: Patience::Unbounded,
+            ..self.clone()
+        }
     }
 
     /// Decides, and takes the cost if it is admitted. A denial is a [`Decision`], not an error. On
@@ -152,7 +169,12 @@ impl Throttle {
     /// [`Error::QuotaExceeded`] or [`Error::BucketFull`] when not admitted, and those of
     /// [`Throttle::check`].
     pub fn acquire<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
-        acquire(self.gate()?, Some(KeyBuffer::format(key).as_str()), self.cost, self.patience)
+        acquire(
+            self.gate()?,
+            Some(KeyBuffer::format(key).as_str()),
+            self.cost,
+            self.patience,
+        )
     }
 
     /// The same as [`Throttle::acquire`] for async callers. Dropping the future takes nothing.
@@ -230,11 +252,20 @@ impl Throttle {
             gate: OnceLock::new(),
             runtime,
         };
-        Self { shared: Arc::new(shared), cost: 1, patience: Patience::None }
+        Self {
+            shared: Arc::new(shared),
+            cost: 1,
+            patience: Patience::None,
+        }
     }
 
     fn gate(&self) -> Result<&Gate, Error> {
-        let Shared { name, limits, gate, runtime } = &*self.shared;
+        let Shared {
+            name,
+            limits,
+            gate,
+            runtime,
+        } = &*self.shared;
         gate.get_or_init(|| match runtime {
             Some(runtime) => Gate::new(runtime, name, limits),
             None => Gate::new(Runtime::global(), name, limits),
@@ -243,7 +274,11 @@ impl Throttle {
         .map_err(Error::clone)
     }
 
-    fn handle<K: Display + ?Sized>(&self, key: &K, operation: Operation) -> Result<Decision, Error> {
+    fn handle<K: Display + ?Sized>(
+        &self,
+        key: &K,
+        operation: Operation,
+    ) -> Result<Decision, Error> {
         self.gate()?.handle_key(Some(key), operation)
     }
 

@@ -77,12 +77,16 @@ impl Sequence {
 ///
 /// # Panics
 /// When a decision differs.
-pub fn run<C: Into<Config>>(resolution: Duration, mut handler: impl FnMut(ManualClock) -> C) -> usize {
+pub fn run<C: Into<Config>>(
+    resolution: Duration,
+    mut handler: impl FnMut(ManualClock) -> C,
+) -> usize {
     let mut compared = 0;
     let mut wrong = Vec::new();
     for sequence in sequences() {
         let clock = ManualClock::new();
-        let throttle = Throttle::with_handler(handler(clock.clone()), &sequence.name, sequence.limit());
+        let throttle =
+            Throttle::with_handler(handler(clock.clone()), &sequence.name, sequence.limit());
         for call in &sequence.calls {
             clock.set(Duration::from_nanos(call.at));
             let got = throttle.cost(call.cost).check(&call.key);
@@ -92,7 +96,12 @@ pub fn run<C: Into<Config>>(resolution: Duration, mut handler: impl FnMut(Manual
             compared += 1;
         }
     }
-    assert!(wrong.is_empty(), "{} of {compared} calls differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {compared} calls differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     compared
 }
 
@@ -112,7 +121,13 @@ impl Call {
         let fits = decision.allowed == (self.decision == "allow")
             && close(decision.retry_after, self.retry_after)
             && close(decision.delay, self.wait)
-            && self.remaining.is_none_or(|remaining| remaining == decision.remaining);
-        if fits { Ok(()) } else { Err(format!("{decision:?}")) }
+            && self
+                .remaining
+                .is_none_or(|remaining| remaining == decision.remaining);
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("{decision:?}"))
+        }
     }
 }

@@ -11,7 +11,10 @@ struct User {
 }
 
 fn user(id: u64) -> User {
-    User { id, name: format!("user {id}") }
+    User {
+        id,
+        name: format!("user {id}"),
+    }
 }
 
 fn admitted<T, E>(mut call: impl FnMut() -> Result<T, E>) -> usize {
@@ -145,7 +148,10 @@ fn cost_is_an_expression_over_the_arguments() {
     assert!(matches!(by_cost(&[0; 5]), Err(Error::QuotaExceeded { .. })));
     by_cost(&[0; 4]).unwrap();
     by_cost(&[]).unwrap();
-    assert!(matches!(by_cost(&[0; 11]), Err(Error::CostExceedsCapacity { cost: 11, .. })));
+    assert!(matches!(
+        by_cost(&[0; 11]),
+        Err(Error::CostExceedsCapacity { cost: 11, .. })
+    ));
     assert!(matches!(negative_cost(-1), Err(Error::Config { .. })));
 }
 
@@ -205,9 +211,15 @@ async fn two_throttles_on_one_function_are_both_applied() {
         assert_eq!(outer_first().await.unwrap(), "ran");
     }
     assert!(outer_first().await.is_err());
-    assert_eq!((inner_last().unwrap(), inner_last().unwrap()), ("ran", "ran"));
+    assert_eq!(
+        (inner_last().unwrap(), inner_last().unwrap()),
+        ("ran", "ran")
+    );
     assert_eq!(inner_last().unwrap(), "inner");
-    assert_eq!((0..10).filter(|id| Stacked.method(id % 3).is_ok()).count(), 4);
+    assert_eq!(
+        (0..10).filter(|id| Stacked.method(id % 3).is_ok()).count(),
+        4
+    );
 }
 
 mod pinned {
@@ -239,12 +251,18 @@ fn bad_values_are_config_errors_that_name_the_function() {
     for (error, part) in [
         (bad_at_run_time(), "quota must be at least 1"),
         (bad_duration(), "unknown unit `parsecs`"),
-        (burst_without_bucket(), "burst is for token_bucket, not for fixed_window"),
+        (
+            burst_without_bucket(),
+            "burst is for token_bucket, not for fixed_window",
+        ),
     ] {
         let error = error.unwrap_err();
         assert!(matches!(error, Error::Config { .. }), "{error:?}");
         let message = error.to_string();
-        assert!(message.contains(part) && message.contains("attribute:"), "{message}");
+        assert!(
+            message.contains(part) && message.contains("attribute:"),
+            "{message}"
+        );
     }
 }
 
@@ -261,12 +279,18 @@ fn configuring_after_the_first_use_is_refused() {
 fn keyspaces_that_cannot_be_used_are_refused() {
     for keyspace in ["", "a:b", "a{b", "a}b"] {
         let config = premier::Config::new(premier::MemoryHandler::new()).keyspace(keyspace);
-        assert!(matches!(premier::config(config), Err(Error::Config { .. })), "{keyspace:?}");
+        assert!(
+            matches!(premier::config(config), Err(Error::Config { .. })),
+            "{keyspace:?}"
+        );
     }
 }
 
 #[test]
 fn limits_of_a_gate_say_what_they_hold() {
     let limit = Limit::leaky_bucket(4, Duration::from_secs(1));
-    assert_eq!((limit.capacity(), limit.quota(), limit.algo()), (5, 4, Algo::LeakyBucket));
+    assert_eq!(
+        (limit.capacity(), limit.quota(), limit.algo()),
+        (5, 4, Algo::LeakyBucket)
+    );
 }

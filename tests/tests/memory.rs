@@ -12,7 +12,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn idle_keys_are_forgotten_and_owing_ones_are_not() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
-    let throttle = Throttle::with_handler(handler.clone(), "idle", Limit::token_bucket(2, 2 * SECOND));
+    let throttle =
+        Throttle::with_handler(handler.clone(), "idle", Limit::token_bucket(2, 2 * SECOND));
     let mut most = 0;
     for key in 0..100_000 {
         assert!(throttle.check(&key).unwrap().allowed);
@@ -21,15 +22,25 @@ fn idle_keys_are_forgotten_and_owing_ones_are_not() {
     }
     // 1,000 owe at any time; the sweep may lag behind by a part of the map.
     assert!(most < 10_000, "{most} keys were kept");
-    let owing = (99_001..100_000).filter(|key| throttle.peek(key).unwrap().remaining < 2).count();
+    let owing = (99_001..100_000)
+        .filter(|key| throttle.peek(key).unwrap().remaining < 2)
+        .count();
     assert_eq!(owing, 999);
 }
 
 #[test]
 fn a_full_memory_takes_new_keys_once_old_ones_owe_nothing() {
-    for algo in [Algo::FixedWindow, Algo::SlidingWindow, Algo::SlidingLog, Algo::TokenBucket] {
+    for algo in [
+        Algo::FixedWindow,
+        Algo::SlidingWindow,
+        Algo::SlidingLog,
+        Algo::TokenBucket,
+    ] {
         let clock = ManualClock::new();
-        let handler = MemoryHandler::builder().clock(clock.clone()).max_keys(100).build();
+        let handler = MemoryHandler::builder()
+            .clock(clock.clone())
+            .max_keys(100)
+            .build();
         // Two limits share the bound.
         let one = Throttle::with_handler(handler.clone(), "one", Limit::new(algo, 1, SECOND));
         let two = Throttle::with_handler(handler, "two", Limit::new(algo, 1, SECOND));
@@ -83,20 +94,36 @@ fn clear_takes_one_keyspace_and_no_other() {
 
 #[test]
 fn refund_and_reset_by_every_algorithm() {
-    for algo in
-        [Algo::FixedWindow, Algo::SlidingWindow, Algo::SlidingLog, Algo::TokenBucket, Algo::LeakyBucket]
-    {
+    for algo in [
+        Algo::FixedWindow,
+        Algo::SlidingWindow,
+        Algo::SlidingLog,
+        Algo::TokenBucket,
+        Algo::LeakyBucket,
+    ] {
         let (_, throttle) = manual(Limit::new(algo, 5, 5 * SECOND));
         let capacity = throttle.peek("k").unwrap().remaining;
         throttle.cost(4).check("k").unwrap();
         throttle.refund("k", 3).unwrap();
-        assert_eq!(throttle.peek("k").unwrap().remaining, capacity - 1, "{algo}");
+        assert_eq!(
+            throttle.peek("k").unwrap().remaining,
+            capacity - 1,
+            "{algo}"
+        );
         throttle.refund("k", 100).unwrap();
-        assert_eq!(throttle.peek("k").unwrap().remaining, capacity, "{algo}: never more than full");
+        assert_eq!(
+            throttle.peek("k").unwrap().remaining,
+            capacity,
+            "{algo}: never more than full"
+        );
         throttle.cost(5).check("k").unwrap();
         throttle.reset("k").unwrap();
         let fresh = throttle.peek("k").unwrap();
-        assert_eq!((fresh.remaining, fresh.reset_after), (capacity, Duration::ZERO), "{algo}");
+        assert_eq!(
+            (fresh.remaining, fresh.reset_after),
+            (capacity, Duration::ZERO),
+            "{algo}"
+        );
     }
 }
 
@@ -104,7 +131,10 @@ fn refund_and_reset_by_every_algorithm() {
 fn several_limits_are_all_or_nothing() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
-    let limits = [Limit::token_bucket(2, SECOND), Limit::token_bucket(5, 60 * SECOND)];
+    let limits = [
+        Limit::token_bucket(2, SECOND),
+        Limit::token_bucket(5, 60 * SECOND),
+    ];
     let both = Throttle::all_with_handler(handler, "both", &limits);
     let mut taken = 0;
     for _ in 0..10 {
@@ -113,7 +143,10 @@ fn several_limits_are_all_or_nothing() {
         }
         clock.advance(SECOND);
     }
-    assert_eq!(taken, 5, "a call refused by one limit must take nothing of the other");
+    assert_eq!(
+        taken, 5,
+        "a call refused by one limit must take nothing of the other"
+    );
     let denied = both.check("k").unwrap();
     assert!(denied.retry_after > SECOND, "{denied:?}");
     clock.advance(denied.retry_after - Duration::from_nanos(1));
@@ -122,7 +155,11 @@ fn several_limits_are_all_or_nothing() {
     assert!(both.check("k").unwrap().allowed);
     assert!(matches!(
         both.cost(3).check("k"),
-        Err(Error::CostExceedsCapacity { cost: 3, capacity: 2, .. })
+        Err(Error::CostExceedsCapacity {
+            cost: 3,
+            capacity: 2,
+            ..
+        })
     ));
 }
 
@@ -143,7 +180,10 @@ fn values_out_of_range_are_config_errors_at_the_first_call() {
         Limit::fixed_window(1, SECOND).burst(1),
     ] {
         let throttle = Throttle::with_handler(MemoryHandler::new(), "bad", limit);
-        assert!(matches!(throttle.check("k"), Err(Error::Config { .. })), "{limit:?}");
+        assert!(
+            matches!(throttle.check("k"), Err(Error::Config { .. })),
+            "{limit:?}"
+        );
         assert!(limit.validate().is_err());
     }
 }

@@ -2,7 +2,11 @@
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
 // The lint is about the test's own names.
-#![allow(clippy::unused_async, clippy::needless_pass_by_value, clippy::unused_self)]
+#![allow(
+    clippy::unused_async,
+    clippy::needless_pass_by_value,
+    clippy::unused_self
+)]
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
@@ -152,7 +156,7 @@ async fn not_sync(value: NotSync) -> AppResult<u32> {
 }
 
 mod two {
-    use super::{Arc, AppResult, throttle};
+    use super::{AppResult, Arc, throttle};
 
     pub(crate) struct A(pub(crate) u32);
     pub(crate) struct B<T>(pub(crate) T);
@@ -294,7 +298,10 @@ async fn async_functions_stay_send() {
     assert_eq!(admitted_async!(asynchronous("x".into())), 2);
     assert_eq!(admitted_async!(asynchronous_infallible(1)), 2);
     assert_eq!(admitted_async!(asynchronous_borrow("abc", "")), 2);
-    assert_eq!(admitted_async!(not_sync(NotSync(std::cell::Cell::new(1)))), 2);
+    assert_eq!(
+        admitted_async!(not_sync(NotSync(std::cell::Cell::new(1)))),
+        2
+    );
 }
 
 #[tokio::test]

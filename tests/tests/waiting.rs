@@ -37,7 +37,13 @@ fn a_thread_waits_until_it_is_admitted() {
 
 #[test]
 fn threads_are_served_in_the_order_they_came() {
-    for algo in [Algo::FixedWindow, Algo::SlidingWindow, Algo::SlidingLog, Algo::TokenBucket, Algo::LeakyBucket] {
+    for algo in [
+        Algo::FixedWindow,
+        Algo::SlidingWindow,
+        Algo::SlidingLog,
+        Algo::TokenBucket,
+        Algo::LeakyBucket,
+    ] {
         let (clock, throttle) = manual(Limit::new(algo, 1, SECOND));
         let throttle = throttle.wait();
         throttle.acquire("k").unwrap();
@@ -63,7 +69,9 @@ fn threads_are_served_in_the_order_they_came() {
             };
             assert_eq!(index, expected, "{algo}");
         }
-        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        waiters
+            .into_iter()
+            .for_each(|waiter| waiter.join().unwrap());
     }
 }
 
@@ -95,7 +103,11 @@ async fn tasks_are_served_in_order_and_one_interval_apart() {
 async fn a_wait_that_cannot_succeed_fails_at_once() {
     let (clock, throttle) = manual(Limit::token_bucket(1, SECOND));
     throttle.acquire("k").unwrap();
-    let error = throttle.wait_at_most(SECOND / 2).acquire_async("k").await.unwrap_err();
+    let error = throttle
+        .wait_at_most(SECOND / 2)
+        .acquire_async("k")
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::QuotaExceeded { retry_after, .. } if retry_after == SECOND));
     assert_eq!(clock.sleepers(), 0);
 
@@ -105,8 +117,15 @@ async fn a_wait_that_cannot_succeed_fails_at_once() {
         task::spawn(async move { throttle.acquire_async("k").await });
         settle().await;
     }
-    let error = throttle.wait_at_most(2 * SECOND).acquire_async("k").await.unwrap_err();
-    assert!(error.retry_after().is_some_and(|after| after > 2 * SECOND), "{error:?}");
+    let error = throttle
+        .wait_at_most(2 * SECOND)
+        .acquire_async("k")
+        .await
+        .unwrap_err();
+    assert!(
+        error.retry_after().is_some_and(|after| after > 2 * SECOND),
+        "{error:?}"
+    );
     let patient = throttle.wait_at_most(3 * SECOND);
     let patient = task::spawn(async move { patient.acquire_async("k").await });
     settle().await;
@@ -133,11 +152,16 @@ async fn behind_an_endless_wait_patience_still_ends() {
     let small = task::spawn(async move { small.acquire_async("k").await });
     settle().await;
     for _ in 0..3 {
-        clock.set(Duration::from_nanos(clock_now(&clock) + SECOND.as_nanos() as u64));
+        clock.set(Duration::from_nanos(
+            clock_now(&clock) + SECOND.as_nanos() as u64,
+        ));
         throttle.check("k").unwrap();
         settle().await;
     }
-    assert!(matches!(small.await.unwrap(), Err(Error::QuotaExceeded { .. })));
+    assert!(matches!(
+        small.await.unwrap(),
+        Err(Error::QuotaExceeded { .. })
+    ));
     assert!(!big.is_finished());
 }
 
@@ -147,7 +171,12 @@ fn clock_now(clock: &ManualClock) -> u64 {
 
 #[tokio::test]
 async fn a_dropped_waiter_takes_nothing_and_holds_up_nobody() {
-    for algo in [Algo::FixedWindow, Algo::SlidingLog, Algo::TokenBucket, Algo::LeakyBucket] {
+    for algo in [
+        Algo::FixedWindow,
+        Algo::SlidingLog,
+        Algo::TokenBucket,
+        Algo::LeakyBucket,
+    ] {
         let (clock, throttle) = manual(Limit::new(algo, 1, SECOND).into_queue_of(4));
         let throttle = throttle.wait();
         throttle.acquire("k").unwrap();
@@ -183,7 +212,11 @@ trait IntoQueue {
 
 impl IntoQueue for Limit {
     fn into_queue_of(self, size: u64) -> Self {
-        if self.algo() == Algo::LeakyBucket { self.bucket_size(size) } else { self }
+        if self.algo() == Algo::LeakyBucket {
+            self.bucket_size(size)
+        } else {
+            self
+        }
     }
 }
 
@@ -270,8 +303,14 @@ async fn many_waiters_on_the_real_clock_all_get_through_at_the_rate() {
     for task in tasks {
         task.await.unwrap();
     }
-    threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
-    assert!(start.elapsed() >= Duration::from_millis(219), "{:?}", start.elapsed());
+    threads
+        .into_iter()
+        .for_each(|thread| drop(thread.join().unwrap()));
+    assert!(
+        start.elapsed() >= Duration::from_millis(219),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 /// A runtime that is not tokio's: the timer thread wakes it.

@@ -21,13 +21,26 @@ const ALL: [Algo; 5] = [
 /// A queue for nobody makes the leaky bucket comparable with the others.
 fn limit(algo: Algo, quota: u64, period: Duration) -> Limit {
     let limit = Limit::new(algo, quota, period);
-    if algo == Algo::LeakyBucket { limit.bucket_size(0) } else { limit }
+    if algo == Algo::LeakyBucket {
+        limit.bucket_size(0)
+    } else {
+        limit
+    }
 }
 
 #[test]
 fn fast_polling_loses_no_fractions() {
-    for algo in [Algo::FixedWindow, Algo::SlidingLog, Algo::TokenBucket, Algo::LeakyBucket] {
-        let polls = admitted(limit(algo, 1, SECOND), Duration::from_nanos(1_500), 20 * SECOND);
+    for algo in [
+        Algo::FixedWindow,
+        Algo::SlidingLog,
+        Algo::TokenBucket,
+        Algo::LeakyBucket,
+    ] {
+        let polls = admitted(
+            limit(algo, 1, SECOND),
+            Duration::from_nanos(1_500),
+            20 * SECOND,
+        );
         assert_eq!(polls.len(), 20, "{algo}");
     }
 }
@@ -62,7 +75,10 @@ fn uneven_rates_do_not_drift() {
         }
         let bound = quota * 300 + quota;
         assert!(taken <= bound, "{taken} of {bound} at {quota}/s");
-        assert!(taken >= bound - 2 * cost - quota / 10_000, "{taken} of {bound} at {quota}/s");
+        assert!(
+            taken >= bound - 2 * cost - quota / 10_000,
+            "{taken} of {bound} at {quota}/s"
+        );
     }
 }
 
@@ -125,7 +141,10 @@ fn two_threads_released_together_get_one_unit() {
                     })
                 })
                 .collect();
-            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+            racers
+                .into_iter()
+                .map(|racer| racer.join().unwrap())
+                .collect()
         });
         assert_eq!(admitted[0].len() + admitted[1].len(), 20_000, "{algo}");
         assert!(admitted[0].is_disjoint(&admitted[1]), "{algo}");
@@ -134,11 +153,23 @@ fn two_threads_released_together_get_one_unit() {
 
 #[test]
 fn a_cost_that_does_not_fit_takes_nothing() {
-    for algo in [Algo::FixedWindow, Algo::SlidingWindow, Algo::SlidingLog, Algo::TokenBucket] {
+    for algo in [
+        Algo::FixedWindow,
+        Algo::SlidingWindow,
+        Algo::SlidingLog,
+        Algo::TokenBucket,
+    ] {
         let (_, throttle) = manual(Limit::new(algo, 10, SECOND));
         throttle.cost(9).check("k").unwrap();
         let never = throttle.cost(1_000).check("k");
-        assert!(matches!(never, Err(Error::CostExceedsCapacity { cost: 1_000, capacity: 10, .. })));
+        assert!(matches!(
+            never,
+            Err(Error::CostExceedsCapacity {
+                cost: 1_000,
+                capacity: 10,
+                ..
+            })
+        ));
         assert!(!throttle.cost(2).check("k").unwrap().allowed, "{algo}");
         assert_eq!(throttle.peek("k").unwrap().remaining, 1, "{algo}");
         assert!(throttle.check("k").unwrap().allowed, "{algo}");
@@ -152,11 +183,16 @@ fn a_full_memory_drops_no_debt() {
         let throttle =
             Throttle::with_handler(handler.clone(), "bound", limit(algo, 1, 3_600 * SECOND));
         let pass = || {
-            (0..2_000).filter(|key| matches!(throttle.check(key), Ok(decision) if decision.allowed)).count()
+            (0..2_000)
+                .filter(|key| matches!(throttle.check(key), Ok(decision) if decision.allowed))
+                .count()
         };
         assert_eq!(pass(), 100, "{algo}");
         assert_eq!(pass(), 0, "{algo}");
-        assert!(matches!(throttle.check("new"), Err(Error::TooManyKeys { max_keys: 100, .. })));
+        assert!(matches!(
+            throttle.check("new"),
+            Err(Error::TooManyKeys { max_keys: 100, .. })
+        ));
         assert_eq!(handler.keys(), 100);
     }
 }
@@ -172,6 +208,9 @@ fn a_raised_rate_gives_no_retroactive_credit() {
         // Half a second at the new rate would have been five units.
         assert!(!quick.check("k").unwrap().allowed, "{algo}");
         clock.advance(2 * SECOND);
-        assert!(quick.check("k").unwrap().allowed, "{algo}: nor is it locked out");
+        assert!(
+            quick.check("k").unwrap().allowed,
+            "{algo}: nor is it locked out"
+        );
     }
 }

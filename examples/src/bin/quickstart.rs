@@ -47,7 +47,10 @@ async fn main() -> Result<(), Error> {
     let start = Instant::now();
     for call in 1..=5 {
         tick()?;
-        println!("  call {call} ran after {:>3} ms", start.elapsed().as_millis());
+        println!(
+            "  call {call} ran after {:>3} ms",
+            start.elapsed().as_millis()
+        );
     }
     Ok(())
 }

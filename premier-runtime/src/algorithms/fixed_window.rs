@@ -22,7 +22,10 @@ impl State {
 
     pub(super) fn decide(&mut self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
         if self.is_fresh(plan, now) {
-            *self = Self { start: now, used: 0 };
+            *self = Self {
+                start: now,
+                used: 0,
+            };
         }
         let quota = plan.limit().quota();
         let left = quota.saturating_sub(self.used);

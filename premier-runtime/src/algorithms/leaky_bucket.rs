@@ -7,7 +7,13 @@
 use super::{Effect, Plan, Tat};
 use crate::decision::{Decision, Reservation};
 
-pub(super) fn decide(state: &mut Tat, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
+pub(super) fn decide(
+    state: &mut Tat,
+    plan: &Plan,
+    now: u64,
+    cost: u64,
+    effect: Effect,
+) -> Decision {
     let (mut next_free, now) = state.read(plan, now);
     let wait = next_free - now;
     let longest = plan.ticks(plan.limit().bucket_size_or_default());

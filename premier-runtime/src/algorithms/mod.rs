@@ -133,7 +133,9 @@ impl State {
                 };
                 let settled = state.settle(now);
                 let decision = state.decide(plan, now, cost, effect);
-                self.store(decision, cost, effect, settled, || Repr::SlidingWindow(state));
+                self.store(decision, cost, effect, settled, || {
+                    Repr::SlidingWindow(state)
+                });
                 decision
             }
             Algo::TokenBucket | Algo::LeakyBucket => {
@@ -154,7 +156,9 @@ impl State {
                 _ => {
                     let mut state = sliding_log::State::default();
                     let decision = state.decide(plan, now, cost, effect);
-                    self.store(decision, cost, effect, false, || Repr::SlidingLog(Box::new(state)));
+                    self.store(decision, cost, effect, false, || {
+                        Repr::SlidingLog(Box::new(state))
+                    });
                     decision
                 }
             },
@@ -212,7 +216,10 @@ pub(crate) fn take_all(
         };
     }
     let looked = combine(
-        states.iter().zip(plans).map(|(state, plan)| state.peek(plan, now, cost)),
+        states
+            .iter()
+            .zip(plans)
+            .map(|(state, plan)| state.peek(plan, now, cost)),
     );
     if !looked.allowed || effect == Effect::Look || cost == 0 {
         return looked;
@@ -228,14 +235,22 @@ pub(crate) fn take_all(
 fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
     decisions
         .reduce(|all, one| {
-            let (tightest, other) = if one.remaining < all.remaining { (one, all) } else { (all, one) };
+            let (tightest, other) = if one.remaining < all.remaining {
+                (one, all)
+            } else {
+                (all, one)
+            };
             Decision {
                 allowed: all.allowed && one.allowed,
                 retry_after: all.retry_after.max(one.retry_after),
                 reset_after: all.reset_after.max(one.reset_after),
                 delay: all.delay.max(one.delay),
                 reservation: Reservation(None),
-                ..if tightest.allowed && !other.allowed { other } else { tightest }
+                ..if tightest.allowed && !other.allowed {
+                    other
+                } else {
+                    tightest
+                }
             }
         })
         .unwrap_or_default()

@@ -80,7 +80,11 @@ impl Plan {
     }
 
     pub(crate) fn never(&self) -> Decision {
-        Decision { allowed: false, retry_after: Duration::MAX, ..self.decision() }
+        Decision {
+            allowed: false,
+            retry_after: Duration::MAX,
+            ..self.decision()
+        }
     }
 
     pub(crate) fn earliest_behind(&self, head: u64, units: u64) -> Duration {

@@ -34,7 +34,10 @@ impl State {
     /// The answer without touching the log; expired entries at its front are skipped.
     pub(super) fn look(&self, plan: &Plan, now: u64, cost: u64) -> Decision {
         let quota = plan.limit().quota();
-        let live = self.entries.iter().skip_while(|&&(instant, _)| is_over(plan, instant, now));
+        let live = self
+            .entries
+            .iter()
+            .skip_while(|&&(instant, _)| is_over(plan, instant, now));
         let used = self.used
             - self
                 .entries
@@ -43,7 +46,11 @@ impl State {
                 .map(|&(_, units)| units)
                 .sum::<u64>();
         let left = quota.saturating_sub(used);
-        let mut decision = Decision { allowed: cost <= left, remaining: left, ..plan.decision() };
+        let mut decision = Decision {
+            allowed: cost <= left,
+            remaining: left,
+            ..plan.decision()
+        };
         if !decision.allowed {
             let mut excess = used + cost - quota;
             for &(instant, units) in live {
@@ -67,7 +74,9 @@ impl State {
         self.expire(plan, now);
         let mut left = units;
         while left > 0 {
-            let Some((_, count)) = self.entries.back_mut() else { break };
+            let Some((_, count)) = self.entries.back_mut() else {
+                break;
+            };
             let given = left.min(*count);
             *count -= given;
             left -= given;
@@ -79,7 +88,9 @@ impl State {
     }
 
     pub(super) fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
-        self.entries.back().is_none_or(|&(instant, _)| is_over(plan, instant, now))
+        self.entries
+            .back()
+            .is_none_or(|&(instant, _)| is_over(plan, instant, now))
     }
 
     fn expire(&mut self, plan: &Plan, now: u64) {

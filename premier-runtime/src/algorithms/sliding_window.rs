@@ -29,7 +29,11 @@ impl State {
         let weight = self.weight(plan, elapsed);
         let used = weight + self.cur;
         let allowed = cost <= quota.saturating_sub(used);
-        let retry_after = if allowed { 0 } else { self.admits_at(plan, cost) - elapsed };
+        let retry_after = if allowed {
+            0
+        } else {
+            self.admits_at(plan, cost) - elapsed
+        };
         if allowed && effect == Effect::Take {
             self.cur += cost;
         }
@@ -59,7 +63,11 @@ impl State {
         if elapsed >= 2 * period {
             *self = Self::default();
         } else if elapsed >= period {
-            *self = Self { start: self.start + period, cur: 0, prev: self.cur };
+            *self = Self {
+                start: self.start + period,
+                cur: 0,
+                prev: self.cur,
+            };
         }
         if self.cur == 0 && self.prev == 0 {
             self.start = now;
@@ -71,9 +79,7 @@ impl State {
         match self.prev.checked_mul(overlap) {
             Some(product) => product / period,
             // At most `prev`, so it fits.
-            None => {
-                (u128::from(self.prev) * u128::from(overlap) / u128::from(period)) as u64
-            }
+            None => (u128::from(self.prev) * u128::from(overlap) / u128::from(period)) as u64,
         }
     }
 

@@ -36,7 +36,10 @@ impl Tat {
     }
 
     pub(super) fn write(&mut self, plan: &Plan, ticks: u128) {
-        *self = Self { ticks, den: plan.den() };
+        *self = Self {
+            ticks,
+            den: plan.den(),
+        };
     }
 
     pub(super) fn ends_at(&self, plan: &Plan, ticks: u128) -> bool {
@@ -67,5 +70,7 @@ impl Tat {
 fn rescale(ticks: u128, from: u64, to: u64) -> u128 {
     let (from, to) = (u128::from(from), u128::from(to));
     let (whole, rest) = (ticks / from, ticks % from);
-    whole.saturating_mul(to).saturating_add((rest * to).div_ceil(from))
+    whole
+        .saturating_mul(to)
+        .saturating_add((rest * to).div_ceil(from))
 }

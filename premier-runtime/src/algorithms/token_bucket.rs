@@ -7,7 +7,13 @@
 use super::{Effect, Plan, Tat};
 use crate::decision::Decision;
 
-pub(super) fn decide(state: &mut Tat, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
+pub(super) fn decide(
+    state: &mut Tat,
+    plan: &Plan,
+    now: u64,
+    cost: u64,
+    effect: Effect,
+) -> Decision {
     let (mut tat, now) = state.read(plan, now);
     let full = plan.ticks(plan.capacity());
     let debt = tat - now + plan.ticks(cost);

@@ -64,7 +64,12 @@ impl ManualClock {
     /// thing at a time sleeps, such as a simulation or a retry.
     #[must_use]
     pub fn auto_advancing() -> Self {
-        Self { shared: Arc::new(Shared { auto: true, ..Shared::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                auto: true,
+                ..Shared::default()
+            }),
+        }
     }
 
     /// Moves the clock on and wakes all whose deadline has come, earliest first.
@@ -95,12 +100,19 @@ impl ManualClock {
     pub fn wait_for_sleepers(&self, count: usize) {
         let mut state = self.lock();
         while state.sleepers.len() < count {
-            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .shared
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn jump_to(&self, deadline: u64) {
@@ -125,7 +137,9 @@ impl Clock for ManualClock {
             if state.now >= deadline {
                 return;
             }
-            state.sleepers.insert(deadline, super::waker_of_this_thread())
+            state
+                .sleepers
+                .insert(deadline, super::waker_of_this_thread())
         };
         self.shared.changed.notify_all();
         thread::park();
@@ -133,7 +147,11 @@ impl Clock for ManualClock {
     }
 
     fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(Sleep { clock: self.clone(), deadline, place: None })
+        Box::pin(Sleep {
+            clock: self.clone(),
+            deadline,
+            place: None,
+        })
     }
 }
 

@@ -15,7 +15,10 @@ pub(super) type Place = (u64, u64);
 
 impl Sleepers {
     pub(super) const fn new() -> Self {
-        Self { by_deadline: BTreeMap::new(), last_id: 0 }
+        Self {
+            by_deadline: BTreeMap::new(),
+            last_id: 0,
+        }
     }
 
     pub(super) fn insert(&mut self, deadline: u64, waker: Waker) -> Place {
@@ -41,7 +44,9 @@ impl Sleepers {
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.by_deadline.first_key_value().map(|(&(deadline, _), _)| deadline)
+        self.by_deadline
+            .first_key_value()
+            .map(|(&(deadline, _), _)| deadline)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -54,6 +59,8 @@ impl Sleepers {
             Some(next) => self.by_deadline.split_off(&(next, 0)),
             None => BTreeMap::new(),
         };
-        std::mem::replace(&mut self.by_deadline, later).into_values().collect()
+        std::mem::replace(&mut self.by_deadline, later)
+            .into_values()
+            .collect()
     }
 }

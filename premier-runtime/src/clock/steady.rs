@@ -31,7 +31,10 @@ struct Seen {
 
 impl SteadyClock {
     pub(crate) fn watching(clock: impl Clock) -> Self {
-        Self::Watched(Arc::new(Watched { clock: Box::new(clock), seen: Mutex::default() }))
+        Self::Watched(Arc::new(Watched {
+            clock: Box::new(clock),
+            seen: Mutex::default(),
+        }))
     }
 
     #[inline]
@@ -73,6 +76,11 @@ impl Watched {
         if deadline == u64::MAX {
             return deadline;
         }
-        deadline.saturating_sub(self.seen.lock().unwrap_or_else(PoisonError::into_inner).offset)
+        deadline.saturating_sub(
+            self.seen
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .offset,
+        )
     }
 }

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::sleepers::{Place, Sleepers};
 use super::Clock;
+use super::sleepers::{Place, Sleepers};
 
 /// The machine's monotonic clock ([`std::time::Instant`]).
 ///
@@ -47,7 +47,10 @@ impl Clock for SystemClock {
             let left = Duration::from_nanos(deadline.saturating_sub(self.now()));
             return Box::pin(tokio::time::sleep(left));
         }
-        Box::pin(TimerSleep { deadline, place: None })
+        Box::pin(TimerSleep {
+            deadline,
+            place: None,
+        })
     }
 }
 
@@ -57,13 +60,18 @@ struct Timer {
     earlier: Condvar,
 }
 
-static TIMER: Timer = Timer { sleepers: Mutex::new(Sleepers::new()), earlier: Condvar::new() };
+static TIMER: Timer = Timer {
+    sleepers: Mutex::new(Sleepers::new()),
+    earlier: Condvar::new(),
+};
 
 impl Timer {
     fn start() {
         static STARTED: OnceLock<()> = OnceLock::new();
         STARTED.get_or_init(|| {
-            let spawned = thread::Builder::new().name("premier-timer".into()).spawn(|| TIMER.run());
+            let spawned = thread::Builder::new()
+                .name("premier-timer".into())
+                .spawn(|| TIMER.run());
             // Without threads nothing in the process can wait any more.
             spawned.expect("the timer thread of premier could not be started");
         });
@@ -88,7 +96,10 @@ impl Timer {
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
                 }
-                None => self.earlier.wait(sleepers).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .earlier
+                    .wait(sleepers)
+                    .unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
@@ -107,7 +118,10 @@ impl Future for TimerSleep {
             return Poll::Ready(());
         }
         Timer::start();
-        let mut sleepers = TIMER.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sleepers = TIMER
+            .sleepers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match self.place {
             Some(place) if sleepers.renew(place, context.waker()) => {}
             _ => self.place = Some(sleepers.insert(self.deadline, context.waker().clone())),
@@ -121,7 +135,11 @@ impl Future for TimerSleep {
 impl Drop for TimerSleep {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            TIMER.sleepers.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
+            TIMER
+                .sleepers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(place);
         }
     }
 }

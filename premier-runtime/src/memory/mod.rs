@@ -93,14 +93,23 @@ impl MemoryHandler {
 
     /// Carries out a request on the table of its prefix.
     #[inline]
-    pub(crate) fn handle_in(&self, table: &Table, request: &Request<'_>) -> Result<Decision, Error> {
+    pub(crate) fn handle_in(
+        &self,
+        table: &Table,
+        request: &Request<'_>,
+    ) -> Result<Decision, Error> {
         match request.key.user() {
             None => table.handle_keyless(request, self.shared.clock.now()),
             Some(user) => self.handle_keyed(table, user, request),
         }
     }
 
-    fn handle_keyed(&self, table: &Table, user: &str, request: &Request<'_>) -> Result<Decision, Error> {
+    fn handle_keyed(
+        &self,
+        table: &Table,
+        user: &str,
+        request: &Request<'_>,
+    ) -> Result<Decision, Error> {
         let now = || self.shared.clock.now();
         match table.handle_keyed(user, request, now, &self.shared) {
             Err(Error::TooManyKeys { .. }) if self.make_room() => {
@@ -128,16 +137,21 @@ impl MemoryHandler {
     }
 
     fn tables(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Table>>> {
-        self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .tables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
     /// Counts one key more, unless the bound is reached.
     fn admit_key(&self) -> Result<(), Error> {
-        let admitted = self.keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |keys| {
-            (keys < self.max_keys).then_some(keys + 1)
-        });
+        let admitted = self
+            .keys
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |keys| {
+                (keys < self.max_keys).then_some(keys + 1)
+            });
         match admitted {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::TooManyKeys {
@@ -163,7 +177,9 @@ impl Handler for MemoryHandler {
             .tables()
             .iter()
             .filter(|(prefix, _)| {
-                prefix.strip_prefix(keyspace).is_some_and(|rest| rest.starts_with(':'))
+                prefix
+                    .strip_prefix(keyspace)
+                    .is_some_and(|rest| rest.starts_with(':'))
             })
             .map(|(_, table)| Arc::clone(table))
             .collect();
@@ -203,6 +219,8 @@ impl MemoryHandlerBuilder {
     /// The handler.
     #[must_use]
     pub fn build(self) -> MemoryHandler {
-        MemoryHandler { shared: Arc::new(self.shared) }
+        MemoryHandler {
+            shared: Arc::new(self.shared),
+        }
     }
 }

@@ -98,7 +98,10 @@ impl States {
             Self::One(state) => slice::from_ref(state),
             Self::Many(states) => states,
         };
-        states.iter().zip(plans).all(|(state, plan)| state.is_fresh(plan, now))
+        states
+            .iter()
+            .zip(plans)
+            .all(|(state, plan)| state.is_fresh(plan, now))
     }
 }
 
@@ -112,7 +115,11 @@ impl Table {
     }
 
     #[inline]
-    pub(super) fn handle_keyless(&self, request: &Request<'_>, now: u64) -> Result<Decision, Error> {
+    pub(super) fn handle_keyless(
+        &self,
+        request: &Request<'_>,
+        now: u64,
+    ) -> Result<Decision, Error> {
         request.apply(lock(&self.keyless).sized(request.plans.len()), now)
     }
 
@@ -142,15 +149,22 @@ impl Table {
         }
         shard.sweep(&lock(&self.plans), now, &mut { STEP }, shared);
         shared.admit_key()?;
-        shard.entries.insert_unique(hash, Entry { key: user.into(), states }, |entry| {
-            keyed.hasher.hash_one(&*entry.key)
-        });
+        shard.entries.insert_unique(
+            hash,
+            Entry {
+                key: user.into(),
+                states,
+            },
+            |entry| keyed.hasher.hash_one(&*entry.key),
+        );
         Ok(decision)
     }
 
     /// Forgets idle keys of further shards, at most `budget` places; whether any was found.
     pub(super) fn sweep(&self, now: u64, budget: &mut usize, shared: &Shared) -> bool {
-        let Some(keyed) = self.keyed.get() else { return false };
+        let Some(keyed) = self.keyed.get() else {
+            return false;
+        };
         for _ in 0..SHARDS {
             let index = {
                 let mut next = lock(&keyed.next_shard);
@@ -170,7 +184,9 @@ impl Table {
 
     pub(super) fn clear(&self, shared: &Shared) {
         *lock(&self.keyless) = States::default();
-        let Some(keyed) = self.keyed.get() else { return };
+        let Some(keyed) = self.keyed.get() else {
+            return;
+        };
         for shard in &keyed.shards {
             let mut shard = lock(shard);
             shared.forget_keys(shard.entries.len());

@@ -54,6 +54,9 @@ mod tests {
         }
         ::core::assert!(super::double(1).is_err());
         ::core::assert!(super::double(2).is_ok());
-        ::core::assert!(::core::matches!(super::same(1), ::core::result::Result::Ok(1)));
+        ::core::assert!(::core::matches!(
+            super::same(1),
+            ::core::result::Result::Ok(1)
+        ));
     }
 }

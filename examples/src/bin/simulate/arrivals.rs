@@ -37,14 +37,23 @@ impl std::error::Error for BadRow {}
 
 /// Reads the whole input. Empty lines are skipped.
 pub(crate) fn read(input: &[u8]) -> Result<Vec<Arrival>, BadRow> {
-    let mut rows = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
+    let mut rows = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(input);
     let mut row = ByteRecord::new();
     let mut arrivals: Vec<Arrival> = Vec::new();
     let mut header_seen = false;
     loop {
         let start = rows.position().byte() as usize;
-        let bad = |problem| BadRow { line: line_of_row(input, start), problem };
-        if !rows.read_byte_record(&mut row).map_err(|error| bad(error.to_string()))? {
+        let bad = |problem| BadRow {
+            line: line_of_row(input, start),
+            problem,
+        };
+        if !rows
+            .read_byte_record(&mut row)
+            .map_err(|error| bad(error.to_string()))?
+        {
             break;
         }
         if !header_seen {
@@ -55,15 +64,28 @@ pub(crate) fn read(input: &[u8]) -> Result<Vec<Arrival>, BadRow> {
         let arrival = parse(&row).map_err(bad)?;
         if let Some(before) = arrivals.last().filter(|before| before.at > arrival.at) {
             let (at, before) = (&arrival.written, &before.written);
-            return Err(bad(format!("at {at} comes after {before}: rows must be in the order of time")));
+            return Err(bad(format!(
+                "at {at} comes after {before}: rows must be in the order of time"
+            )));
         }
         arrivals.push(arrival);
     }
-    if header_seen { Ok(arrivals) } else { Err(BadRow { line: 1, problem: no_header() }) }
+    if header_seen {
+        Ok(arrivals)
+    } else {
+        Err(BadRow {
+            line: 1,
+            problem: no_header(),
+        })
+    }
 }
 
 fn check_header(row: &ByteRecord) -> Result<(), String> {
-    if row.iter().eq(HEADER.map(str::as_bytes)) { Ok(()) } else { Err(no_header()) }
+    if row.iter().eq(HEADER.map(str::as_bytes)) {
+        Ok(())
+    } else {
+        Err(no_header())
+    }
 }
 
 fn no_header() -> String {
@@ -72,7 +94,11 @@ fn no_header() -> String {
 
 fn parse(row: &ByteRecord) -> Result<Arrival, String> {
     if row.len() != HEADER.len() {
-        return Err(format!("{} fields instead of 3 ({})", row.len(), HEADER.join(",")));
+        return Err(format!(
+            "{} fields instead of 3 ({})",
+            row.len(),
+            HEADER.join(",")
+        ));
     }
     let text = |column: usize| {
         str::from_utf8(&row[column]).map_err(|_| format!("{} is not UTF-8", HEADER[column]))
@@ -90,11 +116,18 @@ fn parse(row: &ByteRecord) -> Result<Arrival, String> {
 /// The line on which the row begins that was read from `start` on. The reader's own count is that
 /// of the line before when lines end with CR LF, or are empty.
 fn line_of_row(input: &[u8], start: usize) -> usize {
-    let skipped = input[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let skipped = input[start..]
+        .iter()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .count();
     let before = &input[..start + skipped];
     let is_end = |(index, &byte): (usize, &u8)| match byte {
         b'\n' => index == 0 || before[index - 1] != b'\r',
         byte => byte == b'\r',
     };
-    1 + before.iter().enumerate().filter(|&place| is_end(place)).count()
+    1 + before
+        .iter()
+        .enumerate()
+        .filter(|&place| is_end(place))
+        .count()
 }

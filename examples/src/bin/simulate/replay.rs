@@ -10,15 +10,24 @@ use crate::arrivals::Arrival;
 /// What became of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
-    Allow { wait: Duration, remaining: u64 },
-    Deny { retry_after: Duration, remaining: u64 },
+    Allow {
+        wait: Duration,
+        remaining: u64,
+    },
+    Deny {
+        retry_after: Duration,
+        remaining: u64,
+    },
     Never,
 }
 
 /// Makes every call at its own time.
 pub(crate) fn replay(limit: Limit, arrivals: &[Arrival]) -> Result<Vec<Outcome>, Error> {
     let clock = ManualClock::new();
-    let handler = MemoryHandler::builder().clock(clock.clone()).max_keys(usize::MAX).build();
+    let handler = MemoryHandler::builder()
+        .clock(clock.clone())
+        .max_keys(usize::MAX)
+        .build();
     let throttle = Throttle::with_handler(handler, "simulate", limit);
     arrivals
         .iter()
@@ -37,8 +46,14 @@ fn decide(throttle: &Throttle, arrival: &Arrival) -> Result<Outcome, Error> {
     };
     let remaining = decision.remaining;
     Ok(if decision.allowed {
-        Outcome::Allow { wait: decision.delay, remaining }
+        Outcome::Allow {
+            wait: decision.delay,
+            remaining,
+        }
     } else {
-        Outcome::Deny { retry_after: decision.retry_after, remaining }
+        Outcome::Deny {
+            retry_after: decision.retry_after,
+            remaining,
+        }
     })
 }

@@ -9,7 +9,15 @@ use crate::arrivals::Arrival;
 use crate::replay::Outcome;
 use crate::seconds::format_seconds;
 
-const HEADER: [&str; 7] = ["at", "key", "cost", "decision", "wait", "retry_after", "remaining"];
+const HEADER: [&str; 7] = [
+    "at",
+    "key",
+    "cost",
+    "decision",
+    "wait",
+    "retry_after",
+    "remaining",
+];
 
 /// One row a call, in the order of the calls.
 pub(crate) fn write(arrivals: &[Arrival], outcomes: &[Outcome]) -> csv::Result<Vec<u8>> {
@@ -18,12 +26,21 @@ pub(crate) fn write(arrivals: &[Arrival], outcomes: &[Outcome]) -> csv::Result<V
     for (arrival, outcome) in arrivals.iter().zip(outcomes) {
         let nothing = String::new;
         let (decision, wait, retry_after, remaining) = match *outcome {
-            Outcome::Allow { wait, remaining } => {
-                ("allow", format_seconds(wait), nothing(), remaining.to_string())
-            }
-            Outcome::Deny { retry_after, remaining } => {
-                ("deny", nothing(), format_seconds(retry_after), remaining.to_string())
-            }
+            Outcome::Allow { wait, remaining } => (
+                "allow",
+                format_seconds(wait),
+                nothing(),
+                remaining.to_string(),
+            ),
+            Outcome::Deny {
+                retry_after,
+                remaining,
+            } => (
+                "deny",
+                nothing(),
+                format_seconds(retry_after),
+                remaining.to_string(),
+            ),
             Outcome::Never => ("never", nothing(), nothing(), nothing()),
         };
         let cost = arrival.cost.to_string();
@@ -48,7 +65,10 @@ pub(crate) fn replace(path: &Path, contents: &str) -> io::Result<()> {
         Ok(_) => fs::canonicalize(path)?,
         Err(_) => path.to_owned(),
     };
-    let mut name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    let mut name = target
+        .file_name()
+        .ok_or(io::ErrorKind::InvalidInput)?
+        .to_owned();
     name.push(format!(".{}.part", process::id()));
     let part = target.with_file_name(name);
     let written = File::create_new(&part)

@@ -19,7 +19,10 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     if text.starts_with('-') {
         return Err(format!("{text:?} is negative"));
     }
-    if text.split_once('.').is_some_and(|(_, decimals)| decimals.len() > 9) {
+    if text
+        .split_once('.')
+        .is_some_and(|(_, decimals)| decimals.len() > 9)
+    {
         return Err(format!("{text:?} has more than 9 decimals"));
     }
     decimal_times(text, 1_000_000_000)
@@ -29,14 +32,18 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
 
 /// Reads `"500ms"`, `"1.5m"`, or a bare number of seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     UNITS
         .iter()
         .find(|(name, _)| *name == unit)
         .and_then(|&(_, nanos)| decimal_times(number, nanos))
         .map(Duration::from_nanos)
-        .ok_or_else(|| "expected \"500ms\", \"5s\", \"1m\", \"2h\", \"1d\", or a number of seconds".into())
+        .ok_or_else(|| {
+            "expected \"500ms\", \"5s\", \"1m\", \"2h\", \"1d\", or a number of seconds".into()
+        })
 }
 
 /// Writes seconds with 9 decimals.
@@ -52,15 +59,25 @@ fn decimal_times(number: &str, scale: u64) -> Option<u64> {
     };
     let whole = u128::from(digits(whole)?);
     let (decimals, divisor) = match decimals {
-        Some(text) if text.len() <= 18 => (u128::from(digits(text)?), 10u128.pow(text.len() as u32)),
+        Some(text) if text.len() <= 18 => {
+            (u128::from(digits(text)?), 10u128.pow(text.len() as u32))
+        }
         Some(_) => return None,
         None => (0, 1),
     };
-    let scaled = (whole * divisor).checked_add(decimals)?.checked_mul(u128::from(scale))?;
-    if scaled % divisor == 0 { u64::try_from(scaled / divisor).ok() } else { None }
+    let scaled = (whole * divisor)
+        .checked_add(decimals)?
+        .checked_mul(u128::from(scale))?;
+    if scaled % divisor == 0 {
+        u64::try_from(scaled / divisor).ok()
+    } else {
+        None
+    }
 }
 
 /// What `u64` parses, without a sign.
 pub(crate) fn digits(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }

@@ -1,0 +1,97 @@
+//! The upper chart: what became of each call, key by key.
+
+use plotters::chart::ChartBuilder;
+use plotters::style::Color;
+
+use super::bars::{self, Bars};
+use super::calls::Calls;
+use super::canvas::{Canvas, Drawn, FAINT, GRAY, LEFT, RIGHT, Side, WIDTH, line, text};
+use super::legend::{self, Legend};
+use super::marks::Marks;
+
+pub(super) struct Rows<'a> {
+    calls: &'a Calls,
+    content: Content,
+    heights: Vec<i32>,
+}
+
+enum Content {
+    Marks(Marks),
+    Bars(Bars),
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(calls: &'a Calls) -> Self {
+        let (content, heights) = match Marks::new(calls) {
+            Some(marks) => {
+                let heights = marks.heights();
+                (Content::Marks(marks), heights)
+            }
+            None => (
+                Content::Bars(Bars::new(calls)),
+                vec![bars::HEIGHT; calls.rows.len()],
+            ),
+        };
+        Self {
+            calls,
+            content,
+            heights,
+        }
+    }
+
+    pub(super) fn height(&self) -> i32 {
+        // One pixel for the last line.
+        legend::HEIGHT + self.heights.iter().sum::<i32>() + 1
+    }
+
+    pub(super) fn draw(&self, canvas: &Canvas<'_>) -> Drawn {
+        if self.calls.all.is_empty() {
+            return Ok(());
+        }
+        let (head, chart) = canvas.split_vertically(legend::HEIGHT);
+        grid(&chart, self.calls)?;
+        let tops = self.frame(&chart)?;
+        let mut legend = Legend::new(&head);
+        match &self.content {
+            Content::Marks(marks) => {
+                marks.draw(&chart, &tops, self.calls)?;
+                marks.explain(&mut legend, self.calls)
+            }
+            Content::Bars(bars) => {
+                bars.draw(&chart, &tops)?;
+                bars.explain(&mut legend, self.calls)
+            }
+        }
+    }
+
+    /// Draws the labels and the lines between the rows; where the rows begin.
+    fn frame(&self, chart: &Canvas<'_>) -> Drawn<Vec<i32>> {
+        let separator = |y| line(chart, (LEFT, y), (WIDTH - RIGHT, y), GRAY.mix(0.6));
+        let mut tops = Vec::new();
+        let mut top = 0;
+        separator(top)?;
+        for (label, height) in self.calls.rows.iter().zip(&self.heights) {
+            text(chart, label, (LEFT - 10, top + height / 2), 14, Side::Right)?;
+            tops.push(top);
+            top += height;
+            separator(top)?;
+        }
+        Ok(tops)
+    }
+}
+
+/// The lines of time, in the same places as those of the chart below.
+fn grid(chart: &Canvas<'_>, calls: &Calls) -> Drawn {
+    ChartBuilder::on(chart)
+        .margin_left(LEFT)
+        .margin_right(RIGHT)
+        .build_cartesian_2d(calls.axis.from..calls.axis.to, 0..1)?
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_axes()
+        .x_labels(12)
+        .bold_line_style(FAINT)
+        .light_line_style(FAINT.mix(0.0))
+        .draw()?;
+    Ok(())
+}

@@ -1,0 +1,6 @@
+use premier::throttle;
+
+#[throttle(quota = 3, duration = "5 parsecs")]
+fn f() {}
+
+fn main() {}

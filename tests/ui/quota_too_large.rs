@@ -1,0 +1,9 @@
+use premier::throttle;
+
+#[throttle(quota = 1_000_000_001, duration = "1s")]
+fn f() {}
+
+#[throttle(algo = "sliding_log", quota = 100_001, duration = "1h")]
+fn g() {}
+
+fn main() {}
