@@ -6,6 +6,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprLit, ExprUnary, Lit, LitStr, Result, Token, UnOp, parenthesized};
 
+use crate::quantity;
+
 /// One argument as written.
 pub(crate) struct Argument {
     pub(crate) name: Ident,
@@ -135,6 +137,52 @@ pub(crate) fn peel(expr: &Expr) -> &Expr {
         Expr::Paren(paren) => peel(&paren.expr),
         expr => expr,
     }
+}
+
+/// A whole number that is written out; `None` for other expressions.
+pub(crate) fn whole(
+    name: &str,
+    expr: &Expr,
+    check: fn(u128) -> std::result::Result<u64, String>,
+) -> Result<Option<u64>> {
+    match literal(expr) {
+        None => Ok(None),
+        Some(Literal::Whole {
+            digits,
+            negative: false,
+            span,
+        }) => {
+            let number = digits.parse().unwrap_or(u128::MAX);
+            check(number)
+                .map(Some)
+                .map_err(|message| Error::new(span, message))
+        }
+        Some(Literal::Whole { negative: true, .. }) => Err(Error::new_spanned(
+            expr,
+            format!("{name} must not be negative"),
+        )),
+        Some(_) => Err(Error::new_spanned(
+            expr,
+            format!("{name} must be a whole number"),
+        )),
+    }
+}
+
+/// A length of time that is written out, in nanoseconds; `None` for other expressions.
+pub(crate) fn period(expr: &Expr) -> Result<Option<u64>> {
+    let parsed = match literal(expr) {
+        None => return Ok(None),
+        Some(Literal::Text(text)) => quantity::parse_duration(&text.value()),
+        Some(Literal::Whole { negative: true, .. } | Literal::Fraction { negative: true, .. }) => {
+            Err("a duration must not be negative".into())
+        }
+        Some(Literal::Whole { digits, .. } | Literal::Fraction { digits, .. }) => {
+            quantity::parse_seconds(&digits)
+        }
+    };
+    parsed
+        .map(Some)
+        .map_err(|message| Error::new_spanned(expr, message))
 }
 
 /// Errors of one attribute, reported together.

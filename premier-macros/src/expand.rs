@@ -4,7 +4,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Result, Type};
 
-use crate::function::{Function, Shape, is_nameable};
+use crate::function::{Function, Shape};
+use crate::output::is_nameable;
 use crate::stack::{self, Attribute, Layer};
 
 /// Expands an attribute together with all others of premier's on the item. After an error the

@@ -6,9 +6,10 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Pat, PatIdent, PathArguments, PathSegment, Result,
-    ReturnType, Signature, Token, Type, TypeParamBound, Visibility,
+    Attribute, Error, FnArg, Pat, PatIdent, Result, ReturnType, Signature, Token, Type, Visibility,
 };
+
+use crate::output::{future_output, last_segment, replace_output, type_arguments};
 
 /// A function as written. The body stays unparsed, so that editors can complete inside it.
 pub(crate) struct Function {
@@ -309,53 +310,6 @@ fn shape(signature: &Signature, body: &Group) -> (Shape, Type) {
     }
 }
 
-/// What a returned future yields.
-fn future_output(returned: &Type) -> Option<(Shape, Type)> {
-    match peel(returned) {
-        Type::ImplTrait(opaque) => {
-            output_of_bounds(opaque.bounds.iter()).map(|output| (Shape::Future, output))
-        }
-        other => {
-            let last = last_segment(other)?;
-            let mut types = type_arguments(last);
-            let output = match last.ident.to_string().as_str() {
-                "Pin" => {
-                    let boxed = last_segment(types.next()?)?;
-                    match type_arguments(boxed).next()? {
-                        Type::TraitObject(object) if boxed.ident == "Box" => {
-                            output_of_bounds(object.bounds.iter())?
-                        }
-                        _ => return None,
-                    }
-                }
-                "BoxFuture" => types.next_back()?.clone(),
-                _ => return None,
-            };
-            Some((Shape::BoxedFuture, output))
-        }
-    }
-}
-
-fn output_of_bounds<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Option<Type> {
-    bounds
-        .filter_map(|bound| match bound {
-            TypeParamBound::Trait(bound) => bound.path.segments.last(),
-            _ => None,
-        })
-        .filter(|last| last.ident == "Future")
-        .find_map(|last| match &last.arguments {
-            PathArguments::AngleBracketed(arguments) => {
-                arguments.args.iter().find_map(|argument| match argument {
-                    GenericArgument::AssocType(assoc) if assoc.ident == "Output" => {
-                        Some(assoc.ty.clone())
-                    }
-                    _ => None,
-                })
-            }
-            _ => None,
-        })
-}
-
 /// Whether the body is `Box::pin(async …)` and nothing else.
 fn is_boxed_block(body: &Group) -> bool {
     let mut tokens = body.stream().into_iter().collect::<Vec<_>>();
@@ -374,88 +328,4 @@ fn is_boxed_block(body: &Group) -> bool {
         _ => false,
     });
     called && is_async && path_only
-}
-
-fn replace_output(signature: &mut Signature, shape: Shape, output: &Type) {
-    let span = signature.ident.span();
-    if matches!(shape, Shape::Sync | Shape::Async) {
-        let arrow = match &signature.output {
-            ReturnType::Type(arrow, _) => *arrow,
-            ReturnType::Default => Token![->](span),
-        };
-        signature.output = ReturnType::Type(arrow, Box::new(output.clone()));
-        return;
-    }
-    struct Replace<'a>(&'a Type, bool);
-    impl VisitMut for Replace<'_> {
-        fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
-            if self.1 {
-                return;
-            }
-            let PathArguments::AngleBracketed(arguments) = &mut segment.arguments else {
-                return;
-            };
-            for argument in &mut arguments.args {
-                match argument {
-                    GenericArgument::AssocType(assoc) if assoc.ident == "Output" => {
-                        assoc.ty = self.0.clone();
-                        self.1 = true;
-                        return;
-                    }
-                    _ => {}
-                }
-            }
-            if segment.ident == "BoxFuture" {
-                if let Some(GenericArgument::Type(last)) = arguments.args.last_mut() {
-                    *last = self.0.clone();
-                    self.1 = true;
-                    return;
-                }
-            }
-            visit_mut::visit_path_segment_mut(self, segment);
-        }
-    }
-    Replace(output, false).visit_return_type_mut(&mut signature.output);
-}
-
-fn type_arguments(segment: &PathSegment) -> impl DoubleEndedIterator<Item = &Type> {
-    let arguments = match &segment.arguments {
-        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
-        _ => None,
-    };
-    arguments
-        .into_iter()
-        .flatten()
-        .filter_map(|argument| match argument {
-            GenericArgument::Type(argument) => Some(argument),
-            _ => None,
-        })
-}
-
-fn last_segment(of: &Type) -> Option<&PathSegment> {
-    match peel(of) {
-        Type::Path(path) => path.path.segments.last(),
-        _ => None,
-    }
-}
-
-fn peel(of: &Type) -> &Type {
-    match of {
-        Type::Group(group) => peel(&group.elem),
-        Type::Paren(paren) => peel(&paren.elem),
-        other => other,
-    }
-}
-
-/// Whether a type can be written where only nameable types may stand.
-pub(crate) fn is_nameable(of: &Type) -> bool {
-    struct Opaque(bool);
-    impl VisitMut for Opaque {
-        fn visit_type_impl_trait_mut(&mut self, _: &mut syn::TypeImplTrait) {
-            self.0 = true;
-        }
-    }
-    let mut opaque = Opaque(false);
-    opaque.visit_type_mut(&mut of.clone());
-    !opaque.0
 }

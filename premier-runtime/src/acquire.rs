@@ -276,10 +276,10 @@ impl<'a> Acquire<'a> {
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        if let Held::Slot(ticket, _) = std::mem::replace(&mut self.held, Held::Nothing) {
-            if let Some((slot, cost)) = ticket.abandon() {
-                self.gate.release(self.user, slot, cost);
-            }
+        if let Held::Slot(ticket, _) = std::mem::replace(&mut self.held, Held::Nothing)
+            && let Some((slot, cost)) = ticket.abandon()
+        {
+            self.gate.release(self.user, slot, cost);
         }
     }
 }

@@ -15,7 +15,9 @@ mod memory;
 mod quantity;
 mod runtime;
 mod site;
+mod spec;
 mod throttle;
+mod values;
 
 pub use self::config::{Config, OnBackendError};
 pub use self::decision::{Decision, Reservation};
@@ -28,5 +30,7 @@ pub use self::throttle::Throttle;
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::site::{Admission, FromRejection, Site, Spec, cost, key, once, once_ok};
+    pub use crate::site::{Admission, FromRejection, Site, key, once, once_ok};
+    pub use crate::spec::Spec;
+    pub use crate::values::cost;
 }

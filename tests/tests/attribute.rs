@@ -75,7 +75,7 @@ mod keys {
         name
     }
 
-    #[throttle(rate = "1/h", keymaker = |user, _| user.id.clone())]
+    #[throttle(rate = "1/h", keymaker = |user, _| user.name.clone())]
     pub(crate) fn cloned(user: &User, _what: &str) {
         let _ = user;
     }

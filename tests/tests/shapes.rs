@@ -66,9 +66,9 @@ fn early_return(early: bool) -> u32 {
 }
 
 #[throttle(quota = 2, duration = "1h")]
-fn generic<T: Display + ?Sized, const N: usize>(value: &T) -> String
+fn generic<T, const N: usize>(value: &T) -> String
 where
-    T: Debug,
+    T: Debug + Display + ?Sized,
 {
     format!("{value}{N}")
 }
@@ -150,7 +150,6 @@ impl Display for NotSync {
 #[throttle(quota = 2, duration = "1h", key = value)]
 async fn not_sync(value: NotSync) -> AppResult<u32> {
     let number = value.0.get();
-    drop(value);
     tokio::task::yield_now().await;
     Ok(number)
 }

@@ -61,10 +61,10 @@ impl State {
                 excess -= units;
             }
         }
-        if let Some(&(instant, _)) = self.entries.back() {
-            if used > 0 {
-                decision.reset_after = leaves_in(plan, instant, now);
-            }
+        if let Some(&(instant, _)) = self.entries.back()
+            && used > 0
+        {
+            decision.reset_after = leaves_in(plan, instant, now);
         }
         decision
     }

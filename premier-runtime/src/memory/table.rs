@@ -233,11 +233,11 @@ impl Shard {
         let mut forgotten = 0;
         for _ in 0..steps {
             self.hand = (self.hand + 1) % places;
-            if let Ok(entry) = self.entries.get_bucket_entry(self.hand) {
-                if entry.get().states.is_idle(plans, now) {
-                    entry.remove();
-                    forgotten += 1;
-                }
+            if let Ok(entry) = self.entries.get_bucket_entry(self.hand)
+                && entry.get().states.is_idle(plans, now)
+            {
+                entry.remove();
+                forgotten += 1;
             }
         }
         shared.forget_keys(forgotten);

@@ -11,7 +11,7 @@ use crate::seconds;
 /// Replays calls from stdin (CSV: at,key,cost) against a limit and writes what it decides about
 /// each to stdout (CSV: at,key,cost,decision,wait,retry_after,remaining).
 #[derive(Debug, Parser)]
-#[command(name = "simulate")]
+#[command(name = "simulate", allow_negative_numbers = true)]
 pub(crate) struct Arguments {
     /// fixed_window, sliding_window, sliding_log, token_bucket (or gcra) or leaky_bucket
     #[arg(long)]

@@ -65,7 +65,7 @@ pub(crate) fn read(input: &[u8]) -> Result<Vec<Arrival>, BadRow> {
         if let Some(before) = arrivals.last().filter(|before| before.at > arrival.at) {
             let (at, before) = (&arrival.written, &before.written);
             return Err(bad(format!(
-                "at {at} comes after {before}: rows must be in the order of time"
+                "at {at} is before {before} of the row above: rows must be ascending"
             )));
         }
         arrivals.push(arrival);

@@ -27,7 +27,12 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     }
     decimal_times(text, 1_000_000_000)
         .map(Duration::from_nanos)
-        .ok_or_else(|| format!("{text:?} is not a number of seconds"))
+        .ok_or_else(|| {
+            format!(
+                "{text:?} is not a number of seconds below {}",
+                u64::MAX / 1_000_000_000
+            )
+        })
 }
 
 /// Reads `"500ms"`, `"1.5m"`, or a bare number of seconds.

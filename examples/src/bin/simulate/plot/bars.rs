@@ -50,7 +50,9 @@ impl Bars {
                     if count > 0 {
                         let bottom = top + HEIGHT - height(below);
                         below += count;
-                        let corners = [(x, top + HEIGHT - height(below)), (x + BAR, bottom)];
+                        // Even a count that rounds to nothing is seen.
+                        let upper = (top + HEIGHT - height(below)).min(bottom - 1);
+                        let corners = [(x, upper), (x + BAR, bottom)];
                         chart.draw(&Rectangle::new(corners, fate.color().filled()))?;
                     }
                 }
@@ -69,10 +71,12 @@ impl Bars {
                 })?;
             }
         }
+        Ok(())
+    }
+
+    /// What the heights mean.
+    pub(super) fn scale(&self, calls: &Calls) -> String {
         let span = Duration::from_secs_f64(calls.axis.seconds_per_pixel() * f64::from(BAR));
-        legend.note(&format!(
-            "highest bar: {} arrivals in {span:.1?}",
-            self.highest
-        ))
+        format!("the highest bar is {} calls in {span:.1?}", self.highest)
     }
 }

@@ -120,11 +120,8 @@ pub(super) struct Axis {
 impl Axis {
     fn new(first: Duration, last: Duration) -> Self {
         let span = last - first;
-        let origin = if first > span.saturating_mul(10) {
-            first.as_secs()
-        } else {
-            0
-        };
+        let long = first.as_secs() >= 1_000 && first > span.saturating_mul(10);
+        let origin = if long { first.as_secs() } else { 0 };
         let mut axis = Self {
             origin,
             from: 0.0,
@@ -159,6 +156,12 @@ impl Axis {
             short if label.contains('.') => short.into(),
             _ => label,
         }
+    }
+
+    /// How many labels there is room for.
+    pub(super) fn labels(&self) -> usize {
+        let longest = self.label(self.from).len().max(self.label(self.to).len());
+        if longest > 8 { 6 } else { 12 }
     }
 
     fn place(&self, time: Duration) -> f64 {

@@ -15,28 +15,17 @@ pub(super) const WIDTH: i32 = 1200;
 /// Both charts begin this far from the left, and end this far from the right.
 pub(super) const LEFT: i32 = 170;
 pub(super) const RIGHT: i32 = 30;
-pub(super) const HEAD: i32 = 50;
+pub(super) const HEAD: i32 = 72;
 
 const INK: RGBColor = RGBColor(40, 40, 40);
 pub(super) const GRAY: RGBColor = RGBColor(140, 140, 140);
 pub(super) const FAINT: RGBColor = RGBColor(232, 232, 232);
 
-/// Which side of a text is at its place.
-#[derive(Clone, Copy)]
-pub(super) enum Side {
-    Left,
-    Right,
-}
-
-pub(super) fn text_style<'a>(size: i32, side: Side) -> TextStyle<'a> {
-    let horizontal = match side {
-        Side::Left => HPos::Left,
-        Side::Right => HPos::Right,
-    };
+pub(super) fn text_style<'a>(size: i32, side: HPos) -> TextStyle<'a> {
     // The backend divides the size by 1.24.
     TextStyle::from(("sans-serif", f64::from(size) * 1.24).into_font())
         .color(&INK)
-        .pos(Pos::new(horizontal, VPos::Center))
+        .pos(Pos::new(side, VPos::Center))
 }
 
 pub(super) fn text(
@@ -44,7 +33,7 @@ pub(super) fn text(
     words: &str,
     place: (i32, i32),
     size: i32,
-    side: Side,
+    side: HPos,
 ) -> Drawn {
     Ok(canvas.draw(&Text::new(words.to_owned(), place, text_style(size, side)))?)
 }

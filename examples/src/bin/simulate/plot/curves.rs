@@ -2,10 +2,11 @@
 
 use plotters::chart::ChartBuilder;
 use plotters::series::LineSeries;
-use plotters::style::{Color, RGBColor};
+use plotters::style::Color;
+use plotters::style::text_anchor::HPos;
 
 use super::calls::{Axis, Call, Calls};
-use super::canvas::{Canvas, Drawn, FAINT, GRAY, LEFT, RIGHT, Side, line, text_style};
+use super::canvas::{Canvas, Drawn, FAINT, GRAY, LEFT, RIGHT, line, text_style};
 use super::fate::Fate;
 use super::legend::{self, Legend};
 
@@ -13,12 +14,6 @@ pub(super) const HEIGHT: i32 = 350;
 /// Room for the numbers and the name of the axis.
 const BELOW: i32 = 50;
 const BESIDE: i32 = 75;
-
-struct Curve {
-    name: &'static str,
-    color: RGBColor,
-    points: Vec<(f64, u64)>,
-}
 
 pub(super) fn draw(canvas: &Canvas<'_>, calls: &Calls) -> Drawn {
     let (head, chart) = canvas.split_vertically(legend::HEIGHT);
@@ -33,25 +28,37 @@ pub(super) fn draw(canvas: &Canvas<'_>, calls: &Calls) -> Drawn {
         .build_cartesian_2d(calls.axis.from..calls.axis.to, 0..most + most / 20 + 1)?;
     chart
         .configure_mesh()
-        .x_labels(12)
+        .x_labels(calls.axis.labels())
         .y_labels(6)
         .bold_line_style(FAINT)
         .light_line_style(FAINT.mix(0.0))
         .axis_style(GRAY)
-        .label_style(text_style(13, Side::Left))
-        .axis_desc_style(text_style(15, Side::Left))
+        .label_style(text_style(13, HPos::Left))
+        .axis_desc_style(text_style(15, HPos::Left))
         .x_label_formatter(&|&seconds| calls.axis.label(seconds))
         .x_desc(calls.axis.name())
         .y_desc("calls so far")
         .draw()?;
-    for Curve {
-        name,
-        color,
-        points,
-    } in curves(calls)
-    {
-        let style = color.stroke_width(2);
-        chart.draw_series(LineSeries::new(points, style))?;
+    let curves = [
+        // Each is seen beneath the next where they meet.
+        (
+            "arrived",
+            GRAY.mix(0.5).stroke_width(7),
+            times(calls, |call| Some(call.at)),
+        ),
+        (
+            "admitted, when it runs",
+            Fate::Admitted.color().stroke_width(4),
+            times(calls, |call| call.fate.is_admitted().then_some(call.end)),
+        ),
+        (
+            "refused",
+            Fate::Denied.color().stroke_width(2),
+            times(calls, |call| (!call.fate.is_admitted()).then_some(call.at)),
+        ),
+    ];
+    for (name, style, times) in curves {
+        chart.draw_series(LineSeries::new(steps(&times, &calls.axis), style))?;
         legend.explain(name, |canvas, from, to, y| {
             line(canvas, (from, y), (to, y), style)
         })?;
@@ -59,35 +66,10 @@ pub(super) fn draw(canvas: &Canvas<'_>, calls: &Calls) -> Drawn {
     Ok(())
 }
 
-fn curves(calls: &Calls) -> [Curve; 3] {
-    let times = |when: fn(&Call) -> Option<f64>| {
-        let mut times: Vec<f64> = calls.all.iter().filter_map(when).collect();
-        times.sort_by(f64::total_cmp);
-        steps(&times, &calls.axis)
-    };
-    [
-        Curve {
-            name: "arrived",
-            color: GRAY,
-            points: times(|call| Some(call.at)),
-        },
-        Curve {
-            name: "admitted and running",
-            color: Fate::Admitted.color(),
-            points: times(|call| match call.fate {
-                Fate::Admitted | Fate::Waited => Some(call.end),
-                Fate::Denied | Fate::Never => None,
-            }),
-        },
-        Curve {
-            name: "refused",
-            color: Fate::Denied.color(),
-            points: times(|call| match call.fate {
-                Fate::Admitted | Fate::Waited => None,
-                Fate::Denied | Fate::Never => Some(call.at),
-            }),
-        },
-    ]
+fn times(calls: &Calls, when: impl Fn(&Call) -> Option<f64>) -> Vec<f64> {
+    let mut times: Vec<f64> = calls.all.iter().filter_map(when).collect();
+    times.sort_by(f64::total_cmp);
+    times
 }
 
 /// A curve that rises by one at each time, from edge to edge. Of the steps in one column of pixels

@@ -22,7 +22,7 @@ impl Fate {
             Self::Admitted => "admitted at once",
             Self::Waited => "admitted after waiting",
             Self::Denied => "denied",
-            Self::Never => "never (costs too much)",
+            Self::Never => "never",
         }
     }
 
@@ -33,6 +33,10 @@ impl Fate {
             Self::Denied => RGBColor(213, 94, 0),
             Self::Never => RGBColor(60, 60, 60),
         }
+    }
+
+    pub(super) const fn is_admitted(self) -> bool {
+        matches!(self, Self::Admitted | Self::Waited)
     }
 
     /// The mark of one call that arrives at `from`; a call that waits runs at `to`.

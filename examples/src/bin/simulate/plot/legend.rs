@@ -1,6 +1,8 @@
 //! A line above a chart that explains it, so that nothing in the chart is covered.
 
-use super::canvas::{Canvas, Drawn, LEFT, RIGHT, Side, WIDTH, text};
+use plotters::style::text_anchor::HPos;
+
+use super::canvas::{Canvas, Drawn, LEFT, text};
 
 pub(super) const HEIGHT: i32 = 32;
 const Y: i32 = HEIGHT / 2;
@@ -31,15 +33,10 @@ impl<'a, 'b> Legend<'a, 'b> {
             words,
             (self.x + SAMPLE + 6, Y),
             FONT,
-            Side::Left,
+            HPos::Left,
         )?;
         // There is no font to ask, so this is a guess, and a generous one.
         self.x += SAMPLE + words.chars().count() as i32 * FONT * 11 / 20 + 30;
         Ok(())
-    }
-
-    /// Words at the right end.
-    pub(super) fn note(&self, words: &str) -> Drawn {
-        text(self.canvas, words, (WIDTH - RIGHT, Y), FONT, Side::Right)
     }
 }

@@ -8,7 +8,7 @@ use super::fate::Fate;
 use super::legend::Legend;
 
 /// More lanes than this in all, and the picture would be too tall to read.
-const MOST_LANES: usize = 48;
+const MOST_LANES: usize = 72;
 const LANE: i32 = 15;
 /// Half the width of the widest mark, and a little air.
 const REACH: i32 = 6;

@@ -11,10 +11,11 @@ mod rows;
 
 use plotters::prelude::{IntoDrawingArea, SVGBackend};
 use plotters::style::WHITE;
+use plotters::style::text_anchor::HPos;
 use premier::{Algo, Limit};
 
 use self::calls::Calls;
-use self::canvas::{Canvas, Drawn, HEAD, LEFT, RIGHT, Side, WIDTH, text};
+use self::canvas::{Canvas, Drawn, HEAD, LEFT, WIDTH, text};
 use self::rows::Rows;
 use crate::arrivals::Arrival;
 use crate::replay::Outcome;
@@ -30,7 +31,7 @@ pub(crate) fn draw(limit: &Limit, arrivals: &[Arrival], outcomes: &[Outcome]) ->
         root.fill(&WHITE)?;
         let (head, body) = root.split_vertically(HEAD);
         let (upper, lower) = body.split_vertically(rows.height());
-        title(&head, limit, &calls)?;
+        title(&head, limit, &calls, rows.scale())?;
         rows.draw(&upper)?;
         curves::draw(&lower, &calls)?;
         root.present()?;
@@ -38,7 +39,7 @@ pub(crate) fn draw(limit: &Limit, arrivals: &[Arrival], outcomes: &[Outcome]) ->
     Ok(svg)
 }
 
-fn title(head: &Canvas<'_>, limit: &Limit, calls: &Calls) -> Drawn {
+fn title(head: &Canvas<'_>, limit: &Limit, calls: &Calls, scale: Option<String>) -> Drawn {
     let mut title = format!(
         "{}: {} per {:?}",
         limit.algo(),
@@ -52,11 +53,14 @@ fn title(head: &Canvas<'_>, limit: &Limit, calls: &Calls) -> Drawn {
     }
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let (count, keys) = (calls.all.len(), calls.keys);
-    let summary = format!(
+    let mut summary = format!(
         "{count} call{} of {keys} key{}",
         plural(count),
         plural(keys)
     );
-    text(head, &title, (LEFT, 28), 22, Side::Left)?;
-    text(head, &summary, (WIDTH - RIGHT, 28), 16, Side::Right)
+    if let Some(scale) = scale {
+        summary += &format!("; {scale}");
+    }
+    text(head, &title, (LEFT, 24), 22, HPos::Left)?;
+    text(head, &summary, (LEFT, 54), 15, HPos::Left)
 }

@@ -2,10 +2,11 @@
 
 use plotters::chart::ChartBuilder;
 use plotters::style::Color;
+use plotters::style::text_anchor::HPos;
 
 use super::bars::{self, Bars};
 use super::calls::Calls;
-use super::canvas::{Canvas, Drawn, FAINT, GRAY, LEFT, RIGHT, Side, WIDTH, line, text};
+use super::canvas::{Canvas, Drawn, FAINT, GRAY, LEFT, RIGHT, WIDTH, line, text};
 use super::legend::{self, Legend};
 use super::marks::Marks;
 
@@ -36,6 +37,14 @@ impl<'a> Rows<'a> {
             calls,
             content,
             heights,
+        }
+    }
+
+    /// What a reader has to know about the scale.
+    pub(super) fn scale(&self) -> Option<String> {
+        match &self.content {
+            Content::Marks(_) => None,
+            Content::Bars(bars) => Some(bars.scale(self.calls)),
         }
     }
 
@@ -71,7 +80,7 @@ impl<'a> Rows<'a> {
         let mut top = 0;
         separator(top)?;
         for (label, height) in self.calls.rows.iter().zip(&self.heights) {
-            text(chart, label, (LEFT - 10, top + height / 2), 14, Side::Right)?;
+            text(chart, label, (LEFT - 10, top + height / 2), 14, HPos::Right)?;
             tops.push(top);
             top += height;
             separator(top)?;
@@ -89,7 +98,7 @@ fn grid(chart: &Canvas<'_>, calls: &Calls) -> Drawn {
         .configure_mesh()
         .disable_y_mesh()
         .disable_axes()
-        .x_labels(12)
+        .x_labels(calls.axis.labels())
         .bold_line_style(FAINT)
         .light_line_style(FAINT.mix(0.0))
         .draw()?;

@@ -1,181 +1,40 @@
-//! `#[throttle]`: its arguments, their rules, and what it expands to.
+//! The arguments of `#[throttle]` and their rules.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::quote;
 use syn::{Error, Expr, LitStr, Result};
 
-use crate::arguments::{Argument, Arguments, Errors, Literal, Value, literal, peel};
-use crate::function::{Function, Shape};
+use crate::arguments::{Argument, Arguments, Errors, Literal, Value, literal, peel, period, whole};
+use crate::function::Function;
 use crate::key::{self, Key};
-use crate::{crate_path, quantity};
+use crate::quantity;
 
 const KNOWN: &str = "quota, duration, rate, limits, algo, burst, bucket_size, keymaker, key, cost, wait, name, on_reject, crate";
 const ALGORITHMS: &str =
     "fixed_window, sliding_window, sliding_log, token_bucket (or gcra), leaky_bucket";
 
-/// The arguments of one `#[throttle]`, validated.
-pub(crate) struct Throttle {
-    nth: usize,
-    /// Calls on the `Spec`, in order.
-    spec: TokenStream,
-    key: Option<Key>,
-    cost: Option<Expr>,
-    pub(crate) on_reject: Option<Expr>,
-    krate: TokenStream,
-}
-
 /// Arguments as written, each at most once.
 #[derive(Default)]
-struct Written {
-    quota: Option<(Ident, Expr)>,
-    duration: Option<(Ident, Expr)>,
-    rate: Option<(Ident, Expr)>,
-    limits: Option<(Ident, Vec<Expr>)>,
-    algo: Option<Expr>,
-    burst: Option<(Ident, Expr)>,
-    bucket_size: Option<(Ident, Expr)>,
-    keymaker: Option<(Ident, Expr)>,
-    key: Option<(Ident, Expr)>,
-    cost: Option<Expr>,
-    wait: Option<(Ident, Option<Expr>)>,
-    name: Option<LitStr>,
-    on_reject: Option<Expr>,
-    krate: Option<syn::Path>,
-}
-
-impl Throttle {
-    /// `nth` counts premier's attributes above this one.
-    pub(crate) fn parse(tokens: TokenStream, function: &Function, nth: usize) -> Result<Self> {
-        let mut errors = Errors::default();
-        let arguments: Arguments = syn::parse2(tokens)?;
-        let written = Written::sort(arguments, &mut errors);
-        let algo = written
-            .algo
-            .as_ref()
-            .and_then(|algo| errors.keep(known_algo(algo)).flatten());
-        let mut spec = TokenStream::new();
-        if let Some(name) = &written.name {
-            spec.extend(quote!(.name(#name)));
-        }
-        if let Some(expr) = &written.algo {
-            spec.extend(quote!(.algo(#expr)));
-        }
-        spec.extend(written.rates(algo, &mut errors));
-        spec.extend(written.sizes(algo, &mut errors));
-        spec.extend(written.wait(&mut errors));
-        let key = written.key(function, &mut errors);
-        let cost = written
-            .cost
-            .filter(|cost| errors.keep(check_cost(cost)).is_some());
-        if let Some(on_reject) = &written.on_reject {
-            errors.keep(check_on_reject(on_reject));
-        }
-        errors.or(Self {
-            nth,
-            spec,
-            key,
-            cost,
-            on_reject: written.on_reject,
-            krate: crate_path::crate_path(written.krate.as_ref()),
-        })
-    }
-
-    /// The path of premier as this attribute names it.
-    pub(crate) fn krate(&self) -> &TokenStream {
-        &self.krate
-    }
-
-    /// The statement that asks for admission.
-    pub(crate) fn admission(&self, function: &Function) -> TokenStream {
-        let Self {
-            nth, spec, krate, ..
-        } = self;
-        let admission = self.admission_name();
-        let enter = Ident::new(
-            match function.shape {
-                Shape::Sync => "enter",
-                Shape::Async | Shape::BoxedBlock => "enter_async",
-                Shape::Future | Shape::BoxedFuture => "enter_deferred",
-            },
-            Span::mixed_site(),
-        );
-        let parts = match (&self.key, &self.cost) {
-            (Some(Key::Expr(_) | Key::Format(_)), _) | (_, Some(_)) => function.borrowed_parts(),
-            _ => TokenStream::new(),
-        };
-        let span = Span::mixed_site();
-        let cost = match &self.cost {
-            Some(cost) => quote_spanned!(span=> #krate::__private::cost(#cost)),
-            None => quote_spanned!(span=> ::core::result::Result::Ok(1)),
-        };
-        let (bind, key) = match &self.key {
-            Some(key) => key.expand(function, krate),
-            None => (
-                TokenStream::new(),
-                quote_spanned!(span=> ::core::option::Option::None::<&::core::primitive::str>),
-            ),
-        };
-        quote_spanned! {span=>
-            let #admission = {
-                static __PREMIER_SITE: #krate::__private::Site = #krate::__private::Site::new();
-                #[allow(clippy::missing_const_for_fn)]
-                fn __premier_here() {}
-                #parts
-                let __premier_cost = #cost;
-                #bind
-                let __premier_admission = __PREMIER_SITE.#enter(
-                    || #krate::__private::Spec::new(::core::module_path!(), __premier_here, #nth) #spec,
-                    #key,
-                    __premier_cost,
-                );
-                __premier_admission
-            };
-        }
-    }
-
-    /// The statement that leaves when admission was refused.
-    pub(crate) fn refusal(&self, function: &Function, wraps: bool) -> TokenStream {
-        let krate = &self.krate;
-        let admission = self.admission_name();
-        let span = Span::mixed_site();
-        let error = Ident::new("__premier_error", span);
-        let value = match &self.on_reject {
-            Some(on_reject) => {
-                let value = key::apply(on_reject, &error, &quote_spanned!(span=> #krate::Error));
-                if wraps {
-                    quote_spanned!(span=> ::core::result::Result::Ok(#value))
-                } else {
-                    value
-                }
-            }
-            None if wraps => quote_spanned!(span=> ::core::result::Result::Err(#error)),
-            None => {
-                let span = function.error_span().resolved_at(span);
-                let krate = crate_path::at(krate, span);
-                quote_spanned! {span=>
-                    ::core::result::Result::Err(#krate::__private::FromRejection::from_rejection(#error))
-                }
-            }
-        };
-        let awaited = function.is_async().then(|| quote_spanned!(span=> .await));
-        quote_spanned! {span=>
-            if let ::core::result::Result::Err(#error) = #admission #awaited {
-                return #value;
-            }
-        }
-    }
-
-    fn admission_name(&self) -> Ident {
-        format_ident!(
-            "__premier_admission_{}",
-            self.nth,
-            span = Span::mixed_site()
-        )
-    }
+pub(super) struct Written {
+    pub(super) quota: Option<(Ident, Expr)>,
+    pub(super) duration: Option<(Ident, Expr)>,
+    pub(super) rate: Option<(Ident, Expr)>,
+    pub(super) limits: Option<(Ident, Vec<Expr>)>,
+    pub(super) algo: Option<Expr>,
+    pub(super) burst: Option<(Ident, Expr)>,
+    pub(super) bucket_size: Option<(Ident, Expr)>,
+    pub(super) keymaker: Option<(Ident, Expr)>,
+    pub(super) key: Option<(Ident, Expr)>,
+    pub(super) cost: Option<Expr>,
+    pub(super) wait: Option<(Ident, Option<Expr>)>,
+    pub(super) name: Option<LitStr>,
+    pub(super) on_reject: Option<Expr>,
+    pub(super) krate: Option<syn::Path>,
 }
 
 impl Written {
-    fn sort(arguments: Arguments, errors: &mut Errors) -> Self {
+    /// Tells the arguments apart; what is unknown or given twice is an error.
+    pub(super) fn sort(arguments: Arguments, errors: &mut Errors) -> Self {
         let mut written = Self::default();
         let mut seen: Vec<Ident> = Vec::new();
         for argument in arguments.0 {
@@ -250,7 +109,7 @@ impl Written {
     }
 
     /// `quota` with `duration`, or `rate`, or `limits`: one of the three.
-    fn rates(&self, algo: Option<&'static str>, errors: &mut Errors) -> TokenStream {
+    pub(super) fn rates(&self, algo: Option<&'static str>, errors: &mut Errors) -> TokenStream {
         let sources = [
             self.quota
                 .as_ref()
@@ -311,7 +170,7 @@ impl Written {
         }
     }
 
-    fn sizes(&self, algo: Option<&'static str>, errors: &mut Errors) -> TokenStream {
+    pub(super) fn sizes(&self, algo: Option<&'static str>, errors: &mut Errors) -> TokenStream {
         let mut spec = TokenStream::new();
         if let Some((name, burst)) = &self.burst {
             if let Some(algo) = algo.filter(|&algo| algo != "token_bucket") {
@@ -346,7 +205,7 @@ impl Written {
         spec
     }
 
-    fn wait(&self, errors: &mut Errors) -> TokenStream {
+    pub(super) fn wait(&self, errors: &mut Errors) -> TokenStream {
         match &self.wait {
             None => TokenStream::new(),
             Some((_, None)) => quote!(.wait()),
@@ -359,7 +218,7 @@ impl Written {
         }
     }
 
-    fn key(&self, function: &Function, errors: &mut Errors) -> Option<Key> {
+    pub(super) fn key(&self, function: &Function, errors: &mut Errors) -> Option<Key> {
         match (&self.key, &self.keymaker) {
             (Some(_), Some((name, _))) => {
                 errors.at(
@@ -378,7 +237,7 @@ impl Written {
 }
 
 /// The canonical name of an algorithm given as a string; other expressions are read at run time.
-fn known_algo(algo: &Expr) -> Result<Option<&'static str>> {
+pub(super) fn known_algo(algo: &Expr) -> Result<Option<&'static str>> {
     let Some(literal) = literal(algo) else {
         return Ok(None);
     };
@@ -416,10 +275,10 @@ fn check_quota_and_duration(
             }),
         );
     let nanos = nanos.flatten();
-    if let (Some(number), Some(nanos)) = (number, nanos) {
-        if let Err(message) = quantity::check_rate(number, nanos) {
-            errors.push(Error::new_spanned(quota, message));
-        }
+    if let (Some(number), Some(nanos)) = (number, nanos)
+        && let Err(message) = quantity::check_rate(number, nanos)
+    {
+        errors.push(Error::new_spanned(quota, message));
     }
     check_log(number, quota, algo, errors);
     let quota = match number {
@@ -433,10 +292,10 @@ fn check_quota_and_duration(
 }
 
 fn check_log(quota: Option<u64>, at: &Expr, algo: Option<&'static str>, errors: &mut Errors) {
-    if let (Some(quota), Some("sliding_log")) = (quota, algo) {
-        if let Err(message) = quantity::check_log_quota(quota) {
-            errors.push(Error::new_spanned(at, message));
-        }
+    if let (Some(quota), Some("sliding_log")) = (quota, algo)
+        && let Err(message) = quantity::check_log_quota(quota)
+    {
+        errors.push(Error::new_spanned(at, message));
     }
 }
 
@@ -463,60 +322,14 @@ fn check_rate_expr(rate: &Expr, algo: Option<&'static str>, errors: &mut Errors)
     }
 }
 
-/// A whole number that is written out; `None` for other expressions.
-fn whole(
-    name: &str,
-    expr: &Expr,
-    check: fn(u128) -> std::result::Result<u64, String>,
-) -> Result<Option<u64>> {
-    match literal(expr) {
-        None => Ok(None),
-        Some(Literal::Whole {
-            digits,
-            negative: false,
-            span,
-        }) => {
-            let number = digits.parse().unwrap_or(u128::MAX);
-            check(number)
-                .map(Some)
-                .map_err(|message| Error::new(span, message))
-        }
-        Some(Literal::Whole { negative: true, .. }) => Err(Error::new_spanned(
-            expr,
-            format!("{name} must not be negative"),
-        )),
-        Some(_) => Err(Error::new_spanned(
-            expr,
-            format!("{name} must be a whole number"),
-        )),
-    }
-}
-
-/// A length of time that is written out, in nanoseconds; `None` for other expressions.
-fn period(expr: &Expr) -> Result<Option<u64>> {
-    let parsed = match literal(expr) {
-        None => return Ok(None),
-        Some(Literal::Text(text)) => quantity::parse_duration(&text.value()),
-        Some(Literal::Whole { negative: true, .. } | Literal::Fraction { negative: true, .. }) => {
-            Err("a duration must not be negative".into())
-        }
-        Some(Literal::Whole { digits, .. } | Literal::Fraction { digits, .. }) => {
-            quantity::parse_seconds(&digits)
-        }
-    };
-    parsed
-        .map(Some)
-        .map_err(|message| Error::new_spanned(expr, message))
-}
-
-fn check_cost(cost: &Expr) -> Result<()> {
+pub(super) fn check_cost(cost: &Expr) -> Result<()> {
     whole("cost", cost, |cost| {
         u64::try_from(cost).map_err(|_| "cost is too large".into())
     })
     .map(drop)
 }
 
-fn check_on_reject(on_reject: &Expr) -> Result<()> {
+pub(super) fn check_on_reject(on_reject: &Expr) -> Result<()> {
     key::refuse_async(on_reject)?;
     if let Expr::Closure(closure) = peel(on_reject) {
         if closure.inputs.len() != 1 {

@@ -1,0 +1,62 @@
+//! A blocking API client that several threads share: it keeps to what the API allows, and a
+//! refused thread comes back when it is told to.
+
+use std::fmt::{self, Display};
+use std::thread;
+use std::time::Instant;
+
+use premier::{Error, throttle};
+
+/// The client's own error. All that premier asks of it is `From<premier::Error>`.
+#[derive(Debug)]
+enum ApiError {
+    Throttled(Error),
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self::Throttled(error)
+    }
+}
+
+impl Display for ApiError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Throttled(error) = self;
+        write!(formatter, "throttled: {error}")
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+/// The API allows 4 requests per 400 ms, for all threads together.
+#[throttle(algo = "token_bucket", rate = "4/400ms")]
+fn get(path: &str) -> Result<String, ApiError> {
+    Ok(format!("200 OK {path}"))
+}
+
+fn get_patiently(path: &str) -> Result<String, ApiError> {
+    loop {
+        match get(path) {
+            Err(ApiError::Throttled(Error::QuotaExceeded { retry_after, .. })) => {
+                thread::sleep(retry_after);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn main() {
+    println!("4 threads make 3 requests each; 4 are admitted at once, then one each 100 ms:");
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for thread in 1..=4 {
+            scope.spawn(move || {
+                for request in 1..=3 {
+                    let outcome = get_patiently(&format!("/threads/{thread}/{request}"));
+                    let answer = outcome.unwrap_or_else(|error| error.to_string());
+                    println!("  {:>3} ms  {answer}", start.elapsed().as_millis());
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,42 @@
+//! How to test throttled code: on a clock that moves only when the test says so, an hour of waiting
+//! takes no time, and nothing depends on how fast the machine is.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier::clock::ManualClock;
+use premier::{Error, MemoryHandler, throttle};
+
+/// What is tested: one report per hour, and callers wait for theirs.
+#[throttle(quota = 1, duration = "1h", wait)]
+fn report(number: u32) -> Result<u32, Error> {
+    Ok(number)
+}
+
+fn main() -> Result<(), Error> {
+    let clock = ManualClock::new();
+    premier::config(MemoryHandler::builder().clock(clock.clone()).build())?;
+    let start = Instant::now();
+
+    assert_eq!(report(1)?, 1);
+    println!("The first report is made at once.");
+
+    let second = thread::spawn(|| report(2));
+    // Returns when the other thread sleeps on the clock, so nothing here is a race.
+    clock.wait_for_sleepers(1);
+    println!("The second one waits.");
+
+    let almost = Duration::from_secs(3600) - Duration::from_nanos(1);
+    clock.advance(almost);
+    clock.wait_for_sleepers(1);
+    assert!(!second.is_finished());
+    println!("It still waits after {almost:?}.");
+
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(second.join().expect("the second report panicked")?, 2);
+    println!(
+        "One nanosecond later it is made. The test took {:.0?}.",
+        start.elapsed()
+    );
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! What one `#[throttle]` says, and how it becomes a bound limit.
+
+use std::time::Duration;
+
+use crate::Error;
+use crate::gate::{Gate, Patience};
+use crate::limit::{Algo, Limit};
+use crate::quantity;
+use crate::runtime::Runtime;
+use crate::values::{IntoAlgo, IntoPeriod, IntoUnits};
+
+/// What an attribute says, as values.
+#[derive(Debug)]
+pub struct Spec {
+    module: &'static str,
+    /// The `type_name` of an item inside the function.
+    inside: &'static str,
+    name: Option<&'static str>,
+    nth: usize,
+    algo: Option<Algo>,
+    rates: Vec<(u64, Duration)>,
+    burst: Option<u64>,
+    bucket_size: Option<u64>,
+    patience: Patience,
+    problem: Option<Error>,
+}
+
+impl Spec {
+    /// For the function around `inside`, in `module`; `nth` counts the throttles above it.
+    #[must_use]
+    pub fn new<F>(module: &'static str, inside: F, nth: usize) -> Self {
+        let _ = inside;
+        Self {
+            module,
+            inside: std::any::type_name::<F>(),
+            name: None,
+            nth,
+            algo: None,
+            rates: Vec::new(),
+            burst: None,
+            bucket_size: None,
+            patience: Patience::None,
+            problem: None,
+        }
+    }
+
+    /// `name = …`
+    #[must_use]
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// `algo = …`
+    #[must_use]
+    pub fn algo(mut self, algo: impl IntoAlgo) -> Self {
+        self.algo = note(&mut self.problem, algo.into_algo());
+        self
+    }
+
+    /// `quota = …, duration = …`
+    #[must_use]
+    pub fn quota(mut self, quota: impl IntoUnits, period: impl IntoPeriod) -> Self {
+        let quota = note(&mut self.problem, quota.into_units("quota"));
+        let period = note(&mut self.problem, period.into_period());
+        self.rates.extend(quota.zip(period));
+        self
+    }
+
+    /// `rate = …`, or one of `limits(…)`
+    #[must_use]
+    pub fn rate(mut self, rate: impl AsRef<str>) -> Self {
+        let parsed = quantity::parse_rate(rate.as_ref()).map_err(Error::config);
+        let rate = note(&mut self.problem, parsed);
+        self.rates
+            .extend(rate.map(|(quota, period)| (quota, Duration::from_nanos(period))));
+        self
+    }
+
+    /// `burst = …`
+    #[must_use]
+    pub fn burst(mut self, tokens: impl IntoUnits) -> Self {
+        self.burst = note(&mut self.problem, tokens.into_units("burst"));
+        self
+    }
+
+    /// `bucket_size = …`
+    #[must_use]
+    pub fn bucket_size(mut self, units: impl IntoUnits) -> Self {
+        self.bucket_size = note(&mut self.problem, units.into_units("bucket_size"));
+        self
+    }
+
+    /// `wait`
+    #[must_use]
+    pub fn wait(mut self) -> Self {
+        self.patience = Patience::Unbounded;
+        self
+    }
+
+    /// `wait = …`
+    #[must_use]
+    pub fn wait_at_most(mut self, longest: impl IntoPeriod) -> Self {
+        let longest = note(&mut self.problem, longest.into_period());
+        self.patience = longest.map_or(Patience::None, Patience::AtMost);
+        self
+    }
+
+    /// Binds the limit to the process's configuration.
+    pub(crate) fn bind(self) -> Result<(Gate, Patience), Error> {
+        let path = self.path();
+        let bound = match &self.problem {
+            Some(problem) => Err(problem.clone()),
+            None => {
+                let runtime = Runtime::global();
+                let algo = self.algo.unwrap_or(runtime.algo());
+                let limits: Vec<Limit> = self
+                    .rates
+                    .iter()
+                    .map(|&(quota, period)| self.limit(algo, quota, period))
+                    .collect();
+                Gate::new(runtime, &path, &limits)
+            }
+        };
+        match bound {
+            Ok(gate) => Ok((gate, self.patience)),
+            Err(Error::Config { message }) => {
+                Err(Error::config(format!("#[throttle] of {path}: {message}")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn limit(&self, algo: Algo, quota: u64, period: Duration) -> Limit {
+        let mut limit = Limit::new(algo, quota, period);
+        if let Some(tokens) = self.burst {
+            limit = limit.burst(tokens);
+        }
+        if let Some(units) = self.bucket_size {
+            limit = limit.bucket_size(units);
+        }
+        limit
+    }
+
+    /// `{module}:{function}`, where the function includes its type.
+    fn path(&self) -> String {
+        let function = match self.name {
+            Some(name) => name.to_owned(),
+            None => function_name(self.module, self.inside),
+        };
+        match self.nth {
+            0 => format!("{}:{function}", self.module),
+            // A second throttle of the same function is another limit.
+            nth => format!("{}:{function}#{}", self.module, nth + 1),
+        }
+    }
+}
+
+/// `shop::cart::<impl Cart>::get::{{closure}}::here` in module `shop::cart`, without what is not a
+/// name of the user's.
+fn function_name(module: &str, inside: &str) -> String {
+    let mut path = inside;
+    for generated in ["__premier_here", "{{closure}}"] {
+        while let Some(outer) = path
+            .strip_suffix(generated)
+            .and_then(|path| path.strip_suffix("::"))
+        {
+            path = outer;
+        }
+    }
+    path.replace(&format!("{module}::"), "")
+}
+
+fn note<T>(problem: &mut Option<Error>, result: Result<T, Error>) -> Option<T> {
+    result
+        .map_err(|error| *problem = problem.take().or(Some(error)))
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::function_name;
+
+    #[test]
+    fn function_names_include_the_type_and_nothing_generated() {
+        for (module, inside, name) in [
+            ("shop", "shop::fetch::__premier_here", "fetch"),
+            ("shop", "shop::fetch::{{closure}}::__premier_here", "fetch"),
+            (
+                "shop::cart",
+                "shop::cart::Cart::get::__premier_here",
+                "Cart::get",
+            ),
+            (
+                "shop",
+                "<shop::Cart as shop::Store>::get::{{closure}}::{{closure}}::__premier_here",
+                "<Cart as Store>::get",
+            ),
+        ] {
+            assert_eq!(function_name(module, inside), name);
+        }
+    }
+}
