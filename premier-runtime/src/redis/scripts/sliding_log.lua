@@ -1,0 +1,79 @@
+-- Sliding log. The state is a list of "instant:sum:units", oldest first; sum counts all units up to
+-- and with this entry, so that those in the log are known from its two ends. Arguments: period in
+-- microseconds, rounded up, quota, cost.
+algo.sliding_log = function(key, op, i)
+  local period, quota, cost = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local function entry(index)
+    local text = redis.call('LINDEX', key, index)
+    if not text then return nil end
+    local t, s, u = string.match(text, '^(%d+):(%d+):(%d+)$')
+    return tonumber(t), tonumber(s), tonumber(u)
+  end
+  local function text(t, s, u) return string.format('%.0f:%.0f:%.0f', t, s, u) end
+
+  local last, sum, units = entry(-1)
+  local writes = op ~= 'look'
+  -- After the clock was set back, entries of the future count as taken now.
+  if last and last > now and writes then
+    local index = -1
+    local t, s, u = last, sum, units
+    while t and t > now do
+      redis.call('LSET', key, index, text(now, s, u))
+      index = index - 1
+      t, s, u = entry(index)
+    end
+    last = now
+    redis.call('PEXPIRE', key, ttl(0, period))
+  end
+
+  -- Skips what has left the window; forgets it when writing is due anyway.
+  local first = 0
+  local t, s, u = entry(0)
+  while t and now - t >= period do
+    if writes then redis.call('LPOP', key) else first = first + 1 end
+    t, s, u = entry(first)
+  end
+  local used = t and sum - s + u or 0
+
+  local allowed = true
+  local retry = 0
+  if op == 'refund' then
+    local left = cost
+    while left > 0 and used > 0 do
+      local given = math.min(left, units)
+      left, used = left - given, used - given
+      if given == units then
+        redis.call('RPOP', key)
+      else
+        redis.call('LSET', key, -1, text(last, sum - given, units - given))
+      end
+      last, sum, units = entry(-1)
+    end
+  elseif op ~= 'release' then
+    allowed = cost == 0 or used + cost <= quota
+    if not allowed then
+      local excess = used + cost - quota
+      local index = first
+      while t and u < excess do
+        excess = excess - u
+        index = index + 1
+        t, s, u = entry(index)
+      end
+      retry = period - math.max(0, now - t)
+    elseif op == 'take' and cost > 0 then
+      if used > 0 and last == now then
+        redis.call('LSET', key, -1, text(now, sum + cost, units + cost))
+      else
+        redis.call('RPUSH', key, text(now, (used > 0 and sum or 0) + cost, cost))
+      end
+      redis.call('PEXPIRE', key, ttl(0, period))
+    end
+  end
+  local reset = 0
+  if used > 0 then reset = period - math.max(0, now - last) end
+  out[#out + 1] = allowed and '1' or '0'
+  out[#out + 1] = string.format('%.0f', used)
+  out[#out + 1] = string.format('%.0f', retry)
+  out[#out + 1] = string.format('%.0f', reset)
+  return allowed, 3
+end

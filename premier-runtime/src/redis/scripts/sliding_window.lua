@@ -1,0 +1,110 @@
+-- Sliding window counter. The state is "start:nanos:cur:prev": windows follow one another, so that
+-- their starts need not be whole microseconds. Arguments: period in microseconds and nanoseconds
+-- beyond them, quota, cost.
+
+-- a * b < c * d for numbers below 1e18, exactly.
+local function product_less(ah, al, bh, bl, ch, cl, dh, dl)
+  local function limbs(h, l)
+    return l % 1e6, math.floor(l / 1e6) % 1e6, math.floor(l / 1e12) + h * 1e3
+  end
+  local function product(h, l, H, L)
+    local a0, a1, a2 = limbs(h, l)
+    local b0, b1, b2 = limbs(H, L)
+    local r0 = a0 * b0
+    local r1 = a0 * b1 + a1 * b0 + math.floor(r0 / 1e6)
+    local r2 = a0 * b2 + a1 * b1 + a2 * b0 + math.floor(r1 / 1e6)
+    local r3 = a1 * b2 + a2 * b1 + math.floor(r2 / 1e6)
+    local r4 = a2 * b2 + math.floor(r3 / 1e6)
+    return r4, (r3 % 1e6) * 1e6 + r2 % 1e6, (r1 % 1e6) * 1e6 + r0 % 1e6
+  end
+  local x2, x1, x0 = product(ah, al, bh, bl)
+  local y2, y1, y0 = product(ch, cl, dh, dl)
+  if x2 ~= y2 then return x2 < y2 end
+  if x1 ~= y1 then return x1 < y1 end
+  return x0 < y0
+end
+
+-- Microseconds and nanoseconds as one number of nanoseconds.
+local function nanos(us, ns)
+  return math.floor(us / 1e12), (us % 1e12) * 1000 + ns
+end
+
+algo.sliding_window = function(key, op, i)
+  local pu, pn = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+  local qh, ql = parse(ARGV[i + 2])
+  local ch, cl = parse(ARGV[i + 3])
+  local su, sn, uh, ul, vh, vl = now, 0, 0, 0, 0, 0
+  local settled = false
+  local state = redis.call('GET', key)
+  if state then
+    local s, n, u, v = string.match(state, '^(%d+):(%d+):(%d+):(%d+)$')
+    su, sn = tonumber(s), tonumber(n)
+    uh, ul = parse(u)
+    vh, vl = parse(v)
+  end
+  local eu, en = now - su, -sn
+  if en < 0 then eu, en = eu - 1, en + 1000 end
+  if eu < 0 then
+    -- A window of the future: the clock was set back.
+    su, sn, eu, en, settled = now, 0, 0, 0, true
+  end
+  local function reached(u, n) return eu > u or (eu == u and en >= n) end
+  local du, dn = 2 * pu, 2 * pn
+  if dn >= 1000 then du, dn = du + 1, dn - 1000 end
+  if reached(du, dn) then
+    su, sn, eu, en, uh, ul, vh, vl = now, 0, 0, 0, 0, 0, 0, 0
+  elseif reached(pu, pn) then
+    su, sn = su + pu, sn + pn
+    if sn >= 1000 then su, sn = su + 1, sn - 1000 end
+    eu, en = eu - pu, en - pn
+    if en < 0 then eu, en = eu - 1, en + 1000 end
+    vh, vl, uh, ul = uh, ul, 0, 0
+  end
+  if uh == 0 and ul == 0 and vh == 0 and vl == 0 then su, sn, eu, en = now, 0, 0, 0 end
+
+  local function write(h, l)
+    if h == 0 and l == 0 and vh == 0 and vl == 0 then
+      redis.call('DEL', key)
+      return
+    end
+    local left = ((h == 0 and l == 0) and pu or 2 * pu) + 3 - eu
+    store(key, string.format('%.0f:%.0f:', su, sn) .. show(h, l) .. ':' .. show(vh, vl), 0, left)
+  end
+
+  local allowed = true
+  if op == 'refund' then
+    local gh, gl = 0, 0
+    if less(ch, cl, uh, ul) then gh, gl = sub(uh, ul, ch, cl) end
+    uh, ul = gh, gl
+    if state then write(uh, ul) end
+  elseif op ~= 'release' then
+    local th, tl = add(uh, ul, ch, cl)
+    if ch > 0 or cl > 0 then
+      if less(qh, ql, th, tl) then
+        allowed = false
+      else
+        -- floor(prev * (d - e) / d) <= room, that is prev * (d - e) < (room + 1) * d
+        local rh, rl = sub(qh, ql, th, tl)
+        rh, rl = add(rh, rl, 0, 1)
+        local lu, ln = pu - eu, pn - en
+        if ln < 0 then lu, ln = lu - 1, ln + 1000 end
+        local lh, ll = nanos(lu, ln)
+        local ph, pl = nanos(pu, pn)
+        allowed = product_less(vh, vl, lh, ll, rh, rl, ph, pl)
+      end
+    end
+    if op == 'take' then
+      if allowed and (ch > 0 or cl > 0) then
+        write(th, tl)
+      elseif settled then
+        write(uh, ul)
+      end
+    end
+  end
+  out[#out + 1] = allowed and '1' or '0'
+  out[#out + 1] = string.format('%.0f', eu)
+  out[#out + 1] = string.format('%.0f', en)
+  out[#out + 1] = show(uh, ul)
+  out[#out + 1] = show(vh, vl)
+  return allowed, 4
+end
