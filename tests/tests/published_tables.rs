@@ -89,6 +89,6 @@ fn leaky_bucket_runs_four_of_six() {
         .filter(|decision| decision.allowed)
         .map(|decision| decision.delay)
         .collect();
-    assert_eq!(delays, [0 * SECOND, SECOND, 2 * SECOND, 3 * SECOND]);
+    assert_eq!(delays, [Duration::ZERO, SECOND, 2 * SECOND, 3 * SECOND]);
     assert!(decisions[4..].iter().all(|decision| !decision.allowed));
 }
