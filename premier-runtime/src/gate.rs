@@ -39,6 +39,7 @@ enum Store {
         handler: Arc<dyn Handler>,
         policy: OnBackendError,
         fallback: (MemoryHandler, Arc<Table>),
+        clock: SteadyClock,
     },
 }
 
@@ -65,6 +66,9 @@ impl Gate {
                 handler: Arc::clone(handler),
                 policy: runtime.on_backend_error(),
                 fallback: bind(runtime.fallback()),
+                clock: handler
+                    .clock()
+                    .map_or(SteadyClock::System, SteadyClock::watching),
             },
         };
         Ok(Self {
@@ -94,7 +98,7 @@ impl Gate {
     pub(crate) fn clock(&self) -> &SteadyClock {
         match &self.store {
             Store::Memory(memory, _) => memory.clock(),
-            Store::Other { .. } => &SteadyClock::System,
+            Store::Other { clock, .. } => clock,
         }
     }
 
@@ -165,7 +169,13 @@ impl Gate {
     /// Gives back the slot of a caller that no longer waits for it. Nobody hears of a failure: the
     /// slot then simply passes unused.
     pub(crate) fn release(&self, user: Option<&str>, slot: Reservation, units: u64) {
-        let _ = self.handle(user, Operation::Release(slot, units));
+        let release = Operation::Release(slot, units);
+        match &self.store {
+            Store::Memory(memory, table) => {
+                let _ = memory.handle_in(table, &self.request(user, release));
+            }
+            Store::Other { handler, .. } => handler.handle_detached(&self.request(user, release)),
+        }
         lines::nudge(self.store_id(), &self.prefix, user);
     }
 

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::algorithms::Plan;
+use crate::clock::Clock;
 use crate::decision::Reservation;
 use crate::memory::MemoryHandler;
 use crate::{Decision, Error};
@@ -75,6 +77,17 @@ pub trait Handler: fmt::Debug + Send + Sync + 'static {
     /// The same for async callers.
     fn clear_async<'a>(&'a self, keyspace: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(std::future::ready(self.clear(keyspace)))
+    }
+
+    /// Carries an operation out some time soon, without anybody waiting for it: a caller that was
+    /// dropped gives back what it held. By default at once.
+    fn handle_detached(&self, request: &Request<'_>) {
+        let _ = self.handle(request);
+    }
+
+    /// The clock by which callers sleep until it is their turn; the system's by default.
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        None
     }
 
     /// The memory handler behind this one, which decides without a virtual call.

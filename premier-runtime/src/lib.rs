@@ -13,6 +13,8 @@ mod limit;
 mod lines;
 mod memory;
 mod quantity;
+#[cfg(feature = "redis")]
+mod redis;
 mod runtime;
 mod site;
 mod spec;
@@ -25,6 +27,8 @@ pub use self::error::Error;
 pub use self::handler::{BoxFuture, Handler, Key, Operation, Request};
 pub use self::limit::{Algo, Limit};
 pub use self::memory::{MemoryHandler, MemoryHandlerBuilder};
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisBuilder, RedisHandler, RedisStatus};
 pub use self::runtime::{clear, clear_async, config};
 pub use self::throttle::Throttle;
 

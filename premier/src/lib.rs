@@ -165,6 +165,8 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `tokio` (default) | async waits use tokio's timer inside a tokio runtime |
+//! | `redis` | `RedisHandler`: limits shared by a fleet |
+//! | `tracing` | events when the store goes down and comes back |
 //!
 //! Without features: memory, sync, and async functions under any executor, woken by one timer
 //! thread that starts at the first wait.
@@ -177,6 +179,9 @@ pub use premier_runtime::{
     MemoryHandlerBuilder, OnBackendError, Operation, Request, Reservation, Throttle, algorithms,
     clear, clear_async, clock, config,
 };
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use premier_runtime::{RedisBuilder, RedisHandler, RedisStatus};
 
 /// What expansions call. Not part of the public interface: it may change in any release.
 #[doc(hidden)]

@@ -2,6 +2,7 @@
 //! [`Handler`](premier::Handler) can test it with.
 
 pub mod conformance;
+pub mod redis;
 
 use std::time::Duration;
 

@@ -13,6 +13,11 @@ pub(super) struct State {
 }
 
 impl State {
+    #[cfg(feature = "redis")]
+    pub(super) const fn new(start: u64, used: u64) -> Self {
+        Self { start, used }
+    }
+
     /// A window that has not begun begins now.
     pub(super) fn settle(&mut self, now: u64) -> bool {
         let ahead = self.start > now;

@@ -111,6 +111,26 @@ impl State {
         self.forget_if_fresh(plan, now);
     }
 
+    /// A state of [`Algo::FixedWindow`] that a store has kept.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn fixed_window(start: u64, used: u64) -> Self {
+        Self(Repr::FixedWindow(fixed_window::State::new(start, used)))
+    }
+
+    /// A state of [`Algo::SlidingWindow`] that a store has kept.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn sliding_window(start: u64, cur: u64, prev: u64) -> Self {
+        Self(Repr::SlidingWindow(sliding_window::State::new(
+            start, cur, prev,
+        )))
+    }
+
+    /// A state of a bucket that a store has kept: an instant `ahead` ticks after `now`.
+    #[cfg(feature = "redis")]
+    pub(crate) fn tat(plan: &Plan, now: u64, ahead: u128) -> Self {
+        Self(Repr::Tat(Tat::ahead(plan, now, ahead)))
+    }
+
     fn decide(&mut self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
         if cost > plan.capacity() {
             return plan.never();
@@ -232,7 +252,7 @@ pub(crate) fn take_all(
     )
 }
 
-fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
+pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
     decisions
         .reduce(|all, one| {
             let (tightest, other) = if one.remaining < all.remaining {

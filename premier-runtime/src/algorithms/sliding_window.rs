@@ -15,6 +15,11 @@ pub(super) struct State {
 }
 
 impl State {
+    #[cfg(feature = "redis")]
+    pub(super) const fn new(start: u64, cur: u64, prev: u64) -> Self {
+        Self { start, cur, prev }
+    }
+
     /// A window that has not begun begins now.
     pub(super) fn settle(&mut self, now: u64) -> bool {
         let ahead = self.start > now;

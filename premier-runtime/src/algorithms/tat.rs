@@ -16,6 +16,15 @@ pub(super) struct Tat {
 }
 
 impl Tat {
+    #[cfg(feature = "redis")]
+    pub(super) fn ahead(plan: &Plan, now: u64, ahead: u128) -> Self {
+        let now = u128::from(now) * u128::from(plan.den());
+        Self {
+            ticks: now.saturating_add(ahead),
+            den: plan.den(),
+        }
+    }
+
     /// The instant and `now` in the ticks of `plan`. The instant is never in the past, and never
     /// further ahead than a full debt: beyond that only a clock that stepped back, or a limit
     /// that was changed, can have put it.

@@ -45,6 +45,20 @@ pub trait Clock: Debug + Send + Sync + 'static {
     }
 }
 
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> u64 {
+        (**self).now()
+    }
+
+    fn park_until(&self, deadline: u64) {
+        (**self).park_until(deadline);
+    }
+
+    fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        (**self).sleep_until(deadline)
+    }
+}
+
 /// `now` plus `duration`, or the end of time.
 pub(crate) fn after(now: u64, duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).map_or(u64::MAX, |nanos| now.saturating_add(nanos))

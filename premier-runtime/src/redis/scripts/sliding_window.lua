@@ -42,7 +42,7 @@ algo.sliding_window = function(key, op, i)
     uh, ul = parse(u)
     vh, vl = parse(v)
   end
-  local eu, en = now - su, -sn
+  local eu, en = now - su, 0 - sn
   if en < 0 then eu, en = eu - 1, en + 1000 end
   if eu < 0 then
     -- A window of the future: the clock was set back.

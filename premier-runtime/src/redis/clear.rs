@@ -1,0 +1,133 @@
+//! Forgetting a keyspace, on every node.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError, Value};
+use tokio::time::timeout;
+
+use super::keys;
+use super::link::Failure;
+use super::target::{Connection, Options, connection_info};
+
+/// How many keys a step of the walk looks at.
+const STEP: usize = 1_000;
+
+/// Walks one server, or every master of a cluster. Each command is bounded by the timeout, the
+/// whole walk is not: it takes as long as the database is large.
+pub(super) async fn clear(
+    connection: Connection,
+    options: &Options,
+    keyspace: &str,
+    longest: Duration,
+) -> Result<(), Failure> {
+    match connection {
+        Connection::Single(node) => walk(node, keyspace, longest).await,
+        Connection::Cluster(mut cluster) => {
+            let slots: Value = bounded(
+                longest,
+                redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut cluster),
+            )
+            .await?;
+            for address in master_addresses(slots) {
+                let node = bounded(longest, node(&address, options, longest)).await?;
+                walk(node, keyspace, longest).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Keys are removed one a command: in a cluster those of one node are of many slots.
+async fn walk(
+    mut node: MultiplexedConnection,
+    keyspace: &str,
+    longest: Duration,
+) -> Result<(), Failure> {
+    let pattern = keys::pattern(keyspace);
+    let mut cursor: u64 = 0;
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor)
+            .arg("MATCH")
+            .arg(&pattern)
+            .arg("COUNT")
+            .arg(STEP);
+        let (next, found): (u64, Vec<Vec<u8>>) =
+            bounded(longest, scan.query_async(&mut node)).await?;
+        if !found.is_empty() {
+            let mut unlink = redis::pipe();
+            for key in &found {
+                unlink.cmd("UNLINK").arg(key).ignore();
+            }
+            bounded(longest, unlink.exec_async(&mut node)).await?;
+        }
+        if next == 0 {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}
+
+/// A connection to one node, with the credentials and the TLS of the first address given.
+async fn node(
+    (host, port): &(String, u16),
+    options: &Options,
+    longest: Duration,
+) -> Result<MultiplexedConnection, RedisError> {
+    let first = options.urls.first().map(String::as_str).unwrap_or_default();
+    let info = connection_info(first, options)?;
+    let address = match info.addr().clone() {
+        redis::ConnectionAddr::TcpTls {
+            insecure,
+            tls_params,
+            ..
+        } => redis::ConnectionAddr::TcpTls {
+            host: host.clone(),
+            port: *port,
+            insecure,
+            tls_params,
+        },
+        _ => redis::ConnectionAddr::Tcp(host.clone(), *port),
+    };
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(longest))
+        .set_response_timeout(Some(longest));
+    Client::open(info.set_addr(address))?
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+fn master_addresses(slots: Value) -> Vec<(String, u16)> {
+    let Value::Array(ranges) = slots else {
+        return Vec::new();
+    };
+    let mut addresses: Vec<(String, u16)> = ranges
+        .into_iter()
+        .filter_map(|range| {
+            let Value::Array(parts) = range else {
+                return None;
+            };
+            let Value::Array(master) = parts.into_iter().nth(2)? else {
+                return None;
+            };
+            let mut master = master.into_iter();
+            let host = redis::from_redis_value::<String>(master.next()?).ok()?;
+            let port = redis::from_redis_value::<u16>(master.next()?).ok()?;
+            Some((host, port))
+        })
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+async fn bounded<T>(
+    longest: Duration,
+    work: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, Failure> {
+    match timeout(longest, work).await {
+        Ok(result) => result.map_err(|error| error.to_string().into()),
+        Err(_) => Err(format!("no answer within {longest:?}").into()),
+    }
+}

@@ -1,0 +1,280 @@
+//! Real Redis servers for tests: private, on free ports, killed with the test.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A `redis-server` process.
+#[derive(Debug)]
+pub struct Server {
+    port: u16,
+    directory: PathBuf,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// A server with nothing in it that keeps nothing on disk.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// A server with further arguments.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn with(arguments: &[&str]) -> Self {
+        Self::on(free_port(), arguments)
+    }
+
+    /// A server on this port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn on(port: u16, arguments: &[&str]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("premier-redis-{}-{count}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory for the server");
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let mut server = Self {
+            port,
+            directory,
+            arguments,
+            child: None,
+        };
+        server.restart();
+        server
+    }
+
+    /// Starts the server anew, on the same port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.kill();
+        let log = self.directory.join("log");
+        let child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .args(["--enable-debug-command", "yes", "--protected-mode", "no"])
+            .arg("--dir")
+            .arg(&self.directory)
+            .arg("--logfile")
+            .arg(&log)
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server must be installed: ./tests/run does that");
+        self.child = Some(child);
+        let started = Instant::now();
+        while !matches!(self.try_command(&["PING"]), Some(reply) if reply.contains("PONG") || reply.contains("NOAUTH"))
+        {
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "the server did not start: {}",
+                fs::read_to_string(&log).unwrap_or_default()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Sends a signal to the process, such as `STOP` or `CONT`.
+    ///
+    /// # Panics
+    /// When there is no process.
+    pub fn signal(&self, name: &str) {
+        let pid = self
+            .child
+            .as_ref()
+            .expect("a running server")
+            .id()
+            .to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()));
+    }
+
+    /// Its port on the loopback interface.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its working directory.
+    #[must_use]
+    pub const fn directory(&self) -> &PathBuf {
+        &self.directory
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// The raw reply to a command.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn command(&self, words: &[&str]) -> String {
+        self.try_command(words)
+            .unwrap_or_else(|| panic!("no reply to {words:?}"))
+    }
+
+    /// The raw reply to a command, if there is one within five seconds.
+    #[must_use]
+    pub fn try_command(&self, words: &[&str]) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            let _ = write!(request, "${}\r\n{word}\r\n", word.len());
+        }
+        // The server closes after QUIT, so that the end of the reply is known.
+        request.push_str("*1\r\n$4\r\nQUIT\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).ok()?;
+        Some(reply.strip_suffix("+OK\r\n").unwrap_or(&reply).to_owned())
+    }
+
+    /// Every key there is.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.command(&["KEYS", "*"])
+            .lines()
+            .filter(|line| !line.starts_with(['*', '$']))
+            .map(ToOwned::to_owned)
+            .collect()
+    }
+
+    /// Fails if any key is without a TTL.
+    ///
+    /// # Panics
+    /// Then.
+    pub fn assert_all_expire(&self) {
+        for key in self.keys() {
+            let ttl = self.command(&["PTTL", &key]);
+            if ttl.starts_with("-MOVED") {
+                // A replica; its master is asked as well.
+                continue;
+            }
+            let ttl: i64 = ttl
+                .trim_start_matches(':')
+                .trim()
+                .parse()
+                .expect("a number");
+            // -2: it has expired since.
+            assert!(ttl > 0 || ttl == -2, "{key} has no TTL: {ttl}");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Three masters with a replica each.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Masters first.
+    pub nodes: Vec<Server>,
+}
+
+impl Cluster {
+    /// Starts six nodes and waits until they are one cluster.
+    ///
+    /// # Panics
+    /// When that takes longer than 30 s.
+    #[must_use]
+    pub fn start() -> Self {
+        let nodes: Vec<Server> = (0..6)
+            .map(|_| {
+                // The port of the cluster's bus is 10,000 higher.
+                let port = std::iter::repeat_with(free_port)
+                    .find(|port| {
+                        *port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok()
+                    })
+                    .unwrap_or_default();
+                Server::on(
+                    port,
+                    &["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"],
+                )
+            })
+            .collect();
+        let cluster = Self { nodes };
+        let addresses: Vec<String> = cluster
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port))
+            .collect();
+        let created = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(&addresses)
+            .args(["--cluster-replicas", "1", "--cluster-yes"])
+            .output()
+            .expect("redis-cli comes with redis-server");
+        assert!(
+            created.status.success(),
+            "{}",
+            String::from_utf8_lossy(&created.stdout)
+        );
+        let started = Instant::now();
+        while !cluster.nodes.iter().all(|node| {
+            node.command(&["CLUSTER", "INFO"])
+                .contains("cluster_state:ok")
+                && node
+                    .command(&["CLUSTER", "SLOTS"])
+                    .matches("127.0.0.1")
+                    .count()
+                    >= 6
+        }) {
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "the cluster did not form"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+        cluster
+    }
+
+    /// The addresses of all nodes.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(Server::url).collect()
+    }
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
