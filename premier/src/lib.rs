@@ -126,7 +126,7 @@
 //! Those who wait for one key are served in the order in which they came, threads and tasks alike.
 //! A waiter that is dropped has taken nothing. A wait that cannot succeed fails at once. Callers
 //! that do not wait ([`Throttle::check`], or another function of the same name) may overtake.
-//! How precisely a call is woken is up to the timer of the system or of tokio (1 ms).
+//! How precisely a call is woken is up to the system's timer.
 //!
 //! # Without macros
 //!
@@ -164,7 +164,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `tokio` (default) | async waits use tokio's timer inside a tokio runtime |
+//! | `tokio` (default) | nothing yet: async functions wait under any executor |
 //! | `redis` | `RedisHandler`: limits shared by a fleet |
 //! | `tracing` | events when the store goes down and comes back |
 //!

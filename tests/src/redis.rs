@@ -151,12 +151,16 @@ impl Server {
         for word in words {
             let _ = write!(request, "${}\r\n{word}\r\n", word.len());
         }
-        // The server closes after QUIT, so that the end of the reply is known.
-        request.push_str("*1\r\n$4\r\nQUIT\r\n");
         stream.write_all(request.as_bytes()).ok()?;
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).ok()?;
-        Some(reply.strip_suffix("+OK\r\n").unwrap_or(&reply).to_owned())
+        let mut reply = Vec::new();
+        let mut part = [0; 16 * 1024];
+        while reply_end(&reply, 0).is_none() {
+            match stream.read(&mut part).ok()? {
+                0 => return None,
+                read => reply.extend_from_slice(&part[..read]),
+            }
+        }
+        Some(String::from_utf8_lossy(&reply).into_owned())
     }
 
     /// Every key there is.
@@ -186,7 +190,7 @@ impl Server {
                 .parse()
                 .expect("a number");
             // -2: it has expired since.
-            assert!(ttl > 0 || ttl == -2, "{key} has no TTL: {ttl}");
+            assert!(ttl != -1, "{key} has no TTL");
         }
     }
 }
@@ -269,6 +273,22 @@ impl Cluster {
     }
 }
 
+/// Where the reply that begins at `start` ends, once it is complete.
+fn reply_end(reply: &[u8], start: usize) -> Option<usize> {
+    let rest = reply.get(start..)?;
+    let line = rest.windows(2).position(|pair| pair == b"\r\n")?;
+    let count = || str::from_utf8(&rest[1..line]).ok()?.parse::<i64>().ok();
+    let after = start + line + 2;
+    match rest.first()? {
+        b'$' => match usize::try_from(count()?) {
+            Ok(length) => (reply.len() >= after + length + 2).then_some(after + length + 2),
+            Err(_) => Some(after),
+        },
+        b'*' => (0..count()?.max(0)).try_fold(after, |end, _| reply_end(reply, end)),
+        _ => Some(after),
+    }
+}
+
 /// A port that was free a moment ago.
 ///
 /// # Panics
@@ -277,4 +297,102 @@ impl Cluster {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
+}
+
+/// A master with a replica, watched by three sentinels.
+#[derive(Debug)]
+pub struct Sentinels {
+    /// The first master and its replica.
+    pub data: [Server; 2],
+    /// Their watchers.
+    pub sentinels: Vec<Server>,
+}
+
+impl Sentinels {
+    /// The name of the watched service.
+    pub const SERVICE: &'static str = "limits";
+
+    /// Starts all five and waits until the sentinels know one another and the replica.
+    ///
+    /// # Panics
+    /// When that takes longer than 30 s.
+    #[must_use]
+    pub fn start() -> Self {
+        let master = Server::start();
+        let port = master.port.to_string();
+        let replica = Server::with(&["--replicaof", "127.0.0.1", &port]);
+        let sentinels: Vec<Server> = (0..3)
+            .map(|_| {
+                let sentinel = Server::with(&[]);
+                let configuration = format!(
+                    "port {}\ndir {}\nsentinel monitor {} 127.0.0.1 {port} 2\n\
+                     sentinel down-after-milliseconds {} 500\n\
+                     sentinel failover-timeout {} 3000\n",
+                    sentinel.port,
+                    sentinel.directory.display(),
+                    Self::SERVICE,
+                    Self::SERVICE,
+                    Self::SERVICE
+                );
+                sentinel.become_sentinel(&configuration)
+            })
+            .collect();
+        let started = Instant::now();
+        while !sentinels.iter().all(|sentinel| {
+            let state = sentinel.command(&["SENTINEL", "MASTER", Self::SERVICE]);
+            let field = |name: &str| {
+                let mut lines = state.lines().skip_while(|line| *line != name);
+                lines
+                    .nth(2)
+                    .and_then(|count| count.parse::<u32>().ok())
+                    .unwrap_or_default()
+            };
+            field("num-slaves") >= 1 && field("num-other-sentinels") >= 2
+        }) {
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "the sentinels did not meet"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+        Self {
+            data: [master, replica],
+            sentinels,
+        }
+    }
+
+    /// The addresses of the sentinels.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(Server::url).collect()
+    }
+}
+
+impl Server {
+    /// Starts the server anew as a sentinel with this configuration.
+    fn become_sentinel(mut self, configuration: &str) -> Self {
+        self.kill();
+        let path = self.directory.join("sentinel.conf");
+        fs::write(&path, configuration).expect("the configuration of a sentinel");
+        let child = Command::new("redis-server")
+            .arg(&path)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server must be installed: ./tests/run does that");
+        self.child = Some(child);
+        let started = Instant::now();
+        while !self
+            .try_command(&["PING"])
+            .is_some_and(|reply| reply.contains("PONG"))
+        {
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "the sentinel did not start"
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+        self
+    }
 }

@@ -313,6 +313,21 @@ async fn many_waiters_on_the_real_clock_all_get_through_at_the_rate() {
     );
 }
 
+/// A limiter must not panic for want of a timer that the service never asked for.
+#[test]
+fn async_waits_work_in_a_tokio_runtime_without_a_timer() {
+    let limit = Limit::leaky_bucket(100, SECOND);
+    let throttle = Throttle::with_handler(MemoryHandler::new(), "bare", limit);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        for _ in 0..3 {
+            throttle.acquire_async("k").await.unwrap();
+        }
+    });
+}
+
 /// A runtime that is not tokio's: the timer thread wakes it.
 #[test]
 fn async_waits_work_without_tokio() {

@@ -12,8 +12,9 @@ use super::sleepers::{Place, Sleepers};
 
 /// The machine's monotonic clock ([`std::time::Instant`]).
 ///
-/// Async sleeps use tokio's timer when they start inside a tokio runtime (feature `tokio`), and
-/// one timer thread, started at the first need, under any other executor.
+/// Async sleeps are woken by one timer thread, started at the first need: it is precise to the
+/// system's timer, works under every executor, and asks nothing of a tokio runtime, which may have
+/// been built without a timer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -42,11 +43,6 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        #[cfg(feature = "tokio")]
-        if tokio::runtime::Handle::try_current().is_ok() {
-            let left = Duration::from_nanos(deadline.saturating_sub(self.now()));
-            return Box::pin(tokio::time::sleep(left));
-        }
         Box::pin(TimerSleep {
             deadline,
             place: None,

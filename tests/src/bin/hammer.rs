@@ -17,11 +17,6 @@ fn main() {
     let number = |text: &String| text.parse::<u64>().expect("a number");
     let algo: Algo = algo.parse().expect("an algorithm");
     let limit = Limit::new(algo, number(quota), Duration::from_millis(number(period)));
-    let limit = if algo == Algo::LeakyBucket {
-        limit.bucket_size(0)
-    } else {
-        limit
-    };
     let handler = RedisHandler::connect(url).expect("a usable URL");
     let throttle = Throttle::with_handler(handler, "hammer", limit);
     let admitted = Arc::new(AtomicU64::new(0));
@@ -33,7 +28,7 @@ fn main() {
             let (throttle, admitted) = (throttle.clone(), Arc::clone(&admitted));
             thread::spawn(move || {
                 while Instant::now() < end {
-                    if throttle.check("k").is_ok_and(|decision| decision.allowed) {
+                    if throttle.acquire("k").is_ok() {
                         admitted.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -49,11 +44,7 @@ fn main() {
                 let (throttle, admitted) = (throttle.clone(), Arc::clone(&admitted));
                 tokio::spawn(async move {
                     while Instant::now() < end {
-                        if throttle
-                            .check_async("k")
-                            .await
-                            .is_ok_and(|decision| decision.allowed)
-                        {
+                        if throttle.acquire_async("k").await.is_ok() {
                             admitted.fetch_add(1, Ordering::Relaxed);
                         }
                     }
