@@ -12,7 +12,7 @@ use crate::handler::{BoxFuture, Handler, Key, Operation, Request};
 use crate::key_buffer::KeyBuffer;
 use crate::memory::{MemoryHandler, Table};
 use crate::runtime::Runtime;
-use crate::{Decision, Error, Limit, lines};
+use crate::{Decision, Error, Limit, lines, outage};
 
 /// How long a call may wait to be admitted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -230,6 +230,7 @@ impl Gate {
         if !matches!(error, Error::Backend { .. }) {
             return Err(error);
         }
+        outage::count(*policy);
         match policy {
             OnBackendError::Deny => Err(error),
             OnBackendError::Allow => {

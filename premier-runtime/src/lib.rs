@@ -12,6 +12,7 @@ mod key_buffer;
 mod limit;
 mod lines;
 mod memory;
+mod outage;
 mod quantity;
 #[cfg(feature = "redis")]
 mod redis;
@@ -27,6 +28,7 @@ pub use self::error::Error;
 pub use self::handler::{BoxFuture, Handler, Key, Operation, Request};
 pub use self::limit::{Algo, Limit};
 pub use self::memory::{MemoryHandler, MemoryHandlerBuilder};
+pub use self::outage::{OutageCalls, outage_calls};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBuilder, RedisHandler, RedisStatus};
 pub use self::runtime::{clear, clear_async, config};

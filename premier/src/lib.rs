@@ -176,8 +176,8 @@ pub use premier_macros::throttle;
 #[doc(inline)]
 pub use premier_runtime::{
     Algo, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
-    MemoryHandlerBuilder, OnBackendError, Operation, Request, Reservation, Throttle, algorithms,
-    clear, clear_async, clock, config,
+    MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Request, Reservation, Throttle,
+    algorithms, clear, clear_async, clock, config, outage_calls,
 };
 #[cfg(feature = "redis")]
 #[doc(inline)]

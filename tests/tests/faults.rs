@@ -295,6 +295,11 @@ fn the_policy_decides_while_redis_is_away() {
         .filter(|_| memory.check("k").unwrap().allowed)
         .count();
     assert_eq!(admitted, 2, "limits go on in this process");
+    let counts = premier::outage_calls();
+    assert!(
+        counts.denied >= 1 && counts.allowed >= 10 && counts.in_memory >= 10,
+        "{counts:?}"
+    );
     server.restart();
     let back = Instant::now();
     while memory.peek("k").unwrap().remaining == 0 || deny.peek("k").is_err() {

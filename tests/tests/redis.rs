@@ -425,3 +425,117 @@ async fn waiting_over_redis_is_in_order_and_at_the_rate() {
         .unwrap();
     assert!(calls <= 30, "{calls} calls for 8 admissions are polling");
 }
+
+/// What a key costs; the documentation of the handler states these numbers.
+#[test]
+fn a_key_is_smaller_than_a_hash_would_be() {
+    let server = Server::start();
+    server.command(&[
+        "HSET",
+        "premier:api:hash:user-123456789",
+        "tokens",
+        "99.5",
+        "at",
+        "1790000000000000",
+    ]);
+    let bytes = |key: &str| -> u32 {
+        let reply = server.command(&["MEMORY", "USAGE", key]);
+        reply.trim_start_matches(':').trim().parse().unwrap()
+    };
+    let hash = bytes("premier:api:hash:user-123456789");
+    for (algo, most) in [
+        (Algo::FixedWindow, 120),
+        (Algo::SlidingWindow, 128),
+        (Algo::TokenBucket, 96),
+        (Algo::LeakyBucket, 96),
+    ] {
+        let api =
+            Throttle::with_handler(config(&server), "api", Limit::new(algo, 100, 60 * SECOND));
+        api.check("user-12345").unwrap();
+        let key = format!("premier:api:{algo}:user-12345");
+        let used = bytes(&key);
+        println!("{algo}: {used} bytes, a hash {hash}");
+        assert!(
+            used <= most && used < hash,
+            "{algo}: {used} bytes, a hash {hash}"
+        );
+        server.command(&["DEL", &key]);
+    }
+    let log = Limit::sliding_log(500, 3_600 * SECOND);
+    let log = Throttle::with_handler(config(&server), "log", log);
+    for _ in 0..500 {
+        log.check("user-12345").unwrap();
+    }
+    let used = bytes("premier:log:sliding_log:user-12345");
+    println!("sliding_log: {used} bytes for 500 units");
+    assert!(used <= 20_000, "{used}");
+}
+
+/// `rediss://` with a certificate of our own.
+#[test]
+fn tls_works_and_checks_the_certificate() {
+    let directory = tempdir();
+    let file = |name: &str| directory.join(name).display().to_string();
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args([
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .args(["-keyout", &file("key"), "-out", &file("certificate")])
+        .output()
+        .expect("openssl must be installed: ./tests/run does that");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let port = premier_tests::redis::free_port();
+    let server = Server::with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("certificate"),
+        "--tls-key-file",
+        &file("key"),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let url = format!("rediss://localhost:{port}/");
+    let trusted = RedisHandler::builder(&url)
+        .root_certificate(std::fs::read(file("certificate")).unwrap())
+        .build()
+        .unwrap();
+    trusted.ping().unwrap();
+    let limit = Limit::fixed_window(1, 60 * SECOND);
+    assert!(
+        Throttle::with_handler(trusted, "tls", limit)
+            .check("k")
+            .unwrap()
+            .allowed
+    );
+    assert_eq!(server.keys().len(), 1);
+    assert!(
+        RedisHandler::connect(&url).unwrap().ping().is_err(),
+        "nobody vouches for it"
+    );
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+fn tempdir() -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("premier-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}

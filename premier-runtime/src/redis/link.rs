@@ -409,7 +409,18 @@ fn means_lost(error: &RedisError) -> bool {
 
 /// What the driver or the server says, in one short line.
 fn describe(error: &RedisError) -> Failure {
-    let text: String = error.to_string().escape_debug().take(256).collect();
+    let text: String = error
+        .to_string()
+        .chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .take(256)
+        .collect();
     text.into()
 }
 

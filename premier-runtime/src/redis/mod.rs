@@ -89,13 +89,11 @@ impl RedisHandler {
     }
 
     /// One server with further settings.
-    #[must_use]
     pub fn builder(url: impl Into<String>) -> RedisBuilder {
         RedisBuilder::single(url.into())
     }
 
     /// The master that sentinels name for `service`; `urls` are those of the sentinels.
-    #[must_use]
     pub fn sentinel<U: Into<String>>(
         service: impl Into<String>,
         urls: impl IntoIterator<Item = U>,
@@ -104,7 +102,6 @@ impl RedisHandler {
     }
 
     /// A cluster, found through any of the nodes at `urls`.
-    #[must_use]
     pub fn cluster<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> RedisBuilder {
         RedisBuilder::cluster(urls.into_iter().map(Into::into).collect())
     }

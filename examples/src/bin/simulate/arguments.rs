@@ -28,6 +28,10 @@ pub(crate) struct Arguments {
     /// How many units may wait in a leaky bucket [default: the quota]
     #[arg(long)]
     bucket_size: Option<u64>,
+    /// Decides in this Redis instead of in memory, in keys of its own; times count in whole
+    /// microseconds there
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: Option<String>,
     /// Draws what happened into this SVG file
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,

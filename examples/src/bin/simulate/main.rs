@@ -38,7 +38,7 @@ fn simulate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
     let arrivals = arrivals::read(&input)?;
-    let outcomes = replay::replay(limit, &arrivals)?;
+    let outcomes = replay::replay(limit, arguments.redis.as_deref(), &arrivals)?;
     let decisions = report::write(&arrivals, &outcomes)?;
     if let Some(path) = &arguments.plot {
         let picture = plot::draw(&limit, &arrivals, &outcomes)?;

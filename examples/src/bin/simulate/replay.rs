@@ -1,9 +1,9 @@
 //! What the library decides about each call.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use premier::clock::ManualClock;
-use premier::{Error, Limit, MemoryHandler, Throttle};
+use premier::{Config, Error, Handler, Limit, MemoryHandler, RedisHandler, Throttle};
 
 use crate::arrivals::Arrival;
 
@@ -21,14 +21,36 @@ pub(crate) enum Outcome {
     Never,
 }
 
-/// Makes every call at its own time.
-pub(crate) fn replay(limit: Limit, arrivals: &[Arrival]) -> Result<Vec<Outcome>, Error> {
+/// Makes every call at its own time, in memory or, when there is a URL, in a Redis.
+pub(crate) fn replay(
+    limit: Limit,
+    redis: Option<&str>,
+    arrivals: &[Arrival],
+) -> Result<Vec<Outcome>, Error> {
     let clock = ManualClock::new();
-    let handler = MemoryHandler::builder()
-        .clock(clock.clone())
-        .max_keys(usize::MAX)
-        .build();
-    let throttle = Throttle::with_handler(handler, "simulate", limit);
+    let Some(url) = redis else {
+        let memory = MemoryHandler::builder().clock(clock.clone());
+        return calls(&clock, memory.max_keys(usize::MAX).build(), limit, arrivals);
+    };
+    let handler = RedisHandler::builder(url).clock(clock.clone()).build()?;
+    // Of its own, so that a run meets neither the state of a service nor that of another run.
+    let started = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let keyspace = format!("simulate-{}-{}", std::process::id(), started.as_nanos());
+    let config = Config::new(handler.clone()).keyspace(keyspace.as_str());
+    let outcomes = calls(&clock, config, limit, arrivals);
+    handler.clear(&keyspace)?;
+    outcomes
+}
+
+fn calls(
+    clock: &ManualClock,
+    config: impl Into<Config>,
+    limit: Limit,
+    arrivals: &[Arrival],
+) -> Result<Vec<Outcome>, Error> {
+    let throttle = Throttle::with_handler(config, "simulate", limit);
     arrivals
         .iter()
         .map(|arrival| {
