@@ -38,6 +38,13 @@ use crate::{Decision, Error};
 /// [`OnBackendError`](crate::OnBackendError) decides; while Redis is known to be down that happens
 /// at once, and probes in the background (at most 250 ms apart) find out when it is back.
 ///
+/// # What it stores
+/// One string a key (a list for a sliding log), named `{keyspace}:{function}:{algo}` plus `:{key}`;
+/// braces and `%` in a part are escaped as `%7B`, `%7D` and `%25`, and a caller's part longer than
+/// 128 bytes is replaced by `%#` and its SHA-256. The keys of `limits(…)` share a cluster's slot.
+/// `MEMORY USAGE` on Redis 7.0 with a key of 35 bytes: token and leaky bucket 88 bytes, fixed and
+/// sliding window 120, a hash of two fields 136; a sliding log of 500 units 12,496.
+///
 /// # What a failover can lose
 /// Redis replicates asynchronously: what was taken in the last moments before a master dies may be
 /// unknown to its successor, and be admitted once more. A call that was cut off has either been
