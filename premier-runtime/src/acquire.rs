@@ -5,17 +5,15 @@
 //! holds while it waits, a place in line or a reserved slot, is given back when it is dropped.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::algorithms;
 use crate::clock::{self, after};
-use crate::decision::Reservation;
 use crate::gate::{Gate, Patience};
 use crate::handler::Operation;
-use crate::lines::{self, LineKey, Purpose, Standing, Ticket};
+use crate::lines::{self, Ahead, LineKey, Purpose, Standing, Ticket};
 use crate::{Decision, Error};
 
 /// Acquires on the calling thread.
@@ -28,10 +26,11 @@ pub(crate) fn acquire(
     if let Some(waiting) = Acquire::join(gate, user, cost, patience)? {
         return waiting.block();
     }
+    let nudges = lines::nudges();
     let decision = gate.handle(user, Operation::Take(cost))?;
     match shortcut(gate, user, patience, &decision)? {
         Some(done) => Ok(done),
-        None => Acquire::after(gate, user, cost, patience, decision)?.block(),
+        None => Acquire::after(gate, user, cost, patience, decision, nudges)?.block(),
     }
 }
 
@@ -45,11 +44,12 @@ pub(crate) async fn acquire_async(
     if let Some(waiting) = Acquire::join(gate, user, cost, patience)? {
         return waiting.run().await;
     }
+    let nudges = lines::nudges();
     let decision = gate.take_async(user, cost).await?;
     match shortcut(gate, user, patience, &decision)? {
         Some(done) => Ok(done),
         None => {
-            Acquire::after(gate, user, cost, patience, decision)?
+            Acquire::after(gate, user, cost, patience, decision, nudges)?
                 .run()
                 .await
         }
@@ -96,49 +96,61 @@ impl<'a> Acquire<'a> {
     /// Joins the line if there is one; `None` when the caller may ask at once.
     ///
     /// # Errors
-    /// When those ahead alone take longer than the caller's patience.
+    /// When those ahead alone take longer than the caller's patience, and for a cost that can
+    /// never be admitted.
     pub(crate) fn join(
         gate: &'a Gate,
         user: Option<&'a str>,
         cost: u64,
         patience: Patience,
     ) -> Result<Option<Self>, Error> {
-        if patience == Patience::None || !lines::any() {
-            return Ok(None);
-        }
-        let key = line_key(gate, user, Purpose::Admission);
-        let Some(ahead) = lines::ahead(&key) else {
+        let Some((key, ahead)) = Self::line(gate, user, cost, patience) else {
             return Ok(None);
         };
+        gate.check_cost(user, cost)?;
         let mut acquire = Self::new(gate, user, cost, patience);
-        let behind = ahead.others.saturating_add(cost);
         let now = gate.clock().now();
-        let earliest = after(
-            ahead.head_at.max(now),
-            algorithms::earliest_behind(gate.plans(), ahead.head, behind),
-        );
-        acquire.check_deadline(now, earliest)?;
-        acquire.held = Held::Place(Ticket::join(key, cost, 0, Reservation::default()));
+        acquire.check_deadline(now, acquire.earliest_behind(now, ahead))?;
+        acquire.held = Held::Place(Ticket::wait(key, cost, 0, lines::nudges()));
         Ok(Some(acquire))
     }
 
     /// Whether [`Acquire::join`] would find a line to join.
-    pub(crate) fn would_queue(gate: &Gate, user: Option<&str>, patience: Patience) -> bool {
-        patience != Patience::None
-            && lines::any()
-            && lines::ahead(&line_key(gate, user, Purpose::Admission)).is_some()
+    pub(crate) fn would_queue(
+        gate: &Gate,
+        user: Option<&str>,
+        cost: u64,
+        patience: Patience,
+    ) -> bool {
+        Self::line(gate, user, cost, patience).is_some()
     }
 
-    /// Goes on from a first decision that was not final.
+    /// The line that a call has to join. One that takes nothing has nothing to wait for.
+    fn line(
+        gate: &Gate,
+        user: Option<&str>,
+        cost: u64,
+        patience: Patience,
+    ) -> Option<(LineKey, Ahead)> {
+        if patience == Patience::None || cost == 0 || !lines::any() {
+            return None;
+        }
+        let key = line_key(gate, user, Purpose::Admission);
+        let ahead = lines::ahead(&key)?;
+        Some((key, ahead))
+    }
+
+    /// Goes on from a first decision that was not final, made after so many `nudges`.
     pub(crate) fn after(
         gate: &'a Gate,
         user: Option<&'a str>,
         cost: u64,
         patience: Patience,
         decision: Decision,
+        nudges: u64,
     ) -> Result<Self, Error> {
         let mut acquire = Self::new(gate, user, cost, patience);
-        acquire.decided(decision)?;
+        acquire.decided(decision, nudges)?;
         Ok(acquire)
     }
 
@@ -157,17 +169,16 @@ impl<'a> Acquire<'a> {
     }
 
     /// Takes in what the store said; a decision when there is nothing more to wait for.
-    fn decided(&mut self, decision: Decision) -> Result<Option<Decision>, Error> {
+    fn decided(&mut self, decision: Decision, nudges: u64) -> Result<Option<Decision>, Error> {
         let now = self.gate.clock().now();
         if !decision.allowed {
             let at = after(now, decision.retry_after);
-            self.check_deadline(now, at)?;
+            self.check_deadline(now, after(at, self.queue_time()))?;
             match &self.held {
-                Held::Place(ticket) => ticket.ask_at(at),
+                Held::Place(ticket) => ticket.ask_at(at, nudges),
                 _ => {
                     let key = line_key(self.gate, self.user, Purpose::Admission);
-                    let ticket = Ticket::join(key, self.cost, at, decision.reservation);
-                    self.held = Held::Place(ticket);
+                    self.held = Held::Place(Ticket::wait(key, self.cost, at, nudges));
                 }
             }
             return Ok(None);
@@ -176,8 +187,10 @@ impl<'a> Acquire<'a> {
             return Ok(Some(decision));
         }
         let at = after(now, decision.delay);
-        let key = line_key(self.gate, self.user, Purpose::Slot);
-        let ticket = Ticket::join(key, self.cost, at, decision.reservation);
+        let plan = &self.gate.plans()[0];
+        let purpose = Purpose::Slot(plan.interval(), plan.den());
+        let key = line_key(self.gate, self.user, purpose);
+        let ticket = Ticket::hold(key, self.cost, at, decision.reservation);
         // Replacing a place in line lets the next one ask.
         self.held = Held::Slot(ticket, decision);
         self.check_deadline(now, at)?;
@@ -189,21 +202,36 @@ impl<'a> Acquire<'a> {
         Ok(match &self.held {
             Held::Nothing => Next::Ask,
             Held::Place(ticket) => match ticket.standing(waker) {
-                Standing::Head(at) if at <= now => Next::Ask,
-                Standing::Head(at) => Next::Sleep(at),
+                Standing::Turn(at) if at <= now => Next::Ask,
+                Standing::Turn(at) => Next::Sleep(at),
                 Standing::Behind => {
-                    if now >= self.deadline {
-                        self.check_deadline(now, self.deadline.saturating_add(1))?;
+                    if now >= self.deadline
+                        && let Some(ahead) = ticket.ahead()
+                    {
+                        let earliest = self.earliest_behind(now, ahead);
+                        self.check_deadline(now, earliest.max(self.deadline.saturating_add(1)))?;
                     }
                     Next::Sleep(self.deadline)
                 }
             },
             Held::Slot(ticket, decision) => match ticket.standing(waker) {
-                Standing::Head(at) if at <= now => Next::Done(*decision),
-                Standing::Head(at) => Next::Sleep(at),
+                Standing::Turn(at) if at <= now => Next::Done(*decision),
+                Standing::Turn(at) => Next::Sleep(at),
                 Standing::Behind => Next::Sleep(u64::MAX),
             },
         })
+    }
+
+    /// Before this the call cannot run, with these ahead of it.
+    fn earliest_behind(&self, now: u64, ahead: Ahead) -> u64 {
+        let units = ahead.others.saturating_add(self.cost);
+        let behind = algorithms::earliest_behind(self.gate.plans(), ahead.head, units);
+        after(after(ahead.head_at, behind).max(now), self.queue_time())
+    }
+
+    /// What a call that was refused by a full queue has to wait after it found room there.
+    fn queue_time(&self) -> Duration {
+        algorithms::queue_time(self.gate.plans(), self.cost)
     }
 
     fn check_deadline(&self, now: u64, at: u64) -> Result<(), Error> {
@@ -227,8 +255,9 @@ impl<'a> Acquire<'a> {
                 Next::Done(decision) => return Ok(self.done(decision)),
                 Next::Sleep(until) => self.gate.clock().park_until(until),
                 Next::Ask => {
+                    let nudges = lines::nudges();
                     let decision = self.gate.handle(self.user, Operation::Take(self.cost))?;
-                    if let Some(decision) = self.decided(decision)? {
+                    if let Some(decision) = self.decided(decision, nudges)? {
                         return Ok(self.done(decision));
                     }
                 }
@@ -242,8 +271,9 @@ impl<'a> Acquire<'a> {
                 Next::Done(decision) => return Ok(self.done(decision)),
                 Next::Sleep(until) => self.sleep_until(until).await,
                 Next::Ask => {
+                    let nudges = lines::nudges();
                     let decision = self.gate.take_async(self.user, self.cost).await?;
-                    if let Some(decision) = self.decided(decision)? {
+                    if let Some(decision) = self.decided(decision, nudges)? {
                         return Ok(self.done(decision));
                     }
                 }
@@ -253,10 +283,7 @@ impl<'a> Acquire<'a> {
 
     /// Until the time has come or the standing has changed.
     async fn sleep_until(&self, until: u64) {
-        let mut sleep = pin!(match until {
-            u64::MAX => None,
-            until => Some(self.gate.clock().sleep_until(until)),
-        });
+        let mut sleep = self.gate.clock().sleep_until(until);
         poll_fn(|context| {
             let asleep = match self.next(context.waker()) {
                 Ok(Next::Sleep(now_until)) => now_until == until,
@@ -265,10 +292,7 @@ impl<'a> Acquire<'a> {
             if !asleep {
                 return Poll::Ready(());
             }
-            match sleep.as_mut().as_pin_mut() {
-                Some(sleep) => sleep.poll(context),
-                None => Poll::Pending,
-            }
+            sleep.as_mut().poll(context)
         })
         .await;
     }
@@ -276,8 +300,8 @@ impl<'a> Acquire<'a> {
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        if let Held::Slot(ticket, _) = std::mem::replace(&mut self.held, Held::Nothing)
-            && let Some((slot, cost)) = ticket.abandon()
+        if let Held::Slot(ticket, _) = &self.held
+            && let Some((slot, cost)) = ticket.abandon(self.gate.plans())
         {
             self.gate.release(self.user, slot, cost);
         }

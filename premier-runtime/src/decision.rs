@@ -37,15 +37,51 @@ impl Decision {
             retry_after: Duration::ZERO,
             reset_after: Duration::ZERO,
             delay: Duration::ZERO,
-            reservation: Reservation(None),
+            reservation: Reservation::NONE,
         }
     }
 }
 
-/// The end of a reserved slot in the units of the algorithm: enough to give the slot back as long
-/// as nobody has queued up behind it.
+/// The ends of reserved slots, one for each limit, in the units of the algorithm: enough to give
+/// the slots back as long as nobody has queued up behind them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Reservation(pub(crate) Option<u128>);
+pub struct Reservation {
+    /// Zero: none.
+    ends: [u128; Self::LIMITS],
+}
+
+impl Reservation {
+    /// How many limits of a queue can be decided as one.
+    pub(crate) const LIMITS: usize = 4;
+
+    pub(crate) const NONE: Self = Self {
+        ends: [0; Self::LIMITS],
+    };
+
+    /// Of the slot that ends here.
+    pub(crate) const fn until(end: u128) -> Self {
+        let mut ends = Self::NONE.ends;
+        ends[0] = end;
+        Self { ends }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
+
+    /// The end of the slot in the `nth` of several limits; 0 when there is none.
+    pub(crate) fn end(&self, nth: usize) -> u128 {
+        self.ends.get(nth).copied().unwrap_or(0)
+    }
+
+    /// Sets the end of the slot in the `nth` of several limits.
+    pub(crate) fn set_end(&mut self, nth: usize, end: u128) {
+        if let Some(slot) = self.ends.get_mut(nth) {
+            *slot = end;
+        }
+    }
+}
 
 /// Nanoseconds as a `Duration`; what would not fit is the longest there is.
 pub(crate) fn nanos(count: u128) -> Duration {

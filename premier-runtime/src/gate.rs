@@ -46,6 +46,7 @@ enum Store {
 impl Gate {
     /// `path` is the function with its module, as it stands in keys and messages.
     pub(crate) fn new(runtime: &Runtime, path: &str, limits: &[Limit]) -> Result<Self, Error> {
+        runtime.validate()?;
         let plans: Box<[Plan]> = limits
             .iter()
             .copied()
@@ -54,6 +55,13 @@ impl Gate {
         let Some(first) = plans.first() else {
             return Err(Error::config(format!("{path} has no limit")));
         };
+        if plans.len() > Reservation::LIMITS && first.limit().algo() == crate::Algo::LeakyBucket {
+            return Err(Error::config(format!(
+                "{path} has {} limits: at most {} leaky buckets can be decided as one",
+                plans.len(),
+                Reservation::LIMITS
+            )));
+        }
         let prefix = format!("{}:{path}:{}", runtime.keyspace(), first.limit().algo());
         let bind = |memory: &MemoryHandler| (memory.clone(), memory.table(&prefix, &plans));
         let handler = runtime.handler();
@@ -177,6 +185,13 @@ impl Gate {
             Store::Other { handler, .. } => handler.handle_detached(&self.request(user, release)),
         }
         lines::nudge(self.store_id(), &self.prefix, user);
+    }
+
+    /// Refuses a cost that can never be admitted.
+    pub(crate) fn check_cost(&self, user: Option<&str>, cost: u64) -> Result<(), Error> {
+        self.request(user, Operation::Peek(cost))
+            .check_cost(cost)
+            .map_err(|error| error.at(&self.function, user))
     }
 
     /// The error for a denial.

@@ -174,9 +174,9 @@ impl Request<'_> {
     ) -> Result<Decision, Error> {
         use crate::algorithms::{Effect, State, take_all};
 
-        let each = |states: &mut [State], change: &dyn Fn(&mut State, &Plan)| {
-            for (state, plan) in states.iter_mut().zip(self.plans) {
-                change(state, plan);
+        let each = |states: &mut [State], change: &dyn Fn(usize, &mut State, &Plan)| {
+            for (nth, (state, plan)) in states.iter_mut().zip(self.plans).enumerate() {
+                change(nth, state, plan);
             }
             Ok(take_all(states, self.plans, now, 0, Effect::Look))
         };
@@ -189,11 +189,13 @@ impl Request<'_> {
                 self.check_cost(cost)?;
                 Ok(take_all(states, self.plans, now, cost, Effect::Look))
             }
-            Operation::Reset => each(states, &|state, _| *state = State::default()),
-            Operation::Refund(units) => each(states, &|state, plan| state.refund(plan, now, units)),
-            Operation::Release(slot, units) => {
-                each(states, &|state, plan| state.release(plan, now, slot, units))
+            Operation::Reset => each(states, &|_, state, _| *state = State::default()),
+            Operation::Refund(units) => {
+                each(states, &|_, state, plan| state.refund(plan, now, units))
             }
+            Operation::Release(slot, units) => each(states, &|nth, state, plan| {
+                state.release(plan, now, slot.end(nth), units);
+            }),
         }
     }
 

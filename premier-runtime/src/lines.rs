@@ -1,17 +1,21 @@
 //! Who waits behind whom.
 //!
-//! Callers that wait for one key stand in a line, first come first served. Only the head sleeps on
-//! the clock; the others sleep until they are the head. Leaving, for whatever reason, is dropping
-//! the [`Ticket`]: it wakes the next.
+//! Callers that wait for one key stand in a line, first come first served. In a line for admission
+//! only the head sleeps on the clock; the others sleep until they are the head. Whoever has a slot
+//! sleeps until it begins. Leaving, for whatever reason, is dropping the [`Ticket`]: it wakes the
+//! next.
 //!
 //! One lock holds all lines. Nothing comes here unless it waits, and the lock is held for a few
-//! moves in a queue.
+//! moves in a queue. Wakers are woken and dropped without it: both run code of the executor.
+
+mod slots;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
+use crate::algorithms::Plan;
 use crate::decision::Reservation;
 
 /// What a line is for.
@@ -19,8 +23,8 @@ use crate::decision::Reservation;
 pub(crate) enum Purpose {
     /// To be admitted.
     Admission,
-    /// For the reserved slots of a leaky bucket.
-    Slot,
+    /// For the reserved slots of a leaky bucket with this emission interval, as a fraction.
+    Slot(u64, u64),
 }
 
 /// Names a line: store, purpose, prefix and the caller's key.
@@ -31,7 +35,7 @@ struct Waiter {
     id: u64,
     cost: u64,
     waker: Option<Waker>,
-    /// When to ask again, or when the slot begins. Zero: not known yet.
+    /// When to ask again, or when the slot begins. Zero: at once.
     at: u64,
     slot: Reservation,
 }
@@ -44,6 +48,10 @@ struct Lines {
 
 /// So that callers who find nobody waiting do not take the lock.
 static OCCUPIED: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts the nudges. Whoever was denied before one and joins a line after it would otherwise
+/// never hear of it.
+static NUDGES: AtomicU64 = AtomicU64::new(0);
 
 fn lines() -> MutexGuard<'static, Lines> {
     static LINES: OnceLock<Mutex<Lines>> = OnceLock::new();
@@ -63,41 +71,46 @@ pub(crate) struct Ticket {
 /// How a place in a line stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Standing {
-    /// First, with the time until which to sleep.
-    Head(u64),
+    /// It is this one's turn, at this time.
+    Turn(u64),
     Behind,
 }
 
-/// The line before one would join it.
+/// The line before one who joins it, or stands in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ahead {
     /// When the head asks again.
     pub(crate) head_at: u64,
     /// What the head takes.
     pub(crate) head: u64,
-    /// What all others of the line take.
+    /// What all others ahead take.
     pub(crate) others: u64,
+}
+
+impl Ahead {
+    fn of<'a>(mut line: impl Iterator<Item = &'a Waiter>) -> Option<Self> {
+        let head = line.next()?;
+        Some(Self {
+            head_at: head.at,
+            head: head.cost,
+            others: line.fold(0, |sum, waiter| waiter.cost.saturating_add(sum)),
+        })
+    }
 }
 
 /// Whether anyone waits for anything.
 pub(crate) fn any() -> bool {
-    OCCUPIED.load(Ordering::Acquire) > 0
+    OCCUPIED.load(Ordering::SeqCst) > 0
 }
 
 /// Who is ahead, if anyone waits.
 pub(crate) fn ahead(key: &LineKey) -> Option<Ahead> {
-    let lines = lines();
-    let line = lines.by_key.get(key)?;
-    let head = line.front()?;
-    let others = line
-        .iter()
-        .skip(1)
-        .fold(0, |sum: u64, waiter| sum.saturating_add(waiter.cost));
-    Some(Ahead {
-        head_at: head.at,
-        head: head.cost,
-        others,
-    })
+    Ahead::of(lines().by_key.get(key)?.iter())
+}
+
+/// To be read before asking a store, and given to the line that a denial leads to.
+pub(crate) fn nudges() -> u64 {
+    NUDGES.load(Ordering::SeqCst)
 }
 
 /// Lets the heads of the lines for this prefix and user ask again now: something was given back.
@@ -111,6 +124,9 @@ pub(crate) fn nudge_all() {
 }
 
 fn nudge_where(matches: impl Fn(&LineKey) -> bool) {
+    // Counted before looking: who joins reads the count after having made the line visible, so
+    // that one of the two sees the other.
+    NUDGES.fetch_add(1, Ordering::SeqCst);
     if !any() {
         return;
     }
@@ -128,18 +144,32 @@ fn nudge_where(matches: impl Fn(&LineKey) -> bool) {
 }
 
 impl Ticket {
-    /// Joins a line: slots stand in the order of their times, all else in the order of coming.
-    pub(crate) fn join(key: LineKey, cost: u64, at: u64, slot: Reservation) -> Self {
+    /// Joins the line of those who are to be admitted, behind all others. `at` is when to ask
+    /// again, as known after so many `nudges`.
+    pub(crate) fn wait(key: LineKey, cost: u64, at: u64, nudges: u64) -> Self {
+        let ticket = Self::join(key, cost, at, Reservation::NONE);
+        if self::nudges() != nudges {
+            ticket.ask_at(0, nudges);
+        }
+        ticket
+    }
+
+    /// Joins the line of those who have a slot that begins `at`.
+    pub(crate) fn hold(key: LineKey, cost: u64, at: u64, slot: Reservation) -> Self {
+        Self::join(key, cost, at, slot)
+    }
+
+    fn join(key: LineKey, cost: u64, at: u64, slot: Reservation) -> Self {
         let mut lines = lines();
         lines.last_id += 1;
         let id = lines.last_id;
         let line = lines.by_key.entry(Arc::clone(&key)).or_insert_with(|| {
-            OCCUPIED.fetch_add(1, Ordering::Release);
+            OCCUPIED.fetch_add(1, Ordering::SeqCst);
             VecDeque::new()
         });
         let place = match key.1 {
             Purpose::Admission => line.len(),
-            Purpose::Slot => line.partition_point(|waiter| waiter.at <= at),
+            Purpose::Slot(..) => line.partition_point(|waiter| waiter.at <= at),
         };
         line.insert(
             place,
@@ -156,45 +186,46 @@ impl Ticket {
 
     /// Where this ticket stands; `waker` is woken when that changes.
     pub(crate) fn standing(&self, waker: &Waker) -> Standing {
+        let waker = waker.clone();
         let mut lines = lines();
         let Some((place, waiter)) = self.find(&mut lines) else {
-            return Standing::Head(0);
+            return Standing::Turn(0);
         };
-        match &mut waiter.waker {
-            Some(old) => old.clone_from(waker),
-            empty => *empty = Some(waker.clone()),
-        }
-        if place == 0 {
-            Standing::Head(waiter.at)
-        } else {
-            Standing::Behind
-        }
+        let old = waiter.waker.replace(waker);
+        let standing = match (self.key.1, place) {
+            (Purpose::Admission, 1..) => Standing::Behind,
+            // A slot is one's own, whoever may not have used an earlier one yet.
+            _ => Standing::Turn(waiter.at),
+        };
+        drop(lines);
+        drop(old);
+        standing
     }
 
-    /// Sets when to ask again.
-    pub(crate) fn ask_at(&self, at: u64) {
+    /// Who is ahead of this ticket.
+    pub(crate) fn ahead(&self) -> Option<Ahead> {
+        let lines = lines();
+        let line = lines.by_key.get(&self.key)?;
+        Ahead::of(line.iter().take_while(|waiter| waiter.id != self.id))
+    }
+
+    /// Sets when to ask again, as known after so many `nudges`.
+    pub(crate) fn ask_at(&self, at: u64, nudges: u64) {
         if let Some((_, waiter)) = self.find(&mut lines()) {
-            waiter.at = at;
+            waiter.at = if self::nudges() == nudges { at } else { 0 };
         }
     }
 
-    /// Leaves without having used the slot. Those behind move up by one slot, so that the one
-    /// left over is the last of the line; it is returned to be given back. Slots of different
-    /// lengths cannot be exchanged: then only a last one is returned.
-    pub(crate) fn abandon(self) -> Option<(Reservation, u64)> {
+    /// Leaves without having used the slot. Those behind move up; what is left over at the end is
+    /// returned, to be given back. The ticket keeps its place until it is dropped.
+    pub(crate) fn abandon(&self, plans: &[Plan]) -> Option<(Reservation, u64)> {
         let mut lines = lines();
         let line = lines.by_key.get_mut(&self.key)?;
         let place = line.iter().position(|waiter| waiter.id == self.id)?;
-        let cost = line[place].cost;
-        if line.iter().skip(place).any(|waiter| waiter.cost != cost) {
-            return None;
-        }
-        // Read before those behind move up.
-        let last = line.back()?.slot;
-        for index in (place + 1..line.len()).rev() {
-            (line[index].at, line[index].slot) = (line[index - 1].at, line[index - 1].slot);
-        }
-        Some((last, cost))
+        let (left, wakers) = slots::move_up(line.make_contiguous(), place, plans);
+        drop(lines);
+        wakers.into_iter().for_each(Waker::wake);
+        Some(left)
     }
 
     fn find<'a>(&self, lines: &'a mut Lines) -> Option<(usize, &'a mut Waiter)> {
@@ -213,15 +244,17 @@ impl Drop for Ticket {
         let Some(line) = lines.by_key.get_mut(&self.key) else {
             return;
         };
-        if let Some(place) = line.iter().position(|waiter| waiter.id == self.id) {
-            line.remove(place);
-        }
+        let gone = line
+            .iter()
+            .position(|waiter| waiter.id == self.id)
+            .and_then(|place| line.remove(place));
         let next = line.front_mut().and_then(|head| head.waker.take());
         if line.is_empty() {
             lines.by_key.remove(&self.key);
-            OCCUPIED.fetch_sub(1, Ordering::Release);
+            OCCUPIED.fetch_sub(1, Ordering::SeqCst);
         }
         drop(lines);
+        drop(gone);
         if let Some(next) = next {
             next.wake();
         }

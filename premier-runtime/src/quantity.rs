@@ -139,22 +139,29 @@ fn unit_nanos(unit: &str) -> Option<u64> {
         .map(|&(_, nanos)| nanos)
 }
 
-/// `number` (digits with at most one point) times `scale`, exact; more digits than a nanosecond
-/// has are refused, not rounded.
+/// `number` (digits with at most one point and an exponent) times `scale`, exact; more digits than
+/// a nanosecond has are refused, not rounded.
 fn decimal_times(number: &str, scale: u64) -> Option<u64> {
     let clean = number.replace('_', "");
-    let (whole, fraction) = clean.split_once('.').unwrap_or((&clean, ""));
-    if whole.is_empty() && fraction.is_empty() || fraction.len() > 18 {
+    let (mantissa, exponent) = clean.split_once(['e', 'E']).unwrap_or((&clean, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
         return None;
     }
     let digits = |part: &str| match part {
         "" => Some(0),
-        part => part.parse::<u128>().ok(),
+        part if part.bytes().all(|byte| byte.is_ascii_digit()) => part.parse::<u128>().ok(),
+        _ => None,
     };
-    let divisor = 10u128.pow(u32::try_from(fraction.len()).ok()?);
-    let scaled = digits(whole)?
-        .checked_mul(divisor)?
-        .checked_add(digits(fraction)?)?
+    let ten_to = |power: i32| 10u128.checked_pow(u32::try_from(power).unwrap_or(0));
+    let places = i32::try_from(fraction.len()).ok()?;
+    let shift = exponent.parse::<i32>().ok()?.checked_sub(places)?;
+    let mantissa = digits(whole)?
+        .checked_mul(ten_to(places)?)?
+        .checked_add(digits(fraction)?)?;
+    let (times, divisor) = (ten_to(shift)?, ten_to(shift.checked_neg()?)?);
+    let scaled = mantissa
+        .checked_mul(times)?
         .checked_mul(u128::from(scale))?;
     if scaled % divisor != 0 {
         return None;

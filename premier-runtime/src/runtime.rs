@@ -31,6 +31,10 @@ impl Runtime {
         GLOBAL.get_or_init(|| Self::new(Config::new(MemoryHandler::new())))
     }
 
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        self.config.validate()
+    }
+
     pub(crate) fn handler(&self) -> &Arc<dyn Handler> {
         &self.config.handler
     }

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
-use crate::Error;
 use crate::acquire::{Acquire, acquire, acquire_async, shortcut};
 use crate::gate::{Gate, Patience};
 use crate::handler::Operation;
 use crate::key_buffer::KeyBuffer;
 use crate::spec::Spec;
+use crate::{Decision, Error, lines};
 
 /// The static of one `#[throttle]`: its limit, bound at the first call.
 #[derive(Debug, Default)]
@@ -95,13 +95,14 @@ impl Site {
     ) -> Result<Admission, Error> {
         let Bound { gate, patience } = self.bound(spec)?;
         let cost = cost?;
-        if !gate.is_immediate() || Acquire::would_queue(gate, user, *patience) {
+        if !gate.is_immediate() || Acquire::would_queue(gate, user, cost, *patience) {
             return Ok(Admission::wait(gate, user, cost, *patience, None));
         }
+        let nudges = lines::nudges();
         let decision = gate.handle(user, Operation::Take(cost))?;
         Ok(match shortcut(gate, user, *patience, &decision)? {
             Some(_) => Admission(Stage::Decided(Some(Ok(())))),
-            None => Admission::wait(gate, user, cost, *patience, Some(decision)),
+            None => Admission::wait(gate, user, cost, *patience, Some((decision, nudges))),
         })
     }
 
@@ -133,14 +134,14 @@ impl Admission {
         user: Option<&str>,
         cost: u64,
         patience: Patience,
-        first: Option<crate::Decision>,
+        first: Option<(Decision, u64)>,
     ) -> Self {
         let user = user.map(str::to_owned);
         Self(Stage::Waiting(Box::pin(async move {
             let user = user.as_deref();
             match first {
-                Some(first) => {
-                    Acquire::after(gate, user, cost, patience, first)?
+                Some((first, nudges)) => {
+                    Acquire::after(gate, user, cost, patience, first, nudges)?
                         .run()
                         .await
                 }

@@ -67,19 +67,39 @@ impl IntoPeriod for String {
     }
 }
 
-impl IntoPeriod for f64 {
-    fn into_period(self) -> Result<Duration, Error> {
-        // By way of its shortest decimal form, so that 0.1 means here what it means as a literal.
-        quantity::parse_seconds(&self.to_string())
-            .map(Duration::from_nanos)
-            .map_err(Error::config)
-    }
+macro_rules! into_period_float {
+    ($($number:ty)*) => {$(
+        impl IntoPeriod for $number {
+            /// Rounded to whole nanoseconds: a computed number has more digits than are meant.
+            fn into_period(self) -> Result<Duration, Error> {
+                // By way of its shortest decimal form, so that 0.1 means here what it means as a
+                // literal.
+                let text = self.to_string();
+                match rounded_nanos(&text) {
+                    Some(nanos) => Ok(Duration::from_nanos(nanos)),
+                    None => quantity::parse_seconds(&text)
+                        .map(Duration::from_nanos)
+                        .map_err(Error::config),
+                }
+            }
+        }
+    )*};
 }
+into_period_float!(f32 f64);
 
-impl IntoPeriod for f32 {
-    fn into_period(self) -> Result<Duration, Error> {
-        f64::from(self).into_period()
-    }
+/// The nanoseconds nearest to a decimal number of seconds.
+fn rounded_nanos(seconds: &str) -> Option<u64> {
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    let nanos: u64 = format!("{fraction:0<9.9}").parse().ok()?;
+    let up = fraction
+        .as_bytes()
+        .get(9)
+        .is_some_and(|digit| *digit >= b'5');
+    whole
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1_000_000_000)?
+        .checked_add(nanos + u64::from(up))
 }
 
 macro_rules! into_period {
@@ -120,4 +140,32 @@ impl IntoAlgo for &str {
 /// [`Error::Config`] when the number is negative.
 pub fn cost(units: impl IntoUnits) -> Result<u64, Error> {
     units.into_units("cost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn computed_seconds_are_rounded_to_nanoseconds() {
+        for (seconds, nanos) in [
+            (0.1 + 0.2, 300_000_000),
+            (1.0 / 3.0, 333_333_333),
+            (2.0 / 3.0, 666_666_667),
+            (0.999_999_999_9, 1_000_000_000),
+            (1.5, 1_500_000_000),
+            (31_622_400.0, 31_622_400_000_000_000),
+            (1e-9, 1),
+        ] {
+            assert_eq!(
+                seconds.into_period().unwrap(),
+                Duration::from_nanos(nanos),
+                "{seconds}"
+            );
+        }
+        assert_eq!(0.1f32.into_period().unwrap(), Duration::from_millis(100));
+        for bad in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            assert!(bad.into_period().is_err(), "{bad}");
+        }
+    }
 }

@@ -26,7 +26,7 @@ impl State {
     }
 
     pub(super) fn decide(&mut self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
-        if self.is_fresh(plan, now) {
+        if self.is_fresh(plan.period(), now) {
             *self = Self {
                 start: now,
                 used: 0,
@@ -54,12 +54,12 @@ impl State {
     }
 
     pub(super) fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
-        if !self.is_fresh(plan, now) {
+        if !self.is_fresh(plan.period(), now) {
             self.used = self.used.saturating_sub(units);
         }
     }
 
-    pub(super) fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
-        self.used == 0 || now.saturating_sub(self.start) >= plan.period()
+    pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
+        self.used == 0 || now.saturating_sub(self.start) >= period
     }
 }

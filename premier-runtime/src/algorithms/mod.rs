@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use self::plan::Plan;
 use self::tat::Tat;
-use crate::decision::{Decision, Reservation};
+use crate::decision::Decision;
 use crate::limit::Algo;
 
 /// The state of one key under one limit. [`State::default`] is that of a key never seen.
@@ -94,18 +94,25 @@ impl State {
     /// Whether a key with this state decides exactly as one never seen, from `now` on.
     #[must_use]
     pub fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
+        self.is_idle(plan.period(), now)
+    }
+
+    /// Whether it is fresh under every limit with a period of at most this.
+    pub(crate) fn is_idle(&self, period: u64, now: u64) -> bool {
         match &self.0 {
             Repr::Fresh => true,
-            Repr::FixedWindow(state) => state.is_fresh(plan, now),
-            Repr::SlidingLog(state) => state.is_fresh(plan, now),
-            Repr::SlidingWindow(state) => state.is_fresh(plan, now),
-            Repr::Tat(state) => state.is_fresh(plan, now),
+            Repr::FixedWindow(state) => state.is_fresh(period, now),
+            Repr::SlidingLog(state) => state.is_fresh(period, now),
+            Repr::SlidingWindow(state) => state.is_fresh(period, now),
+            // An instant is past or not, whatever the limit.
+            Repr::Tat(state) => state.is_fresh(now),
         }
     }
 
-    /// Gives a reserved slot back, provided that it is still the last one of the queue.
-    pub(crate) fn release(&mut self, plan: &Plan, now: u64, slot: Reservation, units: u64) {
-        if let (Repr::Tat(state), Some(end)) = (&mut self.0, slot.0) {
+    /// Gives the reserved slot back that ends at `end`, provided that it is still the last one of
+    /// the queue.
+    pub(crate) fn release(&mut self, plan: &Plan, now: u64, end: u128, units: u64) {
+        if let Repr::Tat(state) = &mut self.0 {
             leaky_bucket::release(state, plan, end, units);
         }
         self.forget_if_fresh(plan, now);
@@ -253,35 +260,50 @@ pub(crate) fn take_all(
 }
 
 pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
-    decisions
-        .reduce(|all, one| {
-            let (tightest, other) = if one.remaining < all.remaining {
-                (one, all)
+    let mut combined: Option<Decision> = None;
+    for (nth, one) in decisions.enumerate() {
+        let Some(all) = combined else {
+            combined = Some(one);
+            continue;
+        };
+        let (tightest, other) = if one.remaining < all.remaining {
+            (one, all)
+        } else {
+            (all, one)
+        };
+        let mut reservation = all.reservation;
+        reservation.set_end(nth, one.reservation.end(0));
+        combined = Some(Decision {
+            allowed: all.allowed && one.allowed,
+            retry_after: all.retry_after.max(one.retry_after),
+            reset_after: all.reset_after.max(one.reset_after),
+            delay: all.delay.max(one.delay),
+            reservation,
+            ..if tightest.allowed && !other.allowed {
+                other
             } else {
-                (all, one)
-            };
-            Decision {
-                allowed: all.allowed && one.allowed,
-                retry_after: all.retry_after.max(one.retry_after),
-                reset_after: all.reset_after.max(one.reset_after),
-                delay: all.delay.max(one.delay),
-                reservation: Reservation(None),
-                ..if tightest.allowed && !other.allowed {
-                    other
-                } else {
-                    tightest
-                }
+                tightest
             }
-        })
-        .unwrap_or_default()
+        });
+    }
+    combined.unwrap_or_default()
 }
 
-/// No earlier than this after the head of a queue has been admitted can a further `units` be
-/// admitted behind it, whatever happens.
+/// No earlier than this after the head of a line may be admitted can a further `units` behind it,
+/// unless something is given back.
 pub(crate) fn earliest_behind(plans: &[Plan], head: u64, units: u64) -> Duration {
     plans
         .iter()
         .map(|plan| plan.earliest_behind(head, units))
+        .max()
+        .unwrap_or_default()
+}
+
+/// How long a call of `cost` that finds room in a full queue waits there until it runs.
+pub(crate) fn queue_time(plans: &[Plan], cost: u64) -> Duration {
+    plans
+        .iter()
+        .map(|plan| plan.queue_time(cost))
         .max()
         .unwrap_or_default()
 }

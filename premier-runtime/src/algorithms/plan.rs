@@ -87,20 +87,36 @@ impl Plan {
         }
     }
 
-    pub(crate) fn earliest_behind(&self, head: u64, units: u64) -> Duration {
-        let together = u128::from(head) + u128::from(units);
+    /// See [`earliest_behind`](super::earliest_behind).
+    pub(super) fn earliest_behind(&self, head: u64, units: u64) -> Duration {
         let quota = u128::from(self.limit.quota());
-        let periods = match self.limit.algo() {
-            // The head leaves less than one nanosecond's worth of a token behind.
-            Algo::TokenBucket | Algo::LeakyBucket => {
+        match self.limit.algo() {
+            // What the head leaves behind is less than a nanosecond's worth of a unit: it was
+            // admitted as soon as there was enough. A sliding window gives room no faster than a
+            // bucket does, for no previous window holds more than the quota.
+            Algo::LeakyBucket | Algo::SlidingWindow | Algo::TokenBucket => {
                 let ticks = u128::from(units).saturating_mul(u128::from(self.interval));
-                return nanos((ticks / u128::from(self.den)).saturating_sub(1));
+                nanos((ticks / u128::from(self.den)).saturating_sub(1))
             }
-            Algo::FixedWindow | Algo::SlidingLog => together.div_ceil(quota).saturating_sub(1),
-            // Two counters may hold a quota each within little more than one period.
-            Algo::SlidingWindow => together.div_ceil(quota).saturating_sub(2),
-        };
-        nanos(periods.saturating_mul(u128::from(self.period)))
+            Algo::FixedWindow | Algo::SlidingLog => {
+                let together = u128::from(head) + u128::from(units);
+                let periods = together.div_ceil(quota).saturating_sub(1);
+                nanos(periods.saturating_mul(u128::from(self.period)))
+            }
+        }
+    }
+
+    /// See [`queue_time`](super::queue_time).
+    pub(super) fn queue_time(&self, cost: u64) -> Duration {
+        match self.limit.algo() {
+            Algo::LeakyBucket => {
+                let ahead = self.limit.bucket_size_or_default();
+                nanos(
+                    self.ticks(ahead.saturating_sub(cost.saturating_sub(1))) / u128::from(self.den),
+                )
+            }
+            _ => Duration::ZERO,
+        }
     }
 }
 

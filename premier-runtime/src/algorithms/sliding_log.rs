@@ -37,12 +37,12 @@ impl State {
         let live = self
             .entries
             .iter()
-            .skip_while(|&&(instant, _)| is_over(plan, instant, now));
+            .skip_while(|&&(instant, _)| is_over(plan.period(), instant, now));
         let used = self.used
             - self
                 .entries
                 .iter()
-                .take_while(|&&(instant, _)| is_over(plan, instant, now))
+                .take_while(|&&(instant, _)| is_over(plan.period(), instant, now))
                 .map(|&(_, units)| units)
                 .sum::<u64>();
         let left = quota.saturating_sub(used);
@@ -87,15 +87,15 @@ impl State {
         }
     }
 
-    pub(super) fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
+    pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
         self.entries
             .back()
-            .is_none_or(|&(instant, _)| is_over(plan, instant, now))
+            .is_none_or(|&(instant, _)| is_over(period, instant, now))
     }
 
     fn expire(&mut self, plan: &Plan, now: u64) {
         while let Some(&(instant, units)) = self.entries.front() {
-            if !is_over(plan, instant, now) {
+            if !is_over(plan.period(), instant, now) {
                 break;
             }
             self.entries.pop_front();
@@ -114,8 +114,8 @@ impl State {
     }
 }
 
-fn is_over(plan: &Plan, instant: u64, now: u64) -> bool {
-    now.saturating_sub(instant) >= plan.period()
+fn is_over(period: u64, instant: u64, now: u64) -> bool {
+    now.saturating_sub(instant) >= period
 }
 
 fn leaves_in(plan: &Plan, instant: u64, now: u64) -> std::time::Duration {

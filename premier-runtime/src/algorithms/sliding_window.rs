@@ -46,7 +46,9 @@ impl State {
             allowed,
             remaining: quota.saturating_sub(weight + self.cur),
             retry_after: nanos(u128::from(retry_after)),
-            reset_after: nanos(u128::from(self.fresh_at(plan).saturating_sub(elapsed))),
+            reset_after: nanos(u128::from(
+                self.fresh_at(plan.period()).saturating_sub(elapsed),
+            )),
             ..plan.decision()
         }
     }
@@ -56,8 +58,8 @@ impl State {
         self.cur = self.cur.saturating_sub(units);
     }
 
-    pub(super) fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
-        now.saturating_sub(self.start) >= self.fresh_at(plan)
+    pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
+        now.saturating_sub(self.start) >= self.fresh_at(period)
     }
 
     /// Moves on to the window that holds `now`.
@@ -99,11 +101,11 @@ impl State {
     }
 
     /// The time since the start of the window at which both counters count for nothing.
-    fn fresh_at(&self, plan: &Plan) -> u64 {
+    fn fresh_at(&self, period: u64) -> u64 {
         match (self.cur, self.prev) {
             (0, 0) => 0,
-            (0, _) => plan.period(),
-            _ => 2 * plan.period(),
+            (0, _) => period,
+            _ => 2 * period,
         }
     }
 }

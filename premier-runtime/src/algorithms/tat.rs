@@ -69,9 +69,8 @@ impl Tat {
         self.write(plan, ticks.saturating_sub(given).max(now));
     }
 
-    pub(super) fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
-        let (ticks, now) = self.read(plan, now);
-        ticks <= now
+    pub(super) fn is_fresh(&self, now: u64) -> bool {
+        self.ticks <= u128::from(now) * u128::from(self.den)
     }
 }
 

@@ -82,9 +82,14 @@ impl ManualClock {
     pub fn set(&self, since_origin: Duration) {
         let due = {
             let mut state = self.lock();
-            state.now = after(0, since_origin);
+            let before = std::mem::replace(&mut state.now, after(0, since_origin));
             let now = state.now;
-            state.sleepers.due(now)
+            if now < before {
+                // Deadlines are another distance away now: all look again.
+                state.sleepers.all()
+            } else {
+                state.sleepers.due(now)
+            }
         };
         self.shared.changed.notify_all();
         due.into_iter().for_each(Waker::wake);
@@ -115,8 +120,9 @@ impl ManualClock {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whoever only waits for his turn has no deadline of his own to jump to.
     fn jump_to(&self, deadline: u64) {
-        if self.shared.auto && deadline > self.now() {
+        if self.shared.auto && deadline < u64::MAX && deadline > self.now() {
             self.set(Duration::from_nanos(deadline));
         }
     }
@@ -128,10 +134,7 @@ impl Clock for ManualClock {
     }
 
     fn park_until(&self, deadline: u64) {
-        // A thread that only waits for its turn has no deadline of its own to jump to.
-        if deadline < u64::MAX {
-            self.jump_to(deadline);
-        }
+        self.jump_to(deadline);
         let place = {
             let mut state = self.lock();
             if state.now >= deadline {
@@ -143,7 +146,8 @@ impl Clock for ManualClock {
         };
         self.shared.changed.notify_all();
         thread::park();
-        self.lock().sleepers.remove(place);
+        let waker = self.lock().sleepers.remove(place);
+        drop(waker);
     }
 
     fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -167,19 +171,15 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         this.clock.jump_to(this.deadline);
-        {
+        let waker = context.waker().clone();
+        let old = {
             let mut state = this.clock.lock();
             if state.now >= this.deadline {
                 return Poll::Ready(());
             }
-            match this.place {
-                Some(place) if state.sleepers.renew(place, context.waker()) => {}
-                _ => {
-                    let waker = context.waker().clone();
-                    this.place = Some(state.sleepers.insert(this.deadline, waker));
-                }
-            }
-        }
+            state.sleepers.sleep(&mut this.place, this.deadline, waker)
+        };
+        drop(old);
         this.clock.shared.changed.notify_all();
         Poll::Pending
     }
@@ -188,7 +188,8 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            self.clock.lock().sleepers.remove(place);
+            let waker = self.clock.lock().sleepers.remove(place);
+            drop(waker);
         }
     }
 }

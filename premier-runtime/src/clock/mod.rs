@@ -23,7 +23,8 @@ pub use self::system::SystemClock;
 /// A source of time that can also sleep.
 ///
 /// Time is counted in nanoseconds from an origin of the clock's own choice. It should not step
-/// back; if it does, a [`MemoryHandler`](crate::MemoryHandler) goes on as if no time had passed.
+/// back; if it does, a [`MemoryHandler`](crate::MemoryHandler) goes on as if no time had passed,
+/// and a clock that knows of its step should wake its sleepers, who then set their alarms anew.
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Nanoseconds since the clock's origin.
     fn now(&self) -> u64;

@@ -28,19 +28,19 @@ impl Sleepers {
         place
     }
 
-    /// Puts a new waker into a place that has not been woken yet.
-    pub(super) fn renew(&mut self, place: Place, waker: &Waker) -> bool {
+    /// Puts a new waker into a place that has not been woken yet and gives back the old one; the
+    /// new one when the place is gone.
+    fn renew(&mut self, place: Place, waker: Waker) -> Result<Waker, Waker> {
         match self.by_deadline.get_mut(&place) {
-            Some(old) => {
-                old.clone_from(waker);
-                true
-            }
-            None => false,
+            Some(old) => Ok(std::mem::replace(old, waker)),
+            None => Err(waker),
         }
     }
 
-    pub(super) fn remove(&mut self, place: Place) {
-        self.by_deadline.remove(&place);
+    /// Gives up a place. The waker is to be dropped after every lock is released.
+    #[must_use]
+    pub(super) fn remove(&mut self, place: Place) -> Option<Waker> {
+        self.by_deadline.remove(&place)
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
@@ -62,5 +62,32 @@ impl Sleepers {
         std::mem::replace(&mut self.by_deadline, later)
             .into_values()
             .collect()
+    }
+
+    /// Takes out everybody.
+    pub(super) fn all(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.by_deadline)
+            .into_values()
+            .collect()
+    }
+
+    /// Sets the waker of a sleeper, who takes a place if he has none. What is returned is to be
+    /// dropped after every lock is released.
+    #[must_use]
+    pub(super) fn sleep(
+        &mut self,
+        place: &mut Option<Place>,
+        deadline: u64,
+        waker: Waker,
+    ) -> Option<Waker> {
+        let waker = match *place {
+            Some(place) => match self.renew(place, waker) {
+                Ok(old) => return Some(old),
+                Err(waker) => waker,
+            },
+            None => waker,
+        };
+        *place = Some(self.insert(deadline, waker));
+        None
     }
 }

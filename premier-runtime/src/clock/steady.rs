@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use super::{Clock, SystemClock};
 
@@ -55,8 +56,40 @@ impl SteadyClock {
     pub(crate) fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
             Self::System => SystemClock.sleep_until(deadline),
-            Self::Watched(watched) => watched.clock.sleep_until(watched.raw(deadline)),
+            Self::Watched(watched) => Box::pin(WatchedSleep {
+                deadline,
+                offset: watched.offset(),
+                inner: watched.clock.sleep_until(watched.raw(deadline)),
+                watched: Arc::clone(watched),
+            }),
         }
+    }
+}
+
+/// A sleep that is armed anew when the clock has stepped back.
+struct WatchedSleep {
+    watched: Arc<Watched>,
+    deadline: u64,
+    offset: u64,
+    inner: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Future for WatchedSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.watched.now() >= self.deadline {
+            return Poll::Ready(());
+        }
+        let offset = self.watched.offset();
+        if offset != self.offset {
+            self.offset = offset;
+            self.inner = self
+                .watched
+                .clock
+                .sleep_until(self.watched.raw(self.deadline));
+        }
+        self.inner.as_mut().poll(context)
     }
 }
 
@@ -76,11 +109,13 @@ impl Watched {
         if deadline == u64::MAX {
             return deadline;
         }
-        deadline.saturating_sub(
-            self.seen
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .offset,
-        )
+        deadline.saturating_sub(self.offset())
+    }
+
+    fn offset(&self) -> u64 {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .offset
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -73,15 +73,19 @@ impl Timer {
         });
     }
 
+    fn lock(&self) -> MutexGuard<'_, Sleepers> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn run(&self) {
-        let mut sleepers = self.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sleepers = self.lock();
         loop {
             let now = SystemClock.now();
             let due = sleepers.due(now);
             if !due.is_empty() {
                 drop(sleepers);
                 due.into_iter().for_each(Waker::wake);
-                sleepers = self.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
+                sleepers = self.lock();
                 continue;
             }
             sleepers = match sleepers.next_deadline() {
@@ -113,16 +117,15 @@ impl Future for TimerSleep {
         if SystemClock.now() >= self.deadline {
             return Poll::Ready(());
         }
-        Timer::start();
-        let mut sleepers = TIMER
-            .sleepers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match self.place {
-            Some(place) if sleepers.renew(place, context.waker()) => {}
-            _ => self.place = Some(sleepers.insert(self.deadline, context.waker().clone())),
+        if self.deadline == u64::MAX {
+            // Whoever sleeps without end is woken by others.
+            return Poll::Pending;
         }
-        drop(sleepers);
+        Timer::start();
+        let waker = context.waker().clone();
+        let this = &mut *self;
+        let old = TIMER.lock().sleep(&mut this.place, this.deadline, waker);
+        drop(old);
         TIMER.earlier.notify_one();
         Poll::Pending
     }
@@ -131,11 +134,8 @@ impl Future for TimerSleep {
 impl Drop for TimerSleep {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            TIMER
-                .sleepers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(place);
+            let waker = TIMER.lock().remove(place);
+            drop(waker);
         }
     }
 }

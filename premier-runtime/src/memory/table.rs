@@ -5,6 +5,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::slice;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hashbrown::HashTable;
@@ -25,9 +26,9 @@ pub(super) const STEP_AT_THE_BOUND: usize = 1024;
 pub(crate) struct Table {
     keyless: Mutex<States>,
     keyed: OnceLock<Keyed>,
-    /// The limits that decide by these states. More than one set when throttles of one name have
-    /// different limits; a key is idle when it is so under each.
-    plans: Mutex<Vec<Box<[Plan]>>>,
+    /// The longest period of the limits that decide by these states: throttles of one name may
+    /// have different limits, and a key is idle only when it is so under each.
+    longest: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -89,29 +90,20 @@ impl States {
         &mut self.as_mut_slice()[..count]
     }
 
-    fn is_idle(&self, plans: &[Box<[Plan]>], now: u64) -> bool {
-        plans.iter().all(|plans| self.is_fresh(plans, now))
-    }
-
-    fn is_fresh(&self, plans: &[Plan], now: u64) -> bool {
+    fn is_idle(&self, longest: u64, now: u64) -> bool {
         let states = match self {
             Self::One(state) => slice::from_ref(state),
             Self::Many(states) => states,
         };
-        states
-            .iter()
-            .zip(plans)
-            .all(|(state, plan)| state.is_fresh(plan, now))
+        states.iter().all(|state| state.is_idle(longest, now))
     }
 }
 
 impl Table {
     /// Names limits that will decide by these states.
     pub(super) fn register(&self, plans: &[Plan]) {
-        let mut known = lock(&self.plans);
-        if !known.iter().any(|other| **other == *plans) {
-            known.push(plans.into());
-        }
+        let longest = plans.iter().map(Plan::period).max().unwrap_or_default();
+        self.longest.fetch_max(longest, Ordering::Relaxed);
     }
 
     #[inline]
@@ -144,10 +136,11 @@ impl Table {
         }
         let mut states = States::new(request.plans.len());
         let decision = request.apply(states.as_mut_slice(), now)?;
-        if states.is_fresh(request.plans, now) {
+        let longest = self.longest.load(Ordering::Relaxed);
+        if states.is_idle(longest, now) {
             return Ok(decision);
         }
-        shard.sweep(&lock(&self.plans), now, &mut { STEP }, shared);
+        shard.sweep(longest, now, &mut { STEP }, shared);
         shared.admit_key()?;
         shard.entries.insert_unique(
             hash,
@@ -165,6 +158,7 @@ impl Table {
         let Some(keyed) = self.keyed.get() else {
             return false;
         };
+        let longest = self.longest.load(Ordering::Relaxed);
         for _ in 0..SHARDS {
             let index = {
                 let mut next = lock(&keyed.next_shard);
@@ -172,7 +166,7 @@ impl Table {
                 *next
             };
             let mut shard = lock(&keyed.shards[index]);
-            if shard.sweep(&lock(&self.plans), now, budget, shared) {
+            if shard.sweep(longest, now, budget, shared) {
                 return true;
             }
             if *budget == 0 {
@@ -220,13 +214,7 @@ impl Keyed {
 
 impl Shard {
     /// Looks at the next `budget` places and forgets the keys that owe nothing.
-    fn sweep(
-        &mut self,
-        plans: &[Box<[Plan]>],
-        now: u64,
-        budget: &mut usize,
-        shared: &Shared,
-    ) -> bool {
+    fn sweep(&mut self, longest: u64, now: u64, budget: &mut usize, shared: &Shared) -> bool {
         let places = self.entries.num_buckets();
         let steps = places.min(*budget);
         *budget -= steps;
@@ -234,7 +222,7 @@ impl Shard {
         for _ in 0..steps {
             self.hand = (self.hand + 1) % places;
             if let Ok(entry) = self.entries.get_bucket_entry(self.hand)
-                && entry.get().states.is_idle(plans, now)
+                && entry.get().states.is_idle(longest, now)
             {
                 entry.remove();
                 forgotten += 1;

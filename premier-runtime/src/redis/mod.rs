@@ -246,9 +246,10 @@ impl Job {
         if !decision.allowed || cost == 0 {
             return;
         }
-        let operation = match decision.reservation.0 {
-            Some(_) => Operation::Release(decision.reservation, cost),
-            None => Operation::Refund(cost),
+        let operation = if decision.reservation.is_none() {
+            Operation::Refund(cost)
+        } else {
+            Operation::Release(decision.reservation, cost)
         };
         let call = Call::new(&self.plans, operation, self.now);
         // If it fails the units stay taken, which errs on the side of the limit.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use redis::{FromRedisValue, RedisError, Value};
 
 use crate::algorithms::{self, Effect, Plan, State};
-use crate::decision::{Decision, Reservation};
+use crate::decision::Decision;
 use crate::handler::Operation;
 use crate::limit::Algo;
 
@@ -78,8 +78,8 @@ impl Call {
         let mut arguments = Vec::with_capacity(16);
         arguments.push(name.to_owned());
         arguments.push(now.map(|now| now.to_string()).unwrap_or_default());
-        for plan in plans {
-            push_arguments(&mut arguments, plan, operation);
+        for (nth, plan) in plans.iter().enumerate() {
+            push_arguments(&mut arguments, plan, operation, nth);
         }
         Self {
             script,
@@ -107,7 +107,8 @@ impl Call {
     }
 }
 
-fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation) {
+/// The arguments of the `nth` limit.
+fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, nth: usize) {
     let cost = match operation {
         Operation::Take(cost) | Operation::Peek(cost) => cost,
         Operation::Refund(units) | Operation::Release(_, units) => units.min(plan.capacity()),
@@ -142,7 +143,7 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
                 arguments.extend([whole.to_string(), rest.to_string()]);
             }
             let end = match operation {
-                Operation::Release(Reservation(Some(end)), _) => end,
+                Operation::Release(slot, _) => slot.end(nth),
                 _ => 0,
             };
             let (whole, rest) = scale.split(end);
