@@ -1,12 +1,13 @@
 //! Arguments of attributes: `name`, `name = value` and `name(value, …)`.
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, Expr, ExprLit, ExprUnary, Lit, LitStr, Result, Token, UnOp, parenthesized};
+use syn::{Error, Expr, ExprLit, ExprUnary, Lit, LitStr, Pat, Result, Token, UnOp, parenthesized};
 
-use crate::quantity;
+use crate::{crate_path, key, quantity};
 
 /// One argument as written.
 pub(crate) struct Argument {
@@ -18,15 +19,108 @@ pub(crate) enum Value {
     Flag,
     Expr(Expr),
     List(Vec<Expr>),
+    /// Of `on`, with its guard.
+    Pattern(Pat, Option<Expr>),
 }
 
-/// All arguments of one attribute.
-pub(crate) struct Arguments(pub(crate) Vec<Argument>);
+/// All arguments of one attribute, each at most once.
+pub(crate) struct Arguments {
+    attribute: &'static str,
+    given: Vec<Argument>,
+}
 
-impl Parse for Arguments {
+struct List(Vec<Argument>);
+
+impl Parse for List {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         Punctuated::<Argument, Token![,]>::parse_terminated(input)
             .map(|arguments| Self(arguments.into_iter().collect()))
+    }
+}
+
+impl Arguments {
+    /// Reads `tokens`; what is not `known`, or given twice, is an error.
+    pub(crate) fn parse(
+        attribute: &'static str,
+        known: &str,
+        tokens: TokenStream,
+        errors: &mut Errors,
+    ) -> Result<Self> {
+        let mut given: Vec<Argument> = Vec::new();
+        for argument in syn::parse2::<List>(tokens)?.0 {
+            let name = argument.name.to_string();
+            if !known.split(", ").any(|known| known == name) {
+                errors.at(
+                    argument.name.span(),
+                    format!("unknown argument `{name}`: #[{attribute}] takes {known}"),
+                );
+            } else if given.iter().any(|other| other.name == name) {
+                errors.at(argument.name.span(), format!("`{name}` is given twice"));
+            } else {
+                given.push(argument);
+            }
+        }
+        Ok(Self { attribute, given })
+    }
+
+    pub(crate) fn take(&mut self, name: &str) -> Option<Argument> {
+        let place = self.given.iter().position(|other| other.name == name)?;
+        Some(self.given.remove(place))
+    }
+
+    /// The expression of `name = expr`, with the name.
+    pub(crate) fn expr(&mut self, name: &str, errors: &mut Errors) -> Option<(Ident, Expr)> {
+        let argument = self.take(name)?;
+        let name = argument.name.clone();
+        let expr = errors.keep(argument.expr())?;
+        Some((name, expr))
+    }
+
+    /// The text of `name = "…"`.
+    pub(crate) fn text(&mut self, name: &str, errors: &mut Errors) -> Option<LitStr> {
+        let argument = self.take(name)?;
+        let text = errors.keep(argument.text())?;
+        if text.value().is_empty() {
+            errors.at(text.span(), format!("the {name} must not be empty"));
+        }
+        Some(text)
+    }
+
+    /// The path of premier: `crate = ::path`, or what the manifest tells.
+    pub(crate) fn krate(&mut self, errors: &mut Errors) -> TokenStream {
+        let path = match self.expr("crate", errors) {
+            None => None,
+            Some((_, expr)) => match peel(&expr) {
+                Expr::Path(path) => Some(path.path.clone()),
+                other => {
+                    errors.push(Error::new_spanned(
+                        other,
+                        "expected a path, as in `crate = ::premier`",
+                    ));
+                    None
+                }
+            },
+        };
+        crate_path::crate_path(path.as_ref())
+    }
+
+    /// `on_reject = |error| value`
+    pub(crate) fn on_reject(&mut self, errors: &mut Errors) -> Option<Expr> {
+        let (_, on_reject) = self.expr("on_reject", errors)?;
+        errors.keep(key::check_callback(
+            &on_reject,
+            "on_reject",
+            "the premier::Error, as in `on_reject = |error| …`",
+        ));
+        Some(on_reject)
+    }
+
+    /// A missing argument.
+    pub(crate) fn missing(&self, what: &str) -> Error {
+        Error::new(
+            Span::call_site(),
+            format!("#[{}] needs {what}", self.attribute),
+        )
     }
 }
 
@@ -39,7 +133,16 @@ impl Parse for Argument {
         };
         let value = if input.peek(Token![=]) {
             input.parse::<Token![=]>()?;
-            Value::Expr(input.parse()?)
+            if name == "on" {
+                let pattern = Pat::parse_multi_with_leading_vert(input)?;
+                let guard = match input.parse::<Option<Token![if]>>()? {
+                    Some(_) => Some(input.parse()?),
+                    None => None,
+                };
+                Value::Pattern(pattern, guard)
+            } else {
+                Value::Expr(input.parse()?)
+            }
         } else if input.peek(syn::token::Paren) {
             let list;
             parenthesized!(list in input);
@@ -143,7 +246,7 @@ pub(crate) fn peel(expr: &Expr) -> &Expr {
 pub(crate) fn whole(
     name: &str,
     expr: &Expr,
-    check: fn(u128) -> std::result::Result<u64, String>,
+    check: impl FnOnce(u128) -> std::result::Result<u64, String>,
 ) -> Result<Option<u64>> {
     match literal(expr) {
         None => Ok(None),
@@ -183,6 +286,35 @@ pub(crate) fn period(expr: &Expr) -> Result<Option<u64>> {
     parsed
         .map(Some)
         .map_err(|message| Error::new_spanned(expr, message))
+}
+
+/// Code for a length of time, and whether its value is known to be good.
+pub(crate) fn duration(expr: &Expr, errors: &mut Errors) -> (TokenStream, bool) {
+    match errors.keep(period(expr)) {
+        Some(Some(nanos)) => (quote!(::core::time::Duration::from_nanos(#nanos)), true),
+        Some(None) => (quote!(#expr), false),
+        None => (TokenStream::new(), true),
+    }
+}
+
+/// The same where zero makes no sense.
+pub(crate) fn positive_duration(what: &str, expr: &Expr, errors: &mut Errors) -> TokenStream {
+    if matches!(period(expr), Ok(Some(0))) {
+        errors.push(Error::new_spanned(
+            expr,
+            format!("{what} must be longer than zero"),
+        ));
+    }
+    duration(expr, errors).0
+}
+
+/// A whole number of at least 1.
+pub(crate) fn positive(name: &str, expr: &Expr, errors: &mut Errors) {
+    errors.keep(whole(name, expr, |number| match u64::try_from(number) {
+        Ok(number @ 1..) => Ok(number),
+        Ok(0) => Err(format!("{name} must be at least 1")),
+        Err(_) => Err(format!("{name} is too large")),
+    }));
 }
 
 /// Errors of one attribute, reported together.

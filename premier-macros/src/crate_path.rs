@@ -23,6 +23,12 @@ pub(crate) fn crate_path(explicit: Option<&syn::Path>) -> TokenStream {
     }
 }
 
+/// Where an expansion stands, told by an item `__premier_here` next to it.
+pub(crate) fn place(krate: &TokenStream) -> TokenStream {
+    let span = Span::mixed_site();
+    quote_spanned!(span=> #krate::__private::Place::new(::core::module_path!(), __premier_here))
+}
+
 /// The same path, blamed on other tokens: an error about a call is shown where the path stands.
 pub(crate) fn at(path: &TokenStream, span: Span) -> TokenStream {
     let span = span.resolved_at(Span::mixed_site());
@@ -70,29 +76,52 @@ fn renamed(manifest: &Path) -> Option<String> {
     })
 }
 
-/// `alias = { package = "premier", … }`, or `package = "premier"` under `[dependencies.alias]`.
+/// `alias = { package = "premier", … }`, or `package = "premier"` under `[dependencies.alias]`. A
+/// dependency of the crate itself counts before those of its tests.
 fn alias_in(manifest: &str) -> Option<String> {
-    let mut table = "";
+    let mut table = String::new();
+    let mut names: Vec<(bool, String)> = Vec::new();
     for line in manifest.lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
-        if let Some(header) = line.strip_prefix('[') {
-            table = header.trim_end_matches(']');
+        let compact: String = line
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .map(|c| if c == '\'' { '"' } else { c })
+            .collect();
+        if let Some(header) = compact.strip_prefix('[') {
+            table = header.trim_end_matches(']').to_owned();
+            if table.ends_with("dependencies.premier") {
+                names.push((table.contains("dev-"), "premier".into()));
+            }
             continue;
         }
-        let compact: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-        let Some(at) = compact.find("package=\"premier\"") else {
-            continue;
-        };
-        let name = match compact[..at].split_once('=') {
-            Some((name, _)) => name,
-            None if at == 0 && table.contains("dependencies.") => {
-                table.rsplit('.').next().unwrap_or_default()
+        let name = match compact.find("package=\"premier\"") {
+            Some(at) => match compact[..at].split_once('=') {
+                Some((name, _)) => name,
+                None if at == 0 && table.contains("dependencies.") => {
+                    table.rsplit('.').next().unwrap_or_default()
+                }
+                None => continue,
+            },
+            None if table.ends_with("dependencies")
+                && ["premier=", "premier."]
+                    .iter()
+                    .any(|key| compact.starts_with(key))
+                && !compact.contains("package=") =>
+            {
+                "premier"
             }
             None => continue,
         };
-        return Some(name.trim_matches('"').replace('-', "_"));
+        let name = name.trim_matches('"').replace('-', "_");
+        names.push((table.contains("dev-"), name));
     }
-    None
+    names.sort_by_key(|(dev, _)| *dev);
+    names
+        .into_iter()
+        .next()
+        .map(|(_, name)| name)
+        .filter(|name| name != "premier")
 }
 
 #[cfg(test)]
@@ -118,6 +147,18 @@ mod tests {
             (
                 "[dependencies]\nother = { package = \"premier-macros\" }",
                 None,
+            ),
+            (
+                "[dependencies]\nlimits = { package = 'premier' }",
+                Some("limits"),
+            ),
+            (
+                "[dev-dependencies]\nold = { package = \"premier\" }\n[dependencies]\npremier.workspace = true",
+                None,
+            ),
+            (
+                "[dev-dependencies.premier]\nversion = \"0.1\"\n[dependencies]\nlim = { package = \"premier\" }",
+                Some("lim"),
             ),
         ] {
             assert_eq!(alias_in(manifest).as_deref(), alias, "{manifest}");

@@ -2,11 +2,12 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::parse::{Parse, ParseStream};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Error, FnArg, Pat, PatIdent, Result, ReturnType, Signature, Token, Type, Visibility,
+    Attribute, Error, FnArg, Pat, PatIdent, Receiver, ReceiverKind, Result, ReturnType, Signature,
+    Token, Type, Visibility,
 };
 
 use crate::output::{future_output, last_segment, replace_output, type_arguments};
@@ -19,6 +20,7 @@ pub(crate) struct Function {
     pub(crate) signature: Signature,
     body: Group,
     pub(crate) parameters: Vec<Parameter>,
+    pub(crate) receiver: Option<Passing>,
     pub(crate) shape: Shape,
     /// What the function yields when it has run: its return type, or the output of its future.
     pub(crate) output: Type,
@@ -43,8 +45,45 @@ pub(crate) struct Parameter {
     pub(crate) conditions: Vec<Attribute>,
     /// The name to take a reference of.
     pub(crate) name: TokenStream,
+    pub(crate) mutability: Option<Token![mut]>,
     /// A pattern that gives names to parts; the argument itself has been given a name.
     pub(crate) pattern: Option<Pat>,
+    /// The same, where `#[async_trait]` has already moved it into the body.
+    inner_pattern: Option<Pat>,
+    /// Its type; of a receiver in short form, that of `Self` is not written.
+    pub(crate) kind: Option<Type>,
+    pub(crate) passing: Passing,
+}
+
+/// How an argument is passed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Passing {
+    /// `&T`
+    Shared,
+    /// `&mut T`
+    Exclusive,
+    Value,
+}
+
+impl Passing {
+    fn of(kind: &Type) -> Self {
+        match kind {
+            Type::Group(group) => Self::of(&group.elem),
+            Type::Paren(paren) => Self::of(&paren.elem),
+            Type::Reference(reference) if reference.mutability.is_some() => Self::Exclusive,
+            Type::Reference(_) => Self::Shared,
+            _ => Self::Value,
+        }
+    }
+
+    fn of_receiver(receiver: &Receiver) -> Self {
+        match &receiver.kind {
+            ReceiverKind::Reference(_, _, Some(_)) => Self::Exclusive,
+            ReceiverKind::Reference(..) => Self::Shared,
+            ReceiverKind::Typed(_, kind) => Self::of(kind),
+            _ => Self::Value,
+        }
+    }
 }
 
 impl Parse for Function {
@@ -68,17 +107,21 @@ impl Parse for Function {
         }
         let body = braces(input.parse()?)?;
         let parameters = name_parameters(&mut signature);
+        let receiver = signature.receiver().map(Passing::of_receiver);
         let (shape, output) = shape(&signature, &body);
-        Ok(Self {
+        let mut function = Self {
             attributes,
             visibility,
             default,
             signature,
             body,
             parameters,
+            receiver,
             shape,
             output,
-        })
+        };
+        function.find_inner_patterns();
+        Ok(function)
     }
 }
 
@@ -106,6 +149,12 @@ impl Function {
         if let Some(abi) = abi {
             return refuse(abi, "extern");
         }
+        if let Type::Never(never) = &self.output {
+            return Err(Error::new_spanned(
+                never,
+                "premier's attributes cannot stand on functions that never return",
+            ));
+        }
         Ok(())
     }
 
@@ -126,6 +175,7 @@ impl Function {
                 conditions,
                 name,
                 pattern,
+                ..
             } = parameter;
             let pattern = pattern.as_ref()?;
             Some(quote!(#(#conditions)* let #pattern = #name;))
@@ -138,18 +188,61 @@ impl Function {
     pub(crate) fn borrowed_parts(&self) -> TokenStream {
         self.parameters
             .iter()
-            .filter_map(
-                |Parameter {
-                     conditions,
-                     name,
-                     pattern,
-                 }| {
-                    let mut pattern = pattern.clone()?;
-                    ByReference.visit_pat_mut(&mut pattern);
-                    Some(quote!(#(#conditions)* #[allow(unused_variables)] let #pattern = &#name;))
-                },
-            )
+            .filter_map(|parameter| {
+                let (conditions, name) = (&parameter.conditions, &parameter.name);
+                let pattern = parameter
+                    .pattern
+                    .as_ref()
+                    .or(parameter.inner_pattern.as_ref())?;
+                let (pattern, reference) = by_reference(pattern.clone());
+                Some(quote! {
+                    #(#conditions)*
+                    #[allow(unused_variables, clippy::toplevel_ref_arg)]
+                    let #pattern = #reference #name;
+                })
+            })
             .collect()
+    }
+
+    /// `#[async_trait]` begins the body with `let pattern = __arg1;`.
+    fn find_inner_patterns(&mut self) {
+        let Some(block) = self
+            .boxed_block()
+            .filter(|_| self.shape == Shape::BoxedBlock)
+        else {
+            return;
+        };
+        let mut tokens = block.into_iter().peekable();
+        while matches!(tokens.peek(), Some(TokenTree::Ident(word)) if word == "let") {
+            let statement: Vec<TokenTree> = tokens
+                .by_ref()
+                .skip(1)
+                .take_while(
+                    |token| !matches!(token, TokenTree::Punct(mark) if mark.as_char() == ';'),
+                )
+                .collect();
+            let [
+                pattern @ ..,
+                TokenTree::Punct(equals),
+                TokenTree::Ident(value),
+            ] = &statement[..]
+            else {
+                return;
+            };
+            let pattern: TokenStream = pattern.iter().cloned().collect();
+            let Ok(pattern) = Parser::parse2(Pat::parse_single, pattern) else {
+                return;
+            };
+            if equals.as_char() != '=' || matches!(pattern, Pat::Ident(_)) {
+                continue;
+            }
+            let value = value.to_string();
+            for parameter in &mut self.parameters {
+                if parameter.name.to_string() == value {
+                    parameter.inner_pattern = Some(pattern.clone());
+                }
+            }
+        }
     }
 
     /// What runs in the future of a [`Shape::BoxedBlock`].
@@ -161,6 +254,12 @@ impl Function {
             TokenTree::Group(block) => Some(block.stream()),
             _ => None,
         }
+    }
+
+    /// Whether the output is `()`.
+    pub(crate) fn yields_unit(&self) -> bool {
+        self.output.to_token_stream().is_empty()
+            || self.output.to_token_stream().to_string() == "()"
     }
 
     /// The function with another body, and with another output if it is given one.
@@ -181,9 +280,11 @@ impl Function {
             output.is_none()
                 || !matches!(&attribute.meta, syn::Meta::Path(path) if path.is_ident("must_use"))
         });
+        // That errors come of it is said by the attribute.
+        let quiet = output.map(|_| quote!(#[allow(clippy::missing_errors_doc)]));
         let mut group = Group::new(Delimiter::Brace, body);
         group.set_span(self.body.span());
-        quote!(#(#attributes)* #visibility #default #signature #group)
+        quote!(#(#attributes)* #quiet #visibility #default #signature #group)
     }
 
     /// Where to point when the error type of the output does not do.
@@ -218,22 +319,33 @@ fn name_parameters(signature: &mut Signature) -> Vec<Parameter> {
             FnArg::Receiver(receiver) => Parameter {
                 conditions: Vec::new(),
                 name: receiver.self_token.to_token_stream(),
+                mutability: None,
                 pattern: None,
+                inner_pattern: None,
+                kind: None,
+                passing: Passing::of_receiver(receiver),
             },
             FnArg::Typed(typed) => {
-                let conditions = typed.attrs.iter().filter(is_condition).cloned().collect();
+                let mut parameter = Parameter {
+                    conditions: typed.attrs.iter().filter(is_condition).cloned().collect(),
+                    name: TokenStream::new(),
+                    mutability: None,
+                    pattern: None,
+                    inner_pattern: None,
+                    kind: Some((*typed.ty).clone()),
+                    passing: Passing::of(&typed.ty),
+                };
                 if let Pat::Ident(PatIdent {
                     ident,
+                    mutability,
                     by_ref: None,
                     subpat: None,
                     ..
                 }) = &*typed.pat
                 {
-                    return Parameter {
-                        conditions,
-                        name: ident.to_token_stream(),
-                        pattern: None,
-                    };
+                    parameter.name = ident.to_token_stream();
+                    parameter.mutability = *mutability;
+                    return parameter;
                 }
                 let name = format_ident!("__premier_argument_{index}", span = Span::mixed_site());
                 let pattern = std::mem::replace(
@@ -246,26 +358,39 @@ fn name_parameters(signature: &mut Signature) -> Vec<Parameter> {
                         subpat: None,
                     }),
                 );
-                Parameter {
-                    conditions,
-                    name: name.to_token_stream(),
-                    pattern: Some(pattern),
-                }
+                parameter.name = name.to_token_stream();
+                parameter.pattern = Some(pattern);
+                parameter
             }
         })
         .collect()
 }
 
-/// Turns bindings by value into bindings by reference: without modes of their own they follow the
-/// reference that is matched.
-struct ByReference;
-
-impl VisitMut for ByReference {
-    fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
-        pattern.by_ref = None;
-        pattern.mutability = None;
-        visit_mut::visit_pat_ident_mut(self, pattern);
+/// A pattern whose bindings are references, and what to put before the value it is matched with.
+///
+/// Bindings without modes of their own follow the reference that is matched. A pattern that itself
+/// looks through references leaves no room for that, and says `ref` at each binding instead.
+fn by_reference(mut pattern: Pat) -> (Pat, Option<Token![&]>) {
+    struct Modes {
+        explicit: bool,
     }
+    impl VisitMut for Modes {
+        fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
+            pattern.by_ref = self.explicit.then(Default::default);
+            pattern.mutability = None;
+            visit_mut::visit_pat_ident_mut(self, pattern);
+        }
+    }
+    struct FindReference(bool);
+    impl VisitMut for FindReference {
+        fn visit_pat_reference_mut(&mut self, _: &mut syn::PatReference) {
+            self.0 = true;
+        }
+    }
+    let mut find = FindReference(false);
+    find.visit_pat_mut(&mut pattern);
+    Modes { explicit: find.0 }.visit_pat_mut(&mut pattern);
+    (pattern, (!find.0).then(Default::default))
 }
 
 fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {

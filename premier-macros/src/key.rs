@@ -3,9 +3,10 @@
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
+use syn::visit_mut::VisitMut;
 use syn::{Error, Expr, ExprClosure, LitStr, Pat, Result, Token};
 
-use crate::arguments::{Literal, literal, peel};
+use crate::arguments::{Errors, Literal, literal, peel};
 use crate::crate_path;
 use crate::function::Function;
 
@@ -22,14 +23,35 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    pub(crate) fn from_key(expr: Expr) -> Self {
+    /// `key` or `keymaker`: one of the two, or none.
+    pub(crate) fn of(
+        key: Option<(Ident, Expr)>,
+        keymaker: Option<(Ident, Expr)>,
+        function: &Function,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        match (key, keymaker) {
+            (Some(_), Some((name, _))) => {
+                errors.at(
+                    name.span(),
+                    "`keymaker` cannot be given together with `key`: both say what the key is",
+                );
+                None
+            }
+            (Some((_, key)), None) => Some(Self::from_key(key)),
+            (None, Some((_, keymaker))) => errors.keep(Self::from_keymaker(keymaker, function)),
+            (None, None) => None,
+        }
+    }
+
+    fn from_key(expr: Expr) -> Self {
         match literal(&expr) {
             Some(Literal::Text(text)) => Self::Format(text),
             _ => Self::Expr(expr),
         }
     }
 
-    pub(crate) fn from_keymaker(expr: Expr, function: &Function) -> Result<Self> {
+    fn from_keymaker(expr: Expr, function: &Function) -> Result<Self> {
         if let Some(Literal::Text(text)) = literal(&expr) {
             return Err(Error::new_spanned(
                 text,
@@ -96,7 +118,11 @@ fn bind_parameters(closure: &ExprClosure, function: &Function) -> TokenStream {
         .zip(&references)
         .map(|(parameter, reference)| {
             let (conditions, name) = (&parameter.conditions, &parameter.name);
-            quote!(#(#conditions)* let #reference = &#name;)
+            quote! {
+                #(#conditions)*
+                #[allow(clippy::used_underscore_binding)]
+                let #reference = &#name;
+            }
         });
     let binds = function
         .parameters
@@ -105,7 +131,11 @@ fn bind_parameters(closure: &ExprClosure, function: &Function) -> TokenStream {
         .zip(&closure.inputs)
         .map(|((parameter, reference), pattern)| {
             let conditions = &parameter.conditions;
-            quote!(#(#conditions)* let #pattern = #reference;)
+            quote! {
+                #(#conditions)*
+                #[allow(clippy::no_effect_underscore_binding)]
+                let #pattern = #reference;
+            }
         });
     quote!(#(#takes)* #(#binds)*)
 }
@@ -138,16 +168,41 @@ fn check_arity(closure: &ExprClosure, function: &Function) -> Result<()> {
 }
 
 /// The body of a closure is put where it is used, so leaving it would leave the function.
-pub(crate) fn refuse_exits(body: &Expr, what: &str) -> Result<()> {
-    fn find(tokens: TokenStream) -> Option<Span> {
-        tokens.into_iter().find_map(|token| match token {
-            TokenTree::Ident(word) if word == "return" => Some(word.span()),
-            TokenTree::Punct(mark) if mark.as_char() == '?' => Some(mark.span()),
-            TokenTree::Group(group) => find(group.stream()),
-            _ => None,
-        })
+fn refuse_exits(body: &Expr, what: &str) -> Result<()> {
+    /// The first exit that is not one of a closure or block inside.
+    struct Exit(Option<Span>);
+    impl Exit {
+        fn found(&mut self, span: Span) {
+            self.0.get_or_insert(span);
+        }
     }
-    match find(body.to_token_stream()) {
+    impl VisitMut for Exit {
+        fn visit_expr_async_mut(&mut self, _: &mut syn::ExprAsync) {}
+        fn visit_expr_closure_mut(&mut self, _: &mut ExprClosure) {}
+        fn visit_item_mut(&mut self, _: &mut syn::Item) {}
+        fn visit_expr_return_mut(&mut self, exit: &mut syn::ExprReturn) {
+            self.found(exit.return_token.span());
+        }
+        fn visit_expr_try_mut(&mut self, exit: &mut syn::ExprTry) {
+            self.found(exit.question_token.span());
+        }
+        fn visit_macro_mut(&mut self, inside: &mut syn::Macro) {
+            fn find(tokens: TokenStream) -> Option<Span> {
+                tokens.into_iter().find_map(|token| match token {
+                    TokenTree::Ident(word) if word == "return" => Some(word.span()),
+                    TokenTree::Punct(mark) if mark.as_char() == '?' => Some(mark.span()),
+                    TokenTree::Group(group) => find(group.stream()),
+                    _ => None,
+                })
+            }
+            if let Some(span) = find(inside.tokens.clone()) {
+                self.found(span);
+            }
+        }
+    }
+    let mut exit = Exit(None);
+    exit.visit_expr_mut(&mut body.clone());
+    match exit.0 {
         Some(span) => Err(Error::new(
             span,
             format!(
@@ -155,6 +210,38 @@ pub(crate) fn refuse_exits(body: &Expr, what: &str) -> Result<()> {
             ),
         )),
         None => Ok(()),
+    }
+}
+
+/// A closure, or something else that can be called, with one argument, whose body will stand where
+/// it is called.
+pub(crate) fn check_callback(callee: &Expr, name: &str, argument: &str) -> Result<()> {
+    let Expr::Closure(closure) = peel(callee) else {
+        return Ok(());
+    };
+    if let Some(word) = &closure.asyncness {
+        return Err(Error::new(
+            <Token![async] as Spanned>::span(word),
+            "an async closure cannot be used here",
+        ));
+    }
+    if closure.inputs.len() != 1 {
+        return Err(Error::new_spanned(
+            closure,
+            format!("{name} takes one argument, {argument}"),
+        ));
+    }
+    refuse_exits(&closure.body, name)
+}
+
+/// A call with a value whose type is known where it stands.
+pub(crate) fn call(callee: &Expr, value: &TokenStream) -> TokenStream {
+    match peel(callee) {
+        Expr::Closure(closure) if closure.inputs.len() == 1 => {
+            let (pattern, body) = (&closure.inputs[0], &closure.body);
+            quote!({ let #pattern = #value; #body })
+        }
+        callee => quote!((#callee)(#value)),
     }
 }
 
@@ -169,19 +256,5 @@ pub(crate) fn apply(callee: &Expr, value: &Ident, of: &TokenStream) -> TokenStre
             }
         }
         callee => quote!((#callee)(#value)),
-    }
-}
-
-/// Whether a `move` or nothing stands before the closure: `async` closures have no value to give.
-pub(crate) fn refuse_async(callee: &Expr) -> Result<()> {
-    match peel(callee) {
-        Expr::Closure(ExprClosure {
-            asyncness: Some(word),
-            ..
-        }) => Err(Error::new(
-            <Token![async] as Spanned>::span(word),
-            "an async closure cannot be used here",
-        )),
-        _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::handler::Handler;
 use crate::limit::Algo;
+use crate::retry::RetryBudget;
 
 /// How a process decides: which store, under which keyspace, by which default algorithm.
 ///
@@ -26,6 +27,7 @@ pub struct Config {
     pub(crate) keyspace: Arc<str>,
     pub(crate) algo: Algo,
     pub(crate) on_backend_error: OnBackendError,
+    pub(crate) retry_budget: Option<RetryBudget>,
 }
 
 impl Config {
@@ -37,6 +39,7 @@ impl Config {
             keyspace: Arc::from("premier"),
             algo: Algo::default(),
             on_backend_error: OnBackendError::default(),
+            retry_budget: None,
         }
     }
 
@@ -59,6 +62,13 @@ impl Config {
     #[must_use]
     pub fn on_backend_error(mut self, policy: OnBackendError) -> Self {
         self.on_backend_error = policy;
+        self
+    }
+
+    /// Bounds the retries of the whole process to a share of its first calls. Default: no bound.
+    #[must_use]
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.retry_budget = Some(budget);
         self
     }
 

@@ -62,6 +62,24 @@ pub enum Error {
         /// How long until the queue has room.
         retry_after: Duration,
     },
+    /// The circuit breaker of the function is open: it has failed too often.
+    #[error("the circuit breaker of {function} is open: retry after {retry_after:?}")]
+    #[non_exhaustive]
+    CircuitOpen {
+        /// The function.
+        function: Arc<str>,
+        /// How long until a call is let through to try.
+        retry_after: Duration,
+    },
+    /// As many calls of the function run as may run at a time.
+    #[error("{limit} calls of {function} are running, as many as may run at a time")]
+    #[non_exhaustive]
+    ConcurrencyExceeded {
+        /// The function.
+        function: Arc<str>,
+        /// How many may run at a time.
+        limit: u64,
+    },
     /// A value that cannot be used, in an attribute, a [`Limit`](crate::Limit) or a
     /// [`Config`](crate::Config).
     #[error("{message}")]
@@ -100,6 +118,15 @@ pub enum Error {
         /// How long until the call would be admitted.
         retry_after: Duration,
     },
+    /// The call took too long. An async one was dropped, a sync one goes on in its worker thread.
+    #[error("{function} did not finish within {after:?}")]
+    #[non_exhaustive]
+    Timeout {
+        /// The function.
+        function: Arc<str>,
+        /// How long it was given.
+        after: Duration,
+    },
     /// The memory handler holds as many keys as it may, all of them still owing, and this one is
     /// new.
     #[error(
@@ -122,9 +149,9 @@ impl Error {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::BucketFull { retry_after, .. } | Self::QuotaExceeded { retry_after, .. } => {
-                Some(*retry_after)
-            }
+            Self::BucketFull { retry_after, .. }
+            | Self::CircuitOpen { retry_after, .. }
+            | Self::QuotaExceeded { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }
@@ -163,9 +190,12 @@ impl Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error {
-            Error::BucketFull { .. } | Error::QuotaExceeded { .. } | Error::TooManyKeys { .. } => {
-                io::ErrorKind::WouldBlock
-            }
+            Error::BucketFull { .. }
+            | Error::CircuitOpen { .. }
+            | Error::ConcurrencyExceeded { .. }
+            | Error::QuotaExceeded { .. }
+            | Error::TooManyKeys { .. } => io::ErrorKind::WouldBlock,
+            Error::Timeout { .. } => io::ErrorKind::TimedOut,
             Error::Config { .. } | Error::CostExceedsCapacity { .. } => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::Other,
         };

@@ -74,9 +74,7 @@ impl Gate {
                 handler: Arc::clone(handler),
                 policy: runtime.on_backend_error(),
                 fallback: bind(runtime.fallback()),
-                clock: handler
-                    .clock()
-                    .map_or(SteadyClock::System, SteadyClock::watching),
+                clock: runtime.clock().clone(),
             },
         };
         Ok(Self {

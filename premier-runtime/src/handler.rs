@@ -85,6 +85,13 @@ pub trait Handler: fmt::Debug + Send + Sync + 'static {
         let _ = self.handle(request);
     }
 
+    /// Where values of `#[cache]` are shared, if they are.
+    #[doc(hidden)]
+    #[cfg(feature = "cache")]
+    fn values(&self) -> Option<&dyn crate::cache::ValueStore> {
+        None
+    }
+
     /// The clock by which callers sleep until it is their turn; the system's by default.
     fn clock(&self) -> Option<Arc<dyn Clock>> {
         None

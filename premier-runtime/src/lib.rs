@@ -2,7 +2,11 @@
 
 mod acquire;
 pub mod algorithms;
+#[cfg(feature = "cache")]
+pub mod cache;
+mod circuit_breaker;
 pub mod clock;
+mod concurrency;
 mod config;
 mod decision;
 mod error;
@@ -13,13 +17,16 @@ mod limit;
 mod lines;
 mod memory;
 mod outage;
+mod place;
 mod quantity;
 #[cfg(feature = "redis")]
 mod redis;
+mod retry;
 mod runtime;
 mod site;
 mod spec;
 mod throttle;
+mod timeout;
 mod values;
 
 pub use self::config::{Config, OnBackendError};
@@ -31,12 +38,26 @@ pub use self::memory::{MemoryHandler, MemoryHandlerBuilder};
 pub use self::outage::{OutageCalls, outage_calls};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBuilder, RedisHandler, RedisStatus};
+pub use self::retry::{RetryBudget, RetryEvent};
 pub use self::runtime::{clear, clear_async, config};
 pub use self::throttle::Throttle;
+pub use self::timeout::timeout_workers;
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::site::{Admission, FromRejection, Site, key, once, once_ok};
+    #[cfg(feature = "cache")]
+    pub use crate::cache::{
+        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, Parts, Probe, key_part,
+    };
+    pub use crate::circuit_breaker::{BreakerSite, BreakerSpec};
+    pub use crate::concurrency::{ConcurrencySite, ConcurrencySpec};
+    pub use crate::place::Place;
+    pub use crate::retry::{
+        Hint, HintInBox, HintInError, HintInLocalBox, HintInSendBox, HintItself, HintNowhere,
+        RetrySite, RetrySpec, Strategy, for_attempt,
+    };
+    pub use crate::site::{Admission, FromRejection, Site, key, once};
     pub use crate::spec::Spec;
-    pub use crate::values::cost;
+    pub use crate::timeout::{TimeoutSite, TimeoutSpec, for_worker};
+    pub use crate::values::{cost, period};
 }

@@ -11,11 +11,13 @@
 mod slots;
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use crate::algorithms::Plan;
+use crate::clock::{self, SteadyClock};
 use crate::decision::Reservation;
 
 /// What a line is for.
@@ -23,6 +25,11 @@ use crate::decision::Reservation;
 pub(crate) enum Purpose {
     /// To be admitted.
     Admission,
+    /// For the value that somebody computes.
+    #[cfg(feature = "cache")]
+    Flight,
+    /// To run.
+    Permit,
     /// For the reserved slots of a leaky bucket with this emission interval, as a fraction.
     Slot(u64, u64),
 }
@@ -118,6 +125,17 @@ pub(crate) fn nudge(store: usize, prefix: &str, user: Option<&str>) {
     nudge_where(|key| key.0 == store && *key.2 == *prefix && key.3.as_deref() == user);
 }
 
+/// Wakes the head of a line, to look again.
+pub(crate) fn wake_head(key: &LineKey) {
+    let waker = lines()
+        .by_key
+        .get_mut(key)
+        .and_then(|line| line.front_mut()?.waker.take());
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
 /// Lets every head ask again now.
 pub(crate) fn nudge_all() {
     nudge_where(|_| true);
@@ -168,8 +186,8 @@ impl Ticket {
             VecDeque::new()
         });
         let place = match key.1 {
-            Purpose::Admission => line.len(),
             Purpose::Slot(..) => line.partition_point(|waiter| waiter.at <= at),
+            _ => line.len(),
         };
         line.insert(
             place,
@@ -193,9 +211,9 @@ impl Ticket {
         };
         let old = waiter.waker.replace(waker);
         let standing = match (self.key.1, place) {
-            (Purpose::Admission, 1..) => Standing::Behind,
             // A slot is one's own, whoever may not have used an earlier one yet.
-            _ => Standing::Turn(waiter.at),
+            (Purpose::Slot(..), _) | (_, 0) => Standing::Turn(waiter.at),
+            _ => Standing::Behind,
         };
         drop(lines);
         drop(old);
@@ -226,6 +244,59 @@ impl Ticket {
         drop(lines);
         wakers.into_iter().for_each(Waker::wake);
         Some(left)
+    }
+
+    /// Stands in line until it is this one's turn and `ready` gives something, on the thread;
+    /// `None` when the deadline comes first.
+    pub(crate) fn turn<T>(
+        &self,
+        clock: &SteadyClock,
+        deadline: u64,
+        mut ready: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let waker = clock::waker_of_this_thread();
+        loop {
+            match self.look(&waker, clock, deadline, &mut ready) {
+                Poll::Ready(done) => return done,
+                Poll::Pending => clock.park_until(deadline),
+            }
+        }
+    }
+
+    /// The same, awaiting.
+    pub(crate) async fn turn_async<T>(
+        &self,
+        clock: &SteadyClock,
+        deadline: u64,
+        mut ready: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let mut sleep = clock.sleep_until(deadline);
+        poll_fn(
+            |context| match self.look(context.waker(), clock, deadline, &mut ready) {
+                Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+                done => done,
+            },
+        )
+        .await
+    }
+
+    fn look<T>(
+        &self,
+        waker: &Waker,
+        clock: &SteadyClock,
+        deadline: u64,
+        ready: &mut impl FnMut() -> Option<T>,
+    ) -> Poll<Option<T>> {
+        // Registered before looking, so that what happens in between wakes.
+        if matches!(self.standing(waker), Standing::Turn(_))
+            && let Some(done) = ready()
+        {
+            return Poll::Ready(Some(done));
+        }
+        if clock.now() >= deadline {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
     }
 
     fn find<'a>(&self, lines: &'a mut Lines) -> Option<(usize, &'a mut Waiter)> {

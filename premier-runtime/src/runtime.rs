@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::clock::SteadyClock;
 use crate::config::{Config, OnBackendError};
 use crate::handler::Handler;
 use crate::limit::Algo;
 use crate::memory::MemoryHandler;
+use crate::retry::RetryBudget;
 use crate::{Error, lines};
 
 /// A configuration in force.
@@ -14,6 +16,7 @@ pub(crate) struct Runtime {
     config: Config,
     /// Decides while the store cannot, under [`OnBackendError::Memory`].
     fallback: MemoryHandler,
+    clock: SteadyClock,
 }
 
 static GLOBAL: OnceLock<Runtime> = OnceLock::new();
@@ -21,6 +24,7 @@ static GLOBAL: OnceLock<Runtime> = OnceLock::new();
 impl Runtime {
     pub(crate) fn new(config: Config) -> Self {
         Self {
+            clock: clock_of(&config.handler),
             config,
             fallback: MemoryHandler::new(),
         }
@@ -51,14 +55,34 @@ impl Runtime {
         self.config.on_backend_error
     }
 
+    pub(crate) fn retry_budget(&self) -> Option<&RetryBudget> {
+        self.config.retry_budget.as_ref()
+    }
+
+    /// The time of everything in this process: that of its handler.
+    pub(crate) fn clock(&self) -> &SteadyClock {
+        &self.clock
+    }
+
     pub(crate) fn fallback(&self) -> &MemoryHandler {
         &self.fallback
     }
 
     fn cleared(&self, result: Result<(), Error>) -> Result<(), Error> {
         self.fallback.clear(self.keyspace())?;
+        #[cfg(feature = "cache")]
+        crate::cache::forget_keyspace(self.keyspace());
         lines::nudge_all();
         result
+    }
+}
+
+/// The clock that a handler's callers sleep by.
+pub(crate) fn clock_of(handler: &Arc<dyn Handler>) -> SteadyClock {
+    match (handler.as_memory(), handler.clock()) {
+        (Some(memory), _) => memory.clock().clone(),
+        (None, Some(clock)) => SteadyClock::watching(clock),
+        (None, None) => SteadyClock::System,
     }
 }
 
@@ -85,7 +109,8 @@ pub fn config(config: impl Into<Config>) -> Result<(), Error> {
         .map_err(|_| Error::AlreadyConfigured)
 }
 
-/// Forgets the state of every limit of this process's keyspace, and of no other.
+/// Forgets the state of every limit of this process's keyspace, and every cached value, and of no
+/// other.
 ///
 /// # Errors
 /// [`Error::Backend`] when the store cannot be reached.

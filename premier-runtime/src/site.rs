@@ -199,11 +199,3 @@ impl<E: From<Error>> FromRejection for E {
 pub fn once<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
-
-/// As [`once`], in a `Result`.
-///
-/// # Errors
-/// None; the type is what the caller's function returns.
-pub fn once_ok<R>(body: impl FnOnce() -> R) -> Result<R, Error> {
-    Ok(body())
-}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Error;
 use crate::gate::{Gate, Patience};
 use crate::limit::{Algo, Limit};
+use crate::place::Place;
 use crate::quantity;
 use crate::runtime::Runtime;
 use crate::values::{IntoAlgo, IntoPeriod, IntoUnits};
@@ -12,10 +13,7 @@ use crate::values::{IntoAlgo, IntoPeriod, IntoUnits};
 /// What an attribute says, as values.
 #[derive(Debug)]
 pub struct Spec {
-    module: &'static str,
-    /// The `type_name` of an item inside the function.
-    inside: &'static str,
-    name: Option<&'static str>,
+    place: Place,
     nth: usize,
     algo: Option<Algo>,
     rates: Vec<(u64, Duration)>,
@@ -26,14 +24,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// For the function around `inside`, in `module`; `nth` counts the throttles above it.
+    /// `nth` counts the throttles above this one.
     #[must_use]
-    pub fn new<F>(module: &'static str, inside: F, nth: usize) -> Self {
-        let _ = inside;
+    pub fn new(place: Place, nth: usize) -> Self {
         Self {
-            module,
-            inside: std::any::type_name::<F>(),
-            name: None,
+            place,
             nth,
             algo: None,
             rates: Vec::new(),
@@ -47,7 +42,7 @@ impl Spec {
     /// `name = …`
     #[must_use]
     pub fn name(mut self, name: &'static str) -> Self {
-        self.name = Some(name);
+        self.place = self.place.named(name);
         self
     }
 
@@ -108,7 +103,11 @@ impl Spec {
 
     /// Binds the limit to the process's configuration.
     pub(crate) fn bind(self) -> Result<(Gate, Patience), Error> {
-        let path = self.path();
+        let path = match self.nth {
+            0 => self.place.path(),
+            // A second throttle of the same function is another limit.
+            nth => format!("{}#{}", self.place.path(), nth + 1),
+        };
         let bound = match &self.problem {
             Some(problem) => Err(problem.clone()),
             None => {
@@ -141,63 +140,10 @@ impl Spec {
         }
         limit
     }
-
-    /// `{module}:{function}`, where the function includes its type.
-    fn path(&self) -> String {
-        let function = match self.name {
-            Some(name) => name.to_owned(),
-            None => function_name(self.module, self.inside),
-        };
-        match self.nth {
-            0 => format!("{}:{function}", self.module),
-            // A second throttle of the same function is another limit.
-            nth => format!("{}:{function}#{}", self.module, nth + 1),
-        }
-    }
 }
 
-/// `shop::cart::<impl Cart>::get::{{closure}}::here` in module `shop::cart`, without what is not a
-/// name of the user's.
-fn function_name(module: &str, inside: &str) -> String {
-    let mut path = inside;
-    for generated in ["__premier_here", "{{closure}}"] {
-        while let Some(outer) = path
-            .strip_suffix(generated)
-            .and_then(|path| path.strip_suffix("::"))
-        {
-            path = outer;
-        }
-    }
-    path.replace(&format!("{module}::"), "")
-}
-
-fn note<T>(problem: &mut Option<Error>, result: Result<T, Error>) -> Option<T> {
+pub(crate) fn note<T>(problem: &mut Option<Error>, result: Result<T, Error>) -> Option<T> {
     result
         .map_err(|error| *problem = problem.take().or(Some(error)))
         .ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::function_name;
-
-    #[test]
-    fn function_names_include_the_type_and_nothing_generated() {
-        for (module, inside, name) in [
-            ("shop", "shop::fetch::__premier_here", "fetch"),
-            ("shop", "shop::fetch::{{closure}}::__premier_here", "fetch"),
-            (
-                "shop::cart",
-                "shop::cart::Cart::get::__premier_here",
-                "Cart::get",
-            ),
-            (
-                "shop",
-                "<shop::Cart as shop::Store>::get::{{closure}}::{{closure}}::__premier_here",
-                "<Cart as Store>::get",
-            ),
-        ] {
-            assert_eq!(function_name(module, inside), name);
-        }
-    }
 }

@@ -142,6 +142,14 @@ pub fn cost(units: impl IntoUnits) -> Result<u64, Error> {
     units.into_units("cost")
 }
 
+/// A length of time.
+///
+/// # Errors
+/// [`Error::Config`] that says what is accepted.
+pub fn period(length: impl IntoPeriod) -> Result<Duration, Error> {
+    length.into_period()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -172,16 +172,20 @@
 //! thread that starts at the first wait.
 
 #[doc(inline)]
-pub use premier_macros::throttle;
+pub use premier_macros::{circuit_breaker, concurrency, retry, throttle, timeout};
 #[doc(inline)]
 pub use premier_runtime::{
     Algo, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
-    MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Request, Reservation, Throttle,
-    algorithms, clear, clear_async, clock, config, outage_calls,
+    MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Request, Reservation,
+    RetryBudget, RetryEvent, Throttle, algorithms, clear, clear_async, clock, config, outage_calls,
+    timeout_workers,
 };
 #[cfg(feature = "redis")]
 #[doc(inline)]
 pub use premier_runtime::{RedisBuilder, RedisHandler, RedisStatus};
+#[cfg(feature = "cache")]
+#[doc(inline)]
+pub use {premier_macros::cache, premier_runtime::cache};
 
 /// What expansions call. Not part of the public interface: it may change in any release.
 #[doc(hidden)]

@@ -1,20 +1,18 @@
 //! The arguments of `#[throttle]` and their rules.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
 use syn::{Error, Expr, LitStr, Result};
 
-use crate::arguments::{Argument, Arguments, Errors, Literal, Value, literal, peel, period, whole};
+use crate::arguments::{Arguments, Errors, Literal, Value, duration, literal, period, whole};
 use crate::function::Function;
-use crate::key::{self, Key};
 use crate::quantity;
 
 const KNOWN: &str = "quota, duration, rate, limits, algo, burst, bucket_size, keymaker, key, cost, wait, name, on_reject, crate";
 const ALGORITHMS: &str =
     "fixed_window, sliding_window, sliding_log, token_bucket (or gcra), leaky_bucket";
 
-/// Arguments as written, each at most once.
-#[derive(Default)]
+/// Arguments as written.
 pub(super) struct Written {
     pub(super) quota: Option<(Ident, Expr)>,
     pub(super) duration: Option<(Ident, Expr)>,
@@ -26,86 +24,102 @@ pub(super) struct Written {
     pub(super) keymaker: Option<(Ident, Expr)>,
     pub(super) key: Option<(Ident, Expr)>,
     pub(super) cost: Option<Expr>,
-    pub(super) wait: Option<(Ident, Option<Expr>)>,
+    pub(super) wait: Option<Option<Expr>>,
     pub(super) name: Option<LitStr>,
     pub(super) on_reject: Option<Expr>,
-    pub(super) krate: Option<syn::Path>,
+    pub(super) krate: TokenStream,
 }
 
 impl Written {
-    /// Tells the arguments apart; what is unknown or given twice is an error.
-    pub(super) fn sort(arguments: Arguments, errors: &mut Errors) -> Self {
-        let mut written = Self::default();
-        let mut seen: Vec<Ident> = Vec::new();
-        for argument in arguments.0 {
-            let name = argument.name.clone();
-            if seen.contains(&name) {
-                errors.at(name.span(), format!("`{name}` is given twice"));
-                continue;
+    /// Tells the arguments apart.
+    pub(super) fn sort(tokens: TokenStream, errors: &mut Errors) -> Result<Self> {
+        let mut given = Arguments::parse("throttle", KNOWN, tokens, errors)?;
+        let limits = given.take("limits").and_then(|limits| match limits.value {
+            Value::List(list) => Some((limits.name, list)),
+            _ => {
+                errors.at(
+                    limits.name.span(),
+                    "expected `limits(\"5/s\", \"100/min\")`",
+                );
+                None
             }
-            seen.push(name.clone());
-            let sorted = written.take(argument);
-            errors.keep(sorted);
-        }
-        written
+        });
+        let wait = given.take("wait").and_then(|wait| match wait.value {
+            Value::Flag => Some(None),
+            Value::Expr(longest) => Some(Some(longest)),
+            _ => {
+                errors.at(wait.name.span(), "expected `wait` or `wait = \"2s\"`");
+                None
+            }
+        });
+        Ok(Self {
+            quota: given.expr("quota", errors),
+            duration: given.expr("duration", errors),
+            rate: given.expr("rate", errors),
+            limits,
+            algo: given.expr("algo", errors).map(|(_, algo)| algo),
+            burst: given.expr("burst", errors),
+            bucket_size: given.expr("bucket_size", errors),
+            key: given.expr("key", errors),
+            keymaker: given.expr("keymaker", errors),
+            cost: given.expr("cost", errors).map(|(_, cost)| cost),
+            wait,
+            name: given.text("name", errors),
+            on_reject: given.on_reject(errors),
+            krate: given.krate(errors),
+        })
     }
 
-    fn take(&mut self, argument: Argument) -> Result<()> {
-        let name = argument.name.clone();
-        match name.to_string().as_str() {
-            "quota" => self.quota = Some((name, argument.expr()?)),
-            "duration" => self.duration = Some((name, argument.expr()?)),
-            "rate" => self.rate = Some((name, argument.expr()?)),
-            "limits" => match argument.value {
-                Value::List(limits) => self.limits = Some((name, limits)),
-                _ => {
-                    return Err(Error::new(
-                        name.span(),
-                        "expected `limits(\"5/s\", \"100/min\")`",
-                    ));
-                }
-            },
-            "algo" => self.algo = Some(argument.expr()?),
-            "burst" => self.burst = Some((name, argument.expr()?)),
-            "bucket_size" => self.bucket_size = Some((name, argument.expr()?)),
-            "keymaker" => self.keymaker = Some((name, argument.expr()?)),
-            "key" => self.key = Some((name, argument.expr()?)),
-            "cost" => self.cost = Some(argument.expr()?),
-            "wait" => match argument.value {
-                Value::Flag => self.wait = Some((name, None)),
-                Value::Expr(expr) => self.wait = Some((name, Some(expr))),
-                Value::List(_) => {
-                    return Err(Error::new(
-                        name.span(),
-                        "expected `wait` or `wait = \"2s\"`",
-                    ));
-                }
-            },
-            "name" => {
-                let text = argument.text()?;
-                if text.value().is_empty() {
-                    return Err(Error::new(text.span(), "the name must not be empty"));
-                }
-                self.name = Some(text);
-            }
-            "on_reject" => self.on_reject = Some(argument.expr()?),
-            "crate" => match peel(&argument.expr()?) {
-                Expr::Path(path) => self.krate = Some(path.path.clone()),
-                other => {
-                    return Err(Error::new_spanned(
-                        other,
-                        "expected a path, as in `crate = ::premier`",
-                    ));
-                }
-            },
-            unknown => {
-                return Err(Error::new(
-                    name.span(),
-                    format!("unknown argument `{unknown}`: #[throttle] takes {KNOWN}"),
-                ));
-            }
+    /// The limit is the same for all calls.
+    pub(super) fn check_independence(&self, function: &Function, errors: &mut Errors) {
+        let limits = self.limits.iter().flat_map(|(_, limits)| limits);
+        let named = [
+            &self.quota,
+            &self.duration,
+            &self.rate,
+            &self.burst,
+            &self.bucket_size,
+        ];
+        let named = named.into_iter().flatten().map(|(_, expr)| expr);
+        let wait = self.wait.iter().flatten();
+        for expr in named.chain(limits).chain(wait).chain(&self.algo) {
+            errors.keep(check_independence(expr, function));
         }
-        Ok(())
+    }
+
+    /// A cost that no limit could ever admit, where all numbers are written out.
+    pub(super) fn check_capacity(&self, algo: Option<&'static str>, errors: &mut Errors) {
+        let number = |expr: &Expr| match literal(expr) {
+            Some(Literal::Whole {
+                digits,
+                negative: false,
+                ..
+            }) => digits.parse::<u64>().ok(),
+            _ => None,
+        };
+        let given =
+            |argument: &Option<(Ident, Expr)>| argument.as_ref().map(|(_, expr)| number(expr));
+        let (Some(algo), Some(Some(quota)), Some(cost)) = (
+            algo,
+            given(&self.quota),
+            self.cost.as_ref().and_then(number),
+        ) else {
+            return;
+        };
+        let capacity = match (algo, given(&self.burst), given(&self.bucket_size)) {
+            ("token_bucket", Some(burst), _) => burst,
+            ("leaky_bucket", _, Some(size)) => size.map(|size| size.saturating_add(1)),
+            ("leaky_bucket", ..) => Some(quota.saturating_add(1)),
+            _ => Some(quota),
+        };
+        if let (Some(capacity), Some(expr)) = (capacity, &self.cost)
+            && cost > capacity
+        {
+            errors.push(Error::new_spanned(
+                expr,
+                format!("a call that costs {cost} is never admitted: the limit gives at most {capacity} at once"),
+            ));
+        }
     }
 
     /// `quota` with `duration`, or `rate`, or `limits`: one of the three.
@@ -208,30 +222,11 @@ impl Written {
     pub(super) fn wait(&self, errors: &mut Errors) -> TokenStream {
         match &self.wait {
             None => TokenStream::new(),
-            Some((_, None)) => quote!(.wait()),
-            Some((_, Some(longest))) => match errors.keep(period(longest)) {
-                Some(Some(nanos)) => {
-                    quote!(.wait_at_most(::core::time::Duration::from_nanos(#nanos)))
-                }
-                _ => quote!(.wait_at_most(#longest)),
-            },
-        }
-    }
-
-    pub(super) fn key(&self, function: &Function, errors: &mut Errors) -> Option<Key> {
-        match (&self.key, &self.keymaker) {
-            (Some(_), Some((name, _))) => {
-                errors.at(
-                    name.span(),
-                    "`keymaker` cannot be given together with `key`: both say what the key is",
-                );
-                None
+            Some(None) => quote!(.wait()),
+            Some(Some(longest)) => {
+                let (longest, _) = duration(longest, errors);
+                quote!(.wait_at_most(#longest))
             }
-            (Some((_, key)), None) => Some(Key::from_key(key.clone())),
-            (None, Some((_, keymaker))) => {
-                errors.keep(Key::from_keymaker(keymaker.clone(), function))
-            }
-            (None, None) => None,
         }
     }
 }
@@ -329,16 +324,34 @@ pub(super) fn check_cost(cost: &Expr) -> Result<()> {
     .map(drop)
 }
 
-pub(super) fn check_on_reject(on_reject: &Expr) -> Result<()> {
-    key::refuse_async(on_reject)?;
-    if let Expr::Closure(closure) = peel(on_reject) {
-        if closure.inputs.len() != 1 {
-            return Err(Error::new_spanned(
-                closure,
-                "on_reject takes one argument, the premier::Error, as in `on_reject = |error| …`",
-            ));
-        }
-        key::refuse_exits(&closure.body, "on_reject")?;
+/// What is evaluated once, for all calls, cannot look at the arguments of one.
+pub(crate) fn check_independence(expr: &Expr, function: &Function) -> Result<()> {
+    fn find(tokens: TokenStream, names: &[String]) -> Option<Ident> {
+        let mut after_path_or_dot = false;
+        tokens.into_iter().find_map(|token| {
+            let part = std::mem::replace(
+                &mut after_path_or_dot,
+                matches!(&token, TokenTree::Punct(mark) if mark.as_char() == '.' || mark.as_char() == ':'),
+            );
+            match token {
+                TokenTree::Ident(word) if !part && names.contains(&word.to_string()) => Some(word),
+                TokenTree::Group(group) => find(group.stream(), names),
+                _ => None,
+            }
+        })
     }
-    Ok(())
+    let names: Vec<String> = function
+        .parameters
+        .iter()
+        .map(|parameter| parameter.name.to_string())
+        .collect();
+    match find(expr.to_token_stream(), &names) {
+        Some(word) => Err(Error::new(
+            word.span(),
+            format!(
+                "`{word}` is an argument of a call, and this is evaluated once for all calls; only `key`, `keymaker` and `cost` see the arguments"
+            ),
+        )),
+        None => Ok(()),
+    }
 }

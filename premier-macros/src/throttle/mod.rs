@@ -7,10 +7,11 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Expr, Result};
 
 use self::arguments::Written;
-use crate::arguments::{Arguments, Errors};
+use crate::arguments::Errors;
 use crate::crate_path;
-use crate::function::{Function, Shape};
-use crate::key::{self, Key};
+use crate::expand::Expansion;
+use crate::function::Function;
+use crate::key::Key;
 
 /// The arguments of one `#[throttle]`, validated.
 pub(crate) struct Throttle {
@@ -20,14 +21,14 @@ pub(crate) struct Throttle {
     key: Option<Key>,
     cost: Option<Expr>,
     pub(crate) on_reject: Option<Expr>,
-    krate: TokenStream,
+    pub(crate) krate: TokenStream,
 }
 
 impl Throttle {
-    /// `nth` counts premier's attributes above this one.
+    /// `nth` counts the throttles above this one.
     pub(crate) fn parse(tokens: TokenStream, function: &Function, nth: usize) -> Result<Self> {
         let mut errors = Errors::default();
-        let written = Written::sort(syn::parse2::<Arguments>(tokens)?, &mut errors);
+        let written = Written::sort(tokens, &mut errors)?;
         let algo = written
             .algo
             .as_ref()
@@ -42,42 +43,42 @@ impl Throttle {
         spec.extend(written.rates(algo, &mut errors));
         spec.extend(written.sizes(algo, &mut errors));
         spec.extend(written.wait(&mut errors));
-        let key = written.key(function, &mut errors);
+        written.check_independence(function, &mut errors);
+        written.check_capacity(algo, &mut errors);
+        let key = Key::of(written.key, written.keymaker, function, &mut errors);
         let cost = written
             .cost
             .filter(|cost| errors.keep(arguments::check_cost(cost)).is_some());
-        if let Some(on_reject) = &written.on_reject {
-            errors.keep(arguments::check_on_reject(on_reject));
-        }
         errors.or(Self {
             nth,
             spec,
             key,
             cost,
             on_reject: written.on_reject,
-            krate: crate_path::crate_path(written.krate.as_ref()),
+            krate: written.krate,
         })
     }
 
-    /// The path of premier as this attribute names it.
-    pub(crate) fn krate(&self) -> &TokenStream {
-        &self.krate
+    /// Asks for admission before all that is enclosed.
+    pub(crate) fn wrap(&self, expansion: &Expansion<'_>, inner: &TokenStream) -> TokenStream {
+        let admission = self.admission(expansion);
+        let refusal = self.refusal(expansion);
+        quote!(#admission #refusal #inner)
     }
 
     /// The statement that asks for admission.
-    pub(crate) fn admission(&self, function: &Function) -> TokenStream {
+    pub(crate) fn admission(&self, expansion: &Expansion<'_>) -> TokenStream {
         let Self {
             nth, spec, krate, ..
         } = self;
+        let function = expansion.function;
         let admission = self.admission_name();
-        let enter = Ident::new(
-            match function.shape {
-                Shape::Sync => "enter",
-                Shape::Async | Shape::BoxedBlock => "enter_async",
-                Shape::Future | Shape::BoxedFuture => "enter_deferred",
-            },
-            Span::mixed_site(),
-        );
+        let enter = match (function.is_async(), expansion.is_deferred()) {
+            (false, _) => "enter",
+            (true, false) => "enter_async",
+            (true, true) => "enter_deferred",
+        };
+        let enter = Ident::new(enter, Span::mixed_site());
         let parts = match (&self.key, &self.cost) {
             (Some(Key::Expr(_) | Key::Format(_)), _) | (_, Some(_)) => function.borrowed_parts(),
             _ => TokenStream::new(),
@@ -94,6 +95,7 @@ impl Throttle {
                 quote_spanned!(span=> ::core::option::Option::None::<&::core::primitive::str>),
             ),
         };
+        let place = crate_path::place(krate);
         quote_spanned! {span=>
             let #admission = {
                 static __PREMIER_SITE: #krate::__private::Site = #krate::__private::Site::new();
@@ -103,7 +105,7 @@ impl Throttle {
                 let __premier_cost = #cost;
                 #bind
                 let __premier_admission = __PREMIER_SITE.#enter(
-                    || #krate::__private::Spec::new(::core::module_path!(), __premier_here, #nth) #spec,
+                    || #krate::__private::Spec::new(#place, #nth) #spec,
                     #key,
                     __premier_cost,
                 );
@@ -113,30 +115,12 @@ impl Throttle {
     }
 
     /// The statement that leaves when admission was refused.
-    pub(crate) fn refusal(&self, function: &Function, wraps: bool) -> TokenStream {
-        let krate = &self.krate;
+    pub(crate) fn refusal(&self, expansion: &Expansion<'_>) -> TokenStream {
         let admission = self.admission_name();
         let span = Span::mixed_site();
         let error = Ident::new("__premier_error", span);
-        let value = match &self.on_reject {
-            Some(on_reject) => {
-                let value = key::apply(on_reject, &error, &quote_spanned!(span=> #krate::Error));
-                if wraps {
-                    quote_spanned!(span=> ::core::result::Result::Ok(#value))
-                } else {
-                    value
-                }
-            }
-            None if wraps => quote_spanned!(span=> ::core::result::Result::Err(#error)),
-            None => {
-                let span = function.error_span().resolved_at(span);
-                let krate = crate_path::at(krate, span);
-                quote_spanned! {span=>
-                    ::core::result::Result::Err(#krate::__private::FromRejection::from_rejection(#error))
-                }
-            }
-        };
-        let awaited = function.is_async().then(|| quote_spanned!(span=> .await));
+        let value = expansion.refusal(&error, self.on_reject.as_ref(), &self.krate);
+        let awaited = expansion.awaited();
         quote_spanned! {span=>
             if let ::core::result::Result::Err(#error) = #admission #awaited {
                 return #value;

@@ -95,6 +95,19 @@ impl ManualClock {
         due.into_iter().for_each(Waker::wake);
     }
 
+    /// Moves the clock on to the earliest deadline of those who sleep on it; whether there was any.
+    /// Those who only wait for their turn, with no deadline of their own, do not count.
+    pub fn advance_to_next(&self) -> bool {
+        let next = self.lock().sleepers.next_deadline();
+        match next.filter(|deadline| *deadline < u64::MAX) {
+            Some(deadline) => {
+                self.set(Duration::from_nanos(deadline));
+                true
+            }
+            None => false,
+        }
+    }
+
     /// How many threads and tasks sleep on this clock now.
     #[must_use]
     pub fn sleepers(&self) -> usize {

@@ -6,6 +6,8 @@ mod keys;
 mod link;
 mod script;
 mod target;
+#[cfg(feature = "cache")]
+mod values;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -332,6 +334,11 @@ impl Handler for RedisHandler {
     fn clear_async<'a>(&'a self, keyspace: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         let (shared, keyspace) = (Arc::clone(&self.shared), keyspace.to_owned());
         Box::pin(self.spawn(async move { shared.clear(&keyspace).await }))
+    }
+
+    #[cfg(feature = "cache")]
+    fn values(&self) -> Option<&dyn crate::cache::ValueStore> {
+        Some(self)
     }
 
     fn clock(&self) -> Option<Arc<dyn Clock>> {

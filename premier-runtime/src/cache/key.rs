@@ -1,0 +1,151 @@
+//! The key of a cached value.
+
+use std::any::TypeId;
+use std::fmt::{self, Display, Write};
+use std::hash::{Hash, Hasher};
+
+use moka::Equivalent;
+
+/// The key in memory. Instances of one generic function may yield different types.
+#[derive(Debug, Eq)]
+pub(super) struct MemoryKey {
+    of: TypeId,
+    key: Box<str>,
+}
+
+/// The same, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BorrowedKey<'a> {
+    pub(super) of: TypeId,
+    pub(super) key: &'a str,
+}
+
+impl From<BorrowedKey<'_>> for MemoryKey {
+    fn from(key: BorrowedKey<'_>) -> Self {
+        Self {
+            of: key.of,
+            key: key.key.into(),
+        }
+    }
+}
+
+impl PartialEq for MemoryKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.of == other.of && self.key == other.key
+    }
+}
+
+impl Hash for MemoryKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { of, key } = self;
+        BorrowedKey { of: *of, key }.hash(state);
+    }
+}
+
+impl Hash for BorrowedKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.of.hash(state);
+        self.key.hash(state);
+    }
+}
+
+impl Equivalent<MemoryKey> for BorrowedKey<'_> {
+    fn equivalent(&self, other: &MemoryKey) -> bool {
+        self.of == other.of && *self.key == *other.key
+    }
+}
+
+/// All arguments of a call as one key: each by its `Display`, joined by `:`. Where there are
+/// several, a `:` or `\` within one is escaped by `\`, so that no two calls share a key.
+pub struct Parts<'a>(pub &'a [&'a dyn Display]);
+
+impl Display for Parts<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
+        impl Write for Escape<'_, '_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                for part in text.split_inclusive([':', '\\']) {
+                    match part.strip_suffix([':', '\\']) {
+                        Some(before) => {
+                            self.0.write_str(before)?;
+                            self.0.write_char('\\')?;
+                            self.0.write_str(&part[before.len()..])?;
+                        }
+                        None => self.0.write_str(part)?,
+                    }
+                }
+                Ok(())
+            }
+        }
+        if let [only] = self.0 {
+            return only.fmt(formatter);
+        }
+        for (nth, part) in self.0.iter().enumerate() {
+            if nth > 0 {
+                formatter.write_char(':')?;
+            }
+            write!(Escape(formatter), "{part}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Parts({self})")
+    }
+}
+
+/// Arguments that can be part of a key.
+#[diagnostic::on_unimplemented(
+    message = "an argument of type `{Self}` cannot be part of a cache's key",
+    label = "does not implement `Display`",
+    note = "without `key = …` the key of #[cache] is made of all arguments by their `Display`: give `key = …` over those that matter"
+)]
+pub trait KeyPart {
+    /// The argument as text.
+    fn as_display(&self) -> &dyn Display;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display> KeyPart for T {
+    fn as_display(&self) -> &dyn Display {
+        self
+    }
+}
+
+/// An argument as part of a key.
+pub fn key_part<T: KeyPart>(argument: &T) -> &dyn Display {
+    argument.as_display()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Parts;
+
+    #[test]
+    fn no_two_calls_share_a_key() {
+        let key = |parts: &[&str]| {
+            let parts: Vec<&dyn std::fmt::Display> = parts
+                .iter()
+                .map(|part| part as &dyn std::fmt::Display)
+                .collect();
+            Parts(&parts).to_string()
+        };
+        assert_eq!(key(&[]), "");
+        assert_eq!(key(&["a:b"]), "a:b");
+        assert_eq!(key(&["a", "b"]), "a:b");
+        assert_eq!(key(&["a:", "b"]), "a\\::b");
+        assert_eq!(key(&["a\\", "b"]), "a\\\\:b");
+        let all = [
+            key(&["a:b", "c"]),
+            key(&["a", "b:c"]),
+            key(&["a", "b", "c"]),
+            key(&["a\\", "b:c"]),
+            key(&["a\\:b", "c"]),
+        ];
+        for (nth, one) in all.iter().enumerate() {
+            assert!(!all[nth + 1..].contains(one), "{one}");
+        }
+    }
+}

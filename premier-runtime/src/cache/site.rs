@@ -1,0 +1,479 @@
+//! The static of one `#[cache]`, and how a call finds its value.
+
+use std::any::{Any, TypeId};
+use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::codec::{CacheValue, Codec};
+use super::flight::Flight;
+use super::key::{BorrowedKey, MemoryKey};
+use super::store::ValueStore;
+use super::{caches, prefix, warn};
+use crate::Error;
+use crate::clock::{SteadyClock, after};
+use crate::handler::Key;
+use crate::key_buffer::KeyBuffer;
+use crate::lines::{self, LineKey, Purpose, Ticket};
+use crate::place::Place;
+use crate::runtime::Runtime;
+use crate::spec::note;
+use crate::values::{IntoPeriod, IntoUnits};
+
+/// What one `#[cache]` says, as values.
+#[derive(Debug)]
+pub struct CacheSpec {
+    place: Place,
+    ttl: Option<Duration>,
+    stale: Duration,
+    capacity: u64,
+    keyspace: Option<&'static str>,
+    problem: Option<Error>,
+}
+
+/// How many values are kept, where the attribute does not say.
+const CAPACITY: u64 = 10_000;
+
+/// How long a shared value lives at most: nothing is left in Redis for ever.
+const LONGEST_SHARED: Duration = Duration::from_secs(86_400);
+
+impl CacheSpec {
+    /// The defaults: 10,000 values, until others take their place.
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        Self {
+            place,
+            ttl: None,
+            stale: Duration::ZERO,
+            capacity: CAPACITY,
+            keyspace: None,
+            problem: None,
+        }
+    }
+
+    /// `name = …`
+    #[must_use]
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.place = self.place.named(name);
+        self
+    }
+
+    /// `keyspace = …`
+    #[must_use]
+    pub fn keyspace(mut self, keyspace: &'static str) -> Self {
+        self.keyspace = Some(keyspace);
+        self
+    }
+
+    /// `ttl = …`
+    #[must_use]
+    pub fn ttl(mut self, ttl: impl IntoPeriod) -> Self {
+        self.ttl = note(&mut self.problem, ttl.into_period());
+        self
+    }
+
+    /// `stale = …`
+    #[must_use]
+    pub fn stale(mut self, stale: impl IntoPeriod) -> Self {
+        self.stale = note(&mut self.problem, stale.into_period()).unwrap_or_default();
+        self
+    }
+
+    /// `capacity = …`
+    #[must_use]
+    pub fn capacity(mut self, capacity: impl IntoUnits) -> Self {
+        let capacity = note(&mut self.problem, capacity.into_units("capacity"));
+        self.capacity = capacity.unwrap_or(CAPACITY);
+        self
+    }
+
+    fn bind(self) -> Option<Bound> {
+        let runtime = Runtime::global();
+        let name = self.place.name_or_path();
+        if let Some(problem) = self.problem {
+            warn("a cache is not used", &name, &problem);
+            return None;
+        }
+        let clock = runtime.clock();
+        let mut memory = moka::sync::Cache::builder().max_capacity(self.capacity);
+        if let (Some(ttl), SteadyClock::System) = (self.ttl, clock) {
+            // Values are read by premier's clock; this is for their memory to be freed in time.
+            memory = memory.time_to_live(ttl.saturating_add(self.stale));
+        }
+        let keyspace = self.keyspace.unwrap_or(runtime.keyspace());
+        Some(Bound {
+            prefix: prefix(keyspace, &name).into(),
+            keyspace: keyspace.into(),
+            name: name.into(),
+            ttl: self.ttl,
+            stale: self.stale,
+            memory: memory.build(),
+            types: Mutex::default(),
+            forgotten: AtomicU64::new(0),
+            clock,
+            store: runtime.handler().values(),
+        })
+    }
+}
+
+/// A cache with its configuration.
+pub(crate) struct Bound {
+    name: Box<str>,
+    keyspace: Box<str>,
+    prefix: Box<str>,
+    ttl: Option<Duration>,
+    stale: Duration,
+    memory: moka::sync::Cache<MemoryKey, Entry>,
+    /// The types of values there have been.
+    types: Mutex<Vec<TypeId>>,
+    /// Counts what was invalidated: a value that began before is not kept.
+    forgotten: AtomicU64,
+    clock: &'static SteadyClock,
+    store: Option<&'static dyn ValueStore>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Bound")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    value: Arc<dyn Any + Send + Sync>,
+    since: u64,
+    fresh_until: u64,
+    stale_until: u64,
+}
+
+/// What is known of a key.
+enum Known<T> {
+    Fresh(T),
+    Stale(T),
+    Nothing,
+}
+
+impl Bound {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn keyspace(&self) -> &str {
+        &self.keyspace
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn forget(&self, key: &str) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        for &of in &*self.types.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.memory.invalidate(&BorrowedKey { of, key });
+        }
+    }
+
+    pub(super) fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.memory.invalidate_all();
+    }
+
+    /// Keeps a value that was computed since so much had been forgotten.
+    pub(super) fn keep<T: CacheValue>(
+        &self,
+        key: &str,
+        value: &T,
+        codec: Codec<T>,
+        forgotten: u64,
+    ) {
+        let of = TypeId::of::<T>();
+        {
+            let mut types = self.types.lock().unwrap_or_else(PoisonError::into_inner);
+            if !types.contains(&of) {
+                types.push(of);
+            }
+        }
+        let lives = self.ttl.unwrap_or(Duration::MAX);
+        self.insert(BorrowedKey { of, key }, value.clone(), lives);
+        if self.forgotten() != forgotten {
+            self.memory.invalidate(&BorrowedKey { of, key });
+            return;
+        }
+        if let (Some(store), Some(encode)) = (self.store, codec.encode) {
+            match encode(value) {
+                Ok(bytes) => {
+                    let lives = lives.min(LONGEST_SHARED).saturating_add(self.stale);
+                    store.save(Key::new(&self.prefix, Some(key)), bytes, lives);
+                }
+                Err(error) => warn("a value could not be written", &self.name, &error),
+            }
+        }
+    }
+
+    fn insert<T: CacheValue>(&self, key: BorrowedKey<'_>, value: T, lives: Duration) {
+        let since = self.clock.now();
+        let fresh_until = after(since, lives);
+        let entry = Entry {
+            value: Arc::new(value),
+            since,
+            fresh_until,
+            stale_until: after(fresh_until, self.stale),
+        };
+        self.memory.insert(key.into(), entry);
+    }
+
+    /// What this process knows. A value that others share counts only if it is from `since` or
+    /// later: they may have invalidated an older one.
+    fn look<T: CacheValue>(&self, key: &str, shared: bool, since: u64) -> Known<T> {
+        let of = TypeId::of::<T>();
+        let Some(entry) = self.memory.get(&BorrowedKey { of, key }) else {
+            return Known::Nothing;
+        };
+        let Some(value) = entry.value.downcast_ref::<T>() else {
+            return Known::Nothing;
+        };
+        let now = self.clock.now();
+        if shared && entry.since < since || now >= entry.stale_until {
+            Known::Nothing
+        } else if now < entry.fresh_until {
+            Known::Fresh(value.clone())
+        } else {
+            Known::Stale(value.clone())
+        }
+    }
+
+    /// A value that is there and fresh, and for this process alone to know.
+    #[inline]
+    fn fresh<T: CacheValue>(&self, key: &str, codec: Codec<T>) -> Option<T> {
+        if self.is_shared(codec) {
+            return None;
+        }
+        match self.look(key, false, 0) {
+            Known::Fresh(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn is_shared<T>(&self, codec: Codec<T>) -> bool {
+        self.store.is_some() && codec.decode.is_some()
+    }
+
+    /// What the shared store has answered.
+    fn read<T: CacheValue>(
+        &self,
+        key: &str,
+        codec: Codec<T>,
+        loaded: Result<Option<(Vec<u8>, Duration)>, Error>,
+    ) -> Known<T> {
+        let (bytes, left) = match loaded {
+            Ok(Some(found)) => found,
+            Ok(None) => return Known::Nothing,
+            Err(error) => {
+                warn("the shared cache did not answer", &self.name, &error);
+                return Known::Nothing;
+            }
+        };
+        match codec.decode.map(|decode| decode(&bytes)) {
+            Some(Ok(value)) if left > self.stale => {
+                let key = BorrowedKey {
+                    of: TypeId::of::<T>(),
+                    key,
+                };
+                // For those who wait behind this one.
+                self.insert(key, value.clone(), left.saturating_sub(self.stale));
+                Known::Fresh(value)
+            }
+            Some(Ok(value)) => Known::Stale(value),
+            Some(Err(error)) => {
+                warn("a shared value could not be read", &self.name, &error);
+                Known::Nothing
+            }
+            None => Known::Nothing,
+        }
+    }
+}
+
+/// The static of one `#[cache]`.
+#[derive(Debug, Default)]
+pub struct CacheSite {
+    bound: OnceLock<Option<Bound>>,
+}
+
+/// A call on its way to a value.
+struct Search<'a, T> {
+    bound: &'static Bound,
+    key: &'a str,
+    line: LineKey,
+    codec: Codec<T>,
+    shared: bool,
+    since: u64,
+    forgotten: u64,
+}
+
+impl CacheSite {
+    /// A site that no call has reached yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            bound: OnceLock::new(),
+        }
+    }
+
+    fn bound(&'static self, spec: fn() -> CacheSpec) -> Option<&'static Bound> {
+        // Taken in only once: `get_or_init` runs for one caller.
+        let mut new = false;
+        let bound = self.bound.get_or_init(|| {
+            new = true;
+            spec().bind()
+        });
+        let bound = bound.as_ref()?;
+        if new {
+            caches().push(bound);
+        }
+        Some(bound)
+    }
+
+    /// The value, or the right to compute it; waits on the thread while another computes it.
+    ///
+    /// # Errors
+    /// The value has to be computed.
+    pub fn find<T: CacheValue, K: Display + ?Sized>(
+        &'static self,
+        spec: fn() -> CacheSpec,
+        codec: Codec<T>,
+        key: Option<&K>,
+    ) -> Result<T, Flight<T>> {
+        let (Some(bound), Some(key)) = (self.bound(spec), key) else {
+            return Err(Flight::unbound(codec));
+        };
+        let key = KeyBuffer::format(key);
+        if let Some(value) = bound.fresh(key.as_str(), codec) {
+            return Ok(value);
+        }
+        let search = Search::new(bound, key.as_str(), codec);
+        let (ticket, stale) = match search.board() {
+            Ok(value) => return Ok(value),
+            Err(boarding) => boarding,
+        };
+        ticket.turn(bound.clock, u64::MAX, || Some(()));
+        let mut known = search.look(stale);
+        if let (Known::Nothing, Some(store)) = (&known, search.store()) {
+            known = bound.read(search.key, codec, store.load(search.shared_key()));
+        }
+        search.decide(known, ticket)
+    }
+
+    /// The same, awaiting.
+    ///
+    /// # Errors
+    /// The value has to be computed.
+    pub fn find_async<T: CacheValue, K: Display + ?Sized>(
+        &'static self,
+        spec: fn() -> CacheSpec,
+        codec: Codec<T>,
+        key: Option<&K>,
+    ) -> impl Future<Output = Result<T, Flight<T>>> + Send + use<T, K> {
+        // The key is read before the first await: it may be made of things that are not `Send`.
+        let begun = match (self.bound(spec), key) {
+            (Some(bound), Some(key)) => {
+                let key = KeyBuffer::format(key);
+                bound
+                    .fresh(key.as_str(), codec)
+                    .ok_or_else(|| Some((bound, Box::<str>::from(key.as_str()))))
+            }
+            _ => Err(None),
+        };
+        async move {
+            let (bound, key) = match begun {
+                Ok(value) => return Ok(value),
+                Err(None) => return Err(Flight::unbound(codec)),
+                Err(Some(begun)) => begun,
+            };
+            let search = Search::new(bound, &key, codec);
+            let (ticket, stale) = match search.board() {
+                Ok(value) => return Ok(value),
+                Err(boarding) => boarding,
+            };
+            ticket.turn_async(bound.clock, u64::MAX, || Some(())).await;
+            let mut known = search.look(stale);
+            if let (Known::Nothing, Some(store)) = (&known, search.store()) {
+                let loaded = store.load_async(search.shared_key()).await;
+                known = bound.read(search.key, codec, loaded);
+            }
+            search.decide(known, ticket)
+        }
+    }
+}
+
+impl<'a, T: CacheValue> Search<'a, T> {
+    fn new(bound: &'static Bound, key: &'a str, codec: Codec<T>) -> Self {
+        // Equal keys of different types, of a generic function, wait for one another: no harm.
+        let site = std::ptr::from_ref(bound).addr();
+        let line = Arc::new((site, Purpose::Flight, "".into(), Some(key.into())));
+        Self {
+            bound,
+            key,
+            line,
+            codec,
+            shared: bound.is_shared(codec),
+            since: bound.clock.now(),
+            forgotten: bound.forgotten(),
+        }
+    }
+
+    /// A place behind those who compute the value; or an old value, while others renew it.
+    fn board(&self) -> Result<T, (Ticket, Option<T>)> {
+        let stale = match self.bound.look::<T>(self.key, self.shared, self.since) {
+            Known::Stale(value) => Some(value),
+            _ => None,
+        };
+        if let Some(value) = &stale
+            && lines::any()
+            && lines::ahead(&self.line).is_some()
+        {
+            return Ok(value.clone());
+        }
+        let ticket = Ticket::wait(Arc::clone(&self.line), 1, 0, lines::nudges());
+        Err((ticket, stale))
+    }
+
+    /// What there is once it is this one's turn.
+    fn look(&self, stale: Option<T>) -> Known<T> {
+        match self.bound.look(self.key, self.shared, self.since) {
+            Known::Nothing => stale.map_or(Known::Nothing, Known::Stale),
+            known => known,
+        }
+    }
+
+    fn store(&self) -> Option<&'static dyn ValueStore> {
+        self.bound.store.filter(|_| self.shared)
+    }
+
+    fn shared_key(&self) -> Key<'_> {
+        Key::new(&self.bound.prefix, Some(self.key))
+    }
+
+    fn decide(&self, known: Known<T>, ticket: Ticket) -> Result<T, Flight<T>> {
+        let stale = match known {
+            Known::Fresh(value) => return Ok(value),
+            Known::Stale(value) => Some(value),
+            Known::Nothing => None,
+        };
+        Err(Flight::new(
+            self.bound,
+            self.key,
+            self.codec,
+            self.forgotten,
+            ticket,
+            stale,
+        ))
+    }
+}

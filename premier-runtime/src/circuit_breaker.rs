@@ -1,0 +1,280 @@
+//! Stops calling what keeps failing, for a while.
+//!
+//! Closed: calls go through and failures are counted. So many failures within a time open the
+//! breaker: calls are refused. After a further time it is half open: so many calls are let through
+//! to try; one failure opens it again, as many successes as tries close it (Nygard, "Release It!").
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::Error;
+use crate::clock::{SteadyClock, after};
+use crate::place::Place;
+use crate::runtime::Runtime;
+use crate::spec::note;
+use crate::values::{IntoPeriod, IntoUnits};
+
+/// What one `#[circuit_breaker]` says, as values.
+#[derive(Debug)]
+pub struct BreakerSpec {
+    place: Place,
+    terms: Terms,
+    problem: Option<Error>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    failures: u64,
+    within: Duration,
+    open_for: Duration,
+    half_open: u64,
+}
+
+impl BreakerSpec {
+    /// The defaults: 5 failures within 10 s open it for 30 s, then one call tries.
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        Self {
+            place,
+            terms: Terms {
+                failures: 5,
+                within: Duration::from_secs(10),
+                open_for: Duration::from_secs(30),
+                half_open: 1,
+            },
+            problem: None,
+        }
+    }
+
+    /// `name = …`
+    #[must_use]
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.place = self.place.named(name);
+        self
+    }
+
+    /// `failures = …`
+    #[must_use]
+    pub fn failures(mut self, failures: impl IntoUnits) -> Self {
+        let failures = positive("failures", failures);
+        if let Some(failures) = note(&mut self.problem, failures) {
+            self.terms.failures = failures;
+        }
+        self
+    }
+
+    /// `half_open = …`
+    #[must_use]
+    pub fn half_open(mut self, tries: impl IntoUnits) -> Self {
+        let tries = positive("half_open", tries);
+        if let Some(tries) = note(&mut self.problem, tries) {
+            self.terms.half_open = tries;
+        }
+        self
+    }
+
+    /// `within = …`
+    #[must_use]
+    pub fn within(mut self, within: impl IntoPeriod) -> Self {
+        if let Some(within) = note(&mut self.problem, within.into_period()) {
+            self.terms.within = within;
+        }
+        self
+    }
+
+    /// `open_for = …`
+    #[must_use]
+    pub fn open_for(mut self, open_for: impl IntoPeriod) -> Self {
+        if let Some(open_for) = note(&mut self.problem, open_for.into_period()) {
+            self.terms.open_for = open_for;
+        }
+        self
+    }
+
+    fn breaker(self) -> Result<Breaker, Error> {
+        let function = self.place.path();
+        match self.problem {
+            None => Ok(Breaker {
+                function: function.into(),
+                terms: self.terms,
+                state: Mutex::new(State::Closed(VecDeque::new())),
+            }),
+            Some(Error::Config { message }) => Err(Error::config(format!(
+                "#[circuit_breaker] of {function}: {message}"
+            ))),
+            Some(other) => Err(other),
+        }
+    }
+}
+
+fn positive(what: &str, number: impl IntoUnits) -> Result<u64, Error> {
+    match number.into_units(what)? {
+        0 => Err(Error::config(format!("{what} must be at least 1"))),
+        number => Ok(number),
+    }
+}
+
+#[derive(Debug)]
+struct Breaker {
+    function: Arc<str>,
+    terms: Terms,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The instants of the last failures, oldest first.
+    Closed(VecDeque<u64>),
+    /// Until when.
+    Open(u64),
+    HalfOpen {
+        trying: u64,
+        succeeded: u64,
+    },
+}
+
+impl Breaker {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusal(&self, retry_after: Duration) -> Error {
+        Error::CircuitOpen {
+            function: Arc::clone(&self.function),
+            retry_after,
+        }
+    }
+
+    fn enter(&'static self, clock: &'static SteadyClock) -> Result<Trial, Error> {
+        let mut state = self.state();
+        let tries = match &mut *state {
+            State::Closed(_) => false,
+            State::Open(until) => {
+                let now = clock.now();
+                if now < *until {
+                    return Err(self.refusal(Duration::from_nanos(*until - now)));
+                }
+                *state = State::HalfOpen {
+                    trying: 1,
+                    succeeded: 0,
+                };
+                true
+            }
+            State::HalfOpen { trying, succeeded } => {
+                if *trying + *succeeded >= self.terms.half_open {
+                    // When those that try will be done is not known.
+                    return Err(self.refusal(Duration::from_millis(1)));
+                }
+                *trying += 1;
+                true
+            }
+        };
+        Ok(Trial {
+            breaker: self,
+            clock,
+            tries,
+            outcome: Outcome::Dropped,
+        })
+    }
+
+    fn ended(&self, clock: &SteadyClock, tries: bool, outcome: Outcome) {
+        let mut state = self.state();
+        match (&mut *state, outcome) {
+            (State::Closed(_), Outcome::Succeeded | Outcome::Dropped) => {}
+            (State::Closed(failures), Outcome::Failed) => {
+                let now = clock.now();
+                while failures
+                    .front()
+                    .is_some_and(|first| after(*first, self.terms.within) <= now)
+                {
+                    failures.pop_front();
+                }
+                failures.push_back(now);
+                if failures.len() as u64 >= self.terms.failures {
+                    *state = State::Open(after(now, self.terms.open_for));
+                }
+            }
+            // Of a call that began before the breaker opened.
+            (State::HalfOpen { .. }, _) if !tries => {}
+            (State::HalfOpen { .. }, Outcome::Failed) => {
+                *state = State::Open(after(clock.now(), self.terms.open_for));
+            }
+            (State::HalfOpen { trying, .. }, Outcome::Dropped) => *trying -= 1,
+            (State::HalfOpen { trying, succeeded }, Outcome::Succeeded) => {
+                *trying -= 1;
+                *succeeded += 1;
+                if *succeeded >= self.terms.half_open {
+                    *state = State::Closed(VecDeque::new());
+                }
+            }
+            (State::Open(_), _) => {}
+        }
+    }
+}
+
+/// The static of one `#[circuit_breaker]`.
+#[derive(Debug, Default)]
+pub struct BreakerSite {
+    breaker: OnceLock<Result<Breaker, Error>>,
+}
+
+impl BreakerSite {
+    /// A site that no call has reached yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            breaker: OnceLock::new(),
+        }
+    }
+
+    /// Lets a call through, or refuses it.
+    ///
+    /// # Errors
+    /// [`Error::CircuitOpen`], and [`Error::Config`] for a bad value.
+    pub fn enter(&'static self, spec: fn() -> BreakerSpec) -> Result<Trial, Error> {
+        match self.breaker.get_or_init(|| spec().breaker()) {
+            Ok(breaker) => breaker.enter(Runtime::global().clock()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Dropped,
+    Failed,
+    Succeeded,
+}
+
+/// A call that was let through.
+#[derive(Debug)]
+pub struct Trial {
+    breaker: &'static Breaker,
+    clock: &'static SteadyClock,
+    /// Whether it is one of those that try a half open breaker.
+    tries: bool,
+    outcome: Outcome,
+}
+
+impl Trial {
+    /// Tells how it went. A call that panics has failed; one that is dropped says nothing.
+    pub fn done(mut self, failed: bool) {
+        self.outcome = if failed {
+            Outcome::Failed
+        } else {
+            Outcome::Succeeded
+        };
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        let outcome = match self.outcome {
+            Outcome::Dropped if thread::panicking() => Outcome::Failed,
+            outcome => outcome,
+        };
+        self.breaker.ended(self.clock, self.tries, outcome);
+    }
+}

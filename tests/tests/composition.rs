@@ -1,0 +1,398 @@
+//! All 24 orders of `#[cache]`, `#[retry]`, `#[throttle]` and `#[timeout]`, sync and async, against
+//! a model of what "the first is outermost" means: results, calls, retries, quota spent and elapsed
+//! virtual time of each of a row of calls.
+#![forbid(unsafe_code)]
+#![deny(warnings, clippy::all, clippy::pedantic)]
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use premier::clock::{Clock, ManualClock};
+use premier::{
+    Error, Limit, MemoryHandler, Throttle, cache, retry, throttle, timeout, timeout_workers,
+};
+
+/// Each call of the body takes so long.
+const BODY: u64 = 200;
+/// The retry waits so long, or as long as the throttle says.
+const DELAY: u64 = 1_000;
+const MAX: u32 = 3;
+/// The timeout, the throttle's period and the cache's TTL, in milliseconds.
+const TIMEOUT: u64 = 2_500;
+const PERIOD: u64 = 10_000;
+const QUOTA: u64 = 3;
+const TTL: u64 = 60_000;
+
+static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
+    let clock = ManualClock::new();
+    let handler = MemoryHandler::builder().clock(clock.clone()).build();
+    premier::config(handler).expect("the first configuration");
+    clock
+});
+
+#[derive(Debug)]
+enum Failure {
+    Flaky,
+    Premier(Error),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{self:?}")
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Flaky => None,
+            Self::Premier(error) => Some(error),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Premier(error)
+    }
+}
+
+/// What a function has done so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Done {
+    calls: u32,
+    retries: u32,
+}
+
+static DONE: LazyLock<Mutex<HashMap<&str, Done>>> = LazyLock::new(Mutex::default);
+
+fn done() -> MutexGuard<'static, HashMap<&'static str, Done>> {
+    DONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The body fails at these of its calls.
+fn outcome(call: u32) -> Result<u32, Failure> {
+    if [1, 4, 5, 6, 9, 11].contains(&call) {
+        return Err(Failure::Flaky);
+    }
+    Ok(call)
+}
+
+fn begin(name: &'static str) -> u32 {
+    let mut done = done();
+    let done = done.entry(name).or_default();
+    done.calls += 1;
+    done.calls
+}
+
+fn again(name: &'static str) {
+    done().entry(name).or_default().retries += 1;
+}
+
+fn until(millis: u64) -> u64 {
+    CLOCK.now() + millis * 1_000_000
+}
+
+macro_rules! stack {
+    ($shape:ident $name:ident: $($layer:ident)*) => { stack!(@ $shape $name [] $($layer)*); };
+    (@ $shape:ident $name:ident [$($done:tt)*] cache $($rest:ident)*) => {
+        stack!(@ $shape $name [$($done)* #[cache(ttl = 60, key = "k")]] $($rest)*);
+    };
+    (@ $shape:ident $name:ident [$($done:tt)*] retry $($rest:ident)*) => {
+        stack!(@ $shape $name [$($done)* #[retry(
+            strategy = "fixed",
+            base = 1,
+            max = 3,
+            on = Failure::Flaky | Failure::Premier(Error::QuotaExceeded { .. }),
+            on_retry = |_| again(concat!(stringify!($shape), stringify!($name))),
+        )]] $($rest)*);
+    };
+    (@ $shape:ident $name:ident [$($done:tt)*] throttle $($rest:ident)*) => {
+        stack!(@ $shape $name [$($done)* #[throttle(quota = 3, duration = 10, key = "k")]] $($rest)*);
+    };
+    (@ $shape:ident $name:ident [$($done:tt)*] timeout $($rest:ident)*) => {
+        stack!(@ $shape $name [$($done)* #[timeout("2500ms")]] $($rest)*);
+    };
+    (@ sync $name:ident [$($done:tt)*]) => {
+        $($done)*
+        pub(super) fn $name() -> Result<u32, Failure> {
+            let call = begin(concat!("sync", stringify!($name)));
+            CLOCK.sleep(Duration::from_millis(BODY));
+            outcome(call)
+        }
+    };
+    (@ tasks $name:ident [$($done:tt)*]) => {
+        $($done)*
+        pub(super) async fn $name() -> Result<u32, Failure> {
+            let call = begin(concat!("tasks", stringify!($name)));
+            CLOCK.sleep_until(until(BODY)).await;
+            outcome(call)
+        }
+    };
+}
+
+macro_rules! orders {
+    ($($name:ident: $($layer:ident)*;)*) => {
+        mod sync {
+            use super::*;
+            $(stack!(sync $name: $($layer)*);)*
+        }
+        mod tasks {
+            use super::*;
+            $(stack!(tasks $name: $($layer)*);)*
+        }
+        const ORDERS: &[(&str, &[&str])] = &[$((stringify!($name), &[$(stringify!($layer)),*])),*];
+
+        fn run_task(name: &str) -> Result<u32, Failure> {
+            match name {
+                $(stringify!($name) => drive(tasks::$name()),)*
+                _ => unreachable!(),
+            }
+        }
+
+        fn run_thread(name: &str) -> Result<u32, Failure> {
+            let function = match name {
+                $(stringify!($name) => sync::$name,)*
+                _ => unreachable!(),
+            };
+            drive_thread(function)
+        }
+    };
+}
+
+orders! {
+    crqt: cache retry throttle timeout;
+    crtq: cache retry timeout throttle;
+    cqrt: cache throttle retry timeout;
+    cqtr: cache throttle timeout retry;
+    ctrq: cache timeout retry throttle;
+    ctqr: cache timeout throttle retry;
+    rcqt: retry cache throttle timeout;
+    rctq: retry cache timeout throttle;
+    rqct: retry throttle cache timeout;
+    rqtc: retry throttle timeout cache;
+    rtcq: retry timeout cache throttle;
+    rtqc: retry timeout throttle cache;
+    qcrt: throttle cache retry timeout;
+    qctr: throttle cache timeout retry;
+    qrct: throttle retry cache timeout;
+    qrtc: throttle retry timeout cache;
+    qtcr: throttle timeout cache retry;
+    qtrc: throttle timeout retry cache;
+    tcrq: timeout cache retry throttle;
+    tcqr: timeout cache throttle retry;
+    trcq: timeout retry cache throttle;
+    trqc: timeout retry throttle cache;
+    tqcr: timeout throttle cache retry;
+    tqrc: timeout throttle retry cache;
+}
+
+/// Runs a future, moving the clock on whenever it waits.
+fn drive<T>(future: impl Future<Output = T> + Send) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        assert!(CLOCK.advance_to_next(), "nothing to wait for");
+    }
+}
+
+/// The same on a thread; the clock moves on when all there are sleep: the caller, and the worker of
+/// the timeout. A worker whose caller has gone runs to its end.
+fn drive_thread(function: fn() -> Result<u32, Failure>) -> Result<u32, Failure> {
+    let thread = thread::spawn(function);
+    loop {
+        let workers = timeout_workers();
+        let callers = usize::from(!thread.is_finished());
+        if workers + callers == 0 {
+            return thread.join().expect("no panic");
+        }
+        // Nobody else changes what is counted while all of them sleep.
+        if CLOCK.sleepers() == workers + callers
+            && workers == timeout_workers()
+            && callers == usize::from(!thread.is_finished())
+        {
+            CLOCK.advance_to_next();
+        }
+        thread::yield_now();
+    }
+}
+
+/// What the layers are to do.
+struct Model {
+    layers: &'static [&'static str],
+    now: u64,
+    done: Done,
+    /// The window's start and what is used of it.
+    window: (u64, u64),
+    cached: Option<(u32, u64)>,
+    /// Whether a call is dropped at its deadline. A sync one goes on, and the caller of the test
+    /// waits for that.
+    drops: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Modelled {
+    Ok(u32),
+    Flaky,
+    /// With the time until the window closes.
+    Denied(u64),
+    TimedOut,
+    /// Cut off by the timeout of this deadline.
+    Cut(u64),
+}
+
+impl Model {
+    /// Waits, unless a deadline comes first.
+    fn wait(&mut self, length: u64, deadline: u64) -> Option<Modelled> {
+        if self.now + length > deadline {
+            self.now = deadline;
+            return Some(Modelled::Cut(deadline));
+        }
+        self.now += length;
+        None
+    }
+
+    fn call(&mut self, layer: usize, deadline: u64) -> Modelled {
+        match self.layers.get(layer) {
+            None => {
+                self.done.calls += 1;
+                let call = self.done.calls;
+                if let Some(cut) = self.wait(BODY, deadline) {
+                    return cut;
+                }
+                match outcome(call) {
+                    Ok(value) => Modelled::Ok(value),
+                    Err(_) => Modelled::Flaky,
+                }
+            }
+            Some(&"cache") => {
+                if let Some((value, until)) = self.cached
+                    && self.now < until
+                {
+                    return Modelled::Ok(value);
+                }
+                let result = self.call(layer + 1, deadline);
+                if let Modelled::Ok(value) = result {
+                    self.cached = Some((value, self.now + TTL));
+                }
+                result
+            }
+            Some(&"retry") => {
+                let mut attempt = 1;
+                loop {
+                    let result = self.call(layer + 1, deadline);
+                    let hint = match result {
+                        Modelled::Flaky => 0,
+                        Modelled::Denied(hint) => hint,
+                        _ => return result,
+                    };
+                    if attempt == MAX {
+                        return result;
+                    }
+                    attempt += 1;
+                    self.done.retries += 1;
+                    if let Some(cut) = self.wait(DELAY.max(hint), deadline) {
+                        return cut;
+                    }
+                }
+            }
+            Some(&"throttle") => {
+                let (start, used) = self.window;
+                if used == 0 || self.now >= start + PERIOD {
+                    self.window = (self.now, 1);
+                } else if used == QUOTA {
+                    return Modelled::Denied(start + PERIOD - self.now);
+                } else {
+                    self.window.1 += 1;
+                }
+                self.call(layer + 1, deadline)
+            }
+            Some(&"timeout") => {
+                let own = self.now + TIMEOUT;
+                let inner = if self.drops { own } else { u64::MAX };
+                let result = self.call(layer + 1, deadline.min(inner));
+                if result == Modelled::Cut(own) || self.now > own {
+                    return Modelled::TimedOut;
+                }
+                result
+            }
+            Some(other) => unreachable!("{other}"),
+        }
+    }
+
+    fn remaining(&self) -> u64 {
+        match self.window {
+            (start, used) if self.now < start + PERIOD => QUOTA - used,
+            _ => QUOTA,
+        }
+    }
+}
+
+fn as_modelled(result: &Result<u32, Failure>) -> Modelled {
+    match result {
+        Ok(value) => Modelled::Ok(*value),
+        Err(Failure::Flaky) => Modelled::Flaky,
+        Err(Failure::Premier(Error::Timeout { .. })) => Modelled::TimedOut,
+        Err(Failure::Premier(error)) => {
+            let after = error.retry_after().expect("a denial tells when");
+            Modelled::Denied(u64::try_from(after.as_millis()).expect("small"))
+        }
+    }
+}
+
+/// Pauses between the calls, in milliseconds.
+const PAUSES: [u64; 8] = [0, 100, 0, 61_000, 0, 2_000, 70_000, 5_000];
+
+fn compare(shape: &'static str) {
+    let limit = Limit::fixed_window(QUOTA, Duration::from_millis(PERIOD));
+    for (name, layers) in ORDERS {
+        let full: &'static str = format!("{shape}{name}").leak();
+        let start = CLOCK.now();
+        let mut model = Model {
+            layers,
+            now: 0,
+            done: Done::default(),
+            window: (0, 0),
+            cached: None,
+            drops: shape == "tasks",
+        };
+        let path = format!("composition::{shape}:{name}");
+        let quota = Throttle::new(&path, limit);
+        for (nth, pause) in PAUSES.into_iter().enumerate() {
+            CLOCK.advance(Duration::from_millis(pause));
+            model.now += pause;
+            let expected = model.call(0, u64::MAX);
+            let result = match shape {
+                "tasks" => run_task(name),
+                _ => run_thread(name),
+            };
+            let place = format!("{shape} {layers:?}, call {nth}");
+            assert_eq!(as_modelled(&result), expected, "{place}");
+            assert_eq!(
+                (CLOCK.now() - start) / 1_000_000,
+                model.now,
+                "{place}: elapsed"
+            );
+            let done = done().get(full).copied().unwrap_or_default();
+            assert_eq!(done, model.done, "{place}");
+            let remaining = quota.peek("k").expect("memory answers").remaining;
+            assert_eq!(remaining, model.remaining(), "{place}: quota");
+        }
+    }
+    assert_eq!(ORDERS.len(), 24);
+}
+
+#[test]
+fn every_order_of_the_four_means_what_it_says() {
+    LazyLock::force(&CLOCK);
+    compare("tasks");
+    compare("sync");
+}
