@@ -180,17 +180,18 @@ impl Cache {
                 #[allow(clippy::missing_const_for_fn)]
                 fn __premier_here() {}
                 let __premier_codec = {
+                    #[allow(unused_imports)]
                     use #krate::__private::{CodecByMemory as _, CodecBySerde as _};
                     (&&#krate::__private::Probe::of(|__premier_output: #output| #taken)).premier_codec()
                 };
                 #bind
-                __PREMIER_SITE.#find(
+                __PREMIER_SITE.search(
                     || #krate::__private::CacheSpec::new(#place) #spec,
                     __premier_codec,
                     #key,
                 )
             };
-            let __premier_flight = match __premier_found #awaited {
+            let __premier_flight = match __premier_found.#find() #awaited {
                 ::core::result::Result::Ok(__premier_value) => return #given,
                 ::core::result::Result::Err(__premier_flight) => __premier_flight,
             };

@@ -45,7 +45,8 @@ pub(crate) struct Parameter {
     pub(crate) conditions: Vec<Attribute>,
     /// The name to take a reference of.
     pub(crate) name: TokenStream,
-    pub(crate) mutability: Option<Token![mut]>,
+    /// Whether the body may change it; the argument itself then has no `mut` any more.
+    mutability: Option<Token![mut]>,
     /// A pattern that gives names to parts; the argument itself has been given a name.
     pub(crate) pattern: Option<Pat>,
     /// The same, where `#[async_trait]` has already moved it into the body.
@@ -170,17 +171,25 @@ impl Function {
     /// The user's body with its arguments as the user named them.
     pub(crate) fn named_body(&self) -> TokenStream {
         let (inner, body) = split_inner_attributes(self.body.stream());
-        let patterns = self.parameters.iter().filter_map(|parameter| {
-            let Parameter {
-                conditions,
-                name,
-                pattern,
-                ..
-            } = parameter;
-            let pattern = pattern.as_ref()?;
-            Some(quote!(#(#conditions)* let #pattern = #name;))
-        });
-        quote!(#inner #(#patterns)* #body)
+        let named = self.named_arguments();
+        quote!(#inner #named #body)
+    }
+
+    /// Statements that give the arguments the patterns that the user wrote.
+    fn named_arguments(&self) -> TokenStream {
+        self.parameters
+            .iter()
+            .filter_map(|parameter| {
+                let (conditions, name) = (&parameter.conditions, &parameter.name);
+                match (&parameter.pattern, parameter.mutability) {
+                    (Some(pattern), _) => Some(quote!(#(#conditions)* let #pattern = #name;)),
+                    (None, Some(mutability)) => {
+                        Some(quote!(#(#conditions)* let #mutability #name = #name;))
+                    }
+                    (None, None) => None,
+                }
+            })
+            .collect()
     }
 
     /// References to the parts of arguments that the user's patterns name, for expressions that
@@ -206,12 +215,10 @@ impl Function {
 
     /// `#[async_trait]` begins the body with `let pattern = __arg1;`.
     fn find_inner_patterns(&mut self) {
-        let Some(block) = self
-            .boxed_block()
-            .filter(|_| self.shape == Shape::BoxedBlock)
-        else {
+        if self.shape != Shape::BoxedBlock {
             return;
-        };
+        }
+        let block = self.written_block().unwrap_or_default();
         let mut tokens = block.into_iter().peekable();
         while matches!(tokens.peek(), Some(TokenTree::Ident(word)) if word == "let") {
             let statement: Vec<TokenTree> = tokens
@@ -246,7 +253,13 @@ impl Function {
     }
 
     /// What runs in the future of a [`Shape::BoxedBlock`].
-    pub(crate) fn boxed_block(&self) -> Option<TokenStream> {
+    pub(crate) fn boxed_block(&self) -> TokenStream {
+        let named = self.named_arguments();
+        let block = self.written_block().unwrap_or_default();
+        quote!(#named #block)
+    }
+
+    fn written_block(&self) -> Option<TokenStream> {
         let TokenTree::Group(arguments) = self.body.stream().into_iter().last()? else {
             return None;
         };
@@ -341,10 +354,10 @@ fn name_parameters(signature: &mut Signature) -> Vec<Parameter> {
                     by_ref: None,
                     subpat: None,
                     ..
-                }) = &*typed.pat
+                }) = &mut *typed.pat
                 {
                     parameter.name = ident.to_token_stream();
-                    parameter.mutability = *mutability;
+                    parameter.mutability = mutability.take();
                     return parameter;
                 }
                 let name = format_ident!("__premier_argument_{index}", span = Span::mixed_site());

@@ -195,7 +195,7 @@ impl<'a> Expansion<'a> {
     fn innermost(&self) -> TokenStream {
         let body = match self.function.shape {
             Shape::Sync | Shape::Async => self.function.named_body(),
-            Shape::BoxedBlock => self.function.boxed_block().unwrap_or_default(),
+            Shape::BoxedBlock => self.function.boxed_block(),
             Shape::Future | Shape::BoxedFuture => return self.awaited_body(),
         };
         if self.wrapped.is_none() {

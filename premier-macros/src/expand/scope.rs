@@ -80,11 +80,10 @@ impl Expansion<'_> {
             .filter(|parameter| parameter.kind.is_some())
             .map(|parameter| {
                 let (conditions, name) = (&parameter.conditions, &parameter.name);
-                let mutability = parameter.mutability;
                 quote_spanned! {span=>
                     #(#conditions)*
-                    #[allow(unused_mut, unused_variables, clippy::used_underscore_binding)]
-                    let #mutability #name = #name;
+                    #[allow(unused_variables, clippy::used_underscore_binding)]
+                    let #name = #name;
                 }
             })
             .collect()
@@ -107,9 +106,9 @@ impl Expansion<'_> {
                     .map_or(Span::mixed_site(), Spanned::span)
                     .resolved_at(Span::mixed_site());
                 let (conditions, name) = (&parameter.conditions, &parameter.name);
-                let (target, mutability) = match &parameter.kind {
-                    Some(_) => (quote!(#name), parameter.mutability),
-                    None if moves_self => (quote!(#receiver), None),
+                let target = match &parameter.kind {
+                    Some(_) => quote!(#name),
+                    None if moves_self => quote!(#receiver),
                     None => return TokenStream::new(),
                 };
                 let value = match parameter.passing {
@@ -122,8 +121,8 @@ impl Expansion<'_> {
                 };
                 quote_spanned! {span=>
                     #(#conditions)*
-                    #[allow(unused_mut, unused_variables, clippy::used_underscore_binding)]
-                    let #mutability #target = #value;
+                    #[allow(unused_variables, clippy::used_underscore_binding)]
+                    let #target = #value;
                 }
             })
             .collect();

@@ -72,6 +72,7 @@ impl Retry {
                     let __premier_delay = match &__premier_outcome {
                         ::core::result::Result::Err(__premier_error) if #counts => {
                             let __premier_hint = {
+                                #[allow(unused_imports)]
                                 use #krate::__private::{
                                     HintInBox as _, HintInError as _, HintInLocalBox as _, HintInSendBox as _,
                                     HintItself as _, HintNowhere as _,

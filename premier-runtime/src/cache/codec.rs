@@ -16,9 +16,12 @@ impl<T: Clone + Send + Sync + 'static> CacheValue for T {}
 /// How a type is written and read; neither where it has no serde.
 #[derive(Debug)]
 pub struct Codec<T> {
-    pub(super) encode: Option<fn(&T) -> Result<Vec<u8>, String>>,
-    pub(super) decode: Option<fn(&[u8]) -> Result<T, String>>,
+    pub(super) encode: Option<Encode<T>>,
+    pub(super) decode: Option<Decode<T>>,
 }
+
+type Encode<T> = fn(&T) -> Result<Vec<u8>, String>;
+type Decode<T> = fn(&[u8]) -> Result<T, String>;
 
 impl<T> Clone for Codec<T> {
     fn clone(&self) -> Self {

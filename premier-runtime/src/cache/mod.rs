@@ -39,7 +39,7 @@ pub use self::flight::Flight;
 pub use self::key::{Parts, key_part};
 use self::site::Bound;
 pub use self::site::{CacheSite, CacheSpec};
-pub use self::store::ValueStore;
+pub use self::store::{Loaded, ValueStore};
 use crate::Error;
 use crate::handler::Key;
 use crate::key_buffer::KeyBuffer;

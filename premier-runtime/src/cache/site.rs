@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::codec::{CacheValue, Codec};
 use super::flight::Flight;
 use super::key::{BorrowedKey, MemoryKey};
-use super::store::ValueStore;
+use super::store::{Loaded, ValueStore};
 use super::{caches, prefix, warn};
 use crate::Error;
 use crate::clock::{SteadyClock, after};
@@ -265,40 +265,6 @@ impl Bound {
     fn is_shared<T>(&self, codec: Codec<T>) -> bool {
         self.store.is_some() && codec.decode.is_some()
     }
-
-    /// What the shared store has answered.
-    fn read<T: CacheValue>(
-        &self,
-        key: &str,
-        codec: Codec<T>,
-        loaded: Result<Option<(Vec<u8>, Duration)>, Error>,
-    ) -> Known<T> {
-        let (bytes, left) = match loaded {
-            Ok(Some(found)) => found,
-            Ok(None) => return Known::Nothing,
-            Err(error) => {
-                warn("the shared cache did not answer", &self.name, &error);
-                return Known::Nothing;
-            }
-        };
-        match codec.decode.map(|decode| decode(&bytes)) {
-            Some(Ok(value)) if left > self.stale => {
-                let key = BorrowedKey {
-                    of: TypeId::of::<T>(),
-                    key,
-                };
-                // For those who wait behind this one.
-                self.insert(key, value.clone(), left.saturating_sub(self.stale));
-                Known::Fresh(value)
-            }
-            Some(Ok(value)) => Known::Stale(value),
-            Some(Err(error)) => {
-                warn("a shared value could not be read", &self.name, &error);
-                Known::Nothing
-            }
-            None => Known::Nothing,
-        }
-    }
 }
 
 /// The static of one `#[cache]`.
@@ -307,10 +273,22 @@ pub struct CacheSite {
     bound: OnceLock<Option<Bound>>,
 }
 
-/// A call on its way to a value.
-struct Search<'a, T> {
+/// A call that looks for its value.
+#[derive(Debug)]
+pub struct Searching<T>(Stage<T>);
+
+#[derive(Debug)]
+enum Stage<T> {
+    Found(T),
+    Unbound(Codec<T>),
+    Search(Search<T>),
+}
+
+/// A call on its way to a value that is not at hand.
+#[derive(Debug)]
+struct Search<T> {
     bound: &'static Bound,
-    key: &'a str,
+    key: Box<str>,
     line: LineKey,
     codec: Codec<T>,
     shared: bool,
@@ -341,32 +319,44 @@ impl CacheSite {
         Some(bound)
     }
 
-    /// The value, or the right to compute it; waits on the thread while another computes it.
-    ///
-    /// # Errors
-    /// The value has to be computed.
-    pub fn find<T: CacheValue, K: Display + ?Sized>(
+    /// Looks for the value of a key: at once if it is at hand.
+    #[inline]
+    pub fn search<T: CacheValue, K: Display + ?Sized>(
         &'static self,
         spec: fn() -> CacheSpec,
         codec: Codec<T>,
         key: Option<&K>,
-    ) -> Result<T, Flight<T>> {
+    ) -> Searching<T> {
         let (Some(bound), Some(key)) = (self.bound(spec), key) else {
-            return Err(Flight::unbound(codec));
+            return Searching(Stage::Unbound(codec));
         };
         let key = KeyBuffer::format(key);
-        if let Some(value) = bound.fresh(key.as_str(), codec) {
-            return Ok(value);
-        }
-        let search = Search::new(bound, key.as_str(), codec);
+        Searching(match bound.fresh(key.as_str(), codec) {
+            Some(value) => Stage::Found(value),
+            None => Stage::Search(Search::new(bound, key.as_str(), codec)),
+        })
+    }
+}
+
+impl<T: CacheValue> Searching<T> {
+    /// The value, or the right to compute it; waits on the thread while another computes it.
+    ///
+    /// # Errors
+    /// The value has to be computed.
+    pub fn find(self) -> Result<T, Flight<T>> {
+        let search = match self.0 {
+            Stage::Found(value) => return Ok(value),
+            Stage::Unbound(codec) => return Err(Flight::unbound(codec)),
+            Stage::Search(search) => search,
+        };
         let (ticket, stale) = match search.board() {
             Ok(value) => return Ok(value),
             Err(boarding) => boarding,
         };
-        ticket.turn(bound.clock, u64::MAX, || Some(()));
+        ticket.turn(search.bound.clock, u64::MAX, || Some(()));
         let mut known = search.look(stale);
         if let (Known::Nothing, Some(store)) = (&known, search.store()) {
-            known = bound.read(search.key, codec, store.load(search.shared_key()));
+            known = search.read(store.load(search.shared_key()));
         }
         search.decide(known, ticket)
     }
@@ -375,52 +365,35 @@ impl CacheSite {
     ///
     /// # Errors
     /// The value has to be computed.
-    pub fn find_async<T: CacheValue, K: Display + ?Sized>(
-        &'static self,
-        spec: fn() -> CacheSpec,
-        codec: Codec<T>,
-        key: Option<&K>,
-    ) -> impl Future<Output = Result<T, Flight<T>>> + Send + use<T, K> {
-        // The key is read before the first await: it may be made of things that are not `Send`.
-        let begun = match (self.bound(spec), key) {
-            (Some(bound), Some(key)) => {
-                let key = KeyBuffer::format(key);
-                bound
-                    .fresh(key.as_str(), codec)
-                    .ok_or_else(|| Some((bound, Box::<str>::from(key.as_str()))))
-            }
-            _ => Err(None),
+    pub async fn find_async(self) -> Result<T, Flight<T>> {
+        let search = match self.0 {
+            Stage::Found(value) => return Ok(value),
+            Stage::Unbound(codec) => return Err(Flight::unbound(codec)),
+            Stage::Search(search) => search,
         };
-        async move {
-            let (bound, key) = match begun {
-                Ok(value) => return Ok(value),
-                Err(None) => return Err(Flight::unbound(codec)),
-                Err(Some(begun)) => begun,
-            };
-            let search = Search::new(bound, &key, codec);
-            let (ticket, stale) = match search.board() {
-                Ok(value) => return Ok(value),
-                Err(boarding) => boarding,
-            };
-            ticket.turn_async(bound.clock, u64::MAX, || Some(())).await;
-            let mut known = search.look(stale);
-            if let (Known::Nothing, Some(store)) = (&known, search.store()) {
-                let loaded = store.load_async(search.shared_key()).await;
-                known = bound.read(search.key, codec, loaded);
-            }
-            search.decide(known, ticket)
+        let (ticket, stale) = match search.board() {
+            Ok(value) => return Ok(value),
+            Err(boarding) => boarding,
+        };
+        ticket
+            .turn_async(search.bound.clock, u64::MAX, || Some(()))
+            .await;
+        let mut known = search.look(stale);
+        if let (Known::Nothing, Some(store)) = (&known, search.store()) {
+            known = search.read(store.load_async(search.shared_key()).await);
         }
+        search.decide(known, ticket)
     }
 }
 
-impl<'a, T: CacheValue> Search<'a, T> {
-    fn new(bound: &'static Bound, key: &'a str, codec: Codec<T>) -> Self {
+impl<T: CacheValue> Search<T> {
+    fn new(bound: &'static Bound, key: &str, codec: Codec<T>) -> Self {
         // Equal keys of different types, of a generic function, wait for one another: no harm.
         let site = std::ptr::from_ref(bound).addr();
         let line = Arc::new((site, Purpose::Flight, "".into(), Some(key.into())));
         Self {
             bound,
-            key,
+            key: key.into(),
             line,
             codec,
             shared: bound.is_shared(codec),
@@ -431,7 +404,7 @@ impl<'a, T: CacheValue> Search<'a, T> {
 
     /// A place behind those who compute the value; or an old value, while others renew it.
     fn board(&self) -> Result<T, (Ticket, Option<T>)> {
-        let stale = match self.bound.look::<T>(self.key, self.shared, self.since) {
+        let stale = match self.bound.look::<T>(&self.key, self.shared, self.since) {
             Known::Stale(value) => Some(value),
             _ => None,
         };
@@ -447,7 +420,7 @@ impl<'a, T: CacheValue> Search<'a, T> {
 
     /// What there is once it is this one's turn.
     fn look(&self, stale: Option<T>) -> Known<T> {
-        match self.bound.look(self.key, self.shared, self.since) {
+        match self.bound.look(&self.key, self.shared, self.since) {
             Known::Nothing => stale.map_or(Known::Nothing, Known::Stale),
             known => known,
         }
@@ -458,7 +431,7 @@ impl<'a, T: CacheValue> Search<'a, T> {
     }
 
     fn shared_key(&self) -> Key<'_> {
-        Key::new(&self.bound.prefix, Some(self.key))
+        Key::new(&self.bound.prefix, Some(&self.key))
     }
 
     fn decide(&self, known: Known<T>, ticket: Ticket) -> Result<T, Flight<T>> {
@@ -469,11 +442,43 @@ impl<'a, T: CacheValue> Search<'a, T> {
         };
         Err(Flight::new(
             self.bound,
-            self.key,
+            &self.key,
             self.codec,
             self.forgotten,
             ticket,
             stale,
         ))
+    }
+
+    /// What the shared store has answered.
+    fn read(&self, loaded: Result<Loaded, Error>) -> Known<T> {
+        let Self {
+            bound, key, codec, ..
+        } = self;
+        let (bytes, left) = match loaded {
+            Ok(Some(found)) => found,
+            Ok(None) => return Known::Nothing,
+            Err(error) => {
+                warn("the shared cache did not answer", &bound.name, &error);
+                return Known::Nothing;
+            }
+        };
+        match codec.decode.map(|decode| decode(&bytes)) {
+            Some(Ok(value)) if left > bound.stale => {
+                let key = BorrowedKey {
+                    of: TypeId::of::<T>(),
+                    key,
+                };
+                // For those who wait behind this one.
+                bound.insert(key, value.clone(), left.saturating_sub(bound.stale));
+                Known::Fresh(value)
+            }
+            Some(Ok(value)) => Known::Stale(value),
+            Some(Err(error)) => {
+                warn("a shared value could not be read", &bound.name, &error);
+                Known::Nothing
+            }
+            None => Known::Nothing,
+        }
     }
 }

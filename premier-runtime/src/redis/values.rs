@@ -6,10 +6,8 @@ use redis::{FromRedisValue, Value};
 
 use super::{RedisHandler, keys};
 use crate::Error;
-use crate::cache::ValueStore;
+use crate::cache::{Loaded, ValueStore};
 use crate::handler::{BoxFuture, Key};
-
-type Loaded = Option<(Vec<u8>, Duration)>;
 
 /// Value and time left in one round trip.
 const LOAD: &str = "return { redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1]) }";
