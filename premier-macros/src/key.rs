@@ -239,7 +239,7 @@ pub(crate) fn call(callee: &Expr, value: &TokenStream) -> TokenStream {
     match peel(callee) {
         Expr::Closure(closure) if closure.inputs.len() == 1 => {
             let (pattern, body) = (&closure.inputs[0], &closure.body);
-            quote!({ let #pattern = #value; #body })
+            quote!({ #[allow(clippy::no_effect_underscore_binding)] let #pattern = #value; #body })
         }
         callee => quote!((#callee)(#value)),
     }
@@ -250,9 +250,10 @@ pub(crate) fn apply(callee: &Expr, value: &Ident, of: &TokenStream) -> TokenStre
     match peel(callee) {
         Expr::Closure(closure) if closure.inputs.len() == 1 => {
             let body = &closure.body;
+            let quiet = quote!(#[allow(clippy::no_effect_underscore_binding)]);
             match &closure.inputs[0] {
-                Pat::Type(typed) => quote!({ let #typed = #value; #body }),
-                pattern => quote!({ let #pattern: #of = #value; #body }),
+                Pat::Type(typed) => quote!({ #quiet let #typed = #value; #body }),
+                pattern => quote!({ #quiet let #pattern: #of = #value; #body }),
             }
         }
         callee => quote!((#callee)(#value)),

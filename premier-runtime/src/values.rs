@@ -14,6 +14,13 @@ pub trait IntoUnits {
     fn into_units(self, what: &str) -> Result<u64, Error>;
 }
 
+/// A part of an argument with a pattern is seen by reference.
+impl<T: IntoUnits + Copy> IntoUnits for &T {
+    fn into_units(self, what: &str) -> Result<u64, Error> {
+        (*self).into_units(what)
+    }
+}
+
 macro_rules! into_units {
     ($($number:ty)*) => {$(
         impl IntoUnits for $number {

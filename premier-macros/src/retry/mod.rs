@@ -60,7 +60,7 @@ impl Retry {
             quote_spanned! {span=>
                 if let ::core::option::Option::Some(__premier_delay) = __premier_delay {
                     let __premier_event = __premier_attempts.event(__premier_delay, __premier_error);
-                    let _ = #told;
+                    #told;
                 }
             }
         });
