@@ -40,14 +40,28 @@ impl Decision {
             reservation: Reservation::NONE,
         }
     }
+
+    /// Tells when it was made, for what it takes to be given back.
+    pub(crate) fn taken_at(mut self, now: u64) -> Self {
+        self.reservation.since = now;
+        self.reservation.until = crate::clock::after(now, self.reset_after);
+        self
+    }
 }
 
-/// The ends of reserved slots, one for each limit, in the units of the algorithm: enough to give
-/// the slots back as long as nobody has queued up behind them.
+/// What a call took, as far as it can be given back without taking it from somebody else: by a
+/// caller that does not want its admission any more.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Reservation {
-    /// Zero: none.
+    /// The ends of reserved slots, one for each limit, in the units of the algorithm: enough to
+    /// give a slot back as long as nobody has queued up behind it. Zero: none.
     ends: [u128; Self::LIMITS],
+    /// When it was taken, in nanoseconds of the store's clock.
+    pub(crate) since: u64,
+    /// Until when the state remembers it.
+    pub(crate) until: u64,
+    /// Whether the memory that stands in for the store has decided.
+    pub(crate) stood_in: bool,
 }
 
 impl Reservation {
@@ -56,18 +70,16 @@ impl Reservation {
 
     pub(crate) const NONE: Self = Self {
         ends: [0; Self::LIMITS],
+        since: 0,
+        until: 0,
+        stood_in: false,
     };
 
     /// Of the slot that ends here.
-    pub(crate) const fn until(end: u128) -> Self {
-        let mut ends = Self::NONE.ends;
-        ends[0] = end;
-        Self { ends }
-    }
-
-    #[cfg(feature = "redis")]
-    pub(crate) fn is_none(&self) -> bool {
-        *self == Self::NONE
+    pub(crate) const fn ending(end: u128) -> Self {
+        let mut slot = Self::NONE;
+        slot.ends[0] = end;
+        slot
     }
 
     /// The end of the slot in the `nth` of several limits; 0 when there is none.

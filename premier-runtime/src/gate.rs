@@ -180,6 +180,12 @@ impl Gate {
             Store::Memory(memory, table) => {
                 let _ = memory.handle_in(table, &self.request(user, release));
             }
+            Store::Other {
+                fallback: (memory, table),
+                ..
+            } if slot.stood_in => {
+                let _ = memory.handle_in(table, &self.request(user, release));
+            }
             Store::Other { handler, .. } => handler.handle_detached(&self.request(user, release)),
         }
         lines::nudge(self.store_id(), &self.prefix, user);
@@ -258,7 +264,11 @@ impl Gate {
                     ..Decision::new(limit)
                 })
             }
-            OnBackendError::Memory => fallback.0.handle_in(&fallback.1, request),
+            OnBackendError::Memory => {
+                let mut decision = fallback.0.handle_in(&fallback.1, request)?;
+                decision.reservation.stood_in = true;
+                Ok(decision)
+            }
         }
     }
 }

@@ -128,8 +128,8 @@ pub enum Operation {
     Reset,
     /// Give this many units back.
     Refund(u64),
-    /// Give back the slot of this many units that a caller no longer waits for, if it is still
-    /// the last of its queue.
+    /// Give back so many units that a caller was given and no longer wants, as far as they are
+    /// still there to be given back.
     Release(Reservation, u64),
 }
 
@@ -201,7 +201,7 @@ impl Request<'_> {
                 each(states, &|_, state, plan| state.refund(plan, now, units))
             }
             Operation::Release(slot, units) => each(states, &|nth, state, plan| {
-                state.release(plan, now, slot.end(nth), units);
+                state.release(plan, now, &slot, nth, units);
             }),
         }
     }

@@ -1,7 +1,7 @@
 //! Redis decides as memory does, keeps nothing too long, and shares with nobody.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use premier::clock::ManualClock;
 use premier::{Algo, Config, Error, Handler, Limit, MemoryHandler, RedisHandler, Throttle};
@@ -384,13 +384,53 @@ async fn dropped_waiters_give_back_what_they_took() {
     let limit = Limit::token_bucket(1_000, 3_600 * SECOND);
     let throttle = Throttle::with_handler(config(&server), "cut", limit);
     throttle.peek_async("k").await.unwrap();
-    for round in 0..200 {
-        let call = throttle.acquire_async("k");
-        let _ = tokio::time::timeout(Duration::from_micros(round), call).await;
+    let (mut completed, mut cut) = (0, 0);
+    for round in 0..400_u64 {
+        let mut call = Box::pin(throttle.acquire_async("k"));
+        let began = Instant::now();
+        let done = loop {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            if call.as_mut().poll(&mut context).is_ready() {
+                break true;
+            }
+            if began.elapsed() >= Duration::from_micros(round) {
+                break false;
+            }
+        };
+        completed += u64::from(done);
+        cut += u64::from(!done);
     }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(cut > 20, "{cut} of 400 were cut off");
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let taken = 1_000 - throttle.peek_async("k").await.unwrap().remaining;
-    assert!(taken <= 200, "{taken}");
+    assert!(
+        (completed..=completed + 2).contains(&taken),
+        "{taken} were taken for {completed} calls, {cut} were cut off"
+    );
+}
+
+/// What a call took that nobody wants any more is not taken from the next window.
+#[tokio::test]
+async fn an_answer_that_comes_late_gives_nothing_back_to_the_next_window() {
+    let server = Server::start();
+    let period = Duration::from_millis(300);
+    for (limit, name) in [
+        (Limit::fixed_window(3, period), "fixed"),
+        (Limit::sliding_log(3, period), "log"),
+    ] {
+        let throttle = Throttle::with_handler(config(&server), name, limit);
+        let mut call = Box::pin(throttle.check_async("k"));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        // The task is busy with something else while a new window begins.
+        thread::sleep(period + Duration::from_millis(50));
+        for _ in 0..3 {
+            assert!(throttle.check("k").unwrap().allowed, "{name}");
+        }
+        drop(call);
+        thread::sleep(Duration::from_millis(50));
+        assert!(!throttle.check("k").unwrap().allowed, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -59,6 +59,11 @@ impl State {
         }
     }
 
+    /// Whether what was taken at this instant is counted here.
+    pub(super) const fn is_of(&self, instant: u64) -> bool {
+        self.start <= instant
+    }
+
     pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
         self.used == 0 || now.saturating_sub(self.start) >= period
     }

@@ -26,7 +26,7 @@ pub(super) fn decide(
         if effect == Effect::Take {
             next_free += plan.ticks(cost);
             state.write(plan, next_free);
-            decision.reservation = Reservation::until(next_free);
+            decision.reservation = Reservation::ending(next_free);
         }
     }
     if !allowed {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use self::plan::Plan;
 use self::tat::Tat;
-use crate::decision::Decision;
+use crate::decision::{Decision, Reservation};
 use crate::limit::Algo;
 
 /// The state of one key under one limit. [`State::default`] is that of a key never seen.
@@ -109,11 +109,30 @@ impl State {
         }
     }
 
-    /// Gives the reserved slot back that ends at `end`, provided that it is still the last one of
-    /// the queue.
-    pub(crate) fn release(&mut self, plan: &Plan, now: u64, end: u128, units: u64) {
-        if let Repr::Tat(state) = &mut self.0 {
-            leaky_bucket::release(state, plan, end, units);
+    /// Gives back what a call took under the `nth` limit: its slot, if that is still the last one of
+    /// the queue, or its units, if the state still counts them. Otherwise they would be taken from
+    /// somebody else.
+    pub(crate) fn release(
+        &mut self,
+        plan: &Plan,
+        now: u64,
+        slot: &Reservation,
+        nth: usize,
+        units: u64,
+    ) {
+        match (&mut self.0, slot.end(nth)) {
+            (Repr::Tat(state), 0) if now < slot.until => state.refund(plan, now, units),
+            (Repr::Tat(state), end) => leaky_bucket::release(state, plan, end, units),
+            (Repr::FixedWindow(state), _) if state.is_of(slot.since) => {
+                state.refund(plan, now, units);
+            }
+            (Repr::SlidingWindow(state), _) if state.is_of(slot.since) => {
+                state.refund(plan, now, units);
+            }
+            (Repr::SlidingLog(state), _) if state.ends_at(slot.since) => {
+                state.refund(plan, now, units);
+            }
+            _ => {}
         }
         self.forget_if_fresh(plan, now);
     }
@@ -238,7 +257,7 @@ pub(crate) fn take_all(
 ) -> Decision {
     if let ([state], [plan]) = (&mut *states, plans) {
         return match effect {
-            Effect::Take => state.take(plan, now, cost),
+            Effect::Take => state.take(plan, now, cost).taken_at(now),
             Effect::Look => state.peek(plan, now, cost),
         };
     }
@@ -251,12 +270,13 @@ pub(crate) fn take_all(
     if !looked.allowed || effect == Effect::Look || cost == 0 {
         return looked;
     }
-    combine(
+    let taken = combine(
         states
             .iter_mut()
             .zip(plans)
             .map(|(state, plan)| state.take(plan, now, cost)),
-    )
+    );
+    taken.taken_at(now)
 }
 
 pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {

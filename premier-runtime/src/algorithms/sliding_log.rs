@@ -87,6 +87,13 @@ impl State {
         }
     }
 
+    /// Whether the newest units were taken at this instant.
+    pub(super) fn ends_at(&self, instant: u64) -> bool {
+        self.entries
+            .back()
+            .is_some_and(|&(last, _)| last == instant)
+    }
+
     pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
         self.entries
             .back()

@@ -58,6 +58,11 @@ impl State {
         self.cur = self.cur.saturating_sub(units);
     }
 
+    /// Whether what was taken at this instant is counted as current.
+    pub(super) const fn is_of(&self, instant: u64) -> bool {
+        self.start <= instant
+    }
+
     pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
         now.saturating_sub(self.start) >= self.fresh_at(period)
     }

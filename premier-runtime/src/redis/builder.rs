@@ -116,6 +116,9 @@ impl RedisBuilder {
                 "the timeout of redis must be longer than zero",
             ));
         }
+        if matches!(self.options.kind, Kind::Cluster) && self.options.database.unwrap_or(0) != 0 {
+            return Err(Error::config("a cluster of redis has only database 0"));
+        }
         super::new(self.options, self.timeout, self.clock)
     }
 }

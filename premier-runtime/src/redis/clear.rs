@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, Value};
+use redis::{AsyncConnectionConfig, RedisError, Value};
 use tokio::time::timeout;
 
 use super::keys;
 use super::link::Failure;
-use super::target::{Connection, Options, connection_info};
+use super::target::{Connection, Options, certificates, client, connection_info, moved};
 
 /// How many keys a step of the walk looks at.
 const STEP: usize = 1_000;
@@ -29,7 +29,7 @@ pub(super) async fn clear(
                 redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut cluster),
             )
             .await?;
-            for address in master_addresses(slots) {
+            for address in master_addresses(slots)? {
                 let node = bounded(longest, node(&address, options, longest)).await?;
                 walk(node, keyspace, longest).await?;
             }
@@ -77,49 +77,35 @@ async fn node(
 ) -> Result<MultiplexedConnection, RedisError> {
     let first = options.urls.first().map(String::as_str).unwrap_or_default();
     let info = connection_info(first, options)?;
-    let address = match info.addr().clone() {
-        redis::ConnectionAddr::TcpTls {
-            insecure,
-            tls_params,
-            ..
-        } => redis::ConnectionAddr::TcpTls {
-            host: host.clone(),
-            port: *port,
-            insecure,
-            tls_params,
-        },
-        _ => redis::ConnectionAddr::Tcp(host.clone(), *port),
-    };
+    let address = moved(info.addr(), host.clone(), *port);
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(longest))
         .set_response_timeout(Some(longest));
-    Client::open(info.set_addr(address))?
+    client(info.set_addr(address), certificates(options))?
         .get_multiplexed_async_connection_with_config(&config)
         .await
 }
 
-fn master_addresses(slots: Value) -> Vec<(String, u16)> {
-    let Value::Array(ranges) = slots else {
-        return Vec::new();
-    };
-    let mut addresses: Vec<(String, u16)> = ranges
+/// The addresses of all masters; an error when one has none, for its keys would stay.
+fn master_addresses(slots: Value) -> Result<Vec<(String, u16)>, Failure> {
+    let unreadable = || Failure::from("the cluster does not tell the addresses of its masters");
+    let ranges: Vec<Vec<Value>> = redis::from_redis_value(slots).map_err(|_| unreadable())?;
+    let mut addresses = ranges
         .into_iter()
-        .filter_map(|range| {
-            let Value::Array(parts) = range else {
-                return None;
-            };
-            let Value::Array(master) = parts.into_iter().nth(2)? else {
-                return None;
-            };
-            let mut master = master.into_iter();
+        .map(|range| {
+            let master = range.into_iter().nth(2)?;
+            let mut master = redis::from_redis_value::<Vec<Value>>(master)
+                .ok()?
+                .into_iter();
             let host = redis::from_redis_value::<String>(master.next()?).ok()?;
             let port = redis::from_redis_value::<u16>(master.next()?).ok()?;
-            Some((host, port))
+            (!host.is_empty()).then_some((host, port))
         })
-        .collect();
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(unreadable)?;
     addresses.sort();
     addresses.dedup();
-    addresses
+    Ok(addresses)
 }
 
 async fn bounded<T>(

@@ -3,19 +3,21 @@
 //! `{keyspace}:{function}:{algo}`, plus `:{key}`. What a client chooses can be anything of any
 //! length, so its braces, which would steer the cluster's slot, are escaped, and so is the escape
 //! itself; a long part is replaced by its SHA-256. Both are injective (the hash up to collisions of
-//! SHA-256): two keys never share a state.
+//! SHA-256): two keys of one limit never share a state. Neither do two limits, unless the name of
+//! one is that of the other with an algorithm and more behind it.
 
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use crate::algorithms::Plan;
 use crate::handler::Key;
 
 /// Longer parts are hashed. A hash takes 66 bytes, so that no shorter key grows by it.
 const LONGEST: usize = 128;
 
 /// The keys of a request: one, or one for each limit of a group, all in one slot.
-pub(super) fn of(key: &Key<'_>, limits: usize) -> Vec<String> {
+pub(super) fn of(key: &Key<'_>, plans: &[Plan]) -> Vec<String> {
     let mut base = String::with_capacity(key.prefix().len() + 64);
     push_escaped(&mut base, key.prefix());
     if let Some(user) = key.user() {
@@ -26,13 +28,16 @@ pub(super) fn of(key: &Key<'_>, limits: usize) -> Vec<String> {
             push_escaped(&mut base, user);
         }
     }
-    if limits == 1 {
+    if plans.len() <= 1 {
         return vec![base];
     }
     // The first part stays outside of the braces: `clear` finds a keyspace by it.
     let (keyspace, rest) = base.split_once(':').unwrap_or((&base, ""));
-    (0..limits)
-        .map(|index| format!("{keyspace}:{{{rest}}}:{index}"))
+    plans
+        .iter()
+        .enumerate()
+        // With its own algorithm: a state is never read as that of another.
+        .map(|(index, plan)| format!("{keyspace}:{{{rest}}}:{index}:{}", plan.limit().algo()))
         .collect()
 }
 
@@ -87,16 +92,19 @@ mod tests {
     use super::*;
 
     fn key(user: &str) -> String {
-        of(&Key::new("premier:shop:f:token_bucket", Some(user)), 1).remove(0)
+        of(&Key::new("premier:shop:f:token_bucket", Some(user)), &[]).remove(0)
     }
 
     #[test]
     fn braces_neither_break_nor_steer_the_slot() {
         assert_eq!(key("{a}b"), "premier:shop:f:token_bucket:%7Ba%7Db");
         assert_ne!(key("{a}"), key("%7Ba%7D"));
+        let second = std::time::Duration::from_secs(1);
+        let plans =
+            [crate::Limit::fixed_window(1, second); 3].map(|limit| Plan::new(limit).unwrap());
         for group in [
-            of(&Key::new("p:f", Some("}{x}")), 3),
-            of(&Key::new("p:f", None), 3),
+            of(&Key::new("p:f", Some("}{x}")), &plans),
+            of(&Key::new("p:f", None), &plans),
         ] {
             let slots: Vec<u16> = group.iter().map(|key| slot(key)).collect();
             assert!(slots.iter().all(|slot| *slot == slots[0]), "{group:?}");

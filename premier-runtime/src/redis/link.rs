@@ -8,8 +8,9 @@
 //! when it is back. In a cluster that is known for each range of slots by itself: a master that
 //! has died stops no one else's keys.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -32,12 +33,22 @@ pub(super) struct Link {
     pub(super) timeout: Duration,
     state: watch::Sender<State>,
     /// Generations of connections that were found to be broken.
-    broken: OnceLock<mpsc::UnboundedSender<u64>>,
-    /// Ranges of a cluster's slots that do not answer, with the reason.
-    ranges_down: Mutex<Vec<(u16, u16, Arc<str>)>>,
-    /// The slots of each master, as last seen.
-    masters: Mutex<Vec<(u16, u16)>>,
+    broken: Mutex<Option<mpsc::UnboundedSender<u64>>>,
+    /// The key of the call that last found a connection broken: what probes ask about.
+    troubled: Mutex<Option<String>>,
+    /// Whether an outage has been told of that has not ended.
+    told: AtomicBool,
+    /// Ranges of a cluster's slots that do not answer.
+    ranges_down: Mutex<Vec<RangeDown>>,
+    last_range: AtomicU64,
     pub(super) outages: AtomicU64,
+}
+
+struct RangeDown {
+    id: u64,
+    first: u16,
+    last: u16,
+    reason: Failure,
 }
 
 #[derive(Clone)]
@@ -52,6 +63,15 @@ enum State {
 /// Why a call has no answer.
 pub(super) type Failure = Arc<str>;
 
+thread_local! {
+    static ON_DRIVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread drives a connection, so that it must not wait for one.
+pub(super) fn on_driver() -> bool {
+    ON_DRIVER.get()
+}
+
 /// The thread that drives the connection; it ends with the last handler.
 pub(super) struct Driver {
     handle: Handle,
@@ -64,12 +84,11 @@ impl Driver {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (broken, reports) = mpsc::unbounded_channel();
-        // A driver is started once for each link.
-        let _ = link.broken.set(broken);
         let weak = Arc::downgrade(link);
         thread::Builder::new()
             .name("premier-redis".into())
             .spawn(move || {
+                ON_DRIVER.set(true);
                 if let Some(link) = weak.upgrade() {
                     runtime.spawn(keep_connected(link, reports));
                 }
@@ -77,6 +96,7 @@ impl Driver {
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_background();
             })?;
+        *lock(&link.broken) = Some(broken);
         Ok(Self {
             handle,
             _stop: stop,
@@ -94,9 +114,11 @@ impl Link {
             target,
             timeout,
             state: watch::Sender::new(State::Connecting),
-            broken: OnceLock::new(),
+            broken: Mutex::default(),
+            troubled: Mutex::default(),
+            told: AtomicBool::new(false),
             ranges_down: Mutex::default(),
-            masters: Mutex::default(),
+            last_range: AtomicU64::new(0),
             outages: AtomicU64::new(0),
         }
     }
@@ -167,9 +189,14 @@ impl Link {
             Err(_) => (format!("no answer within {:?}", self.timeout).into(), true),
         };
         if lost {
-            match (slot, used) {
-                (Some(slot), Some(_)) => self.range_lost(slot, &failure),
-                (None, Some(generation)) => self.lost(generation),
+            match (slot, used, key) {
+                (Some(slot), Some(_), Some(key)) => self.range_lost(slot, key, &failure),
+                (None, Some(generation), _) => {
+                    if let Some(key) = key {
+                        *lock(&self.troubled) = Some(key.to_owned());
+                    }
+                    self.lost(generation);
+                }
                 _ => {}
             }
         }
@@ -185,20 +212,34 @@ impl Link {
             }
             _ => false,
         });
-        if let (true, Some(broken)) = (was_up, self.broken.get()) {
+        if let (true, Some(broken)) = (was_up, &*lock(&self.broken)) {
             // Without a driver there is nobody left to connect for.
             let _ = broken.send(generation);
         }
     }
 
+    /// Tells of an outage, once until it is over.
     fn went_down(&self, reason: &Failure) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            self.tell_down(reason);
+        }
+    }
+
+    fn came_back(&self) {
+        *lock(&self.troubled) = None;
+        if self.told.swap(false, Ordering::Relaxed) {
+            self.tell_back();
+        }
+    }
+
+    fn tell_down(&self, reason: &Failure) {
         self.outages.fetch_add(1, Ordering::Relaxed);
         let _ = reason;
         #[cfg(feature = "tracing")]
         tracing::warn!(target: "premier", redis = ?self.target, %reason, "redis is down");
     }
 
-    fn came_back(&self) {
+    fn tell_back(&self) {
         #[cfg(feature = "tracing")]
         tracing::info!(target: "premier", redis = ?self.target, "redis is back");
     }
@@ -206,44 +247,57 @@ impl Link {
     fn reason_of(&self, slot: u16) -> Option<Failure> {
         lock(&self.ranges_down)
             .iter()
-            .find(|(first, last, _)| (*first..=*last).contains(&slot))
-            .map(|(_, _, reason)| Arc::clone(reason))
+            .find(|range| (range.first..=range.last).contains(&slot))
+            .map(|range| Arc::clone(&range.reason))
     }
 
-    /// Marks the slots of a master as down and probes one of them until it answers.
-    fn range_lost(self: &Arc<Self>, slot: u16, reason: &Failure) {
-        let (first, last) = lock(&self.masters)
-            .iter()
-            .copied()
-            .find(|(first, last)| (*first..=*last).contains(&slot))
-            .unwrap_or((slot, slot));
+    /// Marks a slot as down, then all that its master has, and probes until it answers.
+    fn range_lost(self: &Arc<Self>, slot: u16, key: &str, reason: &Failure) {
+        let id = self.last_range.fetch_add(1, Ordering::Relaxed);
         {
             let mut down = lock(&self.ranges_down);
-            if down.iter().any(|(known, ..)| *known == first) {
+            if down
+                .iter()
+                .any(|range| (range.first..=range.last).contains(&slot))
+            {
                 return;
             }
-            down.push((first, last, Arc::clone(reason)));
+            down.push(RangeDown {
+                id,
+                first: slot,
+                last: slot,
+                reason: Arc::clone(reason),
+            });
         }
-        self.went_down(reason);
-        let link = Arc::clone(self);
+        let (link, key, reason) = (Arc::clone(self), key.to_owned(), Arc::clone(reason));
         tokio::spawn(async move {
-            link.probe_range(slot).await;
-            lock(&link.ranges_down).retain(|(known, ..)| *known != first);
-            link.came_back();
+            let master = timeout(link.timeout, link.master_of(slot)).await;
+            if let Ok(Some((first, last))) = master {
+                let mut down = lock(&link.ranges_down);
+                let known = down
+                    .iter()
+                    .any(|range| range.id != id && (range.first, range.last) == (first, last));
+                if known {
+                    down.retain(|range| range.id != id);
+                    return;
+                }
+                for range in down.iter_mut().filter(|range| range.id == id) {
+                    (range.first, range.last) = (first, last);
+                }
+            }
+            link.tell_down(&reason);
+            link.probe_range(&key).await;
+            lock(&link.ranges_down).retain(|range| range.id != id);
+            link.tell_back();
         });
     }
 
-    async fn probe_range(self: &Arc<Self>, slot: u16) {
-        let key = key_in(slot);
-        let mut exists = redis::cmd("EXISTS");
-        exists.arg(&key);
+    async fn probe_range(self: &Arc<Self>, key: &str) {
         let mut pause = FIRST_PAUSE;
         loop {
             let answered = timeout(self.timeout, async {
                 let (mut connection, _) = self.connection().await.ok()?;
-                exists.exec_async(&mut connection).await.ok()?;
-                self.learn_masters(&mut connection).await;
-                Some(())
+                probe(&mut connection, key).await.ok()
             })
             .await;
             if let Ok(Some(())) = answered {
@@ -254,28 +308,41 @@ impl Link {
         }
     }
 
-    /// Which slots have one master, and so one fate.
-    async fn learn_masters(&self, connection: &mut Connection) {
-        let Ok(Value::Array(ranges)) = redis::cmd("CLUSTER")
+    /// The slots that have one master with this one, and so one fate.
+    async fn master_of(&self, slot: u16) -> Option<(u16, u16)> {
+        let (mut connection, _) = self.connection().await.ok()?;
+        let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER")
             .arg("SLOTS")
-            .query_async::<Value>(connection)
+            .query_async(&mut connection)
             .await
-        else {
-            return;
-        };
-        let masters = ranges
-            .into_iter()
-            .filter_map(|range| match range {
-                Value::Array(parts) => match parts.as_slice() {
-                    [Value::Int(first), Value::Int(last), ..] => {
-                        Some((u16::try_from(*first).ok()?, u16::try_from(*last).ok()?))
-                    }
-                    _ => None,
-                },
-                _ => None,
-            })
-            .collect();
-        *lock(&self.masters) = masters;
+            .ok()?;
+        ranges.iter().find_map(|range| match range.as_slice() {
+            [Value::Int(first), Value::Int(last), ..] => {
+                let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
+                (first..=last).contains(&slot).then_some((first, last))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Whether the server takes what calls write: one that only answers a `PING` may be a replica by
+/// now, out of memory or paused. Nothing is changed.
+async fn probe(connection: &mut Connection, key: &str) -> Result<(), RedisError> {
+    // Writes no byte to a string, fails on a list for its type, and is refused where writes are.
+    const WRITE: &str = "local r = redis.pcall('SETRANGE', KEYS[1], 0, '') \
+        if type(r) == 'table' and r.err and not string.find(r.err, 'WRONGTYPE') then return r end \
+        return 1";
+    let refused = redis::cmd("EVAL")
+        .arg(WRITE)
+        .arg(1)
+        .arg(key)
+        .exec_async(connection)
+        .await;
+    match refused {
+        // A user that may not do this may still do what calls do.
+        Err(error) if error.code() == Some("NOPERM") => Ok(()),
+        result => result,
     }
 }
 
@@ -301,18 +368,12 @@ async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u6
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(strong) = link.upgrade() else { return };
-        let was_down = matches!(*strong.state.borrow(), State::Down(_));
-        match connect(&strong).await {
-            Ok(mut connection) => {
-                if strong.target.is_cluster() {
-                    let _ = timeout(strong.timeout, strong.learn_masters(&mut connection)).await;
-                }
+        match connect(&strong, generation + 1).await {
+            Ok(connection) => {
                 generation += 1;
                 pause = FIRST_PAUSE;
                 strong.state.send_replace(State::Up(connection, generation));
-                if was_down {
-                    strong.came_back();
-                }
+                strong.came_back();
                 drop(strong);
                 loop {
                     match reports.recv().await {
@@ -323,9 +384,7 @@ async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u6
                 }
             }
             Err(reason) => {
-                if !was_down {
-                    strong.went_down(&reason);
-                }
+                strong.went_down(&reason);
                 strong.state.send_replace(State::Down(reason));
                 drop(strong);
                 sleep(pause).await;
@@ -337,27 +396,38 @@ async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u6
 
 /// Several servers may have to be asked, which takes longer than one call may; but after one
 /// timeout the callers know.
-async fn connect(link: &Arc<Link>) -> Result<Connection, Failure> {
-    let mut attempt = std::pin::pin!(timeout(4 * link.timeout, link.target.connect(link.timeout)));
+async fn connect(link: &Arc<Link>, generation: u64) -> Result<Connection, Failure> {
+    let longest = link.timeout.saturating_mul(4);
+    let closed = {
+        let link = Arc::downgrade(link);
+        move || {
+            if let Some(link) = link.upgrade() {
+                link.lost(generation);
+            }
+        }
+    };
+    let attempt = async {
+        let mut connection = link.target.connect(link.timeout, closed).await?;
+        let troubled = lock(&link.troubled).clone();
+        if let Some(key) = troubled {
+            probe(&mut connection, &key).await?;
+        }
+        Ok(connection)
+    };
+    let mut attempt = std::pin::pin!(timeout(longest, attempt));
     let result = match timeout(link.timeout, &mut attempt).await {
         Ok(result) => result,
         Err(_) => {
             let reason: Failure = format!("no connection within {:?}", link.timeout).into();
-            let newly = link.state.send_if_modified(|state| {
-                let newly = !matches!(state, State::Down(_));
-                *state = State::Down(Arc::clone(&reason));
-                newly
-            });
-            if newly {
-                link.went_down(&reason);
-            }
+            link.state.send_replace(State::Down(Arc::clone(&reason)));
+            link.went_down(&reason);
             attempt.await
         }
     };
     match result {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(describe(&error)),
-        Err(_) => Err(format!("no connection within {:?}", 4 * link.timeout).into()),
+        Err(_) => Err(format!("no connection within {longest:?}").into()),
     }
 }
 
@@ -405,7 +475,24 @@ fn means_lost(error: &RedisError) -> bool {
                     | ServerErrorKind::ReadOnly
             ) | ErrorKind::ClusterConnectionNotFound
         )
+        || REFUSALS.iter().any(|refusal| {
+            // Before Redis 7 what a script was told is in the middle of the text.
+            error.code() == Some(refusal)
+                || error
+                    .detail()
+                    .is_some_and(|detail| detail.contains(&format!("-{refusal} ")))
+        })
 }
+
+/// What a server that answers says to every write, whichever key it is for.
+const REFUSALS: [&str; 6] = [
+    "BUSY",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "UNKILLABLE",
+];
 
 /// What the driver or the server says, in one short line.
 fn describe(error: &RedisError) -> Failure {
@@ -422,15 +509,6 @@ fn describe(error: &RedisError) -> Failure {
         .take(256)
         .collect();
     text.into()
-}
-
-/// Some key of a slot.
-fn key_in(slot: u16) -> String {
-    // Every slot has one among the first few hundred thousand numbers.
-    (0_u32..)
-        .map(|number| format!("premier-probe-{number}"))
-        .find(|key| keys::slot(key) == slot)
-        .unwrap_or_default()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -5,6 +5,7 @@ mod clear;
 mod keys;
 mod link;
 mod script;
+mod sentinel;
 mod target;
 #[cfg(feature = "cache")]
 mod values;
@@ -50,7 +51,9 @@ use crate::{Decision, Error};
 /// # What a failover can lose
 /// Redis replicates asynchronously: what was taken in the last moments before a master dies may be
 /// unknown to its successor, and be admitted once more. A call that was cut off has either been
-/// taken or not; it is not repeated, so a doubt is never resolved in favour of admitting.
+/// taken or not, and such a doubt is never resolved in favour of admitting: the driver of a cluster
+/// may send it once more, so that it is taken twice, and what a caller takes that goes away at the
+/// same moment may stay taken.
 ///
 /// ```no_run
 /// use premier::{Config, RedisHandler, throttle};
@@ -158,13 +161,21 @@ impl RedisHandler {
     }
 
     /// Runs on the driver while the calling thread waits for the answer.
+    ///
+    /// # Errors
+    /// On the thread of a driver, where code of the user's may run that listens to events: it
+    /// would wait for itself.
     fn block<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Error> {
+        if link::on_driver() {
+            return Err(backend(
+                "a thread that drives a connection to redis cannot wait for an answer".into(),
+            ));
+        }
         let (answer, answered) = mpsc::sync_channel(1);
         self.driver()?.spawn(async move {
-            // The caller may have given up.
             let _ = answer.try_send(work.await);
         });
         match answered.recv() {
@@ -200,7 +211,7 @@ impl Shared {
         }
         let now = self.clock.as_ref().map(|clock| clock.now() / 1_000);
         Ok(Job {
-            keys: keys::of(&request.key, request.plans.len()),
+            keys: keys::of(&request.key, request.plans),
             call: Call::new(request.plans, request.operation, now),
             operation: request.operation,
             plans: request.plans.into(),
@@ -228,12 +239,6 @@ struct Job {
 
 impl Job {
     async fn run(&self, link: &Arc<Link>) -> Result<Decision, Failure> {
-        if self.operation == Operation::Reset {
-            for key in &self.keys {
-                link.command(Some(key), redis::cmd("UNLINK").arg(key))
-                    .await?;
-            }
-        }
         let reply: Value = link.run(&self.keys, &self.call).await?;
         self.call
             .read(reply)
@@ -248,12 +253,8 @@ impl Job {
         if !decision.allowed || cost == 0 {
             return;
         }
-        let operation = if decision.reservation.is_none() {
-            Operation::Refund(cost)
-        } else {
-            Operation::Release(decision.reservation, cost)
-        };
-        let call = Call::new(&self.plans, operation, self.now);
+        let release = Operation::Release(decision.reservation, cost);
+        let call = Call::new(&self.plans, release, self.now);
         // If it fails the units stay taken, which errs on the side of the limit.
         let _ = link.run(&self.keys, &call).await;
     }

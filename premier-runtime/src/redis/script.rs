@@ -62,7 +62,8 @@ impl Call {
     pub(super) fn new(plans: &[Plan], operation: Operation, now: Option<u64>) -> Self {
         let name = match operation {
             Operation::Take(_) => "take",
-            Operation::Peek(_) | Operation::Reset => "look",
+            Operation::Peek(_) => "look",
+            Operation::Reset => "reset",
             Operation::Refund(_) => "refund",
             Operation::Release(..) => "release",
         };
@@ -80,6 +81,9 @@ impl Call {
         arguments.push(now.map(|now| now.to_string()).unwrap_or_default());
         for (nth, plan) in plans.iter().enumerate() {
             push_arguments(&mut arguments, plan, operation, nth);
+        }
+        if let Operation::Release(slot, _) = operation {
+            arguments.extend([slot.since, slot.until].map(|at| (at / 1_000).to_string()));
         }
         Self {
             script,
@@ -103,7 +107,7 @@ impl Call {
             .into_iter()
             .zip(&self.plans)
             .map(|(found, plan)| found.decide(plan, now, self.operation, allowed));
-        Ok(in_micros(algorithms::combine(decisions)))
+        Ok(in_micros(algorithms::combine(decisions)).taken_at(now))
     }
 }
 

@@ -3,25 +3,21 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
-use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
-    RedisError, RedisFuture, TlsCertificates, TlsMode, Value,
+    ProtocolVersion, PushInfo, PushKind, RedisError, RedisFuture, TlsCertificates, Value,
 };
-use tokio::sync::Mutex;
+
+use super::sentinel::Sentinels;
 
 /// A server, a service behind sentinels, or a cluster.
 pub(super) enum Target {
     Single(Client),
-    // Looking a master up changes which sentinel is asked first.
-    Sentinel {
-        client: Mutex<SentinelClient>,
-        service: String,
-    },
+    Sentinel(Sentinels),
     Cluster(ClusterClient),
 }
 
@@ -53,38 +49,32 @@ pub(super) enum Connection {
 
 impl Target {
     pub(super) fn new(options: &Options, timeout: Duration) -> Result<Self, RedisError> {
-        // The driver's TLS asks for the process's provider; one that is set already stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let infos = options
             .urls
             .iter()
             .map(|url| connection_info(url, options))
             .collect::<Result<Vec<_>, _>>()?;
-        let certificates = options
-            .root_certificate
-            .as_ref()
-            .map(|certificate| TlsCertificates {
-                client_tls: None,
-                root_cert: Some(certificate.clone()),
-            });
+        if infos
+            .iter()
+            .any(|info| matches!(info.addr(), ConnectionAddr::TcpTls { .. }))
+        {
+            // The driver's TLS asks for the process's provider; one that is set already stays.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let certificates = certificates(options);
         match &options.kind {
             Kind::Single => {
                 let info = infos.into_iter().next().ok_or_else(no_address)?;
-                Ok(Self::Single(match certificates {
-                    Some(certificates) => Client::build_with_tls(info, certificates)?,
-                    None => Client::open(info)?,
-                }))
+                client(info, certificates).map(Self::Single)
             }
             Kind::Sentinel(service) => {
-                sentinel(infos, service, options, certificates).map(|client| Self::Sentinel {
-                    client: Mutex::new(client),
-                    service: service.clone(),
-                })
+                Sentinels::new(infos, service, options, certificates).map(Self::Sentinel)
             }
             Kind::Cluster => {
                 let mut builder = ClusterClientBuilder::new(infos)
                     .tcp_settings(TcpSettings::default().set_nodelay(true))
-                    .connection_timeout(timeout)
+                    // One node that is silent must not use up the time there is for all.
+                    .connection_timeout(timeout / 3)
                     .response_timeout(timeout)
                     .retries(8)
                     .min_retry_wait(5)
@@ -97,25 +87,18 @@ impl Target {
         }
     }
 
-    /// Connects and makes sure that the server answers.
-    pub(super) async fn connect(&self, timeout: Duration) -> Result<Connection, RedisError> {
-        // Every call is bounded from outside, by the time it has left.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(timeout))
-            .set_response_timeout(None);
+    /// Connects and makes sure that the server answers. `closed` is called when the connection has
+    /// ended, as far as that is noticed.
+    pub(super) async fn connect(
+        &self,
+        timeout: Duration,
+        closed: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Connection, RedisError> {
         let mut connection = match self {
-            Self::Single(client) => Connection::Single(
-                client
-                    .get_multiplexed_async_connection_with_config(&config)
-                    .await?,
-            ),
-            Self::Sentinel { client, .. } => {
-                let master = client.lock().await.async_get_client().await?;
-                Connection::Single(
-                    master
-                        .get_multiplexed_async_connection_with_config(&config)
-                        .await?,
-                )
+            Self::Single(client) => Connection::Single(open(client, timeout, closed).await?),
+            Self::Sentinel(sentinels) => {
+                let master = sentinels.master(timeout).await?;
+                Connection::Single(open(&master, timeout, closed).await?)
             }
             Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
         };
@@ -135,7 +118,9 @@ impl fmt::Debug for Target {
             Self::Single(client) => {
                 write!(formatter, "{}", client.get_connection_info().addr())
             }
-            Self::Sentinel { service, .. } => write!(formatter, "{service} behind sentinels"),
+            Self::Sentinel(sentinels) => {
+                write!(formatter, "{} behind sentinels", sentinels.service)
+            }
             Self::Cluster(_) => formatter.write_str("a cluster"),
         }
     }
@@ -171,8 +156,22 @@ impl ConnectionLike for Connection {
 
 /// The connection that a URL describes, with what the builder has set besides.
 pub(super) fn connection_info(url: &str, options: &Options) -> Result<ConnectionInfo, RedisError> {
+    // A `#` that was not escaped makes a host of what stands before it, which may be a password.
+    if url
+        .split_once('#')
+        .is_some_and(|(_, rest)| rest != "insecure")
+    {
+        return Err(RedisError::from((
+            redis::ErrorKind::InvalidClientConfig,
+            "the URL has a `#` that is not escaped",
+        )));
+    }
     let info = url.into_connection_info()?;
     let mut settings = info.redis_settings().clone();
+    if !matches!(options.kind, Kind::Cluster) {
+        // In this protocol the driver is told when a connection has ended.
+        settings = settings.set_protocol(ProtocolVersion::RESP3);
+    }
     // Behind sentinels these are for the server that they name, not for themselves.
     if !matches!(options.kind, Kind::Sentinel(_)) {
         if let Some(username) = &options.username {
@@ -190,47 +189,65 @@ pub(super) fn connection_info(url: &str, options: &Options) -> Result<Connection
         .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
-fn sentinel(
-    infos: Vec<ConnectionInfo>,
-    service: &str,
-    options: &Options,
+pub(super) fn client(
+    info: ConnectionInfo,
     certificates: Option<TlsCertificates>,
-) -> Result<SentinelClient, RedisError> {
-    let first = infos.first().cloned().ok_or_else(no_address)?;
-    let addresses: Vec<ConnectionAddr> = infos.iter().map(|info| info.addr().clone()).collect();
-    let settings = TcpSettings::default().set_nodelay(true);
-    let mut builder = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)?
-        .set_client_to_redis_tcp_settings(settings.clone())
-        .set_client_to_sentinel_tcp_settings(settings);
-    if matches!(first.addr(), ConnectionAddr::TcpTls { .. }) {
-        builder = builder
-            .set_client_to_redis_tls_mode(TlsMode::Secure)
-            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+) -> Result<Client, RedisError> {
+    match certificates {
+        Some(certificates) if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) => {
+            Client::build_with_tls(info, certificates)
+        }
+        _ => Client::open(info),
     }
-    if let Some(username) = first.redis_settings().username() {
-        builder = builder.set_client_to_sentinel_username(username);
-    }
-    if let Some(password) = first.redis_settings().password() {
-        builder = builder.set_client_to_sentinel_password(password);
-    }
-    if let Some(username) = &options.username {
-        builder = builder.set_client_to_redis_username(username);
-    }
-    if let Some(password) = &options.password {
-        builder = builder.set_client_to_redis_password(password);
-    }
-    if let Some(database) = options.database {
-        builder = builder.set_client_to_redis_db(database);
-    }
-    if let Some(certificates) = certificates {
-        builder = builder
-            .set_client_to_redis_certificates(certificates.clone())
-            .set_client_to_sentinel_certificates(certificates);
-    }
-    builder.build()
 }
 
-fn no_address() -> RedisError {
+/// The certificates that the options name.
+pub(super) fn certificates(options: &Options) -> Option<TlsCertificates> {
+    let root_cert = Some(options.root_certificate.clone()?);
+    Some(TlsCertificates {
+        client_tls: None,
+        root_cert,
+    })
+}
+
+/// The same server under another host and port.
+pub(super) fn moved(address: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
+    match address {
+        ConnectionAddr::TcpTls {
+            insecure,
+            tls_params,
+            ..
+        } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: *insecure,
+            tls_params: tls_params.clone(),
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    }
+}
+
+async fn open(
+    client: &Client,
+    timeout: Duration,
+    closed: impl Fn() + Send + Sync + 'static,
+) -> Result<MultiplexedConnection, RedisError> {
+    // Every call is bounded from outside, by the time it has left.
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(timeout))
+        .set_response_timeout(None)
+        .set_push_sender(move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                closed();
+            }
+            Ok::<(), SendError>(())
+        });
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+pub(super) fn no_address() -> RedisError {
     RedisError::from((
         redis::ErrorKind::InvalidClientConfig,
         "no address was given",

@@ -14,7 +14,7 @@ const LOAD: &str = "return { redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS
 
 impl RedisHandler {
     fn command(&self, key: Key<'_>, build: impl FnOnce(&str) -> redis::Cmd) -> Work {
-        let key = keys::of(&key, 1).remove(0);
+        let key = keys::of(&key, &[]).remove(0);
         let command = build(&key);
         let link = std::sync::Arc::clone(&self.shared.link);
         Box::pin(async move { link.command(Some(&key), &command).await })

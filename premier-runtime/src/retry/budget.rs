@@ -34,8 +34,8 @@ impl RetryBudget {
     /// below 0 and `NaN` as 0.
     #[must_use]
     pub fn new(share: f64) -> Self {
-        // Saturating, and zero for what is no number.
-        let deposit = (share.min(1_000.0) * RETRY as f64).round() as u64;
+        let share = if share > 0.0 { share.min(1_000.0) } else { 0.0 };
+        let deposit = (share * RETRY as f64).round() as u64;
         Self {
             deposit,
             most: 100 * RETRY,

@@ -60,7 +60,7 @@ pub fn all(
     name: &'static str,
     mut list: ::std::vec::Vec<u32>,
 ) -> ::core::result::Result<usize, Refused> {
-    list.push(u32::from(name.is_empty()));
+    list.push(if name.is_empty() { 0 } else { 1 });
     ::core::result::Result::Ok(list.len())
 }
 

@@ -9,6 +9,7 @@ algo.fixed_window = function(key, op, i)
   local state = redis.call('GET', key)
   if state then
     local s, u = string.match(state, '^(%d+):(%d+)$')
+    if not s then unreadable(key) end
     start = tonumber(s)
     -- A window of the future: the clock was set back.
     if start > now then start, settled = now, true end
@@ -25,10 +26,15 @@ algo.fixed_window = function(key, op, i)
       store(key, string.format('%.0f:', start) .. show(h, l), 0, start + period - now)
     end
   end
+  unsettled = unsettled or settled
+  -- Units of a window that has closed are nobody's any more.
+  if op == 'release' and start <= since then op = 'refund' end
   local allowed = true
   if op == 'refund' then
     if less(ch, cl, uh, ul) then uh, ul = sub(uh, ul, ch, cl) else uh, ul = 0, 0 end
     if state then write(uh, ul) end
+  elseif op == 'settle' then
+    if settled then write(uh, ul) end
   elseif op ~= 'release' then
     local th, tl = add(uh, ul, ch, cl)
     allowed = (ch == 0 and cl == 0) or not less(qh, ql, th, tl)

@@ -9,10 +9,19 @@ local function each(op)
   return all
 end
 
-if ARGV[1] ~= 'take' then
-  each(ARGV[1])
+local op = ARGV[1]
+if op == 'reset' then
+  each('look')
+elseif op ~= 'take' then
+  each(op)
 elseif each('look') then
   out = { out[1] }
   each('take')
+elseif unsettled then
+  -- Nobody takes, so nobody would ever mend what a clock that was set back has left.
+  local found = out
+  out = {}
+  each('settle')
+  return found
 end
 return out

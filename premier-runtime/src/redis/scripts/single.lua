@@ -1,2 +1,3 @@
-algo[ARGV[3]](KEYS[1], ARGV[1], 4)
+local op = ARGV[1]
+algo[ARGV[3]](KEYS[1], op == 'reset' and 'look' or op, 4)
 return out

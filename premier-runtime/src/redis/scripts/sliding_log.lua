@@ -7,34 +7,47 @@ algo.sliding_log = function(key, op, i)
     local text = redis.call('LINDEX', key, index)
     if not text then return nil end
     local t, s, u = string.match(text, '^(%d+):(%d+):(%d+)$')
+    if not t then unreadable(key) end
     return tonumber(t), tonumber(s), tonumber(u)
   end
   local function text(t, s, u) return string.format('%.0f:%.0f:%.0f', t, s, u) end
+  -- The first of the entries from `low` on, before `high`, that `is` so; `high` when there is none.
+  -- All after it are so too.
+  local function first_that(low, high, is)
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      if is(entry(middle)) then high = middle else low = middle + 1 end
+    end
+    return low
+  end
 
+  local length = redis.call('LLEN', key)
   local last, sum, units = entry(-1)
   local writes = op ~= 'look'
   -- After the clock was set back, entries of the future count as taken now.
-  if last and last > now and writes then
-    local index = -1
-    local t, s, u = last, sum, units
-    while t and t > now do
-      redis.call('LSET', key, index, text(now, s, u))
-      index = index - 1
-      t, s, u = entry(index)
+  if last and last > now then
+    unsettled = true
+    if writes then
+      local future = first_that(0, length, function(t) return t > now end)
+      for index = future, length - 1 do
+        local _, s, u = entry(index)
+        redis.call('LSET', key, index, text(now, s, u))
+      end
+      last = now
+      redis.call('PEXPIRE', key, ttl(0, period))
     end
-    last = now
-    redis.call('PEXPIRE', key, ttl(0, period))
   end
 
   -- Skips what has left the window; forgets it when writing is due anyway.
-  local first = 0
-  local t, s, u = entry(0)
-  while t and now - t >= period do
-    if writes then redis.call('LPOP', key) else first = first + 1 end
-    t, s, u = entry(first)
+  local first = first_that(0, length, function(t) return now - t < period end)
+  if writes and first > 0 then
+    redis.call('LTRIM', key, first, -1)
+    first, length = 0, length - first
   end
+  local t, s, u = entry(first)
   local used = t and sum - s + u or 0
 
+  if op == 'release' and last == since then op = 'refund' end
   local allowed = true
   local retry = 0
   if op == 'refund' then
@@ -49,17 +62,13 @@ algo.sliding_log = function(key, op, i)
       end
       last, sum, units = entry(-1)
     end
-  elseif op ~= 'release' then
+  elseif op ~= 'release' and op ~= 'settle' then
     allowed = cost == 0 or used + cost <= quota
     if not allowed then
-      local excess = used + cost - quota
-      local index = first
-      while t and u < excess do
-        excess = excess - u
-        index = index + 1
-        t, s, u = entry(index)
-      end
-      retry = period - math.max(0, now - t)
+      -- The first entry with which enough has left.
+      local gone = s - u + used + cost - quota
+      local index = first_that(first, length - 1, function(_, s) return s >= gone end)
+      retry = period - math.max(0, now - entry(index))
     elseif op == 'take' and cost > 0 then
       if used > 0 and last == now then
         redis.call('LSET', key, -1, text(now, sum + cost, units + cost))

@@ -38,6 +38,7 @@ algo.sliding_window = function(key, op, i)
   local state = redis.call('GET', key)
   if state then
     local s, n, u, v = string.match(state, '^(%d+):(%d+):(%d+):(%d+)$')
+    if not s then unreadable(key) end
     su, sn = tonumber(s), tonumber(n)
     uh, ul = parse(u)
     vh, vl = parse(v)
@@ -71,12 +72,17 @@ algo.sliding_window = function(key, op, i)
     store(key, string.format('%.0f:%.0f:', su, sn) .. show(h, l) .. ':' .. show(vh, vl), 0, left)
   end
 
+  unsettled = unsettled or settled
+  -- Units of a window that has rolled are counted by weight and not one by one.
+  if op == 'release' and su <= since then op = 'refund' end
   local allowed = true
   if op == 'refund' then
     local gh, gl = 0, 0
     if less(ch, cl, uh, ul) then gh, gl = sub(uh, ul, ch, cl) end
     uh, ul = gh, gl
     if state then write(uh, ul) end
+  elseif op == 'settle' then
+    if settled then write(uh, ul) end
   elseif op ~= 'release' then
     local th, tl = add(uh, ul, ch, cl)
     if ch > 0 or cl > 0 then

@@ -13,6 +13,7 @@ algo.tat = function(key, op, i)
   local stored = false
   if state then
     local w, r, d = string.match(state, '^(%d+):(%d+):(%d+)$')
+    if not w and not string.match(state, '^%d+$') then unreadable(key) end
     local h, l = parse(w or state)
     local sh, sl = 0, 0
     if r then
@@ -81,8 +82,15 @@ algo.tat = function(key, op, i)
     settled = true
   end
 
+  unsettled = unsettled or settled
+  -- Without a slot it is units, and they count as long as the instant has not been passed by.
+  if op == 'release' and ARGV[i + 9] == '0' and ARGV[i + 10] == '0' and now < before then
+    op = 'refund'
+  end
   local allowed = true
-  if op == 'refund' or op == 'release' then
+  if op == 'settle' then
+    if settled then write(wh, wl, rh, rl) end
+  elseif op == 'refund' or op == 'release' then
     local ends = true
     if op == 'release' then
       local eh, el = parse(ARGV[i + 9])

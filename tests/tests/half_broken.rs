@@ -1,0 +1,311 @@
+//! Servers that are neither up nor down: paused, demoted, closing idle connections, silent beside
+//! others that answer, with a clock that was set back or values that are not premier's.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier::clock::ManualClock;
+use premier::{Algo, Config, Error, Handler, Limit, OnBackendError, RedisHandler, Throttle};
+use premier_tests::redis::{Cluster, Sentinels, Server};
+
+const SECOND: Duration = Duration::from_secs(1);
+const ALL: [Algo; 5] = [
+    Algo::FixedWindow,
+    Algo::LeakyBucket,
+    Algo::SlidingLog,
+    Algo::SlidingWindow,
+    Algo::TokenBucket,
+];
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let began = Instant::now();
+    let result = work();
+    (result, began.elapsed())
+}
+
+fn until_ok<T>(mut call: impl FnMut() -> Result<T, Error>) -> Duration {
+    let began = Instant::now();
+    while call().is_err() {
+        assert!(began.elapsed() < 20 * SECOND, "it does not come back");
+        thread::sleep(Duration::from_millis(2));
+    }
+    began.elapsed()
+}
+
+#[test]
+fn a_server_that_refuses_writes_is_down_until_it_takes_them() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let throttle = Throttle::with_handler(redis.clone(), "p", Limit::token_bucket(9_000, SECOND));
+    throttle.check("k").unwrap();
+
+    // As during a failover: it answers, and no write does.
+    server.command(&["CLIENT", "PAUSE", "3000", "WRITE"]);
+    let (_, took) = timed(|| {
+        for _ in 0..20 {
+            assert!(throttle.check("k").is_err());
+        }
+    });
+    assert!(
+        took < Duration::from_millis(1_300),
+        "20 calls took {took:?}"
+    );
+    assert_eq!(redis.status().outages, 1);
+    until_ok(|| throttle.check("k"));
+
+    // A master no more.
+    let connections = || -> u64 {
+        let stats = server.command(&["INFO", "stats"]);
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix("total_connections_received:"));
+        line.unwrap().trim().parse().unwrap()
+    };
+    let before = connections();
+    server.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    let end = Instant::now() + SECOND;
+    let mut calls = 0;
+    while Instant::now() < end {
+        calls += u64::from(throttle.check("k").is_err());
+    }
+    assert!(calls > 100, "{calls}");
+    assert!(
+        connections() - before < 50,
+        "{} connections",
+        connections() - before
+    );
+    assert_eq!(redis.status().outages, 2);
+    server.command(&["REPLICAOF", "NO", "ONE"]);
+    assert!(until_ok(|| throttle.check("k")) < SECOND);
+
+    // Out of memory.
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    for _ in 0..20 {
+        assert!(throttle.check("new").is_err());
+    }
+    assert_eq!(redis.status().outages, 3);
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(until_ok(|| throttle.check("k")) < SECOND);
+    assert!(redis.status().up);
+}
+
+#[test]
+fn a_connection_that_was_closed_while_idle_costs_no_call() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let throttle = Throttle::with_handler(redis, "i", Limit::token_bucket(1_000, SECOND));
+    for _ in 0..5 {
+        throttle.check("k").unwrap();
+        server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+        thread::sleep(Duration::from_millis(50));
+    }
+    throttle.check("k").unwrap();
+}
+
+#[test]
+fn silent_sentinels_hold_nothing_up() {
+    let sentinels = Sentinels::start();
+    for silent in [0, 1] {
+        sentinels.sentinels[silent].signal("STOP");
+        let redis = RedisHandler::sentinel(Sentinels::SERVICE, sentinels.urls())
+            .timeout(Duration::from_millis(200))
+            .build()
+            .unwrap();
+        redis.ping().unwrap();
+    }
+    for sentinel in &sentinels.sentinels {
+        sentinel.signal("CONT");
+    }
+}
+
+#[test]
+fn a_silent_node_and_a_reshard_stop_nobody_elses_keys() {
+    let mut cluster = Cluster::start();
+    cluster.nodes[5].signal("STOP");
+    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    redis.ping().unwrap();
+    cluster.nodes[5].signal("CONT");
+
+    let throttle = Throttle::with_handler(
+        redis.clone(),
+        "c",
+        Limit::fixed_window(1_000, 3_600 * SECOND),
+    );
+    let id = |node: &Server| {
+        let reply = node.command(&["CLUSTER", "MYID"]);
+        reply.lines().nth(1).unwrap().trim().to_owned()
+    };
+    let (from, to) = (id(&cluster.nodes[0]), id(&cluster.nodes[1]));
+    let moved = Command::new("redis-cli")
+        .args(["--cluster", "reshard"])
+        .arg(format!("127.0.0.1:{}", cluster.nodes[0].port()))
+        .args(["--cluster-yes", "--cluster-slots", "1500"])
+        .args(["--cluster-from", &from, "--cluster-to", &to])
+        .output()
+        .unwrap();
+    assert!(moved.status.success());
+    let slot = |key: u32| -> u32 {
+        let name = format!("premier:c:fixed_window:{key}");
+        let reply = cluster.nodes[2].command(&["CLUSTER", "KEYSLOT", &name]);
+        reply.trim().trim_start_matches(':').parse().unwrap()
+    };
+    let slots: Vec<(u32, u32)> = (0..200).map(|key| (key, slot(key))).collect();
+    let within = |range: std::ops::Range<u32>| -> Vec<u32> {
+        let found = slots.iter().filter(|(_, slot)| range.contains(slot));
+        found.map(|(key, _)| *key).collect()
+    };
+    let (alive, dead) = (within(0..1_500), within(1_500..5_461));
+    for (key, _) in &slots {
+        until_ok(|| throttle.check(key));
+    }
+    cluster.nodes[0].kill();
+    assert!(throttle.check(&dead[0]).is_err());
+    // Time for the client to know what belongs together.
+    thread::sleep(Duration::from_millis(100));
+    for key in &alive {
+        throttle.check(key).unwrap();
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_locks_no_group_out() {
+    let server = Server::start();
+    for algo in ALL {
+        let clock = ManualClock::new();
+        clock.set(1_000_000 * SECOND);
+        let redis = RedisHandler::builder(server.url())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        let limits = [
+            Limit::new(algo, 2, SECOND),
+            Limit::new(algo, 1_000, 60 * SECOND),
+        ];
+        let group = Throttle::all_with_handler(redis, &format!("group-{algo}"), &limits);
+        while group.check("k").unwrap().allowed {}
+        clock.set((1_000_000 - 86_400) * SECOND);
+        let again = (0..200).find(|_| {
+            let allowed = group.check("k").unwrap().allowed;
+            clock.advance(SECOND / 10);
+            allowed
+        });
+        assert!(
+            again.is_some_and(|tenths| tenths <= 60),
+            "{algo}: {again:?}"
+        );
+    }
+}
+
+#[test]
+fn values_of_others_are_errors_and_stay() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    for algo in ALL {
+        let throttle = Throttle::with_handler(redis.clone(), "f", Limit::new(algo, 2, SECOND));
+        let key = format!("premier:f:{algo}:k");
+        for value in ["garbage", "1e300", "-5", "1:2:3:4:5"] {
+            server.command(&["DEL", &key]);
+            if algo == Algo::SlidingLog {
+                server.command(&["RPUSH", &key, value]);
+            } else {
+                server.command(&["SET", &key, value]);
+            }
+            for _ in 0..3 {
+                let error = throttle.check("k").unwrap_err();
+                assert!(error.to_string().contains("not one of premier"), "{error}");
+            }
+        }
+        assert!(redis.status().up);
+        throttle.reset("k").unwrap();
+        assert!(throttle.check("k").unwrap().allowed);
+    }
+}
+
+#[test]
+fn a_reset_is_one_call_within_the_timeout() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let limits = [Limit::fixed_window(1, 60 * SECOND); 3];
+    let group = Throttle::all_with_handler(redis, "three", &limits);
+    group.check("k").unwrap();
+    server.command(&["CONFIG", "RESETSTAT"]);
+    group.reset("k").unwrap();
+    assert!(server.keys().is_empty(), "{:?}", server.keys());
+    let stats = server.command(&["INFO", "commandstats"]);
+    assert!(stats.contains("cmdstat_evalsha:calls=1"), "{stats}");
+    assert!(group.check("k").unwrap().allowed);
+}
+
+/// A slot that this process's memory gave while Redis was away goes back there.
+#[tokio::test]
+async fn a_waiter_of_the_fallback_gives_back_to_the_fallback() {
+    let mut server = Server::start();
+    let config = Config::new(RedisHandler::connect(server.url()).unwrap())
+        .on_backend_error(OnBackendError::Memory);
+    let limit = Limit::leaky_bucket(1, 60 * SECOND).bucket_size(5);
+    let throttle = Throttle::with_handler(config, "q", limit);
+    server.kill();
+    assert!(throttle.acquire_async("k").await.unwrap().allowed);
+    let before = throttle.peek_async("k").await.unwrap().remaining;
+    let waiter = tokio::spawn({
+        let throttle = throttle.clone();
+        async move { throttle.acquire_async("k").await }
+    });
+    while throttle.peek_async("k").await.unwrap().remaining == before {
+        tokio::task::yield_now().await;
+    }
+    waiter.abort();
+    let _ = waiter.await;
+    assert_eq!(throttle.peek_async("k").await.unwrap().remaining, before);
+}
+
+/// A group of a queue and a window: both get back what a waiter took.
+#[tokio::test]
+async fn a_waiter_of_a_mixed_group_gives_everything_back() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let limits = [
+        Limit::leaky_bucket(1, 60 * SECOND).bucket_size(10),
+        Limit::fixed_window(5, 3_600 * SECOND),
+    ];
+    let throttles = [
+        Throttle::all_with_handler(redis, "mixed", &limits),
+        Throttle::all_with_handler(premier::MemoryHandler::new(), "mixed", &limits),
+    ];
+    for throttle in throttles {
+        throttle.acquire_async("k").await.unwrap();
+        let waiter = tokio::spawn({
+            let throttle = throttle.clone();
+            async move { throttle.acquire_async("k").await }
+        });
+        while throttle.peek_async("k").await.unwrap().remaining > 3 {
+            tokio::task::yield_now().await;
+        }
+        waiter.abort();
+        let began = Instant::now();
+        while throttle.peek_async("k").await.unwrap().remaining < 4 {
+            assert!(began.elapsed() < SECOND, "the unit is lost");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[test]
+fn odd_settings_are_refused_and_odd_timeouts_do_no_harm() {
+    assert!(
+        RedisHandler::cluster(["redis://h/"])
+            .database(3)
+            .build()
+            .is_err()
+    );
+    let refused = RedisHandler::connect("redis://hunter2:1#@127.0.0.1/").unwrap_err();
+    assert!(!refused.to_string().contains("hunter2"));
+    let server = Server::start();
+    let redis = RedisHandler::builder(server.url())
+        .timeout(Duration::MAX)
+        .build()
+        .unwrap();
+    redis.ping().unwrap();
+    redis.clear("nothing").unwrap();
+}
