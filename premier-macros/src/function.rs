@@ -18,6 +18,10 @@ pub(crate) struct Function {
     visibility: Visibility,
     default: Option<Ident>,
     pub(crate) signature: Signature,
+    /// Attributes of the body, `#![…]`, which have to come first.
+    inner_attributes: TokenStream,
+    /// Items that come before the body.
+    marks: TokenStream,
     body: Group,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) receiver: Option<Passing>,
@@ -107,6 +111,7 @@ impl Parse for Function {
             ));
         }
         let body = braces(input.parse()?)?;
+        let (inner_attributes, body) = split_inner_attributes(&body);
         let parameters = name_parameters(&mut signature);
         let receiver = signature.receiver().map(Passing::of_receiver);
         let (shape, output) = shape(&signature, &body);
@@ -115,6 +120,8 @@ impl Parse for Function {
             visibility,
             default,
             signature,
+            inner_attributes,
+            marks: TokenStream::new(),
             body,
             parameters,
             receiver,
@@ -170,9 +177,13 @@ impl Function {
 
     /// The user's body with its arguments as the user named them.
     pub(crate) fn named_body(&self) -> TokenStream {
-        let (inner, body) = split_inner_attributes(self.body.stream());
-        let named = self.named_arguments();
-        quote!(#inner #named #body)
+        let (named, body) = (self.named_arguments(), self.body.stream());
+        quote!(#named #body)
+    }
+
+    /// Puts items before the body.
+    pub(crate) fn mark_used(&mut self, marks: impl Iterator<Item = TokenStream>) {
+        self.marks.extend(marks);
     }
 
     /// Statements that give the arguments the patterns that the user wrote.
@@ -295,6 +306,8 @@ impl Function {
         });
         // That errors come of it is said by the attribute.
         let quiet = output.map(|_| quote!(#[allow(clippy::missing_errors_doc)]));
+        let (inner_attributes, marks) = (&self.inner_attributes, &self.marks);
+        let body = quote!(#inner_attributes #marks #body);
         let mut group = Group::new(Delimiter::Brace, body);
         group.set_span(self.body.span());
         quote!(#(#attributes)* #quiet #visibility #default #signature #group)
@@ -406,9 +419,9 @@ fn by_reference(mut pattern: Pat) -> (Pat, Option<Token![&]>) {
     (pattern, (!find.0).then(Default::default))
 }
 
-fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
+fn split_inner_attributes(body: &Group) -> (TokenStream, Group) {
     let mut inner = TokenStream::new();
-    let mut rest: std::collections::VecDeque<TokenTree> = body.into_iter().collect();
+    let mut rest: std::collections::VecDeque<TokenTree> = body.stream().into_iter().collect();
     while let (
         Some(TokenTree::Punct(hash)),
         Some(TokenTree::Punct(bang)),
@@ -420,7 +433,9 @@ fn split_inner_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
         }
         inner.extend(rest.drain(..3));
     }
-    (inner, rest.into_iter().collect())
+    let mut group = Group::new(Delimiter::Brace, rest.into_iter().collect());
+    group.set_span(body.span());
+    (inner, group)
 }
 
 fn shape(signature: &Signature, body: &Group) -> (Shape, Type) {

@@ -1,6 +1,7 @@
 //! premier's attributes on one function, top-down.
 
 use proc_macro2::TokenStream;
+use quote::quote;
 use syn::{Meta, Result};
 
 use crate::arguments::Errors;
@@ -136,7 +137,9 @@ pub(crate) fn collect(
 ) -> Result<Vec<Layer>> {
     let mut written = vec![(attribute, arguments)];
     let mut errors = Errors::default();
+    let mut others = Vec::new();
     for (attribute, meta) in strip(function) {
+        others.push(meta.path().clone());
         match meta {
             Meta::List(list) => written.push((attribute, list.tokens)),
             Meta::Path(_) => written.push((attribute, TokenStream::new())),
@@ -146,6 +149,13 @@ pub(crate) fn collect(
             )),
         }
     }
+    // The macro of an attribute that was taken off is never called: an import of it would be
+    // reported as unused.
+    function.mark_used(
+        others
+            .iter()
+            .map(|path| quote!(#[#path(__premier_used)] const _: () = ();)),
+    );
     let mut layers = Vec::with_capacity(written.len());
     let mut throttles = 0;
     for (attribute, arguments) in written {

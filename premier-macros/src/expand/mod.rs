@@ -23,11 +23,19 @@ pub(crate) fn expand(
     arguments: TokenStream,
     item: TokenStream,
 ) -> TokenStream {
+    if is_mark(&arguments) {
+        return TokenStream::new();
+    }
     expand_stack(attribute, arguments, item.clone()).unwrap_or_else(|error| {
         let error = error.into_compile_error();
         let item = fallback(item);
         quote!(#error #item)
     })
+}
+
+/// Whether this is no attribute but the mark that one has been used.
+fn is_mark(arguments: &TokenStream) -> bool {
+    arguments.to_string() == "__premier_used"
 }
 
 fn expand_stack(

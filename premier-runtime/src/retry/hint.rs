@@ -5,6 +5,7 @@
 //! boxed one, an error of any kind, and at last anything.
 
 use std::error::Error as StdError;
+use std::io;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ hints! {
     HintInError: &Hint<'_, E>, [StdError], |error| error.source().and_then(in_chain);
 }
 
-/// The error is premier's own.
+/// The error is premier's own, or one of the standard library's that may be.
 pub trait HintItself {
     /// How long to wait before a retry, if the error tells.
     fn premier_retry_after(&self) -> Option<Duration>;
@@ -48,6 +49,12 @@ pub trait HintItself {
 impl HintItself for &&&&&Hint<'_, Error> {
     fn premier_retry_after(&self) -> Option<Duration> {
         self.0.retry_after()
+    }
+}
+
+impl HintItself for &&&&&Hint<'_, io::Error> {
+    fn premier_retry_after(&self) -> Option<Duration> {
+        in_chain(self.0)
     }
 }
 
@@ -67,7 +74,11 @@ fn in_chain(error: &(dyn StdError + 'static)) -> Option<Duration> {
         if let Some(Some(hint)) = error.downcast_ref::<Error>().map(Error::retry_after) {
             return Some(hint);
         }
-        next = error.source();
+        // What an I/O error was made of is not among its sources.
+        next = match error.downcast_ref().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     None
 }

@@ -60,7 +60,7 @@ pub fn all(
     name: &'static str,
     mut list: ::std::vec::Vec<u32>,
 ) -> ::core::result::Result<usize, Refused> {
-    list.push(if name.is_empty() { 0 } else { 1 });
+    list.extend(::std::vec![1; name.len()]);
     ::core::result::Result::Ok(list.len())
 }
 
