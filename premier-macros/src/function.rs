@@ -182,8 +182,8 @@ impl Function {
     }
 
     /// Puts items before the body.
-    pub(crate) fn mark_used(&mut self, marks: impl Iterator<Item = TokenStream>) {
-        self.marks.extend(marks);
+    pub(crate) fn mark_used(&mut self, mark: TokenStream) {
+        self.marks.extend(mark);
     }
 
     /// Statements that give the arguments the patterns that the user wrote.

@@ -137,9 +137,7 @@ pub(crate) fn collect(
 ) -> Result<Vec<Layer>> {
     let mut written = vec![(attribute, arguments)];
     let mut errors = Errors::default();
-    let mut others = Vec::new();
     for (attribute, meta) in strip(function) {
-        others.push(meta.path().clone());
         match meta {
             Meta::List(list) => written.push((attribute, list.tokens)),
             Meta::Path(_) => written.push((attribute, TokenStream::new())),
@@ -149,13 +147,6 @@ pub(crate) fn collect(
             )),
         }
     }
-    // The macro of an attribute that was taken off is never called: an import of it would be
-    // reported as unused.
-    function.mark_used(
-        others
-            .iter()
-            .map(|path| quote!(#[#path(__premier_used)] const _: () = ();)),
-    );
     let mut layers = Vec::with_capacity(written.len());
     let mut throttles = 0;
     for (attribute, arguments) in written {
@@ -165,12 +156,17 @@ pub(crate) fn collect(
     errors.or(layers)
 }
 
-/// Takes premier's attributes off the item.
+/// Takes premier's attributes off the item. Their macros are then never called, and an import of
+/// one would be reported as unused: so each is called on nothing.
 pub(crate) fn strip(function: &mut Function) -> Vec<(Attribute, Meta)> {
     let mut found = Vec::new();
     for other in std::mem::take(&mut function.attributes) {
         match recognise(&other.meta) {
-            Some(attribute) => found.push((attribute, other.meta)),
+            Some(attribute) => {
+                let path = other.meta.path();
+                function.mark_used(quote!(#[#path(__premier_used)] const _: () = ();));
+                found.push((attribute, other.meta));
+            }
             None => function.attributes.push(other),
         }
     }

@@ -36,6 +36,8 @@ impl Timeout {
                 let code = positive_duration("a timeout", &length, &mut errors);
                 spec.extend(quote!(.after(#code)));
             }
+            // Something unknown may have been meant to be it.
+            (None, None) if !errors.is_empty() => {}
             (None, None) => errors.push(given.missing(
                 "a length of time, as in `#[timeout(60)]`, `#[timeout(\"500ms\")]` or `#[timeout(seconds = 1.5)]`",
             )),

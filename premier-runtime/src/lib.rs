@@ -53,8 +53,8 @@ pub mod __private {
     pub use crate::concurrency::{ConcurrencySite, ConcurrencySpec};
     pub use crate::place::Place;
     pub use crate::retry::{
-        Hint, HintInBox, HintInError, HintInLocalBox, HintInSendBox, HintItself, HintNowhere,
-        RetrySite, RetrySpec, Strategy, for_attempt,
+        FromBadValue, Hint, HintInBox, HintInError, HintInLocalBox, HintInSendBox, HintItself,
+        HintNowhere, RetrySite, RetrySpec, Strategy, for_attempt,
     };
     pub use crate::site::{Admission, FromRejection, Site, key, once};
     pub use crate::spec::Spec;

@@ -174,14 +174,27 @@ impl<'a> Expansion<'a> {
                     value
                 }
             }
-            None if wraps => quote_spanned!(span=> ::core::result::Result::Err(#error)),
-            None => {
-                let span = self.function.error_span().resolved_at(span);
-                let krate = crate_path::at(krate, span);
-                quote_spanned! {span=>
-                    ::core::result::Result::Err(#krate::__private::FromRejection::from_rejection(#error))
-                }
-            }
+            None => self.converted(error, krate, "FromRejection", "from_rejection"),
+        }
+    }
+
+    /// The error of premier's as one of the user's, by this trait.
+    pub(crate) fn converted(
+        &self,
+        error: &Ident,
+        krate: &TokenStream,
+        by: &str,
+        method: &str,
+    ) -> TokenStream {
+        let span = Span::mixed_site();
+        if self.wrapped.is_some() {
+            return quote_spanned!(span=> ::core::result::Result::Err(#error));
+        }
+        let span = self.function.error_span().resolved_at(span);
+        let krate = crate_path::at(krate, span);
+        let (by, method) = (Ident::new(by, span), Ident::new(method, span));
+        quote_spanned! {span=>
+            ::core::result::Result::Err(#krate::__private::#by::#method(#error))
         }
     }
 

@@ -113,7 +113,7 @@ impl Retry {
         }
         // A value that is only known at the first call may be a bad one.
         let error = Ident::new("__premier_error", span);
-        let refusal = expansion.refusal(&error, None, krate);
+        let refusal = expansion.converted(&error, krate, "FromBadValue", "from_bad_value");
         quote_spanned! {span=>
             let __premier_attempts = { #begin __PREMIER_SITE.begin(#spec) };
             let mut __premier_attempts = match __premier_attempts {

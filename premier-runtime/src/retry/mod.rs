@@ -318,6 +318,25 @@ fn clock() -> &'static SteadyClock {
     Runtime::global().clock()
 }
 
+/// Errors that can tell of a value that is no good, found at the first call.
+#[diagnostic::on_unimplemented(
+    message = "the error type `{Self}` cannot tell of a bad value in #[retry]",
+    label = "does not implement `From<premier::Error>`",
+    note = "values that are written out are checked when compiling; others are only known at the first call, and a bad one is then a `premier::Error`",
+    note = "either write the values out, or implement `From<premier::Error>` for `{Self}`"
+)]
+pub trait FromBadValue: Sized {
+    /// The user's error for premier's.
+    fn from_bad_value(error: Error) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Error>> FromBadValue for E {
+    fn from_bad_value(error: Error) -> Self {
+        error.into()
+    }
+}
+
 /// Arguments that can be given to one attempt and be there for the next.
 #[diagnostic::on_unimplemented(
     message = "an argument of type `{Self}` cannot be used for more than one attempt",

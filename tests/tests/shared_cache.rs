@@ -1,0 +1,148 @@
+//! `#[cache]` with a Redis handler: shared by serde, and never an error.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use premier::{Config, RedisHandler, cache};
+use premier_tests::redis::Server;
+use serde::{Deserialize, Serialize};
+
+static SERVER: LazyLock<Mutex<Server>> = LazyLock::new(|| {
+    let server = Server::start();
+    let redis = RedisHandler::builder(server.url())
+        .timeout(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    premier::config(Config::new(redis).keyspace("shop")).unwrap();
+    Mutex::new(server)
+});
+
+static CALLS: AtomicU32 = AtomicU32::new(0);
+
+fn next() -> u32 {
+    CALLS.fetch_add(1, Ordering::SeqCst) + 1
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+struct User {
+    id: u64,
+    visits: u32,
+}
+
+#[cache(name = "user", ttl = "60s", stale = "5s", key = id)]
+fn user(id: u64) -> Result<User, String> {
+    Ok(User { id, visits: next() })
+}
+
+#[cache(name = "user", ttl = "60s", stale = "5s", key = id)]
+async fn user_elsewhere(id: u64) -> Result<User, String> {
+    Ok(User { id, visits: next() })
+}
+
+/// Without serde: it stays in this process.
+#[derive(Clone, Debug)]
+struct Local(u32);
+
+#[cache(name = "local", ttl = 60)]
+fn local() -> Local {
+    Local(next())
+}
+
+#[cache(name = "no-ttl")]
+fn without_ttl() -> u32 {
+    next()
+}
+
+fn written(server: &Server, key: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let value = server.command(&["GET", key]);
+        if !value.starts_with("$-1") {
+            return value;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{key} is not written"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// One test, for the server is killed in it.
+#[tokio::test]
+async fn values_are_shared_and_nothing_that_fails_is_an_error() {
+    let mut server = SERVER.lock().unwrap();
+
+    // Two functions of one name are as two processes: what one has computed the other has.
+    let first = user(7).unwrap();
+    written(&server, "shop:cache:user:7");
+    assert_eq!(user(7).unwrap(), first);
+    assert_eq!(user_elsewhere(7).await.unwrap(), first);
+    let ttl: u64 = server
+        .command(&["PTTL", "shop:cache:user:7"])
+        .trim_start_matches(':')
+        .trim()
+        .parse()
+        .unwrap();
+    assert!((60_000..=65_000).contains(&ttl), "{ttl}");
+
+    // What others invalidate is not kept here.
+    cache::invalidate("user", &7).unwrap();
+    assert_ne!(user_elsewhere(7).await.unwrap(), first);
+    let second = user(7).unwrap();
+    server.command(&["DEL", "shop:cache:user:7"]);
+    assert_ne!(user(7).unwrap(), second);
+
+    // One that is stale is renewed.
+    server.command(&["PEXPIRE", "shop:cache:user:7", "4000"]);
+    let third = user(7).unwrap();
+    assert_eq!(third.visits, CALLS.load(Ordering::SeqCst));
+
+    // Of another version of the type, or of no type at all: a miss.
+    let value = written(&server, "shop:cache:user:7");
+    let json = value.split_once("\r\n").unwrap().1.trim_end();
+    for other in [
+        json.replace("\"visits\"", "\"views\""),
+        json.replace('{', "{\"age\":3,"),
+        json.replace("User", "Customer"),
+        "garbage".to_owned(),
+    ] {
+        server.command(&["SET", "shop:cache:user:7", &other, "PX", "60000"]);
+        let before = CALLS.load(Ordering::SeqCst);
+        assert_eq!(user(7).unwrap().visits, before + 1, "{other}");
+        while server
+            .command(&["GET", "shop:cache:user:7"])
+            .contains(&other)
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    server.command(&["DEL", "shop:cache:user:7"]);
+    server.command(&["RPUSH", "shop:cache:user:7", "x"]);
+    assert!(user(7).is_ok());
+
+    assert_eq!(local().0, local().0);
+    assert_eq!(without_ttl(), without_ttl());
+    written(&server, "shop:cache:no-ttl:");
+    server.assert_all_expire();
+
+    cache::clear_async("user").await.unwrap();
+    assert!(!server.keys().iter().any(|key| key.contains("user")));
+    assert!(server.keys().iter().any(|key| key.contains("no-ttl")));
+
+    // Without the server every call computes, and none waits long or fails.
+    server.kill();
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert!(user(7).is_ok());
+        assert!(user_elsewhere(7).await.is_ok());
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(cache::invalidate("user", &7).is_err());
+}
