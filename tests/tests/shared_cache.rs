@@ -72,6 +72,7 @@ fn written(server: &Server, key: &str) -> String {
 
 /// One test, for the server is killed in it.
 #[tokio::test]
+#[allow(clippy::await_holding_lock)]
 async fn values_are_shared_and_nothing_that_fails_is_an_error() {
     let mut server = SERVER.lock().unwrap();
 
