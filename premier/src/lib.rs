@@ -98,10 +98,9 @@
 //! Literals are checked when compiling. Other expressions are evaluated once, at the first call;
 //! a bad value is then an [`Error::Config`].
 //!
-//! Attributes apply top-down, the first is outermost; a function may have several. An attribute
-//! that was imported under another name (`use premier::throttle as limit`), or that stands in a
-//! `cfg_attr`, is not seen by the others and ends up outermost. All instances of a generic
-//! function share one limit, and methods of equal names of two types share none.
+//! All instances of a generic function share one limit, and methods of equal names of two types
+//! share none. Two functions of one name in different blocks of one function share theirs: give
+//! them a `name`.
 //!
 //! A function that returns a future (`-> impl Future`, a boxed one, or one made by
 //! `#[async_trait]`) is decided when that future is first polled.
@@ -127,6 +126,146 @@
 //! A waiter that is dropped has taken nothing. A wait that cannot succeed fails at once. Callers
 //! that do not wait ([`Throttle::check`], or another function of the same name) may overtake.
 //! How precisely a call is woken is up to the system's timer.
+//!
+//! A future that waits and is not polled keeps its place: whoever is behind it in line for
+//! admission waits as well. The slots of a leaky bucket are each caller's own. A refund or reset
+//! while others queue in a leaky bucket lets new calls run between theirs.
+//!
+//! # `#[retry]`
+//!
+//! Calls again what failed. Defaults: 3 attempts in all, exponential from 1 s by 2 up to 60 s, with
+//! full jitter.
+//!
+//! ```
+//! use premier::{RetryEvent, retry};
+//!
+//! #[derive(Debug)]
+//! enum ApiError {
+//!     Busy,
+//!     NotFound,
+//! }
+//!
+//! #[retry(max = 4, base = "1ms", on = ApiError::Busy, on_retry = log)]
+//! fn fetch(answers: &mut Vec<Result<u32, ApiError>>) -> Result<u32, ApiError> {
+//!     answers.remove(0)
+//! }
+//!
+//! fn log(event: &RetryEvent<'_, ApiError>) {
+//!     eprintln!("{:?}; again in {:?}", event.error, event.delay);
+//! }
+//!
+//! let mut answers = vec![Err(ApiError::Busy), Ok(1), Err(ApiError::NotFound)];
+//! assert!(matches!(fetch(&mut answers), Ok(1)));
+//! assert!(matches!(fetch(&mut answers), Err(ApiError::NotFound)));
+//! ```
+//!
+//! | argument | meaning |
+//! | --- | --- |
+//! | `max = 3` | attempts in all |
+//! | `strategy = "expo"` | base · factorⁿ. `"fixed"`: base. `"linear"`: base · (n + 1). `"fibonacci"`: base · 1, 1, 2, 3, 5 … |
+//! | `strategy = [1, 2, 4]` | these delays; the last stands for all further ones |
+//! | `strategy = function` | a function `u32 -> Duration`, given 0 before the first retry |
+//! | `base = 1`, `factor = 2`, `max_delay = 60` | of the strategy; no delay is above `max_delay`, jitter included |
+//! | `max_elapsed = "5m"` | no retry that would begin later than this after the call |
+//! | `jitter = "full"` | uniform(0, d), the default for `expo`. `"equal"`: d/2 + uniform(0, d/2). `"decorrelated"`: min(max_delay, uniform(base, 3 · previous)). `"none"`: the default for others ([source](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)) |
+//! | `on = PATTERN` | errors that match, with a guard if need be: `on = Error::Status(code) if *code >= 500` |
+//! | `when = \|error\| bool` | the same as a predicate |
+//! | `on_retry = \|event\| …` | is told of every retry: a [`RetryEvent`] |
+//! | `name` | in messages |
+//!
+//! The last error is returned as it is. When it is premier's own, or one is among its sources, and
+//! tells `retry_after`, the delay is at least that. Arguments by value are cloned for each attempt,
+//! references are used again, `&mut` ones are borrowed again. What is returned may borrow from
+//! `&self`, and not from `&mut` arguments.
+//!
+//! [`Config::retry_budget`] bounds the retries of the whole process to a share of its first calls,
+//! so that they never multiply an outage.
+//!
+//! # `#[timeout]`
+//!
+//! `#[timeout(60)]`, `#[timeout("500ms")]`, `#[timeout(seconds = 1.5)]`; further `on_reject` and
+//! `name`. The caller gets [`Error::Timeout`] by the rules above.
+//!
+//! An async call is dropped at its deadline. A sync one cannot be stopped: it runs on a worker
+//! thread of its own, so that its arguments have to be `Send + 'static`, and goes on there when the
+//! caller has been released. [`timeout_workers`] counts such threads; a panic goes on in the caller.
+//!
+//! ```
+//! use premier::{Error, timeout};
+//! use std::time::Duration;
+//!
+//! #[timeout("20ms")]
+//! fn slow(length: Duration) -> &'static str {
+//!     std::thread::sleep(length);
+//!     "done"
+//! }
+//!
+//! assert!(matches!(slow(Duration::ZERO), Ok("done")));
+//! assert!(matches!(slow(Duration::from_secs(1)), Err(Error::Timeout { .. })));
+//! ```
+//!
+//! # `#[cache]`
+//!
+//! Keeps what a function returned, for calls with the same key (feature `cache`). Of a `Result`
+//! only `Ok` is kept. One caller computes a value however many wait for it; when it fails, or goes
+//! away, the next one tries. Defaults: 10,000 values, until others take their place, by all
+//! arguments.
+//!
+//! | argument | meaning |
+//! | --- | --- |
+//! | `ttl = "1m"` | how long a value lives |
+//! | `stale = "30s"` | how much longer it may serve: the first to ask renews it, all others have the old value meanwhile, and so has the first when that fails |
+//! | `capacity = 10_000` | how many values are kept in this process |
+//! | `key`, `keymaker` | as for `#[throttle]`; without, all arguments by their `Display`, joined by `:` |
+//! | `only_some` | of an `Option` only `Some` is kept |
+//! | `keyspace = "…"` | instead of the configured one |
+//! | `name = "user"` | for `premier::cache::invalidate` and `premier::cache::clear`, and in Redis; else the path |
+//!
+//! Values have to be `Clone + Send + Sync + 'static`. With a Redis handler those with serde are
+//! shared: every call asks Redis, so that what one process invalidates no other has, and values
+//! without a `ttl` live for a day. What cannot be read, because Redis is down or another version of
+//! the type has written it, is a miss and never an error. Single flight is for each process.
+//!
+//! # `#[circuit_breaker]`
+//!
+//! `#[circuit_breaker(failures = 5, within = "10s", open_for = "30s", half_open = 1)]`, which are
+//! the defaults: so many errors within a time open it, and calls get [`Error::CircuitOpen`]; after a
+//! while so many calls at a time are let through, and as many successes close it again. `on` or
+//! `when` say which errors count, a panic does; further `on_reject` and `name`. In this process
+//! only.
+//!
+//! # `#[concurrency]`
+//!
+//! `#[concurrency(limit = 10, wait = "1s")]`: at most so many calls at a time, in this process.
+//! Others wait their turn, or get [`Error::ConcurrencyExceeded`] at once where there is no `wait`.
+//!
+//! # Several attributes on one function
+//!
+//! They apply top-down: the first is outermost, whatever their order.
+//!
+//! | order | what it means |
+//! | --- | --- |
+//! | `cache` above all | a hit costs nothing: no quota, no permit, no attempt |
+//! | `retry` above `throttle` | each attempt spends quota, and a refused one waits for `retry_after` |
+//! | `throttle` above `retry` | a call spends quota once, however often it is tried |
+//! | `retry` above `timeout` | each attempt has its own time |
+//! | `timeout` above `retry` | the attempts and the pauses between them share one time |
+//! | `retry` above `circuit_breaker` | the breaker counts each attempt, and a retry waits until it lets one through |
+//! | `circuit_breaker` above `retry` | it counts calls that failed for good |
+//! | `timeout` above `throttle` with `wait`, or above `concurrency` | waiting for a turn counts |
+//! | `concurrency` below `retry` | no permit is held during a pause |
+//!
+//! For a client of a service, from the outside in: `cache`, `retry`, `circuit_breaker`,
+//! `concurrency`, `timeout`, `throttle`; that is what the example `resilient_client` does.
+//!
+//! The attribute that expands first takes the others off the function and expands all of them at
+//! once. It knows them as `retry`, `premier::retry`, or by the name that the manifest gives to
+//! premier. One that was imported under another name (`use premier::throttle as limit`), or that
+//! stands in a `cfg_attr`, is not seen and ends up outermost; and an attribute of another crate
+//! that has one of these names has to be written with its path.
+//!
+//! `#[track_caller]` is lost inside the body where it is put into a closure. A type alias of a
+//! boxed future is not seen to be one: write `Pin<Box<dyn Future<…>>>` or `BoxFuture`.
 //!
 //! # Without macros
 //!
@@ -165,7 +304,8 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `tokio` (default) | nothing yet: async functions wait under any executor |
-//! | `redis` | `RedisHandler`: limits shared by a fleet |
+//! | `cache` | `#[cache]` |
+//! | `redis` | `RedisHandler`: limits, and cached values, shared by a fleet |
 //! | `tracing` | events when the store goes down and comes back |
 //!
 //! Without features: memory, sync, and async functions under any executor, woken by one timer
