@@ -308,13 +308,26 @@ pub(crate) fn positive_duration(what: &str, expr: &Expr, errors: &mut Errors) ->
     duration(expr, errors).0
 }
 
+/// Code for a whole number. One that is written out is a `u64`, whatever it would be by itself.
+pub(crate) fn number(
+    name: &str,
+    expr: &Expr,
+    errors: &mut Errors,
+    check: impl FnOnce(u128) -> std::result::Result<u64, String>,
+) -> TokenStream {
+    match errors.keep(whole(name, expr, check)).flatten() {
+        Some(number) => quote!(#number),
+        None => quote!(#expr),
+    }
+}
+
 /// A whole number of at least 1.
-pub(crate) fn positive(name: &str, expr: &Expr, errors: &mut Errors) {
-    errors.keep(whole(name, expr, |number| match u64::try_from(number) {
+pub(crate) fn positive(name: &str, expr: &Expr, errors: &mut Errors) -> TokenStream {
+    number(name, expr, errors, |number| match u64::try_from(number) {
         Ok(number @ 1..) => Ok(number),
         Ok(0) => Err(format!("{name} must be at least 1")),
         Err(_) => Err(format!("{name} is too large")),
-    }));
+    })
 }
 
 /// Errors of one attribute, reported together.

@@ -34,7 +34,7 @@ impl Cache {
             }
         }
         if let Some((_, capacity)) = given.expr("capacity", &mut errors) {
-            positive("capacity", &capacity, &mut errors);
+            let capacity = positive("capacity", &capacity, &mut errors);
             spec.extend(quote!(.capacity(#capacity)));
         }
         for name in ["name", "keyspace"] {

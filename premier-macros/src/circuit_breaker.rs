@@ -26,7 +26,7 @@ impl CircuitBreaker {
         let mut spec = TokenStream::new();
         for name in ["failures", "half_open"] {
             if let Some((name, number)) = given.expr(name, &mut errors) {
-                positive(&name.to_string(), &number, &mut errors);
+                let number = positive(&name.to_string(), &number, &mut errors);
                 spec.extend(quote!(.#name(#number)));
             }
         }

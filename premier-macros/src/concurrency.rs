@@ -24,7 +24,7 @@ impl Concurrency {
         let mut spec = TokenStream::new();
         match given.expr("limit", &mut errors) {
             Some((_, limit)) => {
-                positive("limit", &limit, &mut errors);
+                let limit = positive("limit", &limit, &mut errors);
                 spec.extend(quote!(.limit(#limit)));
             }
             None => errors.push(given.missing("`limit = 10`: how many calls may run at a time")),

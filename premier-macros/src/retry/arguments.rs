@@ -31,6 +31,10 @@ pub(super) fn parse(tokens: TokenStream) -> Result<Retry> {
             _ => Err("max is too large: at most 4,294,967,295 attempts".into()),
         }));
         checked &= !matches!(number, Some(None));
+        let max = match number.flatten() {
+            Some(number) => quote!(#number),
+            None => quote!(#max),
+        };
         spec.extend(quote!(.max(#max)));
     }
     if let Some((_, expr)) = given.expr("factor", errors_ref) {

@@ -4,7 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{Error, Expr, LitStr, Result};
 
-use crate::arguments::{Arguments, Errors, Literal, Value, duration, literal, period, whole};
+use crate::arguments::{
+    Arguments, Errors, Literal, Value, duration, literal, number, period, whole,
+};
 use crate::function::Function;
 use crate::quantity;
 
@@ -89,7 +91,7 @@ impl Written {
 
     /// A cost that no limit could ever admit, where all numbers are written out.
     pub(super) fn check_capacity(&self, algo: Option<&'static str>, errors: &mut Errors) {
-        let number = |expr: &Expr| match literal(expr) {
+        let written = |expr: &Expr| match literal(expr) {
             Some(Literal::Whole {
                 digits,
                 negative: false,
@@ -98,11 +100,11 @@ impl Written {
             _ => None,
         };
         let given =
-            |argument: &Option<(Ident, Expr)>| argument.as_ref().map(|(_, expr)| number(expr));
+            |argument: &Option<(Ident, Expr)>| argument.as_ref().map(|(_, expr)| written(expr));
         let (Some(algo), Some(Some(quota)), Some(cost)) = (
             algo,
             given(&self.quota),
-            self.cost.as_ref().and_then(number),
+            self.cost.as_ref().and_then(written),
         ) else {
             return;
         };
@@ -198,7 +200,7 @@ impl Written {
                     format!("`burst` is for token_bucket, not for {algo}{hint}"),
                 );
             }
-            errors.keep(whole("burst", burst, quantity::check_burst));
+            let burst = number("burst", burst, errors, quantity::check_burst);
             spec.extend(quote!(.burst(#burst)));
         }
         if let Some((name, size)) = &self.bucket_size {
@@ -213,7 +215,7 @@ impl Written {
                     format!("`bucket_size` is for leaky_bucket, not for {algo}{hint}"),
                 );
             }
-            errors.keep(whole("bucket_size", size, quantity::check_bucket_size));
+            let size = number("bucket_size", size, errors, quantity::check_bucket_size);
             spec.extend(quote!(.bucket_size(#size)));
         }
         spec
@@ -317,11 +319,11 @@ fn check_rate_expr(rate: &Expr, algo: Option<&'static str>, errors: &mut Errors)
     }
 }
 
-pub(super) fn check_cost(cost: &Expr) -> Result<()> {
-    whole("cost", cost, |cost| {
+/// Code for the cost.
+pub(super) fn cost(cost: &Expr, errors: &mut Errors) -> TokenStream {
+    number("cost", cost, errors, |cost| {
         u64::try_from(cost).map_err(|_| "cost is too large".into())
     })
-    .map(drop)
 }
 
 /// What is evaluated once, for all calls, cannot look at the arguments of one.

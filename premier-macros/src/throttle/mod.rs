@@ -19,7 +19,7 @@ pub(crate) struct Throttle {
     /// Calls on the `Spec`, in order.
     spec: TokenStream,
     key: Option<Key>,
-    cost: Option<Expr>,
+    cost: Option<TokenStream>,
     pub(crate) on_reject: Option<Expr>,
     pub(crate) krate: TokenStream,
 }
@@ -46,9 +46,7 @@ impl Throttle {
         written.check_independence(function, &mut errors);
         written.check_capacity(algo, &mut errors);
         let key = Key::of(written.key, written.keymaker, function, &mut errors);
-        let cost = written
-            .cost
-            .filter(|cost| errors.keep(arguments::check_cost(cost)).is_some());
+        let cost = written.cost.map(|cost| arguments::cost(&cost, &mut errors));
         errors.or(Self {
             nth,
             spec,

@@ -1,0 +1,395 @@
+//! premier and its peers, one thread and two, admitted and denied. `benches/run` makes the table.
+//!
+//! A group is a question, a name in it is who answers; the first of each group is what the others
+//! are compared with.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use backon::{BlockingRetryable, ExponentialBuilder, Retryable};
+use cached::macros::{cached, concurrent_cached};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use governor::{Quota, RateLimiter};
+use tower::{Service, ServiceExt};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// More than any run takes: units that a bucket in use has to give.
+const PLENTY: u32 = u32::MAX;
+const KEYS: usize = 10_000;
+
+/// As `throttle_my_fn` expects it in scope.
+mod peer_attribute {
+    use std::time::Duration;
+    use throttle_my_fn::throttle;
+
+    #[throttle(1_000, Duration::from_nanos(1))]
+    pub(super) fn open() {}
+}
+
+mod keyless {
+    use premier::throttle;
+
+    #[throttle(algo = "token_bucket", rate = "1000000000/s")]
+    pub(super) fn full() {}
+
+    #[throttle(algo = "token_bucket", rate = "1/s", burst = 4_294_967_296)]
+    pub(super) fn in_use() {}
+
+    #[throttle(algo = "fixed_window", rate = "4294967295/h")]
+    pub(super) fn fixed_window() {}
+
+    #[throttle(algo = "sliding_window", rate = "4294967295/h")]
+    pub(super) fn sliding_window() {}
+
+    #[throttle(algo = "leaky_bucket", rate = "1000000000/s")]
+    pub(super) fn leaky_bucket() {}
+
+    #[throttle(algo = "sliding_log", quota = 100_000, duration = "100us")]
+    pub(super) fn sliding_log() {}
+
+    #[throttle(algo = "token_bucket", rate = "1/d")]
+    pub(super) fn shut() -> Result<(), premier::Error> {
+        Ok(())
+    }
+
+    #[throttle(algo = "token_bucket", rate = "1000000000/s")]
+    pub(super) async fn full_async() {}
+
+    #[throttle(algo = "token_bucket", rate = "1000000000/s", key = key)]
+    pub(super) fn by_text(key: &str) {
+        let _ = key;
+    }
+
+    #[throttle(algo = "token_bucket", rate = "1000000000/s", key = key)]
+    pub(super) fn by_number(key: u64) {
+        let _ = key;
+    }
+}
+
+mod retried {
+    use premier::{retry, timeout};
+
+    #[retry(max = 3)]
+    pub(super) fn sync(number: u64) -> Result<u64, &'static str> {
+        Ok(number)
+    }
+
+    #[retry(max = 3)]
+    pub(super) async fn tasks(number: u64) -> Result<u64, &'static str> {
+        Ok(number)
+    }
+
+    #[timeout(60)]
+    pub(super) async fn timed(number: u64) -> Result<u64, premier::Error> {
+        Ok(number)
+    }
+}
+
+#[premier::cache(capacity = 100_000)]
+fn cached_by_premier(key: u64) -> u64 {
+    key + 1
+}
+
+#[premier::cache(capacity = 100_000, key = key)]
+fn cached_by_premier_text(key: &str) -> u64 {
+    key.len() as u64
+}
+
+#[cached(max_size = 100_000)]
+fn cached_by_cached(key: u64) -> u64 {
+    key + 1
+}
+
+#[concurrent_cached(max_size = 100_000)]
+fn cached_by_sharded(key: u64) -> u64 {
+    key + 1
+}
+
+#[cached(max_size = 100_000, key = "String", convert = r#"{ key.to_owned() }"#)]
+fn cached_by_cached_text(key: &str) -> u64 {
+    key.len() as u64
+}
+
+fn per_second() -> Quota {
+    Quota::per_second(NonZeroU32::new(1_000_000_000).expect("not zero"))
+}
+
+fn in_use() -> Quota {
+    Quota::with_period(SECOND)
+        .expect("not zero")
+        .allow_burst(NonZeroU32::new(PLENTY).expect("not zero"))
+}
+
+/// What a future is done with at its first poll.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("it is not to wait"),
+    }
+}
+
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1_500))
+        .sample_size(50);
+    group
+}
+
+fn keyless(criterion: &mut Criterion) {
+    let mut group = group(criterion, "1 keyless, the bucket stays full");
+    let governor = RateLimiter::direct(per_second());
+    group.bench_function("governor", |bench| bench.iter(|| governor.check()));
+    group.bench_function("premier #[throttle]", |bench| bench.iter(keyless::full));
+    let ratelimit = ratelimit::Ratelimiter::builder(1_000_000_000)
+        .max_tokens(1_000_000_000)
+        .initial_available(1_000_000_000)
+        .build()
+        .expect("valid");
+    group.bench_function("ratelimit", |bench| bench.iter(|| ratelimit.try_wait()));
+    let leaky = leaky_bucket::RateLimiter::builder()
+        .max(1_000_000_000)
+        .initial(1_000_000_000)
+        .refill(1_000_000_000)
+        .interval(Duration::from_millis(1))
+        .build();
+    group.bench_function("leaky-bucket", |bench| bench.iter(|| leaky.try_acquire(1)));
+    group.bench_function("throttle_my_fn", |bench| bench.iter(peer_attribute::open));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let _entered = runtime.enter();
+    let mut tower = tower::limit::RateLimit::new(
+        tower::service_fn(|(): ()| std::future::ready(Ok::<(), ()>(()))),
+        tower::limit::rate::Rate::new(u64::MAX, SECOND),
+    );
+    group.bench_function("tower RateLimit", |bench| {
+        bench.iter(|| {
+            let _ = ready(tower.ready()).expect("it never fails");
+            ready(tower.call(()))
+        });
+    });
+    let trypema = {
+        use trypema::RateLimiterBuilder;
+        trypema::local::LocalRateLimiterProvider::builder()
+            .disable_cleanup()
+            .build()
+            .expect("valid")
+    };
+    let rate = trypema::RateLimit::per_second_or_panic(1e9);
+    group.bench_function("trypema", |bench| {
+        bench.iter(|| trypema.absolute().inc("k", &rate, 1));
+    });
+    group.finish();
+
+    let mut group = self::group(criterion, "2 keyless, the bucket is in use");
+    let governor = RateLimiter::direct(in_use());
+    group.bench_function("governor", |bench| bench.iter(|| governor.check()));
+    group.bench_function("premier #[throttle]", |bench| bench.iter(keyless::in_use));
+    group.finish();
+
+    let mut group = self::group(criterion, "3 keyless, other algorithms");
+    let governor = RateLimiter::direct(per_second());
+    group.bench_function("governor", |bench| bench.iter(|| governor.check()));
+    group.bench_function("premier fixed_window", |bench| {
+        bench.iter(keyless::fixed_window);
+    });
+    group.bench_function("premier sliding_window", |bench| {
+        bench.iter(keyless::sliding_window);
+    });
+    group.bench_function("premier leaky_bucket", |bench| {
+        bench.iter(keyless::leaky_bucket);
+    });
+    group.bench_function("premier sliding_log", |bench| {
+        bench.iter(keyless::sliding_log);
+    });
+    group.bench_function("premier async", |bench| {
+        bench.iter(|| ready(keyless::full_async()));
+    });
+    group.finish();
+
+    let mut group = self::group(criterion, "4 keyless, denied");
+    let governor =
+        RateLimiter::direct(Quota::with_period(Duration::from_secs(86_400)).expect("not zero"));
+    let _ = governor.check();
+    group.bench_function("governor", |bench| bench.iter(|| governor.check()));
+    let _ = keyless::shut();
+    group.bench_function("premier #[throttle]", |bench| bench.iter(keyless::shut));
+    group.finish();
+}
+
+/// The time that `calls` calls take on each of two threads at one time.
+fn two_threads(calls: u64, call: impl Fn() + Sync) -> Duration {
+    let barrier = Arc::new(Barrier::new(3));
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (barrier, call) = (Arc::clone(&barrier), &call);
+                scope.spawn(move || {
+                    barrier.wait();
+                    for _ in 0..calls {
+                        call();
+                    }
+                })
+            })
+            .collect();
+        barrier.wait();
+        let start = Instant::now();
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
+        start.elapsed()
+    })
+}
+
+fn contended(criterion: &mut Criterion) {
+    let mut group = group(criterion, "5 keyless, two threads on one limit");
+    let governor = RateLimiter::direct(in_use());
+    group.bench_function("governor", |bench| {
+        bench.iter_custom(|calls| two_threads(calls, || drop(black_box(governor.check()))));
+    });
+    group.bench_function("premier #[throttle]", |bench| {
+        bench.iter_custom(|calls| two_threads(calls, || drop(black_box(keyless::in_use()))));
+    });
+    group.finish();
+}
+
+fn keyed(criterion: &mut Criterion) {
+    let names: Vec<String> = (0..KEYS).map(|key| format!("user-{key:08}")).collect();
+    let mut next = 0;
+    let mut turn = move || {
+        next = (next + 7_919) % KEYS;
+        next
+    };
+    let mut group = group(criterion, "6 keyed by text, 10,000 keys");
+    let governor = RateLimiter::keyed(per_second());
+    group.bench_function("governor, Strings ready made", |bench| {
+        bench.iter(|| governor.check_key(&names[turn()]));
+    });
+    group.bench_function("premier #[throttle]", |bench| {
+        bench.iter(|| keyless::by_text(&names[turn()]));
+    });
+    let trypema = {
+        use trypema::RateLimiterBuilder;
+        trypema::local::LocalRateLimiterProvider::builder()
+            .disable_cleanup()
+            .build()
+            .expect("valid")
+    };
+    let rate = trypema::RateLimit::per_second_or_panic(1e9);
+    group.bench_function("trypema", |bench| {
+        bench.iter(|| trypema.absolute().inc(&names[turn()], &rate, 1));
+    });
+    group.finish();
+
+    let mut group = self::group(criterion, "7 keyed by u64, 10,000 keys");
+    let governor = RateLimiter::keyed(per_second());
+    group.bench_function("governor", |bench| {
+        bench.iter(|| governor.check_key(&(turn() as u64)));
+    });
+    group.bench_function("premier #[throttle]", |bench| {
+        bench.iter(|| keyless::by_number(turn() as u64));
+    });
+    group.finish();
+}
+
+fn caches(criterion: &mut Criterion) {
+    let names: Vec<String> = (0..KEYS).map(|key| format!("user-{key:08}")).collect();
+    let mut next = 0;
+    let mut turn = move || {
+        next = (next + 7_919) % KEYS;
+        next
+    };
+    let mut group = group(criterion, "8 cache hit by u64, 10,000 keys");
+    group.bench_function("cached", |bench| {
+        bench.iter(|| cached_by_cached(turn() as u64));
+    });
+    group.bench_function("cached, sharded", |bench| {
+        bench.iter(|| cached_by_sharded(turn() as u64));
+    });
+    let moka = moka::sync::Cache::new(100_000);
+    for key in 0..KEYS as u64 {
+        moka.insert(key, key + 1);
+    }
+    group.bench_function("moka", |bench| {
+        bench.iter(|| moka.get(&(turn() as u64)));
+    });
+    group.bench_function("premier #[cache]", |bench| {
+        bench.iter(|| cached_by_premier(turn() as u64));
+    });
+    group.finish();
+
+    let mut group = self::group(criterion, "9 cache hit by text, 10,000 keys");
+    group.bench_function("cached", |bench| {
+        bench.iter(|| cached_by_cached_text(&names[turn()]));
+    });
+    group.bench_function("premier #[cache]", |bench| {
+        bench.iter(|| cached_by_premier_text(&names[turn()]));
+    });
+    group.finish();
+}
+
+fn calls(criterion: &mut Criterion) {
+    let mut group = group(criterion, "A retry on success, sync");
+    group.bench_function("backon", |bench| {
+        bench.iter(|| {
+            let call = || Ok::<u64, &'static str>(black_box(1));
+            call.retry(ExponentialBuilder::default()).call()
+        });
+    });
+    group.bench_function("premier #[retry]", |bench| {
+        bench.iter(|| retried::sync(black_box(1)));
+    });
+    group.finish();
+
+    let mut group = self::group(criterion, "B retry on success, async");
+    group.bench_function("backon", |bench| {
+        bench.iter(|| {
+            let call = || async { Ok::<u64, &'static str>(black_box(1)) };
+            ready(async { call.retry(ExponentialBuilder::default()).await })
+        });
+    });
+    group.bench_function("tokio-retry2", |bench| {
+        bench.iter(|| {
+            let strategy = tokio_retry2::strategy::ExponentialBackoff::from_millis(10).take(2);
+            ready(tokio_retry2::Retry::spawn(strategy, || async {
+                Ok::<u64, tokio_retry2::RetryError<&'static str>>(black_box(1))
+            }))
+        });
+    });
+    group.bench_function("premier #[retry]", |bench| {
+        bench.iter(|| ready(retried::tasks(black_box(1))));
+    });
+    group.finish();
+
+    let mut group = self::group(criterion, "C timeout on success, async");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let _entered = runtime.enter();
+    group.bench_function("tokio", |bench| {
+        bench.iter(|| {
+            ready(tokio::time::timeout(60 * SECOND, async {
+                Ok::<u64, &'static str>(black_box(1))
+            }))
+        });
+    });
+    group.bench_function("premier #[timeout]", |bench| {
+        bench.iter(|| ready(retried::timed(black_box(1))));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, keyless, contended, keyed, caches, calls);
+criterion_main!(benches);
