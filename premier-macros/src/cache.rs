@@ -9,7 +9,7 @@ use crate::arguments::{Arguments, Errors, Value, peel, positive, positive_durati
 use crate::crate_path;
 use crate::expand::Expansion;
 use crate::function::Function;
-use crate::key::Key;
+use crate::key::{self, Key};
 
 const KNOWN: &str = "ttl, stale, capacity, key, keymaker, keyspace, only_some, name, crate";
 
@@ -128,6 +128,7 @@ impl Cache {
         let output = expansion.output();
         let scope = expansion.scope(inner, nth);
         let (bind, key) = self.key(expansion.function);
+        let shortest_way = key::shortest_way(krate);
         let value = quote_spanned!(span=> __premier_value);
         let is_result = expansion.yields_result();
         let taken = if is_result {
@@ -184,6 +185,7 @@ impl Cache {
                     use #krate::__private::{CodecByMemory as _, CodecBySerde as _};
                     (&&#krate::__private::Probe::of(|__premier_output: #output| #taken)).premier_codec()
                 };
+                #shortest_way
                 #bind
                 __PREMIER_SITE.search(
                     || #krate::__private::CacheSpec::new(#place) #spec,
@@ -222,9 +224,20 @@ impl Cache {
             let (conditions, name) = (&parameter.conditions, &parameter.name);
             quote_spanned!(at=> #(#conditions)* #krate::__private::key_part(&#name))
         });
-        (
-            TokenStream::new(),
-            quote_spanned!(span=> #krate::__private::key(&#krate::__private::Parts(&[#(#parts),*]))),
-        )
+        if let ([parameter], true) = (
+            &function.parameters[..],
+            function
+                .parameters
+                .iter()
+                .all(|parameter| parameter.conditions.is_empty()),
+        ) {
+            // Of one argument the key is its text; that it has one is asked for as of several.
+            let name = &parameter.name;
+            let parts = parts.collect::<TokenStream>();
+            let key = key::key_of(krate, &quote!(#name), span);
+            return (quote_spanned!(span=> let _ = #parts;), key);
+        }
+        let parts = quote_spanned!(span=> #krate::__private::Parts(&[#(#parts),*]));
+        (TokenStream::new(), key::key_of(krate, &parts, span))
     }
 }

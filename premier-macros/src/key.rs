@@ -66,7 +66,7 @@ impl Key {
         Ok(Self::Closure(closure.clone()))
     }
 
-    /// Statements that come before, and the expression of type `Option<&impl Display>`.
+    /// Statements that come before, and the expression of type `impl KeyText`.
     pub(crate) fn expand(
         &self,
         function: &Function,
@@ -75,7 +75,7 @@ impl Key {
         let some = |key: TokenStream, span: Span| {
             let span = span.resolved_at(Span::mixed_site());
             let krate = crate_path::at(krate, span);
-            quote_spanned!(span=> #krate::__private::key(&#key))
+            key_of(&krate, &key, span)
         };
         match self {
             Self::Expr(expr) => (TokenStream::new(), some(quote!((#expr)), expr.span())),
@@ -103,6 +103,21 @@ impl Key {
                 )
             }
         }
+    }
+}
+
+/// The caller's part of a key, by the shortest way for its type. Not in a block of its own: what
+/// the key is made of has to live as long as the key. [`shortest_way`] comes before.
+pub(crate) fn key_of(krate: &TokenStream, key: &TokenStream, span: Span) -> TokenStream {
+    quote_spanned!(span=> (&&#krate::__private::key(&#key)).premier_key())
+}
+
+/// What [`key_of`] needs in scope.
+pub(crate) fn shortest_way(krate: &TokenStream) -> TokenStream {
+    let span = Span::mixed_site();
+    quote_spanned! {span=>
+        #[allow(unused_imports)]
+        use #krate::__private::{KeyShortly as _, KeyWritten as _};
     }
 }
 

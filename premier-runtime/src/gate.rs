@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithms::Plan;
-use crate::clock::SteadyClock;
+use crate::clock::{Clock, SteadyClock, SystemClock};
 use crate::config::OnBackendError;
 use crate::decision::Reservation;
 use crate::handler::{BoxFuture, Handler, Key, Operation, Request};
 use crate::key_buffer::KeyBuffer;
-use crate::memory::{MemoryHandler, Table};
+use crate::memory::{Bucket, MemoryHandler, Table, Verdict};
 use crate::runtime::Runtime;
 use crate::{Decision, Error, Limit, lines, outage};
 
@@ -30,6 +30,8 @@ pub(crate) struct Gate {
     prefix: Box<str>,
     plans: Box<[Plan]>,
     store: Store,
+    /// The shortest way to admit a call without a key, and whether its time is the system's.
+    bucket: Option<(Bucket, bool)>,
 }
 
 #[derive(Debug)]
@@ -77,11 +79,18 @@ impl Gate {
                 clock: runtime.clock().clone(),
             },
         };
+        let bucket = match (&store, &*plans) {
+            (Store::Memory(memory, table), [plan]) => memory
+                .bucket_in(table, plan)
+                .map(|bucket| (bucket, matches!(memory.clock(), SteadyClock::System))),
+            _ => None,
+        };
         Ok(Self {
             function: path.into(),
             prefix: prefix.into(),
             plans,
             store,
+            bucket,
         })
     }
 
@@ -111,6 +120,42 @@ impl Gate {
     /// Whether operations complete without waiting for anything outside the process.
     pub(crate) const fn is_immediate(&self) -> bool {
         matches!(self.store, Store::Memory(..))
+    }
+
+    /// Admits or refuses a call by the shortest way there is, if there is one.
+    #[inline]
+    pub(crate) fn admit(&self, user: Option<&str>, cost: u64, patience: Patience) -> Verdict {
+        // Whoever may wait does not overtake those who do.
+        if patience != Patience::None && lines::any() {
+            return Verdict::Unknown;
+        }
+        let verdict = match (user, &self.bucket) {
+            (None, Some((bucket, true))) => bucket.admit(SystemClock.now(), cost),
+            _ => self.admit_elsewhere(user, cost),
+        };
+        match verdict {
+            Verdict::Denied(_) if patience != Patience::None => Verdict::Unknown,
+            verdict => verdict,
+        }
+    }
+
+    // Apart, so that the way above stays short.
+    #[inline(never)]
+    fn admit_elsewhere(&self, user: Option<&str>, cost: u64) -> Verdict {
+        match (&self.store, &*self.plans) {
+            (Store::Memory(memory, table), [plan]) => match (user, &self.bucket) {
+                (None, Some((bucket, _))) => bucket.admit(memory.clock().now(), cost),
+                _ if memory.admit_in(table, user, plan, cost) => Verdict::Admitted,
+                _ => Verdict::Unknown,
+            },
+            _ => Verdict::Unknown,
+        }
+    }
+
+    /// The error for a denial by [`Gate::admit`], which only token buckets make.
+    #[cold]
+    pub(crate) fn denied_for(&self, user: Option<&str>, nanos: u64) -> Error {
+        self.too_late(user, Duration::from_nanos(nanos))
     }
 
     /// Formats the key and carries the operation out.

@@ -4,6 +4,8 @@ use std::fmt::{self, Display, Write};
 
 const INLINE: usize = 120;
 
+/// A key as text.
+#[derive(Debug)]
 pub(crate) struct KeyBuffer {
     inline: [u8; INLINE],
     len: usize,

@@ -13,6 +13,7 @@ mod error;
 mod gate;
 mod handler;
 mod key_buffer;
+mod key_text;
 mod limit;
 mod lines;
 mod memory;
@@ -51,13 +52,14 @@ pub mod __private {
     };
     pub use crate::circuit_breaker::{BreakerSite, BreakerSpec};
     pub use crate::concurrency::{ConcurrencySite, ConcurrencySpec};
+    pub use crate::key_text::{KeyShortly, KeyWritten, NoKey, key};
     pub use crate::place::Place;
     pub use crate::retry::{
         FromBadValue, Hint, HintInBox, HintInError, HintInLocalBox, HintInSendBox, HintItself,
         HintNowhere, RetrySite, RetrySpec, Strategy, for_attempt,
     };
-    pub use crate::site::{Admission, FromRejection, Site, key, once};
+    pub use crate::site::{Admission, FromRejection, Site, once};
     pub use crate::spec::Spec;
     pub use crate::timeout::{TimeoutSite, TimeoutSpec, for_worker};
-    pub use crate::values::{cost, period};
+    pub use crate::values::{OneUnit, cost, period};
 }

@@ -1,6 +1,5 @@
 //! What the expansion of `#[throttle]` talks to. Not part of the public interface.
 
-use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -9,8 +8,10 @@ use std::task::{Context, Poll};
 use crate::acquire::{Acquire, acquire, acquire_async, shortcut};
 use crate::gate::{Gate, Patience};
 use crate::handler::Operation;
-use crate::key_buffer::KeyBuffer;
+use crate::key_text::KeyText;
+use crate::memory::Verdict;
 use crate::spec::Spec;
+use crate::values::Cost;
 use crate::{Decision, Error, lines};
 
 /// The static of one `#[throttle]`: its limit, bound at the first call.
@@ -39,46 +40,44 @@ impl Site {
     /// # Errors
     /// When the call is not admitted.
     #[inline]
-    pub fn enter<K: Display + ?Sized>(
+    pub fn enter<K: KeyText>(
         &'static self,
         spec: fn() -> Spec,
-        key: Option<&K>,
-        cost: Result<u64, Error>,
+        key: K,
+        cost: impl Cost,
     ) -> Result<(), Error> {
         let Bound { gate, patience } = self.bound(spec)?;
-        let cost = cost?;
-        match key {
-            None => acquire(gate, None, cost, *patience),
-            Some(key) => acquire(gate, Some(KeyBuffer::format(key).as_str()), cost, *patience),
-        }
-        .map(drop)
+        let cost = cost.units()?;
+        key.with_text(|user| match gate.admit(user, cost, *patience) {
+            Verdict::Admitted => Ok(()),
+            Verdict::Denied(nanos) => Err(gate.denied_for(user, nanos)),
+            Verdict::Unknown => acquire_slowly(gate, user, cost, *patience),
+        })
     }
 
     /// Admits a call of an async function. In memory the decision is made here, before the first
     /// poll, and nothing is allocated unless the call has to wait.
     #[inline]
-    pub fn enter_async<K: Display + ?Sized>(
+    pub fn enter_async<K: KeyText>(
         &'static self,
         spec: fn() -> Spec,
-        key: Option<&K>,
-        cost: Result<u64, Error>,
+        key: K,
+        cost: impl Cost,
     ) -> Admission {
-        let begun = match key {
-            None => self.begin(spec, None, cost),
-            Some(key) => self.begin(spec, Some(KeyBuffer::format(key).as_str()), cost),
-        };
+        let begun = key.with_text(|user| self.begin(spec, user, cost.units()));
         begun.unwrap_or_else(|error| Admission(Stage::Decided(Some(Err(error)))))
     }
 
     /// Admits a call whose future is built now and awaited later, if ever: the key is read now, and
     /// nothing is decided before the first poll.
-    pub fn enter_deferred<K: Display + ?Sized>(
+    pub fn enter_deferred<K: KeyText>(
         &'static self,
         spec: fn() -> Spec,
-        key: Option<&K>,
-        cost: Result<u64, Error>,
+        key: K,
+        cost: impl Cost,
     ) -> Admission {
-        let user = key.map(ToString::to_string);
+        let user = key.with_text(|user| user.map(str::to_owned));
+        let cost = cost.units();
         Admission(Stage::Waiting(Box::pin(async move {
             let Bound { gate, patience } = self.bound(spec)?;
             acquire_async(gate, user.as_deref(), cost?, *patience)
@@ -95,6 +94,11 @@ impl Site {
     ) -> Result<Admission, Error> {
         let Bound { gate, patience } = self.bound(spec)?;
         let cost = cost?;
+        match gate.admit(user, cost, *patience) {
+            Verdict::Admitted => return Ok(Admission(Stage::Decided(None))),
+            Verdict::Denied(nanos) => return Err(gate.denied_for(user, nanos)),
+            Verdict::Unknown => {}
+        }
         if !gate.is_immediate() || Acquire::would_queue(gate, user, cost, *patience) {
             return Ok(Admission::wait(gate, user, cost, *patience, None));
         }
@@ -108,6 +112,15 @@ impl Site {
 
     #[inline]
     fn bound(&'static self, spec: fn() -> Spec) -> Result<&'static Bound, Error> {
+        match self.bound.get() {
+            Some(Ok(bound)) => Ok(bound),
+            _ => self.bind(spec),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn bind(&'static self, spec: fn() -> Spec) -> Result<&'static Bound, Error> {
         self.bound
             .get_or_init(|| {
                 spec()
@@ -117,6 +130,17 @@ impl Site {
             .as_ref()
             .map_err(Error::clone)
     }
+}
+
+// Apart, so that an admitted call does not make room for all of it.
+#[inline(never)]
+fn acquire_slowly(
+    gate: &Gate,
+    user: Option<&str>,
+    cost: u64,
+    patience: Patience,
+) -> Result<(), Error> {
+    acquire(gate, user, cost, patience).map(drop)
 }
 
 /// The future of [`Site::enter_async`].
@@ -168,11 +192,6 @@ impl std::fmt::Debug for Admission {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Admission").finish_non_exhaustive()
     }
-}
-
-/// A caller's part of the key.
-pub fn key<K: Display + ?Sized>(key: &K) -> Option<&K> {
-    Some(key)
 }
 
 /// Errors that can tell of a refused call.

@@ -149,6 +149,32 @@ pub fn cost(units: impl IntoUnits) -> Result<u64, Error> {
     units.into_units("cost")
 }
 
+/// What a call costs.
+pub trait Cost {
+    /// In units.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the number is negative.
+    fn units(self) -> Result<u64, Error>;
+}
+
+impl Cost for Result<u64, Error> {
+    fn units(self) -> Self {
+        self
+    }
+}
+
+/// Of a call whose attribute says nothing of its cost.
+#[derive(Clone, Copy, Debug)]
+pub struct OneUnit;
+
+impl Cost for OneUnit {
+    #[inline]
+    fn units(self) -> Result<u64, Error> {
+        Ok(1)
+    }
+}
+
 /// A length of time.
 ///
 /// # Errors

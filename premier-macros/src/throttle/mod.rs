@@ -11,7 +11,7 @@ use crate::arguments::Errors;
 use crate::crate_path;
 use crate::expand::Expansion;
 use crate::function::Function;
-use crate::key::Key;
+use crate::key::{self, Key};
 
 /// The arguments of one `#[throttle]`, validated.
 pub(crate) struct Throttle {
@@ -84,13 +84,17 @@ impl Throttle {
         let span = Span::mixed_site();
         let cost = match &self.cost {
             Some(cost) => quote_spanned!(span=> #krate::__private::cost(#cost)),
-            None => quote_spanned!(span=> ::core::result::Result::Ok(1)),
+            None => quote_spanned!(span=> #krate::__private::OneUnit),
         };
         let (bind, key) = match &self.key {
-            Some(key) => key.expand(function, krate),
+            Some(key) => {
+                let (bind, value) = key.expand(function, krate);
+                let shortest_way = key::shortest_way(krate);
+                (quote!(#shortest_way #bind), value)
+            }
             None => (
                 TokenStream::new(),
-                quote_spanned!(span=> ::core::option::Option::None::<&::core::primitive::str>),
+                quote_spanned!(span=> #krate::__private::NoKey),
             ),
         };
         let place = crate_path::place(krate);

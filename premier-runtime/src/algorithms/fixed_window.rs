@@ -53,6 +53,19 @@ impl State {
         decision
     }
 
+    /// See [`State::admit`](super::State::admit): within an open window.
+    #[inline]
+    pub(super) fn admit(&mut self, plan: &Plan, now: u64, cost: u64) -> bool {
+        let open = now
+            .checked_sub(self.start)
+            .is_some_and(|elapsed| elapsed < plan.period());
+        let admitted = open && self.used > 0 && cost <= plan.limit().quota() - self.used;
+        if admitted {
+            self.used += cost;
+        }
+        admitted
+    }
+
     pub(super) fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
         if !self.is_fresh(plan.period(), now) {
             self.used = self.used.saturating_sub(units);

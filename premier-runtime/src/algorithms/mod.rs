@@ -72,6 +72,38 @@ impl State {
         self.decide(plan, now, cost, Effect::Take)
     }
 
+    /// Takes `cost` units if [`State::take`] would admit them with no delay and there is nothing to
+    /// it but a comparison and a sum; otherwise nothing changes that a decision could tell, and
+    /// `take` has to be asked. What is nearly always all there is to do, without a [`Decision`].
+    #[inline]
+    pub(crate) fn admit(&mut self, plan: &Plan, now: u64, cost: u64) -> bool {
+        if cost == 0 {
+            return false;
+        }
+        match (&mut self.0, plan.limit().algo()) {
+            (Repr::Tat(state), Algo::TokenBucket) => state.admit(plan, now, cost, false),
+            (Repr::Tat(state), Algo::LeakyBucket) => state.admit(plan, now, cost, true),
+            (Repr::FixedWindow(state), Algo::FixedWindow) => state.admit(plan, now, cost),
+            (Repr::SlidingWindow(state), Algo::SlidingWindow) => state.admit(plan, now, cost),
+            (Repr::SlidingLog(state), Algo::SlidingLog) => state.admit(plan, now, cost),
+            _ => false,
+        }
+    }
+
+    /// The instant of a bucket in ticks of which a nanosecond has `den`; of a key never seen 0.
+    pub(crate) fn instant(&self, den: u64) -> Option<u128> {
+        match &self.0 {
+            Repr::Fresh => Some(0),
+            Repr::Tat(state) if state.parts().1 == den => Some(state.parts().0),
+            _ => None,
+        }
+    }
+
+    /// A bucket with this instant.
+    pub(crate) const fn at_instant(ticks: u128, den: u64) -> Self {
+        Self(Repr::Tat(Tat::of_parts(ticks, den)))
+    }
+
     /// Decides as [`State::take`] does, and takes nothing: `remaining` is what there is before
     /// the call.
     #[must_use]

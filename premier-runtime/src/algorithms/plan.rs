@@ -16,6 +16,8 @@ pub struct Plan {
     /// T = interval / den nanoseconds.
     interval: u64,
     den: u64,
+    /// capacity · T in ticks.
+    full: u128,
 }
 
 impl Plan {
@@ -27,12 +29,15 @@ impl Plan {
         limit.validate()?;
         let period = limit.period_nanos();
         let divisor = greatest_common_divisor(period, limit.quota());
+        let (capacity, interval) = (limit.capacity(), period / divisor);
+        let full = u128::from(capacity) * u128::from(interval);
         Ok(Self {
             limit,
             period,
-            capacity: limit.capacity(),
-            interval: period / divisor,
+            capacity,
+            interval,
             den: limit.quota() / divisor,
+            full,
         })
     }
 
@@ -68,6 +73,11 @@ impl Plan {
     /// largest quota, 2^33 · 2^55 for the largest burst or queue.
     pub(crate) const fn ticks(&self, units: u64) -> u128 {
         units as u128 * self.interval as u128
+    }
+
+    /// The longest debt there can be, in ticks.
+    pub(crate) const fn full(&self) -> u128 {
+        self.full
     }
 
     /// Ticks as nanoseconds, rounded up.

@@ -31,6 +31,25 @@ impl State {
         decision
     }
 
+    /// See [`State::admit`](super::State::admit).
+    #[inline]
+    pub(super) fn admit(&mut self, plan: &Plan, now: u64, cost: u64) -> bool {
+        match self.entries.back_mut() {
+            Some((last, _)) if *last <= now => {}
+            _ => return false,
+        }
+        self.expire(plan, now);
+        let admitted = cost <= plan.limit().quota().saturating_sub(self.used);
+        if admitted {
+            match self.entries.back_mut() {
+                Some((instant, units)) if *instant == now => *units += cost,
+                _ => self.entries.push_back((now, cost)),
+            }
+            self.used += cost;
+        }
+        admitted
+    }
+
     /// The answer without touching the log; expired entries at its front are skipped.
     pub(super) fn look(&self, plan: &Plan, now: u64, cost: u64) -> Decision {
         let quota = plan.limit().quota();

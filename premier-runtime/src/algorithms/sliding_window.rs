@@ -53,6 +53,27 @@ impl State {
         }
     }
 
+    /// See [`State::admit`](super::State::admit): within the current window.
+    #[inline]
+    pub(super) fn admit(&mut self, plan: &Plan, now: u64, cost: u64) -> bool {
+        let Some(elapsed) = now
+            .checked_sub(self.start)
+            .filter(|elapsed| *elapsed < plan.period() && self.cur > 0)
+        else {
+            return false;
+        };
+        let weight = match self.prev {
+            0 => 0,
+            _ => self.weight(plan, elapsed),
+        };
+        let used = weight + self.cur;
+        let admitted = cost <= plan.limit().quota().saturating_sub(used);
+        if admitted {
+            self.cur += cost;
+        }
+        admitted
+    }
+
     pub(super) fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
         self.roll(plan, now);
         self.cur = self.cur.saturating_sub(units);

@@ -31,12 +31,42 @@ impl Tat {
     pub(super) fn read(&self, plan: &Plan, now: u64) -> (u128, u128) {
         let now = u128::from(now) * u128::from(plan.den());
         let ticks = self.in_ticks_of(plan);
-        (ticks.clamp(now, now + plan.ticks(plan.capacity())), now)
+        (ticks.clamp(now, now + plan.full()), now)
+    }
+
+    /// See [`State::admit`](super::State::admit). A token bucket admits as long as the debt fits, a
+    /// queue only whoever does not have to wait.
+    #[inline]
+    pub(super) fn admit(&mut self, plan: &Plan, now: u64, cost: u64, waits: bool) -> bool {
+        if self.den != plan.den() || cost > plan.capacity() {
+            return false;
+        }
+        let now = u128::from(now) * u128::from(self.den);
+        let from = self.ticks.max(now);
+        let to = from + plan.ticks(cost);
+        let admitted = if waits {
+            from == now
+        } else {
+            to - now <= plan.full()
+        };
+        if admitted {
+            self.ticks = to;
+        }
+        admitted
+    }
+
+    /// The instant in ticks, and how many of them a nanosecond has.
+    pub(super) const fn parts(&self) -> (u128, u64) {
+        (self.ticks, self.den)
+    }
+
+    pub(super) const fn of_parts(ticks: u128, den: u64) -> Self {
+        Self { ticks, den }
     }
 
     /// Keeps the instant within a full debt from now; whether it was beyond.
     pub(super) fn settle(&mut self, plan: &Plan, now: u64) -> bool {
-        let latest = u128::from(now) * u128::from(plan.den()) + plan.ticks(plan.capacity());
+        let latest = u128::from(now) * u128::from(plan.den()) + plan.full();
         let ahead = self.in_ticks_of(plan) > latest;
         if ahead {
             self.write(plan, latest);

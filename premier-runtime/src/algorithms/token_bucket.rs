@@ -15,7 +15,7 @@ pub(super) fn decide(
     effect: Effect,
 ) -> Decision {
     let (mut tat, now) = state.read(plan, now);
-    let full = plan.ticks(plan.capacity());
+    let full = plan.full();
     let debt = tat - now + plan.ticks(cost);
     let allowed = debt <= full;
     if allowed && effect == Effect::Take {

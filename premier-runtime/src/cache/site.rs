@@ -1,7 +1,6 @@
 //! The static of one `#[cache]`, and how a call finds its value.
 
 use std::any::{Any, TypeId};
-use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use super::{caches, prefix, warn};
 use crate::Error;
 use crate::clock::{SteadyClock, after};
 use crate::handler::Key;
-use crate::key_buffer::KeyBuffer;
+use crate::key_text::KeyText;
 use crate::lines::{self, LineKey, Purpose, Ticket};
 use crate::place::Place;
 use crate::runtime::Runtime;
@@ -321,19 +320,21 @@ impl CacheSite {
 
     /// Looks for the value of a key: at once if it is at hand.
     #[inline]
-    pub fn search<T: CacheValue, K: Display + ?Sized>(
+    pub fn search<T: CacheValue>(
         &'static self,
         spec: fn() -> CacheSpec,
         codec: Codec<T>,
-        key: Option<&K>,
+        key: impl KeyText,
     ) -> Searching<T> {
-        let (Some(bound), Some(key)) = (self.bound(spec), key) else {
-            return Searching(Stage::Unbound(codec));
-        };
-        let key = KeyBuffer::format(key);
-        Searching(match bound.fresh(key.as_str(), codec) {
-            Some(value) => Stage::Found(value),
-            None => Stage::Search(Search::new(bound, key.as_str(), codec)),
+        let bound = self.bound(spec);
+        key.with_text(|key| {
+            let (Some(bound), Some(key)) = (bound, key) else {
+                return Searching(Stage::Unbound(codec));
+            };
+            Searching(match bound.fresh(key, codec) {
+                Some(value) => Stage::Found(value),
+                None => Stage::Search(Search::new(bound, key, codec)),
+            })
         })
     }
 }

@@ -1,11 +1,13 @@
 //! Limits inside one process.
 
+mod keyless;
 mod table;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use self::keyless::{Bucket, Verdict};
 pub(crate) use self::table::Table;
 use crate::algorithms::Plan;
 use crate::clock::{Clock, SteadyClock};
@@ -89,6 +91,22 @@ impl MemoryHandler {
         };
         table.register(plans);
         table
+    }
+
+    /// See [`State::admit`](crate::algorithms::State): what nearly always is all there is to do.
+    pub(crate) fn admit_in(
+        &self,
+        table: &Table,
+        user: Option<&str>,
+        plan: &Plan,
+        cost: u64,
+    ) -> bool {
+        table.admit(user, plan, cost, || self.shared.clock.now())
+    }
+
+    /// The word of a limit without a key, where its state fits one.
+    pub(crate) fn bucket_in(&self, table: &Table, plan: &Plan) -> Option<Bucket> {
+        table.bucket(plan, self.shared.clock.now())
     }
 
     /// Carries out a request on the table of its prefix.

@@ -3,14 +3,16 @@
 //! A shard is locked for the few nanoseconds of a decision and never across anything else. Keys
 //! are found by the hash of borrowed bytes; a new one costs its only allocation.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use ahash::RandomState;
 use hashbrown::HashTable;
 
 use super::Shared;
+use super::keyless::{Bucket, Keyless};
 use crate::algorithms::{Plan, State};
 use crate::handler::{Operation, Request};
 use crate::{Decision, Error};
@@ -19,12 +21,15 @@ const SHARDS: usize = 32;
 /// How many places of its shard a new key looks at for others to forget. More than one, so that
 /// the sweep outruns the growth.
 const STEP: usize = 8;
+/// How long a key has been idle before a new one takes its place, in nanoseconds: those who call
+/// now and then are not made anew each time. At the bound there is no such grace.
+const GRACE: u64 = 1_000_000_000;
 /// How many places are looked at for a new key at the bound.
 pub(super) const STEP_AT_THE_BOUND: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    keyless: Mutex<States>,
+    keyless: Arc<Keyless>,
     keyed: OnceLock<Keyed>,
     /// The longest period of the limits that decide by these states: throttles of one name may
     /// have different limits, and a key is idle only when it is so under each.
@@ -54,7 +59,7 @@ struct Entry {
 
 /// One state for each limit; nearly always there is one.
 #[derive(Debug)]
-enum States {
+pub(super) enum States {
     One(State),
     Many(Box<[State]>),
 }
@@ -73,7 +78,7 @@ impl States {
         }
     }
 
-    fn as_mut_slice(&mut self) -> &mut [State] {
+    pub(super) fn as_mut_slice(&mut self) -> &mut [State] {
         match self {
             Self::One(state) => slice::from_mut(state),
             Self::Many(states) => states,
@@ -81,13 +86,22 @@ impl States {
     }
 
     /// The states for this many limits; those of limits that stay are kept.
-    fn sized(&mut self, count: usize) -> &mut [State] {
+    pub(super) fn sized(&mut self, count: usize) -> &mut [State] {
         if self.as_mut_slice().len() < count {
             let mut states = self.as_mut_slice().to_vec();
             states.resize(count, State::default());
             *self = Self::Many(states.into());
         }
         &mut self.as_mut_slice()[..count]
+    }
+
+    /// See [`State::admit`].
+    #[inline]
+    pub(super) fn admit(&mut self, plan: &Plan, now: u64, cost: u64) -> bool {
+        match self {
+            Self::One(state) => state.admit(plan, now, cost),
+            Self::Many(_) => false,
+        }
     }
 
     fn is_idle(&self, longest: u64, now: u64) -> bool {
@@ -106,13 +120,41 @@ impl Table {
         self.longest.fetch_max(longest, Ordering::Relaxed);
     }
 
-    #[inline]
+    /// The word of a limit without a key, where its state fits one.
+    pub(super) fn bucket(&self, plan: &Plan, now: u64) -> Option<Bucket> {
+        self.keyless.bucket(plan, now)
+    }
+
+    /// See [`State::admit`]: for a key that is known.
+    pub(super) fn admit(
+        &self,
+        user: Option<&str>,
+        plan: &Plan,
+        cost: u64,
+        now: impl Fn() -> u64,
+    ) -> bool {
+        let Some(user) = user else {
+            return self.keyless.admit(plan, now(), cost);
+        };
+        let Some(keyed) = self.keyed.get() else {
+            return false;
+        };
+        let hash = keyed.hasher.hash_one(user);
+        let mut shard = lock(keyed.shard(hash));
+        let now = now();
+        shard
+            .entries
+            .find_mut(hash, |entry| &*entry.key == user)
+            .is_some_and(|entry| entry.states.admit(plan, now, cost))
+    }
+
     pub(super) fn handle_keyless(
         &self,
         request: &Request<'_>,
         now: u64,
     ) -> Result<Decision, Error> {
-        request.apply(lock(&self.keyless).sized(request.plans.len()), now)
+        self.keyless
+            .with(request.plans, now, |states| request.apply(states, now))
     }
 
     pub(super) fn handle_keyed(
@@ -140,7 +182,7 @@ impl Table {
         if states.is_idle(longest, now) {
             return Ok(decision);
         }
-        shard.sweep(longest, now, &mut { STEP }, shared);
+        shard.sweep(longest, now.saturating_sub(GRACE), &mut { STEP }, shared);
         shared.admit_key()?;
         shard.entries.insert_unique(
             hash,
@@ -177,7 +219,7 @@ impl Table {
     }
 
     pub(super) fn clear(&self, shared: &Shared) {
-        *lock(&self.keyless) = States::default();
+        self.keyless.clear();
         let Some(keyed) = self.keyed.get() else {
             return;
         };
@@ -193,7 +235,7 @@ impl Table {
 impl Keyed {
     fn new() -> Self {
         Self {
-            hasher: RandomState::new(),
+            hasher: secret_hasher(),
             shards: std::array::from_fn(|_| Mutex::default()),
             next_shard: Mutex::default(),
         }
@@ -233,6 +275,13 @@ impl Shard {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Seeded by std's own secret.
+fn secret_hasher() -> RandomState {
+    let secret = std::hash::RandomState::new();
+    let seed = |nth: u64| secret.hash_one(nth);
+    RandomState::with_seeds(seed(0), seed(1), seed(2), seed(3))
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

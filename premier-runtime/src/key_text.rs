@@ -1,0 +1,191 @@
+//! The caller's part of a key as text, by the shortest way there is for its type.
+//!
+//! The expansion calls a method on `&&key(&value)`. The compiler takes the first trait below whose
+//! bounds the type meets: texts are used as they are, numbers are written by hand, and everything
+//! else goes through its `Display`. All give the same text.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::key_buffer::KeyBuffer;
+
+/// Something that is, or becomes, the caller's part of a key.
+pub trait KeyText {
+    /// Calls `then` with the text, or with nothing for a limit without a key.
+    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R;
+}
+
+/// Of a limit without a key.
+#[derive(Clone, Copy, Debug)]
+pub struct NoKey;
+
+impl KeyText for NoKey {
+    #[inline]
+    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
+        then(None)
+    }
+}
+
+/// A text as it is.
+impl KeyText for &str {
+    #[inline]
+    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
+        then(Some(self))
+    }
+}
+
+/// A number in decimal.
+impl KeyText for u64 {
+    #[inline]
+    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        let mut left = self;
+        loop {
+            first -= 1;
+            // The remainder is one digit.
+            digits[first] = b'0' + (left % 10) as u8;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        then(Some(str::from_utf8(&digits[first..]).unwrap_or_default()))
+    }
+}
+
+/// Whatever the value writes.
+#[derive(Debug)]
+pub struct Written<'a, K: ?Sized> {
+    value: &'a K,
+    format: fn(&K) -> KeyBuffer,
+}
+
+impl<K: ?Sized> KeyText for Written<'_, K> {
+    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
+        then(Some((self.format)(self.value).as_str()))
+    }
+}
+
+/// A value that is a caller's part of a key.
+#[derive(Debug)]
+pub struct KeyOf<'a, K: ?Sized> {
+    value: &'a K,
+    format: fn(&K) -> KeyBuffer,
+}
+
+/// The caller's part of the key.
+pub fn key<K: Display + ?Sized>(value: &K) -> KeyOf<'_, K> {
+    KeyOf {
+        value,
+        format: KeyBuffer::format,
+    }
+}
+
+/// Types with a shorter way.
+pub trait KeyShortly<'a> {
+    /// What the key is used as.
+    type Key;
+    /// The key.
+    fn premier_key(&self) -> Self::Key;
+}
+
+macro_rules! shortly {
+    ($($type:ty: |$value:ident| -> $key:ty { $text:expr })*) => {$(
+        impl<'a> KeyShortly<'a> for &KeyOf<'a, $type> {
+            type Key = $key;
+
+            #[inline]
+            fn premier_key(&self) -> $key {
+                let $value = self.value;
+                $text
+            }
+        }
+
+        impl<'a> KeyShortly<'a> for &KeyOf<'a, &$type> {
+            type Key = $key;
+
+            #[inline]
+            fn premier_key(&self) -> $key {
+                let $value = *self.value;
+                $text
+            }
+        }
+    )*};
+}
+
+shortly! {
+    str: |value| -> &'a str { value }
+    String: |value| -> &'a str { value.as_str() }
+    Arc<str>: |value| -> &'a str { value }
+    Box<str>: |value| -> &'a str { value }
+    Rc<str>: |value| -> &'a str { value }
+    Cow<'_, str>: |value| -> &'a str { value }
+    u8: |value| -> u64 { u64::from(*value) }
+    u16: |value| -> u64 { u64::from(*value) }
+    u32: |value| -> u64 { u64::from(*value) }
+    u64: |value| -> u64 { *value }
+    usize: |value| -> u64 { *value as u64 }
+}
+
+/// All other types.
+pub trait KeyWritten<'a> {
+    /// What is written.
+    type Value: ?Sized;
+    /// The key.
+    fn premier_key(&self) -> Written<'a, Self::Value>;
+}
+
+impl<'a, K: ?Sized> KeyWritten<'a> for KeyOf<'a, K> {
+    type Value = K;
+
+    fn premier_key(&self) -> Written<'a, K> {
+        Written {
+            value: self.value,
+            format: self.format,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_gives_the_text_that_is_displayed() {
+        macro_rules! assert_displayed {
+            ($($value:expr),* $(,)?) => {$(
+                let text = (&&key(&$value)).premier_key().with_text(|text| text.map(str::to_owned));
+                assert_eq!(text, Some($value.to_string()));
+            )*};
+        }
+        let (owned, shared) = (String::from("owned"), Arc::<str>::from("shared"));
+        assert_displayed![
+            "text",
+            *"text",
+            owned,
+            &owned,
+            shared,
+            &shared,
+            Cow::Borrowed("cow"),
+            Box::<str>::from("box"),
+            0_u64,
+            9_u64,
+            10_u64,
+            u64::MAX,
+            &7_u32,
+            255_u8,
+            65_535_u16,
+            usize::MAX,
+            -1_i64,
+            1.5,
+            'c',
+            true,
+            format_args!("{}-{}", 1, 2),
+            &&"deep",
+        ];
+        assert_eq!(NoKey.with_text(|text| text.map(str::to_owned)), None);
+    }
+}
