@@ -224,18 +224,19 @@ impl Cache {
             let (conditions, name) = (&parameter.conditions, &parameter.name);
             quote_spanned!(at=> #(#conditions)* #krate::__private::key_part(&#name))
         });
-        if let ([parameter], true) = (
-            &function.parameters[..],
-            function
-                .parameters
-                .iter()
-                .all(|parameter| parameter.conditions.is_empty()),
-        ) {
-            // Of one argument the key is its text; that it has one is asked for as of several.
-            let name = &parameter.name;
-            let parts = parts.collect::<TokenStream>();
-            let key = key::key_of(krate, &quote!(#name), span);
-            return (quote_spanned!(span=> let _ = #parts;), key);
+        if let [parameter] = &function.parameters[..]
+            && parameter.conditions.is_empty()
+        {
+            let at = parameter
+                .kind
+                .as_ref()
+                .map_or(span, Spanned::span)
+                .resolved_at(span);
+            let (krate, name) = (crate_path::at(krate, at), &parameter.name);
+            return (
+                TokenStream::new(),
+                quote_spanned!(at=> (&&#krate::__private::only_part(&#name)).premier_key()),
+            );
         }
         let parts = quote_spanned!(span=> #krate::__private::Parts(&[#(#parts),*]));
         (TokenStream::new(), key::key_of(krate, &parts, span))

@@ -76,6 +76,13 @@ pub struct KeyOf<'a, K: ?Sized> {
     format: fn(&K) -> KeyBuffer,
 }
 
+impl<'a, K: ?Sized> KeyOf<'a, K> {
+    #[cfg(feature = "cache")]
+    pub(crate) const fn new(value: &'a K, format: fn(&K) -> KeyBuffer) -> Self {
+        Self { value, format }
+    }
+}
+
 /// The caller's part of the key.
 pub fn key<K: Display + ?Sized>(value: &K) -> KeyOf<'_, K> {
     KeyOf {

@@ -48,7 +48,7 @@ pub use self::timeout::timeout_workers;
 pub mod __private {
     #[cfg(feature = "cache")]
     pub use crate::cache::{
-        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, Parts, Probe, key_part,
+        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, Parts, Probe, key_part, only_part,
     };
     pub use crate::circuit_breaker::{BreakerSite, BreakerSpec};
     pub use crate::concurrency::{ConcurrencySite, ConcurrencySpec};

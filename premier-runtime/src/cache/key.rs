@@ -6,6 +6,9 @@ use std::hash::{Hash, Hasher};
 
 use moka::Equivalent;
 
+use crate::key_buffer::KeyBuffer;
+use crate::key_text::KeyOf;
+
 /// The key in memory. Instances of one generic function may yield different types.
 #[derive(Debug, Eq)]
 pub(super) struct MemoryKey {
@@ -112,6 +115,13 @@ impl<T: Display> KeyPart for T {
     fn as_display(&self) -> &dyn Display {
         self
     }
+}
+
+/// An argument that is the whole key.
+pub fn only_part<T: KeyPart>(argument: &T) -> KeyOf<'_, T> {
+    KeyOf::new(argument, |argument| {
+        KeyBuffer::format(argument.as_display())
+    })
 }
 
 /// An argument as part of a key.

@@ -36,7 +36,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use self::codec::{CacheValue, Codec, CodecByMemory, CodecBySerde, Probe};
 pub use self::flight::Flight;
-pub use self::key::{Parts, key_part};
+pub use self::key::{Parts, key_part, only_part};
 use self::site::Bound;
 pub use self::site::{CacheSite, CacheSpec};
 pub use self::store::{Loaded, ValueStore};
