@@ -571,6 +571,55 @@ fn tls_works_and_checks_the_certificate() {
         RedisHandler::connect(&url).unwrap().ping().is_err(),
         "nobody vouches for it"
     );
+
+    // A cluster's nodes are reached in the same way when it is cleared.
+    let low_port = || {
+        std::iter::repeat_with(premier_tests::redis::free_port)
+            .find(|port| *port < 50_000)
+            .unwrap()
+    };
+    let port = low_port();
+    let node = Server::on(
+        low_port(),
+        &[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &file("certificate"),
+            "--tls-key-file",
+            &file("key"),
+            "--tls-ca-cert-file",
+            &file("certificate"),
+            "--tls-auth-clients",
+            "no",
+            "--cluster-enabled",
+            "yes",
+            "--tls-cluster",
+            "yes",
+            "--cluster-announce-ip",
+            "127.0.0.1",
+        ],
+    );
+    let slots: Vec<String> = (0..16_384).map(|slot: u32| slot.to_string()).collect();
+    let mut add = vec!["CLUSTER", "ADDSLOTS"];
+    add.extend(slots.iter().map(String::as_str));
+    node.command(&add);
+    let began = Instant::now();
+    while !node
+        .command(&["CLUSTER", "INFO"])
+        .contains("cluster_state:ok")
+    {
+        assert!(began.elapsed() < 20 * SECOND);
+        thread::sleep(Duration::from_millis(20));
+    }
+    let cluster = RedisHandler::cluster([format!("rediss://127.0.0.1:{port}/")])
+        .root_certificate(std::fs::read(file("certificate")).unwrap())
+        .build()
+        .unwrap();
+    let throttle = Throttle::with_handler(cluster.clone(), "tls", limit);
+    assert!(throttle.check("k").unwrap().allowed);
+    cluster.clear("premier").unwrap();
+    assert!(node.keys().is_empty(), "{:?}", node.keys());
     std::fs::remove_dir_all(directory).unwrap();
 }
 
