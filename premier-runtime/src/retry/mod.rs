@@ -175,6 +175,7 @@ impl RetrySpec {
             backoff: self.backoff,
             max: self.max,
             max_elapsed: self.max_elapsed,
+            budget: Runtime::global().retry_budget(),
         })
     }
 }
@@ -186,6 +187,7 @@ struct Policy {
     jitter: Jitter,
     max: u32,
     max_elapsed: Option<Duration>,
+    budget: Option<&'static RetryBudget>,
 }
 
 /// The static of one `#[retry]`.
@@ -209,16 +211,27 @@ impl RetrySite {
     /// [`Error::Config`] for a bad value.
     #[inline]
     pub fn begin(&'static self, spec: fn() -> RetrySpec) -> Result<Attempts, Error> {
-        match self.policy.get_or_init(|| spec().policy()) {
-            Ok(policy) => Ok(Attempts::of(Some(policy))),
-            Err(error) => Err(error.clone()),
+        match self.policy.get() {
+            Some(Ok(policy)) => Ok(Attempts::of(Some(policy))),
+            _ => self.bind(spec).map(|policy| Attempts::of(Some(policy))),
         }
+    }
+
+    #[cold]
+    fn bind(&'static self, spec: fn() -> RetrySpec) -> Result<&'static Policy, Error> {
+        self.policy
+            .get_or_init(|| spec().policy())
+            .as_ref()
+            .map_err(Error::clone)
     }
 
     /// The same where all values were checked when compiling.
     #[inline]
     pub fn begin_checked(&'static self, spec: fn() -> RetrySpec) -> Attempts {
-        self.begin(spec).unwrap_or_else(|_| Attempts::of(None))
+        match self.policy.get() {
+            Some(Ok(policy)) => Attempts::of(Some(policy)),
+            _ => Attempts::of(self.bind(spec).ok()),
+        }
     }
 }
 
@@ -235,7 +248,7 @@ pub struct Attempts {
 impl Attempts {
     #[inline]
     fn of(policy: Option<&'static Policy>) -> Self {
-        if let Some(budget) = Runtime::global().retry_budget() {
+        if let Some(budget) = policy.and_then(|policy| policy.budget) {
             budget.deposit();
         }
         Self {
@@ -269,7 +282,7 @@ impl Attempts {
         {
             return None;
         }
-        match Runtime::global().retry_budget() {
+        match policy.budget {
             Some(budget) if !budget.withdraw() => None,
             _ => Some(delay),
         }
