@@ -121,6 +121,7 @@ impl Cache {
         let (krate, spec) = (&self.krate, &self.spec);
         let span = Span::mixed_site();
         let place = crate_path::place(krate);
+        let site = crate_path::site(krate, "CacheSite");
         let is_async = expansion.function.is_async();
         let find = Ident::new(if is_async { "find_async" } else { "find" }, span);
         let awaited = expansion.awaited();
@@ -177,9 +178,7 @@ impl Cache {
         };
         quote_spanned! {span=>
             let __premier_found = {
-                static __PREMIER_SITE: #krate::__private::CacheSite = #krate::__private::CacheSite::new();
-                #[allow(clippy::missing_const_for_fn)]
-                fn __premier_here() {}
+                #site
                 let __premier_codec = {
                     #[allow(unused_imports)]
                     use #krate::__private::{CodecByMemory as _, CodecBySerde as _};

@@ -62,6 +62,7 @@ impl CircuitBreaker {
         let (krate, spec) = (&self.krate, &self.spec);
         let span = Span::mixed_site();
         let place = crate_path::place(krate);
+        let site = crate_path::site(krate, "BreakerSite");
         let error = Ident::new("__premier_error", span);
         let refusal = expansion.refusal(&error, self.on_reject.as_ref(), krate);
         let ascription = expansion.ascription();
@@ -71,9 +72,7 @@ impl CircuitBreaker {
             .matches(&quote_spanned!(span=> __premier_failure));
         quote_spanned! {span=>
             let __premier_trial = {
-                static __PREMIER_SITE: #krate::__private::BreakerSite = #krate::__private::BreakerSite::new();
-                #[allow(clippy::missing_const_for_fn)]
-                fn __premier_here() {}
+                #site
                 __PREMIER_SITE.enter(|| #krate::__private::BreakerSpec::new(#place) #spec)
             };
             let __premier_trial = match __premier_trial {

@@ -55,6 +55,7 @@ impl Concurrency {
         let (krate, spec) = (&self.krate, &self.spec);
         let span = Span::mixed_site();
         let place = crate_path::place(krate);
+        let site = crate_path::site(krate, "ConcurrencySite");
         let error = Ident::new("__premier_error", span);
         let refusal = expansion.refusal(&error, self.on_reject.as_ref(), krate);
         let enter = Ident::new(
@@ -68,9 +69,7 @@ impl Concurrency {
         let awaited = expansion.awaited();
         quote_spanned! {span=>
             let __premier_permit = {
-                static __PREMIER_SITE: #krate::__private::ConcurrencySite = #krate::__private::ConcurrencySite::new();
-                #[allow(clippy::missing_const_for_fn)]
-                fn __premier_here() {}
+                #site
                 __PREMIER_SITE.#enter(|| #krate::__private::ConcurrencySpec::new(#place) #spec)
             };
             let __premier_permit = match __premier_permit #awaited {

@@ -23,6 +23,17 @@ pub(crate) fn crate_path(explicit: Option<&syn::Path>) -> TokenStream {
     }
 }
 
+/// The static of an attribute, of this type, and the item that tells where it stands.
+pub(crate) fn site(krate: &TokenStream, of: &str) -> TokenStream {
+    let span = Span::mixed_site();
+    let of = Ident::new(of, span);
+    quote_spanned! {span=>
+        static __PREMIER_SITE: #krate::__private::#of = #krate::__private::#of::new();
+        #[allow(clippy::missing_const_for_fn)]
+        fn __premier_here() {}
+    }
+}
+
 /// Where an expansion stands, told by an item `__premier_here` next to it.
 pub(crate) fn place(krate: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();

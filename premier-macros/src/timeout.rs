@@ -91,6 +91,7 @@ impl Timeout {
         let (krate, spec) = (&self.krate, &self.spec);
         let span = Span::mixed_site();
         let place = crate_path::place(krate);
+        let site = crate_path::site(krate, "TimeoutSite");
         let error = Ident::new("__premier_error", span);
         let refusal = expansion.refusal(&error, self.on_reject.as_ref(), krate);
         let is_async = expansion.function.is_async();
@@ -105,9 +106,7 @@ impl Timeout {
         quote_spanned! {span=>
             #checked
             let __premier_timed = {
-                static __PREMIER_SITE: #krate::__private::TimeoutSite = #krate::__private::TimeoutSite::new();
-                #[allow(clippy::missing_const_for_fn)]
-                fn __premier_here() {}
+                #site
                 __PREMIER_SITE.#run(
                     || #krate::__private::TimeoutSpec::new(#place) #spec,
                     #block,

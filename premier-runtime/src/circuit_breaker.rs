@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::clock::{SteadyClock, after};
-use crate::place::Place;
+use crate::place::{Place, blame};
 use crate::runtime::Runtime;
 use crate::spec::note;
 use crate::values::{IntoPeriod, IntoUnits};
@@ -101,10 +101,7 @@ impl BreakerSpec {
                 terms: self.terms,
                 state: Mutex::new(State::Closed(VecDeque::new())),
             }),
-            Some(Error::Config { message }) => Err(Error::config(format!(
-                "#[circuit_breaker] of {function}: {message}"
-            ))),
-            Some(other) => Err(other),
+            Some(problem) => Err(blame("circuit_breaker", &function, problem)),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::clock::after;
 use crate::gate::Patience;
 use crate::lines::{self, LineKey, Purpose, Ticket};
-use crate::place::Place;
+use crate::place::{Place, blame};
 use crate::runtime::Runtime;
 use crate::spec::note;
 use crate::values::{IntoPeriod, IntoUnits};
@@ -81,10 +81,7 @@ impl ConcurrencySpec {
                 line: Arc::new((0, Purpose::Permit, function.as_str().into(), None)),
                 function: function.into(),
             }),
-            Some(Error::Config { message }) => Err(Error::config(format!(
-                "#[concurrency] of {function}: {message}"
-            ))),
-            Some(other) => Err(other),
+            Some(problem) => Err(blame("concurrency", &function, problem)),
         }
     }
 }

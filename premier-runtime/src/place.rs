@@ -1,5 +1,7 @@
 //! Where an attribute stands.
 
+use crate::Error;
+
 /// The function that an attribute stands on.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -45,6 +47,16 @@ impl Place {
                 function_name(self.module, self.inside)
             ),
         }
+    }
+}
+
+/// The error for a value of an attribute, told with the attribute and its function.
+pub(crate) fn blame(attribute: &str, function: &str, error: Error) -> Error {
+    match error {
+        Error::Config { message } => {
+            Error::config(format!("#[{attribute}] of {function}: {message}"))
+        }
+        other => other,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::Error;
 use crate::gate::{Gate, Patience};
 use crate::limit::{Algo, Limit};
-use crate::place::Place;
+use crate::place::{Place, blame};
 use crate::quantity;
 use crate::runtime::Runtime;
 use crate::values::{IntoAlgo, IntoPeriod, IntoUnits};
@@ -123,10 +123,7 @@ impl Spec {
         };
         match bound {
             Ok(gate) => Ok((gate, self.patience)),
-            Err(Error::Config { message }) => {
-                Err(Error::config(format!("#[throttle] of {path}: {message}")))
-            }
-            Err(error) => Err(error),
+            Err(error) => Err(blame("throttle", &path, error)),
         }
     }
 

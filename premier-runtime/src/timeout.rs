@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::clock::{self, after};
-use crate::place::Place;
+use crate::place::{Place, blame};
 use crate::runtime::Runtime;
 use crate::spec::note;
 use crate::values::IntoPeriod;
@@ -67,10 +67,7 @@ impl TimeoutSpec {
                 function: function.into(),
                 after: self.after,
             }),
-            Some(Error::Config { message }) => Err(Error::config(format!(
-                "#[timeout] of {function}: {message}"
-            ))),
-            Some(other) => Err(other),
+            Some(problem) => Err(blame("timeout", &function, problem)),
         }
     }
 }

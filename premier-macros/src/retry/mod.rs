@@ -100,22 +100,18 @@ impl Retry {
         let (krate, spec) = (&self.krate, &self.spec);
         let span = Span::mixed_site();
         let place = crate_path::place(krate);
-        let begin = quote_spanned! {span=>
-            static __PREMIER_SITE: #krate::__private::RetrySite = #krate::__private::RetrySite::new();
-            #[allow(clippy::missing_const_for_fn)]
-            fn __premier_here() {}
-        };
+        let site = crate_path::site(krate, "RetrySite");
         let spec = quote_spanned!(span=> || #krate::__private::RetrySpec::new(#place) #spec);
         if self.checked {
             return quote_spanned! {span=>
-                let mut __premier_attempts = { #begin __PREMIER_SITE.begin_checked(#spec) };
+                let mut __premier_attempts = { #site __PREMIER_SITE.begin_checked(#spec) };
             };
         }
         // A value that is only known at the first call may be a bad one.
         let error = Ident::new("__premier_error", span);
         let refusal = expansion.converted(&error, krate, "FromBadValue", "from_bad_value");
         quote_spanned! {span=>
-            let __premier_attempts = { #begin __PREMIER_SITE.begin(#spec) };
+            let __premier_attempts = { #site __PREMIER_SITE.begin(#spec) };
             let mut __premier_attempts = match __premier_attempts {
                 ::core::result::Result::Ok(__premier_attempts) => __premier_attempts,
                 ::core::result::Result::Err(#error) => return #refusal,

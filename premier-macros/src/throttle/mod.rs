@@ -98,11 +98,10 @@ impl Throttle {
             ),
         };
         let place = crate_path::place(krate);
+        let site = crate_path::site(krate, "Site");
         quote_spanned! {span=>
             let #admission = {
-                static __PREMIER_SITE: #krate::__private::Site = #krate::__private::Site::new();
-                #[allow(clippy::missing_const_for_fn)]
-                fn __premier_here() {}
+                #site
                 #parts
                 let __premier_cost = #cost;
                 #bind

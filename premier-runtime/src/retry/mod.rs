@@ -16,7 +16,7 @@ pub use self::strategy::Strategy;
 use self::strategy::{Backoff, Jitter};
 use crate::Error;
 use crate::clock::{SteadyClock, after};
-use crate::place::Place;
+use crate::place::{Place, blame};
 use crate::runtime::Runtime;
 use crate::spec::note;
 use crate::values::{IntoPeriod, IntoUnits};
@@ -162,12 +162,7 @@ impl RetrySpec {
     fn policy(self) -> Result<Policy, Error> {
         let function = self.place.path();
         if let Some(problem) = self.problem {
-            return Err(match problem {
-                Error::Config { message } => {
-                    Error::config(format!("#[retry] of {function}: {message}"))
-                }
-                other => other,
-            });
+            return Err(blame("retry", &function, problem));
         }
         Ok(Policy {
             function: function.into(),
