@@ -20,12 +20,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::keys;
+use super::probe::{RangeDown, probe};
 use super::script::Call;
 use super::target::{Connection, Target};
 
 /// The longest pause between two probes of a server that is down.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The shared side of a connection.
 pub(super) struct Link {
@@ -39,16 +40,9 @@ pub(super) struct Link {
     /// Whether an outage has been told of that has not ended.
     told: AtomicBool,
     /// Ranges of a cluster's slots that do not answer.
-    ranges_down: Mutex<Vec<RangeDown>>,
-    last_range: AtomicU64,
+    pub(super) ranges_down: Mutex<Vec<RangeDown>>,
+    pub(super) last_range: AtomicU64,
     pub(super) outages: AtomicU64,
-}
-
-struct RangeDown {
-    id: u64,
-    first: u16,
-    last: u16,
-    reason: Failure,
 }
 
 #[derive(Clone)]
@@ -232,117 +226,16 @@ impl Link {
         }
     }
 
-    fn tell_down(&self, reason: &Failure) {
+    pub(super) fn tell_down(&self, reason: &Failure) {
         self.outages.fetch_add(1, Ordering::Relaxed);
         let _ = reason;
         #[cfg(feature = "tracing")]
         tracing::warn!(target: "premier", redis = ?self.target, %reason, "redis is down");
     }
 
-    fn tell_back(&self) {
+    pub(super) fn tell_back(&self) {
         #[cfg(feature = "tracing")]
         tracing::info!(target: "premier", redis = ?self.target, "redis is back");
-    }
-
-    fn reason_of(&self, slot: u16) -> Option<Failure> {
-        lock(&self.ranges_down)
-            .iter()
-            .find(|range| (range.first..=range.last).contains(&slot))
-            .map(|range| Arc::clone(&range.reason))
-    }
-
-    /// Marks a slot as down, then all that its master has, and probes until it answers.
-    fn range_lost(self: &Arc<Self>, slot: u16, key: &str, reason: &Failure) {
-        let id = self.last_range.fetch_add(1, Ordering::Relaxed);
-        {
-            let mut down = lock(&self.ranges_down);
-            if down
-                .iter()
-                .any(|range| (range.first..=range.last).contains(&slot))
-            {
-                return;
-            }
-            down.push(RangeDown {
-                id,
-                first: slot,
-                last: slot,
-                reason: Arc::clone(reason),
-            });
-        }
-        let (link, key, reason) = (Arc::clone(self), key.to_owned(), Arc::clone(reason));
-        tokio::spawn(async move {
-            let master = timeout(link.timeout, link.master_of(slot)).await;
-            if let Ok(Some((first, last))) = master {
-                let mut down = lock(&link.ranges_down);
-                let known = down
-                    .iter()
-                    .any(|range| range.id != id && (range.first, range.last) == (first, last));
-                if known {
-                    down.retain(|range| range.id != id);
-                    return;
-                }
-                for range in down.iter_mut().filter(|range| range.id == id) {
-                    (range.first, range.last) = (first, last);
-                }
-            }
-            link.tell_down(&reason);
-            link.probe_range(&key).await;
-            lock(&link.ranges_down).retain(|range| range.id != id);
-            link.tell_back();
-        });
-    }
-
-    async fn probe_range(self: &Arc<Self>, key: &str) {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let answered = timeout(self.timeout, async {
-                let (mut connection, _) = self.connection().await.ok()?;
-                probe(&mut connection, key).await.ok()
-            })
-            .await;
-            if let Ok(Some(())) = answered {
-                return;
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// The slots that have one master with this one, and so one fate.
-    async fn master_of(&self, slot: u16) -> Option<(u16, u16)> {
-        let (mut connection, _) = self.connection().await.ok()?;
-        let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER")
-            .arg("SLOTS")
-            .query_async(&mut connection)
-            .await
-            .ok()?;
-        ranges.iter().find_map(|range| match range.as_slice() {
-            [Value::Int(first), Value::Int(last), ..] => {
-                let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
-                (first..=last).contains(&slot).then_some((first, last))
-            }
-            _ => None,
-        })
-    }
-}
-
-/// Whether the server takes what calls write: one that only answers a `PING` may be a replica by
-/// now, out of memory or paused. Nothing is changed.
-async fn probe(connection: &mut Connection, key: &str) -> Result<(), RedisError> {
-    // Writes no byte to a string, fails on a list for its type, and is refused where writes are.
-    const WRITE: &str = "local r = redis.pcall('SETRANGE', KEYS[1], 0, '') \
-        if type(r) == 'table' and r.err and not string.find(r.err, 'WRONGTYPE') then return r end \
-        return 1";
-    let refused = redis::cmd("EVAL")
-        .arg(WRITE)
-        .arg(1)
-        .arg(key)
-        .exec_async(connection)
-        .await;
-    match refused {
-        // A user that may not do this may still do what calls do.
-        Err(error) if error.code() == Some("NOPERM") => Ok(()),
-        result => result,
     }
 }
 
@@ -511,6 +404,6 @@ fn describe(error: &RedisError) -> Failure {
     text.into()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

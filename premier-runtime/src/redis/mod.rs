@@ -4,6 +4,7 @@ mod builder;
 mod clear;
 mod keys;
 mod link;
+mod probe;
 mod script;
 mod sentinel;
 mod target;
