@@ -286,8 +286,25 @@ impl Function {
             || self.output.to_token_stream().to_string() == "()"
     }
 
+    /// Takes the `mut` of a receiver by value off the signature, for a body that has `self` under
+    /// another name.
+    fn without_mut_self(&self) -> Option<Signature> {
+        let mut signature = self.signature.clone();
+        let Some(FnArg::Receiver(receiver)) = signature.inputs.first_mut() else {
+            return None;
+        };
+        receiver.mutability.take()?;
+        Some(signature)
+    }
+
     /// The function with another body, and with another output if it is given one.
-    pub(crate) fn with_body(&self, body: TokenStream, output: Option<&Type>) -> TokenStream {
+    /// `renames_self`: see [`Function::without_mut_self`].
+    pub(crate) fn with_body(
+        &self,
+        body: TokenStream,
+        output: Option<&Type>,
+        renames_self: bool,
+    ) -> TokenStream {
         let Self {
             attributes,
             visibility,
@@ -296,6 +313,9 @@ impl Function {
             ..
         } = self;
         let mut signature = signature.clone();
+        if renames_self && let Some(without) = self.without_mut_self() {
+            signature = without;
+        }
         if let Some(output) = output {
             replace_output(&mut signature, self.shape, output);
         }

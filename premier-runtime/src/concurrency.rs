@@ -1,6 +1,7 @@
 //! At most so many calls at a time: a bulkhead, so that one slow dependency does not take every
 //! thread and every connection with it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::Error;
@@ -78,13 +79,21 @@ impl ConcurrencySpec {
                 limit: self.limit,
                 patience: self.patience,
                 running: Mutex::new(0),
-                line: Arc::new((0, Purpose::Permit, function.as_str().into(), None)),
+                // By a number of its own: functions of one name have a line each.
+                line: Arc::new((
+                    BULKHEADS.fetch_add(1, Ordering::Relaxed),
+                    Purpose::Permit,
+                    "".into(),
+                    None,
+                )),
                 function: function.into(),
             }),
             Some(problem) => Err(blame("concurrency", &function, problem)),
         }
     }
 }
+
+static BULKHEADS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Debug)]
 struct Bulkhead {

@@ -58,7 +58,7 @@ fn fallback(item: TokenStream) -> TokenStream {
     };
     stack::strip(&mut function);
     let body = function.named_body();
-    function.with_body(body, None)
+    function.with_body(body, None, false)
 }
 
 /// What layers have to know of the function and of one another.
@@ -110,7 +110,9 @@ impl<'a> Expansion<'a> {
                 quote_spanned!(span=> ::std::boxed::Box::pin(async move { #block }))
             }
         };
-        self.function.with_body(body, self.wrapped.as_ref())
+        let renames_self = self.layers.iter().any(Layer::repeats) && self.moves_self();
+        self.function
+            .with_body(body, self.wrapped.as_ref(), renames_self)
     }
 
     /// What the function yields, once attributes have changed it.

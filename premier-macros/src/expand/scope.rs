@@ -64,7 +64,7 @@ impl Expansion<'_> {
 
     /// Whether `self` is given another name for each attempt. `#[async_trait]` does so already,
     /// and moves it; a receiver by value is cloned.
-    fn moves_self(&self) -> bool {
+    pub(super) fn moves_self(&self) -> bool {
         match self.function.receiver {
             Some(Passing::Value) => true,
             Some(Passing::Exclusive) => self.function.shape == Shape::BoxedBlock,
@@ -108,7 +108,8 @@ impl Expansion<'_> {
                 let (conditions, name) = (&parameter.conditions, &parameter.name);
                 let target = match &parameter.kind {
                     Some(_) => quote!(#name),
-                    None if moves_self => quote!(#receiver),
+                    // The receiver may have been `mut`.
+                    None if moves_self => quote!(mut #receiver),
                     None => return TokenStream::new(),
                 };
                 let value = match parameter.passing {
@@ -121,7 +122,7 @@ impl Expansion<'_> {
                 };
                 quote_spanned! {span=>
                     #(#conditions)*
-                    #[allow(unused_variables, clippy::used_underscore_binding)]
+                    #[allow(unused_mut, unused_variables, clippy::used_underscore_binding)]
                     let #target = #value;
                 }
             })

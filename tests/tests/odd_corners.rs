@@ -1,0 +1,209 @@
+//! Code that is unusual and legal: attributes have to live with it.
+#![forbid(unsafe_code)]
+#![deny(warnings, clippy::all)]
+#![allow(clippy::boxed_local, clippy::unused_async)]
+
+use std::pin::Pin;
+
+/// Names that expansions must not meet.
+mod shadows {
+    #![allow(dead_code, non_camel_case_types, clippy::upper_case_acronyms)]
+
+    struct Ok;
+    struct Err;
+    struct Some;
+    struct None;
+    struct Option;
+    struct Box;
+    struct String;
+    struct Error;
+    mod core {}
+    mod std {}
+    mod alloc {}
+
+    pub(super) fn key() {}
+    pub(super) fn once() {}
+    pub(super) fn __premier_outcome() {}
+
+    #[premier::cache(key = value)]
+    #[premier::retry(max = 2, base = 0)]
+    #[premier::circuit_breaker]
+    #[premier::concurrency(limit = 10)]
+    #[premier::timeout(60)]
+    #[premier::throttle(rate = "1000/s", key = value)]
+    pub(super) fn sync(value: u32) -> ::std::result::Result<u32, premier::Error> {
+        key();
+        once();
+        __premier_outcome();
+        ::std::result::Result::Ok(value)
+    }
+
+    #[premier::cache(key = value)]
+    #[premier::retry(max = 2, base = 0)]
+    #[premier::circuit_breaker]
+    #[premier::concurrency(limit = 10)]
+    #[premier::timeout(60)]
+    #[premier::throttle(rate = "1000/s", key = value)]
+    pub(super) async fn tasks(value: u32) -> ::std::result::Result<u32, premier::Error> {
+        ::std::result::Result::Ok(value)
+    }
+}
+
+/// Functions that have the names of the attributes.
+mod namesakes {
+    #[premier::retry(max = 2, base = 0)]
+    #[premier::timeout(60)]
+    #[premier::throttle(rate = "1000/s")]
+    pub(super) fn retry(cache: u32) -> Result<u32, premier::Error> {
+        let (throttle, timeout) = (cache, 1);
+        Ok(throttle + timeout)
+    }
+}
+
+macro_rules! declared {
+    ($name:ident, $argument:ident: $kind:ty, $output:ty, $rate:expr, $key:expr, $body:block) => {
+        #[premier::retry(max = 2, base = 0)]
+        #[premier::throttle(rate = $rate, key = $key)]
+        fn $name($argument: $kind) -> $output $body
+    };
+}
+declared!(declared, value: &str, Result<usize, premier::Error>, "1000/s", value, { Ok(value.len()) });
+
+struct Machine {
+    steps: u32,
+    closed: bool,
+}
+
+impl Machine {
+    #[premier::retry(max = 3, base = 0)]
+    #[premier::throttle(rate = "1000/s")]
+    async fn step(&mut self) -> Result<u32, premier::Error> {
+        self.steps += 1;
+        std::future::ready(()).await;
+        Ok(self.steps)
+    }
+
+    /// The body says `self` in a format string and in a closure.
+    #[premier::retry(max = 3, base = 0)]
+    fn told(&mut self) -> Result<String, premier::Error> {
+        self.steps += 1;
+        let tell = || format!("{} {}", self.steps, self.closed);
+        Ok(tell())
+    }
+
+    #[premier::throttle(rate = "1000/s")]
+    #[premier::concurrency(limit = 3)]
+    fn boxed(self: Box<Self>) -> Result<u32, premier::Error> {
+        Ok(self.steps)
+    }
+
+    #[premier::throttle(rate = "1000/s")]
+    #[premier::timeout(60)]
+    async fn pinned(self: Pin<&mut Self>) -> Result<u32, premier::Error> {
+        Ok(self.steps)
+    }
+
+    #[premier::retry(max = 3, base = 0)]
+    #[premier::timeout(60)]
+    async fn closed(mut self: std::sync::Arc<Self>) -> Result<bool, premier::Error> {
+        if let Some(inner) = std::sync::Arc::get_mut(&mut self) {
+            inner.closed = true;
+        }
+        Ok(self.closed)
+    }
+}
+
+trait Service {
+    #[premier::retry(max = 2, base = 0)]
+    #[premier::throttle(rate = "1000/s")]
+    fn call(&self) -> Result<&'static str, premier::Error> {
+        Ok("by default")
+    }
+}
+
+impl Service for Machine {}
+
+#[async_trait::async_trait(?Send)]
+trait Local {
+    async fn local(&self, list: Vec<u32>) -> Result<usize, premier::Error>;
+}
+
+#[async_trait::async_trait(?Send)]
+impl Local for Machine {
+    #[premier::retry(max = 2, base = 0)]
+    #[premier::throttle(rate = "1000/s", key = list.len())]
+    async fn local(&self, list: Vec<u32>) -> Result<usize, premier::Error> {
+        let shared = std::rc::Rc::new(list);
+        std::future::ready(()).await;
+        Ok(shared.len())
+    }
+}
+
+/// Not there in any build.
+#[premier::retry(max = 2, base = 0)]
+#[premier::throttle(rate = "1000/s")]
+fn conditional(
+    value: u32,
+    #[cfg(any())] _missing: Missing,
+    #[allow(unused_variables)] unused: u32,
+) -> Result<u32, premier::Error> {
+    Ok(value)
+}
+
+/// A value that is its own key, and calls of itself.
+#[premier::cache]
+fn fibonacci(nth: u64) -> u64 {
+    if nth < 2 {
+        return nth;
+    }
+    fibonacci(nth - 1) + fibonacci(nth - 2)
+}
+
+/// `return` and `?` of closures and blocks inside are theirs.
+#[premier::retry(max = 2, base = 0)]
+#[premier::timeout(60)]
+#[premier::throttle(rate = "1000/s", keymaker = |list| {
+    let first = |list: &[u32]| -> Option<u32> { Some(*list.first()?) };
+    first(list).unwrap_or(0)
+})]
+async fn inner_returns(list: Vec<u32>) -> Result<u32, premier::Error> {
+    let even = |number: u32| {
+        if number.is_multiple_of(2) {
+            return Some(number);
+        }
+        None
+    };
+    let block = async {
+        let number = list.first().copied()?;
+        even(number)
+    };
+    Ok(block.await.unwrap_or(7))
+}
+
+#[tokio::test]
+async fn unusual_code_works() {
+    assert_eq!(shadows::sync(1).unwrap(), 1);
+    assert_eq!(shadows::tasks(1).await.unwrap(), 1);
+    assert_eq!(namesakes::retry(1).unwrap(), 2);
+    assert_eq!(declared("abc").unwrap(), 3);
+    let mut machine = Machine {
+        steps: 0,
+        closed: false,
+    };
+    assert_eq!(machine.step().await.unwrap(), 1);
+    assert_eq!(machine.told().unwrap(), "2 false");
+    assert_eq!(machine.call().unwrap(), "by default");
+    assert_eq!(machine.local(vec![1, 2]).await.unwrap(), 2);
+    assert_eq!(Pin::new(&mut machine).pinned().await.unwrap(), 2);
+    assert_eq!(Box::new(machine).boxed().unwrap(), 2);
+    let machine = std::sync::Arc::new(Machine {
+        steps: 0,
+        closed: false,
+    });
+    // The first attempt has a clone, and so does not own it alone.
+    assert!(!machine.closed().await.unwrap());
+    assert_eq!(conditional(1, 2).unwrap(), 1);
+    assert_eq!(fibonacci(80), 23_416_728_348_467_685);
+    assert_eq!(inner_returns(vec![4]).await.unwrap(), 4);
+    assert_eq!(inner_returns(vec![5]).await.unwrap(), 7);
+}
