@@ -3,16 +3,14 @@
 //! A group is a question, a name in it is who answers; the first of each group is what the others
 //! are compared with.
 
-use std::future::Future;
 use std::hint::black_box;
 use std::num::NonZeroU32;
-use std::pin::pin;
 use std::sync::{Arc, Barrier};
-use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use backon::{BlockingRetryable, ExponentialBuilder, Retryable};
+use benches::{keyless, ready, retried};
 use cached::macros::{cached, concurrent_cached};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
@@ -31,75 +29,6 @@ mod peer_attribute {
 
     #[throttle(1_000, Duration::from_nanos(1))]
     pub(super) fn open() {}
-}
-
-mod keyless {
-    use premier::throttle;
-
-    #[throttle(algo = "token_bucket", rate = "1000000000/s")]
-    pub(super) fn full() {}
-
-    #[throttle(algo = "token_bucket", rate = "1/s", burst = 4_294_967_296)]
-    pub(super) fn in_use() {}
-
-    #[throttle(algo = "fixed_window", rate = "4294967295/h")]
-    pub(super) fn fixed_window() {}
-
-    #[throttle(algo = "sliding_window", rate = "4294967295/h")]
-    pub(super) fn sliding_window() {}
-
-    #[throttle(algo = "leaky_bucket", rate = "1000000000/s")]
-    pub(super) fn leaky_bucket() {}
-
-    #[throttle(algo = "sliding_log", quota = 100_000, duration = "100us")]
-    pub(super) fn sliding_log() {}
-
-    #[throttle(algo = "token_bucket", rate = "1/d")]
-    pub(super) fn shut() -> Result<(), premier::Error> {
-        Ok(())
-    }
-
-    #[throttle(algo = "token_bucket", rate = "1000000000/s")]
-    pub(super) async fn full_async() {}
-
-    #[throttle(algo = "token_bucket", rate = "1000000000/s", key = key)]
-    pub(super) fn by_text(key: &str) {
-        let _ = key;
-    }
-
-    #[throttle(algo = "token_bucket", rate = "1000000000/s", key = key)]
-    pub(super) fn by_number(key: u64) {
-        let _ = key;
-    }
-}
-
-mod retried {
-    use premier::{retry, timeout};
-
-    #[retry(max = 3)]
-    pub(super) fn sync(number: u64) -> Result<u64, &'static str> {
-        Ok(number)
-    }
-
-    #[retry(max = 3)]
-    pub(super) async fn tasks(number: u64) -> Result<u64, &'static str> {
-        Ok(number)
-    }
-
-    #[timeout(60)]
-    pub(super) async fn timed(number: u64) -> Result<u64, premier::Error> {
-        Ok(number)
-    }
-}
-
-#[premier::cache(capacity = 100_000)]
-fn cached_by_premier(key: u64) -> u64 {
-    key + 1
-}
-
-#[premier::cache(capacity = 100_000, key = key)]
-fn cached_by_premier_text(key: &str) -> u64 {
-    key.len() as u64
 }
 
 #[cached(max_size = 100_000)]
@@ -127,15 +56,6 @@ fn in_use() -> Quota {
         .allow_burst(NonZeroU32::new(PLENTY).expect("not zero"))
 }
 
-/// What a future is done with at its first poll.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    let mut context = Context::from_waker(Waker::noop());
-    match pin!(future).poll(&mut context) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("it is not to wait"),
-    }
-}
-
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
     group
@@ -145,7 +65,7 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wal
     group
 }
 
-fn keyless(criterion: &mut Criterion) {
+fn without_keys(criterion: &mut Criterion) {
     let mut group = group(criterion, "1 keyless, the bucket stays full");
     let governor = RateLimiter::direct(per_second());
     group.bench_function("governor", |bench| bench.iter(|| governor.check().is_ok()));
@@ -335,7 +255,7 @@ fn caches(criterion: &mut Criterion) {
         bench.iter(|| moka.get(&(turn() as u64)));
     });
     group.bench_function("premier #[cache]", |bench| {
-        bench.iter(|| cached_by_premier(turn() as u64));
+        bench.iter(|| benches::cached::by_number(turn() as u64));
     });
     group.finish();
 
@@ -344,7 +264,7 @@ fn caches(criterion: &mut Criterion) {
         bench.iter(|| cached_by_cached_text(&names[turn()]));
     });
     group.bench_function("premier #[cache]", |bench| {
-        bench.iter(|| cached_by_premier_text(&names[turn()]));
+        bench.iter(|| benches::cached::by_text(&names[turn()]));
     });
     group.finish();
 }
@@ -401,5 +321,5 @@ fn calls(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, keyless, contended, keyed, caches, calls);
-criterion_main!(benches);
+criterion_group!(groups, without_keys, contended, keyed, caches, calls);
+criterion_main!(groups);

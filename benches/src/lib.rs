@@ -1,1 +1,92 @@
-//! Benchmarks live in `benches/`; this crate is the only place that may depend on peers.
+//! What is measured: functions with premier's attributes. `benches/peers.rs` measures time beside the
+//! peers, `bin/instructions.rs` counts instructions.
+#![allow(missing_docs, reason = "a function is what its attribute says")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+/// What a future is done with at its first poll.
+pub fn ready<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("it is not to wait"),
+    }
+}
+
+/// Limits of every kind.
+pub mod keyless {
+    use premier::throttle;
+
+    #[throttle(algo = "token_bucket", rate = "1000000000/s")]
+    pub fn full() {}
+
+    #[throttle(algo = "token_bucket", rate = "1/s", burst = 4_294_967_296)]
+    pub fn in_use() {}
+
+    #[throttle(algo = "fixed_window", rate = "4294967295/h")]
+    pub fn fixed_window() {}
+
+    #[throttle(algo = "sliding_window", rate = "4294967295/h")]
+    pub fn sliding_window() {}
+
+    #[throttle(algo = "leaky_bucket", rate = "1000000000/s")]
+    pub fn leaky_bucket() {}
+
+    #[throttle(algo = "sliding_log", quota = 100_000, duration = "100us")]
+    pub fn sliding_log() {}
+
+    #[throttle(algo = "token_bucket", rate = "1/d")]
+    pub fn shut() -> Result<(), premier::Error> {
+        Ok(())
+    }
+
+    #[throttle(algo = "token_bucket", rate = "1000000000/s")]
+    pub async fn full_async() {}
+
+    #[throttle(algo = "token_bucket", rate = "1000000000/s", key = key)]
+    pub fn by_text(key: &str) {
+        let _ = key;
+    }
+
+    #[throttle(algo = "token_bucket", rate = "1000000000/s", key = key)]
+    pub fn by_number(key: u64) {
+        let _ = key;
+    }
+}
+
+/// Retried and timed.
+pub mod retried {
+    use premier::{retry, timeout};
+
+    #[retry(max = 3)]
+    pub fn sync(number: u64) -> Result<u64, &'static str> {
+        Ok(number)
+    }
+
+    #[retry(max = 3)]
+    pub async fn tasks(number: u64) -> Result<u64, &'static str> {
+        Ok(number)
+    }
+
+    #[timeout(60)]
+    pub async fn timed(number: u64) -> Result<u64, premier::Error> {
+        Ok(number)
+    }
+}
+
+/// Remembered values.
+pub mod cached {
+    use premier::cache;
+
+    #[cache(capacity = 100_000)]
+    pub fn by_number(key: u64) -> u64 {
+        key + 1
+    }
+
+    #[cache(capacity = 100_000, key = key)]
+    pub fn by_text(key: &str) -> u64 {
+        key.len() as u64
+    }
+}

@@ -10,7 +10,8 @@ use crate::config::OnBackendError;
 use crate::decision::Reservation;
 use crate::handler::{BoxFuture, Handler, Key, Operation, Request};
 use crate::key_buffer::KeyBuffer;
-use crate::memory::{Bucket, MemoryHandler, Table, Verdict};
+use crate::key_text::User;
+use crate::memory::{Bucket, MemoryHandler, Quick, Table, Verdict};
 use crate::runtime::Runtime;
 use crate::{Decision, Error, Limit, lines, outage};
 
@@ -30,8 +31,18 @@ pub(crate) struct Gate {
     prefix: Box<str>,
     plans: Box<[Plan]>,
     store: Store,
-    /// The shortest way to admit a call without a key, and whether its time is the system's.
-    bucket: Option<(Bucket, bool)>,
+    shortest: Option<Shortest>,
+}
+
+/// The shortest ways to admit a call, for a single limit in memory.
+#[derive(Debug)]
+struct Shortest {
+    /// Without a key.
+    bucket: Option<Bucket>,
+    /// With one.
+    quick: Quick,
+    /// Whether the time is the system's.
+    by_system: bool,
 }
 
 #[derive(Debug)]
@@ -79,10 +90,12 @@ impl Gate {
                 clock: runtime.clock().clone(),
             },
         };
-        let bucket = match (&store, &*plans) {
-            (Store::Memory(memory, table), [plan]) => memory
-                .bucket_in(table, plan)
-                .map(|bucket| (bucket, matches!(memory.clock(), SteadyClock::System))),
+        let shortest = match (&store, &*plans) {
+            (Store::Memory(memory, table), [plan]) => Some(Shortest {
+                bucket: table.bucket(plan),
+                quick: table.quick(plan),
+                by_system: matches!(memory.clock(), SteadyClock::System),
+            }),
             _ => None,
         };
         Ok(Self {
@@ -90,7 +103,7 @@ impl Gate {
             prefix: prefix.into(),
             plans,
             store,
-            bucket,
+            shortest,
         })
     }
 
@@ -124,13 +137,20 @@ impl Gate {
 
     /// Admits or refuses a call by the shortest way there is, if there is one.
     #[inline]
-    pub(crate) fn admit(&self, user: Option<&str>, cost: u64, patience: Patience) -> Verdict {
+    pub(crate) fn admit(&self, user: Option<User<'_>>, cost: u64, patience: Patience) -> Verdict {
         // Whoever may wait does not overtake those who do.
         if patience != Patience::None && lines::any() {
             return Verdict::Unknown;
         }
-        let verdict = match (user, &self.bucket) {
-            (None, Some((bucket, true))) => bucket.admit(SystemClock.now(), cost),
+        let verdict = match (user, &self.shortest) {
+            (
+                None,
+                Some(Shortest {
+                    bucket: Some(bucket),
+                    by_system: true,
+                    ..
+                }),
+            ) => bucket.admit(SystemClock.now(), cost),
             _ => self.admit_elsewhere(user, cost),
         };
         match verdict {
@@ -141,18 +161,17 @@ impl Gate {
 
     // Apart, so that the way above stays short.
     #[inline(never)]
-    fn admit_elsewhere(&self, user: Option<&str>, cost: u64) -> Verdict {
-        match (&self.store, &*self.plans) {
-            (Store::Memory(memory, table), [plan]) => match (user, &self.bucket) {
-                (None, Some((bucket, _))) => bucket.admit(memory.clock().now(), cost),
-                _ if memory.admit_in(table, user, plan, cost) => Verdict::Admitted,
-                _ => Verdict::Unknown,
-            },
-            _ => Verdict::Unknown,
+    fn admit_elsewhere(&self, user: Option<User<'_>>, cost: u64) -> Verdict {
+        let (Store::Memory(memory, table), Some(shortest)) = (&self.store, &self.shortest) else {
+            return Verdict::Unknown;
+        };
+        match (user, &shortest.bucket) {
+            (None, Some(bucket)) => bucket.admit(memory.clock().now(), cost),
+            _ => memory.admit_in(table, user, &shortest.quick, cost),
         }
     }
 
-    /// The error for a denial by [`Gate::admit`], which only token buckets make.
+    /// The error for a denial by [`Gate::admit`], which queues never make.
     #[cold]
     pub(crate) fn denied_for(&self, user: Option<&str>, nanos: u64) -> Error {
         self.too_late(user, Duration::from_nanos(nanos))

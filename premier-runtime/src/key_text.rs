@@ -11,38 +11,26 @@ use std::sync::Arc;
 
 use crate::key_buffer::KeyBuffer;
 
-/// Something that is, or becomes, the caller's part of a key.
-pub trait KeyText {
-    /// Calls `then` with the text, or with nothing for a limit without a key.
-    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R;
-}
-
-/// Of a limit without a key.
+/// The caller's part of a key: a text, or a number that is not written out before somebody has to
+/// read it.
 #[derive(Clone, Copy, Debug)]
-pub struct NoKey;
-
-impl KeyText for NoKey {
-    #[inline]
-    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
-        then(None)
-    }
+pub enum User<'a> {
+    /// In decimal.
+    Number(u64),
+    /// As it is.
+    Text(&'a str),
 }
 
-/// A text as it is.
-impl KeyText for &str {
+impl User<'_> {
+    /// Calls `then` with the text.
     #[inline]
-    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
-        then(Some(self))
-    }
-}
-
-/// A number in decimal.
-impl KeyText for u64 {
-    #[inline]
-    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
+    pub(crate) fn with_text<R>(self, then: impl FnOnce(&str) -> R) -> R {
+        let mut left = match self {
+            Self::Text(text) => return then(text),
+            Self::Number(number) => number,
+        };
         let mut digits = [0; 20];
         let mut first = digits.len();
-        let mut left = self;
         loop {
             first -= 1;
             // The remainder is one digit.
@@ -52,7 +40,55 @@ impl KeyText for u64 {
                 break;
             }
         }
-        then(Some(str::from_utf8(&digits[first..]).unwrap_or_default()))
+        then(str::from_utf8(&digits[first..]).unwrap_or_default())
+    }
+}
+
+/// Calls `then` with the text of a key, or with nothing for a limit without one.
+#[inline]
+pub(crate) fn with_text<R>(user: Option<User<'_>>, then: impl FnOnce(Option<&str>) -> R) -> R {
+    match user {
+        Some(user) => user.with_text(|text| then(Some(text))),
+        None => then(None),
+    }
+}
+
+/// Something that is, or becomes, the caller's part of a key.
+pub trait KeyText: Sized {
+    /// Calls `then` with it, or with nothing for a limit without a key.
+    fn with_user<R>(self, then: impl FnOnce(Option<User<'_>>) -> R) -> R;
+
+    /// Calls `then` with the text, or with nothing for a limit without a key.
+    #[inline]
+    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
+        self.with_user(|user| with_text(user, then))
+    }
+}
+
+/// Of a limit without a key.
+#[derive(Clone, Copy, Debug)]
+pub struct NoKey;
+
+impl KeyText for NoKey {
+    #[inline]
+    fn with_user<R>(self, then: impl FnOnce(Option<User<'_>>) -> R) -> R {
+        then(None)
+    }
+}
+
+/// A text as it is.
+impl KeyText for &str {
+    #[inline]
+    fn with_user<R>(self, then: impl FnOnce(Option<User<'_>>) -> R) -> R {
+        then(Some(User::Text(self)))
+    }
+}
+
+/// A number in decimal.
+impl KeyText for u64 {
+    #[inline]
+    fn with_user<R>(self, then: impl FnOnce(Option<User<'_>>) -> R) -> R {
+        then(Some(User::Number(self)))
     }
 }
 
@@ -64,8 +100,8 @@ pub struct Written<'a, K: ?Sized> {
 }
 
 impl<K: ?Sized> KeyText for Written<'_, K> {
-    fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
-        then(Some((self.format)(self.value).as_str()))
+    fn with_user<R>(self, then: impl FnOnce(Option<User<'_>>) -> R) -> R {
+        then(Some(User::Text((self.format)(self.value).as_str())))
     }
 }
 

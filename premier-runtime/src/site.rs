@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use crate::acquire::{Acquire, acquire, acquire_async, shortcut};
 use crate::gate::{Gate, Patience};
 use crate::handler::Operation;
-use crate::key_text::KeyText;
+use crate::key_text::{KeyText, User, with_text};
 use crate::memory::Verdict;
 use crate::spec::Spec;
 use crate::values::Cost;
@@ -48,10 +48,10 @@ impl Site {
     ) -> Result<(), Error> {
         let Bound { gate, patience } = self.bound(spec)?;
         let cost = cost.units()?;
-        key.with_text(|user| match gate.admit(user, cost, *patience) {
+        key.with_user(|user| match gate.admit(user, cost, *patience) {
             Verdict::Admitted => Ok(()),
-            Verdict::Denied(nanos) => Err(gate.denied_for(user, nanos)),
-            Verdict::Unknown => acquire_slowly(gate, user, cost, *patience),
+            Verdict::Denied(nanos) => Err(with_text(user, |user| gate.denied_for(user, nanos))),
+            Verdict::Unknown => with_text(user, |user| acquire_slowly(gate, user, cost, *patience)),
         })
     }
 
@@ -64,7 +64,7 @@ impl Site {
         key: K,
         cost: impl Cost,
     ) -> Admission {
-        let begun = key.with_text(|user| self.begin(spec, user, cost.units()));
+        let begun = key.with_user(|user| self.begin(spec, user, cost.units()));
         begun.unwrap_or_else(|error| Admission(Stage::Decided(Some(Err(error)))))
     }
 
@@ -89,24 +89,36 @@ impl Site {
     fn begin(
         &'static self,
         spec: fn() -> Spec,
-        user: Option<&str>,
+        user: Option<User<'_>>,
         cost: Result<u64, Error>,
     ) -> Result<Admission, Error> {
         let Bound { gate, patience } = self.bound(spec)?;
         let cost = cost?;
         match gate.admit(user, cost, *patience) {
-            Verdict::Admitted => return Ok(Admission(Stage::Decided(None))),
-            Verdict::Denied(nanos) => return Err(gate.denied_for(user, nanos)),
-            Verdict::Unknown => {}
+            Verdict::Admitted => Ok(Admission(Stage::Decided(None))),
+            Verdict::Denied(nanos) => Err(with_text(user, |user| gate.denied_for(user, nanos))),
+            Verdict::Unknown => {
+                with_text(user, |user| Self::begin_slowly(gate, user, cost, *patience))
+            }
         }
-        if !gate.is_immediate() || Acquire::would_queue(gate, user, cost, *patience) {
-            return Ok(Admission::wait(gate, user, cost, *patience, None));
+    }
+
+    // Apart, so that an admitted call does not make room for all of it.
+    #[inline(never)]
+    fn begin_slowly(
+        gate: &'static Gate,
+        user: Option<&str>,
+        cost: u64,
+        patience: Patience,
+    ) -> Result<Admission, Error> {
+        if !gate.is_immediate() || Acquire::would_queue(gate, user, cost, patience) {
+            return Ok(Admission::wait(gate, user, cost, patience, None));
         }
         let nudges = lines::nudges();
         let decision = gate.handle(user, Operation::Take(cost))?;
-        Ok(match shortcut(gate, user, *patience, &decision)? {
-            Some(_) => Admission(Stage::Decided(Some(Ok(())))),
-            None => Admission::wait(gate, user, cost, *patience, Some((decision, nudges))),
+        Ok(match shortcut(gate, user, patience, &decision)? {
+            Some(_) => Admission(Stage::Decided(None)),
+            None => Admission::wait(gate, user, cost, patience, Some((decision, nudges))),
         })
     }
 

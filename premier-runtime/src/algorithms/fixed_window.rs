@@ -13,9 +13,12 @@ pub(super) struct State {
 }
 
 impl State {
-    #[cfg(feature = "redis")]
     pub(super) const fn new(start: u64, used: u64) -> Self {
         Self { start, used }
+    }
+
+    pub(super) const fn parts(&self) -> (u64, u64, u64) {
+        (self.start, self.used, 0)
     }
 
     /// A window that has not begun begins now.

@@ -99,6 +99,23 @@ impl State {
         }
     }
 
+    /// The start of a window that is counted in, its count, and that of the window before.
+    pub(crate) fn window(&self) -> Option<(u64, u64, u64)> {
+        match &self.0 {
+            Repr::FixedWindow(state) => Some(state.parts()),
+            Repr::SlidingWindow(state) => Some(state.parts()),
+            _ => None,
+        }
+    }
+
+    /// The state of a plan by windows with these [parts](Self::window).
+    pub(crate) fn of_window(plan: &Plan, start: u64, count: u64, prev: u64) -> Self {
+        match plan.limit().algo() {
+            Algo::SlidingWindow => Self::sliding_window(start, count, prev),
+            _ => Self::fixed_window(start, count),
+        }
+    }
+
     /// A bucket with this instant.
     pub(crate) const fn at_instant(ticks: u128, den: u64) -> Self {
         Self(Repr::Tat(Tat::of_parts(ticks, den)))
@@ -170,13 +187,11 @@ impl State {
     }
 
     /// A state of [`Algo::FixedWindow`] that a store has kept.
-    #[cfg(feature = "redis")]
     pub(crate) const fn fixed_window(start: u64, used: u64) -> Self {
         Self(Repr::FixedWindow(fixed_window::State::new(start, used)))
     }
 
     /// A state of [`Algo::SlidingWindow`] that a store has kept.
-    #[cfg(feature = "redis")]
     pub(crate) const fn sliding_window(start: u64, cur: u64, prev: u64) -> Self {
         Self(Repr::SlidingWindow(sliding_window::State::new(
             start, cur, prev,

@@ -15,9 +15,12 @@ pub(super) struct State {
 }
 
 impl State {
-    #[cfg(feature = "redis")]
     pub(super) const fn new(start: u64, cur: u64, prev: u64) -> Self {
         Self { start, cur, prev }
+    }
+
+    pub(super) const fn parts(&self) -> (u64, u64, u64) {
+        (self.start, self.cur, self.prev)
     }
 
     /// A window that has not begun begins now.

@@ -1,48 +1,27 @@
 //! The state of a limit without a key.
 //!
-//! A bucket's whole state is one instant, and mostly it fits a word: then calls change that word by
-//! compare-and-swap and never meet a lock. The state is at one place at a time. While the word is
-//! zero it is behind the lock; otherwise it is the word, which only the holder of the lock sets
-//! from or to zero. A swap that succeeds therefore changes the one true state, whatever came
-//! between, and what a call decides by, the instant and the time it read before, is all there is to
-//! decide by: there is no second place that could disagree.
+//! Mostly it fits a word: then calls change that word by compare-and-swap and never meet a lock.
+//! The state is at one place at a time. While the word is zero it is behind the lock; otherwise it
+//! is the word, which only the holder of the lock sets from or to zero. A swap that succeeds
+//! therefore changes the one true state, whatever came between, and what a call decides by, the
+//! word and the time it read before, is all there is to decide by: there is no second place that
+//! could disagree.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
-use super::table::{States, lock};
-use crate::Algo;
+use super::states::States;
+use super::sync::{AtomicU64, Mutex, Ordering, lock};
+use super::window::{Frame, Window};
+use super::word::{Gcra, Scale, Verdict};
 use crate::algorithms::{Plan, State};
 
 #[derive(Debug, Default)]
 pub(super) struct Keyless {
-    /// The instant of a bucket in the ticks of `scale`, plus one; zero while the state is behind
-    /// the lock.
+    /// Of a bucket its word plus one, of a window its count and tag; zero while the state is
+    /// behind the lock.
     word: AtomicU64,
+    frame: Frame,
     states: Mutex<States>,
-    /// Set once: a word always counts in the same ticks from the same origin.
-    scale: OnceLock<Scale>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Scale {
-    den: u64,
-    /// In nanoseconds.
-    origin: u64,
-}
-
-/// Instants and debts below this are kept in the word: sums of three fit.
-const LARGEST: u64 = 1 << 62;
-
-impl Scale {
-    fn ticks(self, now: u64) -> Option<u64> {
-        let ticks = now.checked_sub(self.origin)?.checked_mul(self.den)?;
-        (ticks < LARGEST).then_some(ticks)
-    }
-
-    fn origin(self) -> u128 {
-        u128::from(self.origin) * u128::from(self.den)
-    }
 }
 
 /// All that a call needs to admit itself by the word, side by side: what is reached by one pointer
@@ -50,51 +29,36 @@ impl Scale {
 #[derive(Debug)]
 pub(crate) struct Bucket {
     keyless: Arc<Keyless>,
-    scale: Scale,
-    interval: u64,
-    full: u64,
-    capacity: u64,
-    /// Whether it is a queue, which admits at once only whoever has nothing to wait for.
-    is_queue: bool,
+    rule: Rule,
 }
 
-/// What the word says of a call.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
-    Admitted,
-    /// For so many nanoseconds.
-    Denied(u64),
-    /// The state has to be asked.
-    Unknown,
+#[derive(Debug)]
+enum Rule {
+    Gcra(Gcra),
+    Window(Window),
 }
 
 impl Bucket {
     /// See [`State::admit`].
     #[inline]
     pub(crate) fn admit(&self, now: u64, cost: u64) -> Verdict {
-        if cost == 0 || cost > self.capacity {
-            return Verdict::Unknown;
-        }
-        let Some(now) = self.scale.ticks(now) else {
-            return Verdict::Unknown;
+        let keyless = &*self.keyless;
+        let gcra = match &self.rule {
+            Rule::Gcra(gcra) => gcra,
+            Rule::Window(window) => {
+                return window.admit(&keyless.word, &keyless.frame, now, cost);
+            }
         };
-        // Not more than `full`, so it fits.
-        let cost = cost * self.interval;
-        let word = &self.keyless.word;
+        let word = &keyless.word;
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let Some(instant) = seen.checked_sub(1) else {
                 return Verdict::Unknown;
             };
-            let to = instant.max(now) + cost;
-            let admitted = if self.is_queue {
-                instant <= now
-            } else {
-                to <= now + self.full
+            let to = match gcra.step(instant, now, cost) {
+                Ok(to) => to,
+                Err(verdict) => return verdict,
             };
-            if !admitted {
-                return self.refusal(instant, now, cost);
-            }
             let swapped =
                 word.compare_exchange_weak(seen, to + 1, Ordering::Relaxed, Ordering::Relaxed);
             match swapped {
@@ -103,99 +67,65 @@ impl Bucket {
             }
         }
     }
-
-    /// Of an instant that lies ahead of `now`.
-    #[inline]
-    fn refusal(&self, instant: u64, now: u64, cost: u64) -> Verdict {
-        // Further ahead than a full debt only a clock that stepped back can have put it.
-        if self.is_queue || instant > now + self.full {
-            return Verdict::Unknown;
-        }
-        Verdict::Denied((instant + cost - now - self.full).div_ceil(self.scale.den))
-    }
 }
 
 impl Keyless {
     /// For a limit whose state fits the word.
-    pub(super) fn bucket(self: &Arc<Self>, plan: &Plan, now: u64) -> Option<Bucket> {
-        let is_queue = match plan.limit().algo() {
-            Algo::TokenBucket => false,
-            Algo::LeakyBucket => true,
-            _ => return None,
+    pub(super) fn bucket(self: &Arc<Self>, plan: &Plan, scale: Scale) -> Option<Bucket> {
+        let rule = match Window::new(plan) {
+            Some(window) => Rule::Window(window),
+            None => Rule::Gcra(Gcra::new(plan, scale)?),
         };
-        let full = u64::try_from(plan.full())
-            .ok()
-            .filter(|full| *full < LARGEST)?;
-        let scale = *self.scale(plan, now);
-        (scale.den == plan.den()).then(|| Bucket {
+        Some(Bucket {
             keyless: Arc::clone(self),
-            scale,
-            interval: plan.interval(),
-            full,
-            capacity: plan.capacity(),
-            is_queue,
-        })
-    }
-
-    fn scale(&self, plan: &Plan, now: u64) -> &Scale {
-        self.scale.get_or_init(|| Scale {
-            den: plan.den(),
-            origin: now,
+            rule,
         })
     }
 
     /// See [`State::admit`]: behind the lock.
-    pub(super) fn admit(&self, plan: &Plan, now: u64, cost: u64) -> bool {
-        match plan.limit().algo() {
-            // Its state may be the word.
-            Algo::LeakyBucket | Algo::TokenBucket => false,
-            _ => lock(&self.states).admit(plan, now, cost),
-        }
+    pub(super) fn admit(&self, plan: &Plan, now: impl FnOnce() -> u64, cost: u64) -> bool {
+        let mut states = lock(&self.states);
+        // Otherwise the state is the word.
+        self.word.load(Ordering::Relaxed) == 0 && states.admit(plan, now(), cost)
     }
 
-    /// Does whatever there is to do with the states of these limits.
+    /// Does whatever there is to do with the states of these limits. The time is read under the
+    /// lock: an earlier reading would look like a clock that stepped back, and pull the window that
+    /// has begun since back with it.
     pub(super) fn with<R>(
         &self,
         plans: &[Plan],
-        now: u64,
-        work: impl FnOnce(&mut [State]) -> R,
+        scale: Scale,
+        now: impl FnOnce() -> u64,
+        work: impl FnOnce(&mut [State], u64) -> R,
     ) -> R {
         let mut states = lock(&self.states);
-        let word = self.word.swap(0, Ordering::Relaxed);
-        if let (Some(instant), Some(scale)) = (word.checked_sub(1), self.scale.get()) {
-            let ticks = scale.origin() + u128::from(instant);
-            states.as_mut_slice()[0] = State::at_instant(ticks, scale.den);
+        let word = self.word.swap(0, Ordering::AcqRel);
+        if word != 0 {
+            // What a key prefix stands for is of one algorithm, whoever asks.
+            states.as_mut_slice()[0] = match plans.first() {
+                Some(plan) if Frame::serves(plan) => self.frame.state_of(word, plan),
+                _ => scale.state_of(word - 1),
+            };
         }
-        let result = work(states.sized(plans.len()));
+        let result = work(states.sized(plans.len()), now());
         if let (States::One(state), [plan]) = (&*states, plans) {
-            let word = self.word_of(state, plan, now);
-            self.word.store(word, Ordering::Relaxed);
+            let word = match Frame::serves(plan) {
+                true => self.frame.word_of(state),
+                false => scale.word_of(state, plan).map_or(0, |word| word + 1),
+            };
+            self.word.store(word, Ordering::Release);
         }
         result
     }
 
-    /// The word for a state; zero when it does not fit.
-    fn word_of(&self, state: &State, plan: &Plan, now: u64) -> u64 {
-        if !matches!(plan.limit().algo(), Algo::TokenBucket | Algo::LeakyBucket) {
-            return 0;
-        }
-        let scale = self.scale(plan, now);
-        state
-            .instant(scale.den)
-            // What lies before the origin is past, and all that is past is alike.
-            .and_then(|ticks| u64::try_from(ticks.saturating_sub(scale.origin())).ok())
-            .filter(|ticks| *ticks < LARGEST)
-            .map_or(0, |ticks| ticks + 1)
-    }
-
     pub(super) fn clear(&self) {
         let mut states = lock(&self.states);
-        self.word.store(0, Ordering::Relaxed);
+        self.word.store(0, Ordering::Release);
         *states = States::default();
     }
 }
-
-#[cfg(test)]
+#[cfg(all(test, not(premier_loom)))]
 mod tests {
     use std::time::Duration;
 
@@ -203,6 +133,12 @@ mod tests {
     use crate::Limit;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    fn keyless(plan: &Plan, now: u64) -> (Arc<Keyless>, Scale, Option<Bucket>) {
+        let (keyless, scale) = (Arc::new(Keyless::default()), Scale::new(plan.den(), now));
+        let bucket = keyless.bucket(plan, scale);
+        (keyless, scale, bucket)
+    }
 
     /// What the word decides is what the pure function decides, whatever comes between.
     #[test]
@@ -215,15 +151,24 @@ mod tests {
             Limit::token_bucket(1, 366 * 86_400 * SECOND).burst(1 << 32),
             Limit::leaky_bucket(7, SECOND),
             Limit::leaky_bucket(999_999_937, 61 * SECOND),
+            Limit::fixed_window(20, SECOND / 100),
+            Limit::fixed_window(1 << 40, 86_400 * SECOND),
+            Limit::sliding_window(20, SECOND / 100),
+            Limit::sliding_window(1_000_003, 3 * SECOND),
+            Limit::sliding_window((1 << 40) - 1, 86_400 * SECOND),
         ] {
             let plan = Plan::new(limit).unwrap();
             let plans = [plan];
-            let (keyless, mut state) = (Arc::new(Keyless::default()), State::default());
-            let mut now = 1 << 56;
-            let Some(bucket) = keyless.bucket(&plan, now) else {
-                assert!(plan.full() >= u128::from(LARGEST), "{limit:?}");
+            let (mut state, mut now) = (State::default(), 1 << 56);
+            let (keyless, scale, bucket) = keyless(&plan, now);
+            let Some(bucket) = bucket else {
+                assert!(
+                    plan.full() >= 1 << 62 || plan.capacity() >= 1 << 40,
+                    "{limit:?}"
+                );
                 continue;
             };
+            let mut by_word = 0;
             for _ in 0..20_000 {
                 now += match random.u8(..8) {
                     0 => 0,
@@ -243,6 +188,7 @@ mod tests {
                             "{limit:?} {at}"
                         );
                         state = other;
+                        by_word += 1;
                     }
                     Verdict::Denied(nanos) => {
                         assert!(!decision.allowed, "{limit:?} {at}");
@@ -250,28 +196,43 @@ mod tests {
                         assert_eq!(other, state, "{limit:?} {at}");
                     }
                     Verdict::Unknown => {
-                        let slow =
-                            keyless.with(&plans, at, |states| states[0].take(&plan, at, cost));
+                        let slow = keyless.with(
+                            &plans,
+                            scale,
+                            || at,
+                            |states, at| states[0].take(&plan, at, cost),
+                        );
                         assert_eq!(slow, state.take(&plan, at, cost), "{limit:?} {at}");
                     }
                 }
                 if random.u8(..50) == 0 {
                     let units = random.u64(..3);
-                    keyless.with(&plans, at, |states| states[0].refund(&plan, at, units));
+                    keyless.with(
+                        &plans,
+                        scale,
+                        || at,
+                        |states, at| states[0].refund(&plan, at, units),
+                    );
                     state.refund(&plan, at, units);
                 }
             }
+            assert!(by_word > 1_000, "{limit:?}: {by_word} by the word");
         }
     }
 
     /// Threads that use the word and threads that use the lock never admit more than there is.
     #[test]
     fn nothing_is_admitted_twice() {
-        for _ in 0..200 {
-            let plan = Plan::new(Limit::token_bucket(1, 1_000_000 * SECOND).burst(100)).unwrap();
-            let keyless = Arc::new(Keyless::default());
-            let bucket = keyless.bucket(&plan, 1_000).unwrap();
-            let admitted = AtomicU64::new(0);
+        for round in 0..300 {
+            let limit = match round % 3 {
+                0 => Limit::token_bucket(1, 1_000_000 * SECOND).burst(100),
+                1 => Limit::fixed_window(100, SECOND),
+                _ => Limit::sliding_window(100, SECOND),
+            };
+            let plan = Plan::new(limit).unwrap();
+            let (keyless, scale, bucket) = keyless(&plan, 1_000);
+            let bucket = bucket.unwrap();
+            let admitted = std::sync::atomic::AtomicU64::new(0);
             std::thread::scope(|scope| {
                 for thread in 0..4 {
                     let (keyless, bucket) = (&keyless, &bucket);
@@ -280,10 +241,15 @@ mod tests {
                         for call in 0..60 {
                             let now = 1_000 + call;
                             let taken = bucket.admit(now, 1) == Verdict::Admitted
-                                || keyless.with(std::slice::from_ref(plan), now, |states| {
-                                    // Looking moves the state as well.
-                                    thread > 0 && states[0].take(plan, now, 1).allowed
-                                });
+                                || keyless.with(
+                                    std::slice::from_ref(plan),
+                                    scale,
+                                    || now,
+                                    |states, now| {
+                                        // Looking moves the state as well.
+                                        thread > 0 && states[0].take(plan, now, 1).allowed
+                                    },
+                                );
                             admitted.fetch_add(u64::from(taken), Ordering::Relaxed);
                         }
                     });
@@ -291,5 +257,83 @@ mod tests {
             });
             assert_eq!(admitted.into_inner(), 100);
         }
+    }
+}
+
+/// Every interleaving of the word with the lock. Run by `tests/run` with `--cfg premier_loom`.
+#[cfg(all(test, premier_loom))]
+mod every_interleaving {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Limit;
+
+    const PERIOD: u64 = 1_000;
+    /// When the first window opens, with a call.
+    const FIRST: u64 = 1;
+
+    /// Two threads with two calls each, by the word if they can, else behind the lock; before its
+    /// calls the second moves the clock on to `later`.
+    fn explore(limit: Limit, later: u64, check: fn([u64; 2])) {
+        let mut model = loom::model::Builder::new();
+        // Three switches away from a thread that could have gone on show every mistake there has
+        // been, and take seconds instead of hours.
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let plan = Plan::new(limit).unwrap();
+            let (keyless, scale) = (Arc::new(Keyless::default()), Scale::new(plan.den(), FIRST));
+            let bucket = Arc::new(keyless.bucket(&plan, scale).unwrap());
+            let clock = Arc::new(AtomicU64::new(FIRST));
+            let take = |states: &mut [State], now| states[0].take(&plan, now, 1).allowed;
+            keyless.with(&[plan], scale, || FIRST, take);
+            let threads = [FIRST + 1, later].map(|now| {
+                let (keyless, bucket) = (Arc::clone(&keyless), Arc::clone(&bucket));
+                let clock = Arc::clone(&clock);
+                loom::thread::spawn(move || {
+                    clock.fetch_max(now, Ordering::AcqRel);
+                    let now = || clock.load(Ordering::Acquire);
+                    let call = || match bucket.admit(now(), 1) {
+                        Verdict::Admitted => true,
+                        Verdict::Denied(_) => false,
+                        Verdict::Unknown => keyless.with(&[plan], scale, now, |states, now| {
+                            states[0].take(&plan, now, 1).allowed
+                        }),
+                    };
+                    u64::from(call()) + u64::from(call())
+                })
+            });
+            check(threads.map(|thread| thread.join().unwrap()));
+        });
+    }
+
+    #[test]
+    fn a_bucket_gives_what_it_has() {
+        let limit = Limit::token_bucket(1, Duration::from_secs(1)).burst(3);
+        explore(limit, 3, |taken| assert_eq!(taken[0] + taken[1], 2));
+    }
+
+    #[test]
+    fn a_window_gives_its_quota() {
+        let limit = Limit::fixed_window(3, Duration::from_nanos(PERIOD));
+        explore(limit, 3, |taken| assert_eq!(taken[0] + taken[1], 2));
+    }
+
+    /// One thread still sees the window that another has already followed by a new one.
+    #[test]
+    fn windows_that_roll_give_each_its_quota() {
+        let limit = Limit::fixed_window(2, Duration::from_nanos(PERIOD));
+        explore(limit, FIRST + PERIOD + 1, |taken| {
+            // One unit is left of the first window, and two there are of the second.
+            assert!((2..=3).contains(&(taken[0] + taken[1])), "{taken:?}");
+        });
+    }
+
+    #[test]
+    fn a_sliding_window_that_rolls_gives_no_more() {
+        let limit = Limit::sliding_window(2, Duration::from_nanos(PERIOD));
+        explore(limit, FIRST + PERIOD + 1, |taken| {
+            // What the first window gave counts on, but for the part that has passed.
+            assert_eq!(taken[0] + taken[1], 2, "{taken:?}");
+        });
     }
 }

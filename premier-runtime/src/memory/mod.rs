@@ -1,17 +1,24 @@
 //! Limits inside one process.
 
 mod keyless;
+mod shard;
+mod states;
+mod sync;
 mod table;
+mod window;
+mod word;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use self::keyless::{Bucket, Verdict};
-pub(crate) use self::table::Table;
+pub(crate) use self::keyless::Bucket;
+pub(crate) use self::table::{Quick, Table};
+pub(crate) use self::word::Verdict;
 use crate::algorithms::Plan;
 use crate::clock::{Clock, SteadyClock};
 use crate::handler::{Handler, Request};
+use crate::key_text::User;
 use crate::{Decision, Error};
 
 /// Keeps the state of limits in this process. The default handler.
@@ -84,7 +91,7 @@ impl MemoryHandler {
         let table = match tables.get(prefix) {
             Some(table) => Arc::clone(table),
             None => {
-                let table = Arc::new(Table::default());
+                let table = Arc::new(Table::new(plans, self.shared.clock.now()));
                 tables.insert(prefix.into(), Arc::clone(&table));
                 table
             }
@@ -97,16 +104,14 @@ impl MemoryHandler {
     pub(crate) fn admit_in(
         &self,
         table: &Table,
-        user: Option<&str>,
-        plan: &Plan,
+        user: Option<User<'_>>,
+        quick: &Quick,
         cost: u64,
-    ) -> bool {
-        table.admit(user, plan, cost, || self.shared.clock.now())
-    }
-
-    /// The word of a limit without a key, where its state fits one.
-    pub(crate) fn bucket_in(&self, table: &Table, plan: &Plan) -> Option<Bucket> {
-        table.bucket(plan, self.shared.clock.now())
+    ) -> Verdict {
+        match user {
+            Some(user) => table.admit(user, quick, cost, || self.shared.clock.now()),
+            None => table.admit_keyless(quick, cost, || self.shared.clock.now()),
+        }
     }
 
     /// Carries out a request on the table of its prefix.
@@ -117,7 +122,7 @@ impl MemoryHandler {
         request: &Request<'_>,
     ) -> Result<Decision, Error> {
         match request.key.user() {
-            None => table.handle_keyless(request, self.shared.clock.now()),
+            None => table.handle_keyless(request, || self.shared.clock.now()),
             Some(user) => self.handle_keyed(table, user, request),
         }
     }

@@ -1,20 +1,22 @@
 //! The states behind one key prefix: one cell without a key, a sharded map with.
 //!
 //! A shard is locked for the few nanoseconds of a decision and never across anything else. Keys
-//! are found by the hash of borrowed bytes; a new one costs its only allocation.
+//! are found by the hash of borrowed bytes; a new one costs at most one allocation.
 
-use std::hash::BuildHasher;
-use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
-use hashbrown::HashTable;
 
 use super::Shared;
 use super::keyless::{Bucket, Keyless};
-use crate::algorithms::{Plan, State};
+use super::shard::{Known, Shard, canonical, hash};
+use super::states::States;
+use super::sync::{Mutex, lock};
+use super::word::{Gcra, Scale, Verdict};
+use crate::algorithms::Plan;
 use crate::handler::{Operation, Request};
+use crate::key_text::User;
 use crate::{Decision, Error};
 
 const SHARDS: usize = 32;
@@ -27,10 +29,11 @@ const GRACE: u64 = 1_000_000_000;
 /// How many places are looked at for a new key at the bound.
 pub(super) const STEP_AT_THE_BOUND: usize = 1024;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
     keyless: Arc<Keyless>,
     keyed: OnceLock<Keyed>,
+    scale: Scale,
     /// The longest period of the limits that decide by these states: throttles of one name may
     /// have different limits, and a key is idle only when it is so under each.
     longest: AtomicU64,
@@ -40,80 +43,33 @@ pub(crate) struct Table {
 struct Keyed {
     // Keyed by a secret per table: clients choose keys, and must not choose collisions.
     hasher: RandomState,
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Place; SHARDS],
     next_shard: Mutex<usize>,
 }
 
+/// A shard on cache lines of its own: threads on different shards do not meet.
 #[derive(Debug, Default)]
-struct Shard {
-    entries: HashTable<Entry>,
-    /// Where the next sweep goes on.
-    hand: usize,
-}
+#[repr(align(128))]
+struct Place(Mutex<Shard>);
 
+/// The shortest way to decide about a key.
 #[derive(Debug)]
-struct Entry {
-    key: Box<str>,
-    states: States,
-}
-
-/// One state for each limit; nearly always there is one.
-#[derive(Debug)]
-pub(super) enum States {
-    One(State),
-    Many(Box<[State]>),
-}
-
-impl Default for States {
-    fn default() -> Self {
-        Self::One(State::default())
-    }
-}
-
-impl States {
-    fn new(count: usize) -> Self {
-        match count {
-            1 => Self::default(),
-            count => Self::Many(vec![State::default(); count].into()),
-        }
-    }
-
-    pub(super) fn as_mut_slice(&mut self) -> &mut [State] {
-        match self {
-            Self::One(state) => slice::from_mut(state),
-            Self::Many(states) => states,
-        }
-    }
-
-    /// The states for this many limits; those of limits that stay are kept.
-    pub(super) fn sized(&mut self, count: usize) -> &mut [State] {
-        if self.as_mut_slice().len() < count {
-            let mut states = self.as_mut_slice().to_vec();
-            states.resize(count, State::default());
-            *self = Self::Many(states.into());
-        }
-        &mut self.as_mut_slice()[..count]
-    }
-
-    /// See [`State::admit`].
-    #[inline]
-    pub(super) fn admit(&mut self, plan: &Plan, now: u64, cost: u64) -> bool {
-        match self {
-            Self::One(state) => state.admit(plan, now, cost),
-            Self::Many(_) => false,
-        }
-    }
-
-    fn is_idle(&self, longest: u64, now: u64) -> bool {
-        let states = match self {
-            Self::One(state) => slice::from_ref(state),
-            Self::Many(states) => states,
-        };
-        states.iter().all(|state| state.is_idle(longest, now))
-    }
+pub(crate) struct Quick {
+    gcra: Option<Gcra>,
+    plan: Plan,
 }
 
 impl Table {
+    /// For limits of which these are the first.
+    pub(super) fn new(plans: &[Plan], now: u64) -> Self {
+        Self {
+            keyless: Arc::default(),
+            keyed: OnceLock::new(),
+            scale: Scale::new(plans.first().map_or(1, Plan::den), now),
+            longest: AtomicU64::new(0),
+        }
+    }
+
     /// Names limits that will decide by these states.
     pub(super) fn register(&self, plans: &[Plan]) {
         let longest = plans.iter().map(Plan::period).max().unwrap_or_default();
@@ -121,40 +77,85 @@ impl Table {
     }
 
     /// The word of a limit without a key, where its state fits one.
-    pub(super) fn bucket(&self, plan: &Plan, now: u64) -> Option<Bucket> {
-        self.keyless.bucket(plan, now)
+    pub(crate) fn bucket(&self, plan: &Plan) -> Option<Bucket> {
+        self.keyless.bucket(plan, self.scale)
     }
 
-    /// See [`State::admit`]: for a key that is known.
+    /// See [`Table::admit`].
+    pub(crate) fn quick(&self, plan: &Plan) -> Quick {
+        Quick {
+            gcra: Gcra::new(plan, self.scale),
+            plan: *plan,
+        }
+    }
+
+    /// See [`State::admit`](crate::algorithms::State): without a key, where there is no
+    /// [`Bucket`].
+    pub(super) fn admit_keyless(
+        &self,
+        quick: &Quick,
+        cost: u64,
+        now: impl FnOnce() -> u64,
+    ) -> Verdict {
+        match self.keyless.admit(&quick.plan, now, cost) {
+            true => Verdict::Admitted,
+            false => Verdict::Unknown,
+        }
+    }
+
+    /// See [`State::admit`](crate::algorithms::State): for a key that is known.
+    #[inline]
     pub(super) fn admit(
         &self,
-        user: Option<&str>,
-        plan: &Plan,
+        user: User<'_>,
+        quick: &Quick,
         cost: u64,
         now: impl Fn() -> u64,
-    ) -> bool {
-        let Some(user) = user else {
-            return self.keyless.admit(plan, now(), cost);
-        };
+    ) -> Verdict {
         let Some(keyed) = self.keyed.get() else {
-            return false;
+            return Verdict::Unknown;
         };
-        let hash = keyed.hasher.hash_one(user);
+        let user = canonical(user);
+        let hash = hash(user, &keyed.hasher);
+        // A word is decided by in any order: what it says of an earlier time is too late at worst.
+        let at = match quick.gcra {
+            Some(_) => now(),
+            None => 0,
+        };
         let mut shard = lock(keyed.shard(hash));
-        let now = now();
-        shard
-            .entries
-            .find_mut(hash, |entry| &*entry.key == user)
-            .is_some_and(|entry| entry.states.admit(plan, now, cost))
+        let Some(word) = shard.word(hash, user) else {
+            return Verdict::Unknown;
+        };
+        match (Shard::known(*word), &quick.gcra) {
+            (Known::Word(instant), Some(gcra)) => match gcra.step(instant, at, cost) {
+                Ok(to) => {
+                    *word = to;
+                    Verdict::Admitted
+                }
+                Err(verdict) => verdict,
+            },
+            (Known::Apart(index), _) => {
+                let admitted = shard
+                    .states(index)
+                    .is_some_and(|states| states.admit(&quick.plan, now(), cost));
+                match admitted {
+                    true => Verdict::Admitted,
+                    false => Verdict::Unknown,
+                }
+            }
+            (Known::Word(_), None) => Verdict::Unknown,
+        }
     }
 
     pub(super) fn handle_keyless(
         &self,
         request: &Request<'_>,
-        now: u64,
+        now: impl FnOnce() -> u64,
     ) -> Result<Decision, Error> {
         self.keyless
-            .with(request.plans, now, |states| request.apply(states, now))
+            .with(request.plans, self.scale, now, |states, now| {
+                request.apply(states, now)
+            })
     }
 
     pub(super) fn handle_keyed(
@@ -165,16 +166,22 @@ impl Table {
         shared: &Shared,
     ) -> Result<Decision, Error> {
         let keyed = self.keyed.get_or_init(Keyed::new);
-        let hash = keyed.hasher.hash_one(user);
-        let mut shard = lock(keyed.shard(hash));
+        let user = canonical(User::Text(user));
+        let hash = hash(user, &keyed.hasher);
+        let shard = &mut *lock(keyed.shard(hash));
         // Under the lock, so that the decisions about a key see time in their own order.
         let now = now();
-        if let Some(entry) = shard.entries.find_mut(hash, |entry| &*entry.key == user) {
-            let decision = request.apply(entry.states.sized(request.plans.len()), now)?;
-            if request.operation == Operation::Reset {
-                keyed.forget(&mut shard, hash, user, shared);
+        if let Some(&mut word) = shard.word(hash, user) {
+            let mut states = shard.take(word, self.scale);
+            let decision = request.apply(states.sized(request.plans.len()), now);
+            let kept = shard.keep(states, request.plans, self.scale);
+            if let Some(word) = shard.word(hash, user) {
+                *word = kept;
             }
-            return Ok(decision);
+            if decision.is_ok() && request.operation == Operation::Reset {
+                keyed.forget(shard, hash, user, shared);
+            }
+            return decision;
         }
         let mut states = States::new(request.plans.len());
         let decision = request.apply(states.as_mut_slice(), now)?;
@@ -182,16 +189,11 @@ impl Table {
         if states.is_idle(longest, now) {
             return Ok(decision);
         }
-        shard.sweep(longest, now.saturating_sub(GRACE), &mut { STEP }, shared);
+        let before = now.saturating_sub(GRACE);
+        shared.forget_keys(shard.sweep(self.scale, longest, before, &mut { STEP }));
         shared.admit_key()?;
-        shard.entries.insert_unique(
-            hash,
-            Entry {
-                key: user.into(),
-                states,
-            },
-            |entry| keyed.hasher.hash_one(&*entry.key),
-        );
+        let word = shard.keep(states, request.plans, self.scale);
+        shard.insert(hash, user, word, &keyed.hasher);
         Ok(decision)
     }
 
@@ -207,8 +209,10 @@ impl Table {
                 *next = (*next + 1) % SHARDS;
                 *next
             };
-            let mut shard = lock(&keyed.shards[index]);
-            if shard.sweep(longest, now, budget, shared) {
+            let mut shard = lock(&keyed.shards[index].0);
+            let forgotten = shard.sweep(self.scale, longest, now, budget);
+            shared.forget_keys(forgotten);
+            if forgotten > 0 {
                 return true;
             }
             if *budget == 0 {
@@ -223,11 +227,10 @@ impl Table {
         let Some(keyed) = self.keyed.get() else {
             return;
         };
-        for shard in &keyed.shards {
+        for Place(shard) in &keyed.shards {
             let mut shard = lock(shard);
-            shared.forget_keys(shard.entries.len());
-            shard.entries = HashTable::new();
-            shard.hand = 0;
+            shared.forget_keys(shard.len());
+            *shard = Shard::default();
         }
     }
 }
@@ -236,52 +239,28 @@ impl Keyed {
     fn new() -> Self {
         Self {
             hasher: secret_hasher(),
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| Place::default()),
             next_shard: Mutex::default(),
         }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
         // Bits that neither the map's place (low) nor its tag (the top seven) is made of.
-        &self.shards[(hash >> 48) as usize % SHARDS]
+        &self.shards[(hash >> 48) as usize % SHARDS].0
     }
 
-    fn forget(&self, shard: &mut Shard, hash: u64, user: &str, shared: &Shared) {
-        if let Ok(entry) = shard.entries.find_entry(hash, |entry| &*entry.key == user) {
-            entry.remove();
+    fn forget(&self, shard: &mut Shard, hash: u64, user: User<'_>, shared: &Shared) {
+        if shard.remove(hash, user) {
             shared.forget_keys(1);
         }
     }
 }
 
-impl Shard {
-    /// Looks at the next `budget` places and forgets the keys that owe nothing.
-    fn sweep(&mut self, longest: u64, now: u64, budget: &mut usize, shared: &Shared) -> bool {
-        let places = self.entries.num_buckets();
-        let steps = places.min(*budget);
-        *budget -= steps;
-        let mut forgotten = 0;
-        for _ in 0..steps {
-            self.hand = (self.hand + 1) % places;
-            if let Ok(entry) = self.entries.get_bucket_entry(self.hand)
-                && entry.get().states.is_idle(longest, now)
-            {
-                entry.remove();
-                forgotten += 1;
-            }
-        }
-        shared.forget_keys(forgotten);
-        forgotten > 0
-    }
-}
-
 /// Seeded by std's own secret.
 fn secret_hasher() -> RandomState {
+    use std::hash::BuildHasher;
+
     let secret = std::hash::RandomState::new();
     let seed = |nth: u64| secret.hash_one(nth);
     RandomState::with_seeds(seed(0), seed(1), seed(2), seed(3))
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,61 @@
+//! The states of one key where they do not fit a word.
+
+use std::slice;
+
+use crate::algorithms::{Plan, State};
+
+/// One state for each limit; nearly always there is one.
+#[derive(Debug)]
+pub(super) enum States {
+    One(State),
+    Many(Box<[State]>),
+}
+
+impl Default for States {
+    fn default() -> Self {
+        Self::One(State::default())
+    }
+}
+
+impl States {
+    pub(super) fn new(count: usize) -> Self {
+        match count {
+            1 => Self::default(),
+            count => Self::Many(vec![State::default(); count].into()),
+        }
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [State] {
+        match self {
+            Self::One(state) => slice::from_mut(state),
+            Self::Many(states) => states,
+        }
+    }
+
+    /// The states for this many limits; those of limits that stay are kept.
+    pub(super) fn sized(&mut self, count: usize) -> &mut [State] {
+        if self.as_mut_slice().len() < count {
+            let mut states = self.as_mut_slice().to_vec();
+            states.resize(count, State::default());
+            *self = Self::Many(states.into());
+        }
+        &mut self.as_mut_slice()[..count]
+    }
+
+    /// See [`State::admit`].
+    #[inline]
+    pub(super) fn admit(&mut self, plan: &Plan, now: u64, cost: u64) -> bool {
+        match self {
+            Self::One(state) => state.admit(plan, now, cost),
+            Self::Many(_) => false,
+        }
+    }
+
+    pub(super) fn is_idle(&self, longest: u64, now: u64) -> bool {
+        let states = match self {
+            Self::One(state) => slice::from_ref(state),
+            Self::Many(states) => states,
+        };
+        states.iter().all(|state| state.is_idle(longest, now))
+    }
+}
