@@ -27,7 +27,10 @@ fn quota() -> Quota {
 }
 
 fn throttle() -> Throttle {
-    Throttle::new("bytes", Limit::token_bucket(10, std::time::Duration::from_secs(3_600)))
+    Throttle::new(
+        "bytes",
+        Limit::token_bucket(10, std::time::Duration::from_secs(3_600)),
+    )
 }
 
 fn short(key: u64) -> String {

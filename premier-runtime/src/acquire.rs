@@ -23,6 +23,15 @@ pub(crate) fn acquire(
     cost: u64,
     patience: Patience,
 ) -> Result<Decision, Error> {
+    gate.tell(user, acquire_untold(gate, user, cost, patience), |_| true)
+}
+
+fn acquire_untold(
+    gate: &Gate,
+    user: Option<&str>,
+    cost: u64,
+    patience: Patience,
+) -> Result<Decision, Error> {
     if let Some(waiting) = Acquire::join(gate, user, cost, patience)? {
         return waiting.block();
     }
@@ -36,6 +45,17 @@ pub(crate) fn acquire(
 
 /// Acquires without blocking the thread; the caller awaits.
 pub(crate) async fn acquire_async(
+    gate: &Gate,
+    user: Option<&str>,
+    cost: u64,
+    patience: Patience,
+) -> Result<Decision, Error> {
+    let acquired = acquire_untold_async(gate, user, cost, patience).await;
+    gate.tell(user, acquired, |_| true)
+}
+
+/// The same, for callers who tell of it themselves.
+pub(crate) async fn acquire_untold_async(
     gate: &Gate,
     user: Option<&str>,
     cost: u64,
@@ -75,6 +95,7 @@ pub(crate) struct Acquire<'a> {
     gate: &'a Gate,
     user: Option<&'a str>,
     cost: u64,
+    began: u64,
     deadline: u64,
     held: Held,
 }
@@ -155,14 +176,16 @@ impl<'a> Acquire<'a> {
     }
 
     fn new(gate: &'a Gate, user: Option<&'a str>, cost: u64, patience: Patience) -> Self {
+        let began = gate.clock().now();
         let deadline = match patience {
-            Patience::AtMost(longest) => after(gate.clock().now(), longest),
+            Patience::AtMost(longest) => after(began, longest),
             Patience::None | Patience::Unbounded => u64::MAX,
         };
         Self {
             gate,
             user,
             cost,
+            began,
             deadline,
             held: Held::Nothing,
         }
@@ -245,6 +268,8 @@ impl<'a> Acquire<'a> {
     /// The slot has been used: there is nothing left to give back.
     fn done(mut self, decision: Decision) -> Decision {
         self.held = Held::Nothing;
+        let waited = self.gate.clock().now().saturating_sub(self.began);
+        self.gate.telemetry().waited(Duration::from_nanos(waited));
         decision
     }
 

@@ -14,6 +14,7 @@ use crate::clock::{SteadyClock, after};
 use crate::place::{Place, blame};
 use crate::runtime::Runtime;
 use crate::spec::note;
+use crate::telemetry::{self, BreakerState};
 use crate::values::{IntoPeriod, IntoUnits};
 
 /// What one `#[circuit_breaker]` says, as values.
@@ -157,6 +158,7 @@ impl Breaker {
                     trying: 1,
                     succeeded: 0,
                 };
+                telemetry::breaker(&self.function, BreakerState::HalfOpen);
                 true
             }
             State::HalfOpen { trying, succeeded } => {
@@ -191,12 +193,14 @@ impl Breaker {
                 failures.push_back(now);
                 if failures.len() as u64 >= self.terms.failures {
                     *state = State::Open(after(now, self.terms.open_for));
+                    telemetry::breaker(&self.function, BreakerState::Open);
                 }
             }
             // Of a call that began before the breaker opened.
             (State::HalfOpen { .. }, _) if !tries => {}
             (State::HalfOpen { .. }, Outcome::Failed) => {
                 *state = State::Open(after(clock.now(), self.terms.open_for));
+                telemetry::breaker(&self.function, BreakerState::Open);
             }
             (State::HalfOpen { trying, .. }, Outcome::Dropped) => *trying -= 1,
             (State::HalfOpen { trying, succeeded }, Outcome::Succeeded) => {
@@ -204,6 +208,7 @@ impl Breaker {
                 *succeeded += 1;
                 if *succeeded >= self.terms.half_open {
                     *state = State::Closed(VecDeque::new());
+                    telemetry::breaker(&self.function, BreakerState::Closed);
                 }
             }
             (State::Open(_), _) => {}

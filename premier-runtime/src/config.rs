@@ -28,6 +28,9 @@ pub struct Config {
     pub(crate) algo: Algo,
     pub(crate) on_backend_error: OnBackendError,
     pub(crate) retry_budget: Option<RetryBudget>,
+    pub(crate) log_keys: bool,
+    #[cfg(feature = "limits-file")]
+    pub(crate) limits_file: Option<std::path::PathBuf>,
 }
 
 impl Config {
@@ -40,6 +43,9 @@ impl Config {
             algo: Algo::default(),
             on_backend_error: OnBackendError::default(),
             retry_budget: None,
+            log_keys: false,
+            #[cfg(feature = "limits-file")]
+            limits_file: None,
         }
     }
 
@@ -69,6 +75,38 @@ impl Config {
     #[must_use]
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.retry_budget = Some(budget);
+        self
+    }
+
+    /// Whether events of the feature `tracing` carry keys, escaped and cut. Default: no, for a key
+    /// may be personal.
+    #[must_use]
+    pub fn log_keys(mut self, log: bool) -> Self {
+        self.log_keys = log;
+        self
+    }
+
+    /// Takes limits from a TOML file and follows its changes, of which each applies within a second.
+    /// What a limit has consumed stays consumed. A file with a mistake is refused whole: the limits
+    /// stay as they are, an event tells of the line, and so does
+    /// [`limits::file_status`](crate::limits::file_status).
+    ///
+    /// ```toml
+    /// [limits."shop::search:search"]  # the name in errors: module, colon, function
+    /// rate = "100/s"                  # as in #[throttle]; or quota = 100, duration = "1s"
+    /// burst = 200
+    ///
+    /// [limits.login]
+    /// rates = ["5/min", "20/h"]       # for limits("…", "…")
+    /// ```
+    ///
+    /// Names that no limit has yet apply at its first use. `algo` is that of the attribute unless
+    /// it is given, and has to be that of the attribute then, for a state cannot be kept across
+    /// algorithms.
+    #[cfg(feature = "limits-file")]
+    #[must_use]
+    pub fn limits_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.limits_file = Some(path.into());
         self
     }
 

@@ -206,21 +206,29 @@ impl From<Error> for io::Error {
 /// " for key …", escaped and cut, or nothing.
 struct InKey<'a>(&'a Option<Box<str>>);
 
+/// A key, escaped and cut.
+pub(crate) struct Shown<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.0;
+        let shown = key
+            .char_indices()
+            .nth(SHOWN_CHARS)
+            .map_or(key, |(end, _)| &key[..end]);
+        write!(formatter, "{}", shown.escape_debug())?;
+        formatter.write_str(if shown.len() < key.len() { "…" } else { "" })
+    }
+}
+
 /// Longer keys are cut in messages: they may be a megabyte that a client chose.
 const SHOWN_CHARS: usize = 64;
 
 impl fmt::Display for InKey<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(key) = self.0 else { return Ok(()) };
-        let shown = key
-            .char_indices()
-            .nth(SHOWN_CHARS)
-            .map_or(&**key, |(end, _)| &key[..end]);
-        write!(formatter, " for key \"{}", shown.escape_debug())?;
-        formatter.write_str(if shown.len() < key.len() {
-            "…\""
-        } else {
-            "\""
-        })
+        match self.0 {
+            Some(key) => write!(formatter, " for key \"{}\"", Shown(key)),
+            None => Ok(()),
+        }
     }
 }

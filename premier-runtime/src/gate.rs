@@ -12,8 +12,10 @@ use crate::handler::{BoxFuture, Handler, Key, Operation, Request};
 use crate::key_buffer::KeyBuffer;
 use crate::key_text::User;
 use crate::memory::{Bucket, MemoryHandler, Quick, Table, Verdict};
+use crate::replaceable::Replaceable;
 use crate::runtime::Runtime;
-use crate::{Decision, Error, Limit, lines, outage};
+use crate::telemetry::{Outcome, Telemetry, Timer};
+use crate::{Decision, Error, Limit, limits, lines, outage};
 
 /// How long a call may wait to be admitted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -29,8 +31,15 @@ pub(crate) enum Patience {
 pub(crate) struct Gate {
     function: Arc<str>,
     prefix: Box<str>,
-    plans: Box<[Plan]>,
     store: Store,
+    rules: Replaceable<Rules>,
+    telemetry: Telemetry,
+}
+
+/// What decides; it may change at run time.
+#[derive(Debug)]
+struct Rules {
+    plans: Box<[Plan]>,
     shortest: Option<Shortest>,
 }
 
@@ -43,6 +52,39 @@ struct Shortest {
     quick: Quick,
     /// Whether the time is the system's.
     by_system: bool,
+}
+
+impl Rules {
+    fn new(plans: Box<[Plan]>, store: &Store) -> Self {
+        let shortest = match (store, &*plans) {
+            (Store::Memory(memory, table), [plan]) => Some(Shortest {
+                bucket: table.bucket(plan),
+                quick: table.quick(plan),
+                by_system: matches!(memory.clock(), SteadyClock::System),
+            }),
+            _ => None,
+        };
+        Self { plans, shortest }
+    }
+}
+
+fn plans(path: &str, limits: &[Limit]) -> Result<Box<[Plan]>, Error> {
+    let plans: Box<[Plan]> = limits
+        .iter()
+        .copied()
+        .map(Plan::new)
+        .collect::<Result<_, _>>()?;
+    let Some(first) = plans.first() else {
+        return Err(Error::config(format!("{path} has no limit")));
+    };
+    if plans.len() > Reservation::LIMITS && first.limit().algo() == crate::Algo::LeakyBucket {
+        return Err(Error::config(format!(
+            "{path} has {} limits: at most {} leaky buckets can be decided as one",
+            plans.len(),
+            Reservation::LIMITS
+        )));
+    }
+    Ok(plans)
 }
 
 #[derive(Debug)]
@@ -58,24 +100,11 @@ enum Store {
 
 impl Gate {
     /// `path` is the function with its module, as it stands in keys and messages.
-    pub(crate) fn new(runtime: &Runtime, path: &str, limits: &[Limit]) -> Result<Self, Error> {
+    pub(crate) fn new(runtime: &Runtime, path: &str, limits: &[Limit]) -> Result<Arc<Self>, Error> {
         runtime.validate()?;
-        let plans: Box<[Plan]> = limits
-            .iter()
-            .copied()
-            .map(Plan::new)
-            .collect::<Result<_, _>>()?;
-        let Some(first) = plans.first() else {
-            return Err(Error::config(format!("{path} has no limit")));
-        };
-        if plans.len() > Reservation::LIMITS && first.limit().algo() == crate::Algo::LeakyBucket {
-            return Err(Error::config(format!(
-                "{path} has {} limits: at most {} leaky buckets can be decided as one",
-                plans.len(),
-                Reservation::LIMITS
-            )));
-        }
-        let prefix = format!("{}:{path}:{}", runtime.keyspace(), first.limit().algo());
+        let plans = plans(path, limits)?;
+        let algo = limits.first().map_or_else(Default::default, Limit::algo);
+        let prefix = format!("{}:{path}:{algo}", runtime.keyspace());
         let bind = |memory: &MemoryHandler| (memory.clone(), memory.table(&prefix, &plans));
         let handler = runtime.handler();
         let store = match handler.as_memory() {
@@ -90,25 +119,111 @@ impl Gate {
                 clock: runtime.clock().clone(),
             },
         };
-        let shortest = match (&store, &*plans) {
-            (Store::Memory(memory, table), [plan]) => Some(Shortest {
-                bucket: table.bucket(plan),
-                quick: table.quick(plan),
-                by_system: matches!(memory.clock(), SteadyClock::System),
-            }),
-            _ => None,
-        };
-        Ok(Self {
-            function: path.into(),
+        let function: Arc<str> = path.into();
+        let gate = Arc::new(Self {
+            telemetry: Telemetry::new(&function, algo, runtime),
+            function,
             prefix: prefix.into(),
-            plans,
+            rules: Replaceable::new(Rules::new(plans, &store)),
             store,
-            shortest,
-        })
+        });
+        limits::register(&gate);
+        Ok(gate)
+    }
+
+    pub(crate) fn function(&self) -> &Arc<str> {
+        &self.function
+    }
+
+    /// Tells of a decision.
+    #[inline]
+    pub(crate) fn told(&self, user: Option<User<'_>>, outcome: Outcome) {
+        self.telemetry.decided(user, outcome);
+    }
+
+    /// Tells of a decision that was asked for by its text.
+    #[inline]
+    pub(crate) fn tell<T>(
+        &self,
+        user: Option<&str>,
+        result: Result<T, Error>,
+        allowed: impl Fn(&T) -> bool,
+    ) -> Result<T, Error> {
+        let outcome = Outcome::of(result.as_ref().map(allowed));
+        self.told(user.map(User::Text), outcome);
+        result
+    }
+
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// What keeps the state, and whether it can be reached, if it tells.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn store(&self) -> (&'static str, Option<bool>) {
+        match &self.store {
+            Store::Memory(..) => ("memory", None),
+            Store::Other { handler, .. } => (handler.name(), handler.is_up()),
+        }
     }
 
     pub(crate) fn plans(&self) -> &[Plan] {
-        &self.plans
+        &self.rules.get().plans
+    }
+
+    pub(crate) fn limits(&self) -> Vec<Limit> {
+        self.plans().iter().map(|plan| *plan.limit()).collect()
+    }
+
+    /// Whether [`Gate::change`] can be made.
+    pub(crate) fn check_change(&self, limits: &[Limit]) -> Result<(), Error> {
+        self.changed(limits).map(drop)
+    }
+
+    /// Decides by other limits from now on. The state stays what it is.
+    pub(crate) fn change(&self, limits: &[Limit]) -> Result<(), Error> {
+        let plans = self.changed(limits)?;
+        if *plans != *self.plans() {
+            let (Store::Memory(_, table)
+            | Store::Other {
+                fallback: (_, table),
+                ..
+            }) = &self.store;
+            table.register(&plans);
+            self.rules.replace(Rules::new(plans, &self.store));
+        }
+        Ok(())
+    }
+
+    /// Decides by what it began with.
+    pub(crate) fn restore(&self) {
+        let first = &self.rules.first().plans;
+        if **first != *self.plans() {
+            self.rules.replace(Rules::new(first.clone(), &self.store));
+        }
+    }
+
+    fn changed(&self, limits: &[Limit]) -> Result<Box<[Plan]>, Error> {
+        let first = &self.rules.first().plans;
+        let algo = |plan: &Plan| plan.limit().algo();
+        let plans = plans(&self.function, limits)?;
+        if plans.len() != first.len() {
+            return Err(Error::config(format!(
+                "{} limits cannot stand for {}, for the state of each is kept",
+                plans.len(),
+                first.len()
+            )));
+        }
+        for (plan, before) in plans.iter().zip(first) {
+            if algo(plan) != algo(before) {
+                return Err(Error::config(format!(
+                    "{} cannot stand for {}, whose state is another",
+                    algo(plan),
+                    algo(before)
+                )));
+            }
+        }
+        Ok(plans)
     }
 
     pub(crate) fn prefix(&self) -> &str {
@@ -142,7 +257,7 @@ impl Gate {
         if patience != Patience::None && lines::any() {
             return Verdict::Unknown;
         }
-        let verdict = match (user, &self.shortest) {
+        let verdict = match (user, &self.rules.get().shortest) {
             (
                 None,
                 Some(Shortest {
@@ -162,7 +277,8 @@ impl Gate {
     // Apart, so that the way above stays short.
     #[inline(never)]
     fn admit_elsewhere(&self, user: Option<User<'_>>, cost: u64) -> Verdict {
-        let (Store::Memory(memory, table), Some(shortest)) = (&self.store, &self.shortest) else {
+        let rules = self.rules.get();
+        let (Store::Memory(memory, table), Some(shortest)) = (&self.store, &rules.shortest) else {
             return Verdict::Unknown;
         };
         match (user, &shortest.bucket) {
@@ -198,9 +314,12 @@ impl Gate {
         let request = self.request(user, operation);
         let result = match &self.store {
             Store::Memory(memory, table) => memory.handle_in(table, &request),
-            Store::Other { handler, .. } => handler
-                .handle(&request)
-                .or_else(|error| self.without_store(&request, error)),
+            Store::Other { handler, .. } => {
+                let timer = Timer::start();
+                let result = handler.handle(&request);
+                timer.stop(&result);
+                result.or_else(|error| self.without_store(&request, error))
+            }
         };
         result.map_err(|error| error.at(&self.function, user))
     }
@@ -215,7 +334,9 @@ impl Gate {
         };
         Box::pin(async move {
             let request = self.request(user, operation);
+            let timer = Timer::start();
             let result = handler.handle_async(request).await;
+            timer.stop(&result);
             result
                 .or_else(|error| self.without_store(&request, error))
                 .map_err(|error| error.at(&self.function, user))
@@ -267,7 +388,7 @@ impl Gate {
         let (function, key) = (Arc::clone(&self.function), user.map(Into::into));
         let retry_after = decision.retry_after;
         if self
-            .plans
+            .plans()
             .iter()
             .any(|plan| plan.limit().algo() == crate::Algo::LeakyBucket)
         {
@@ -297,7 +418,7 @@ impl Gate {
     fn request<'a>(&'a self, user: Option<&'a str>, operation: Operation) -> Request<'a> {
         Request {
             key: Key::new(&self.prefix, user),
-            plans: &self.plans,
+            plans: self.plans(),
             operation,
         }
     }
@@ -317,7 +438,7 @@ impl Gate {
         match policy {
             OnBackendError::Deny => Err(error),
             OnBackendError::Allow => {
-                let limit = self
+                let limit = request
                     .plans
                     .iter()
                     .map(Plan::capacity)
@@ -334,5 +455,11 @@ impl Gate {
                 Ok(decision)
             }
         }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        limits::forget(&self.function);
     }
 }

@@ -97,6 +97,16 @@ pub trait Handler: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// What the store is called, for people to read.
+    fn name(&self) -> &'static str {
+        "custom"
+    }
+
+    /// Whether the store can be reached now, if that is known without asking it.
+    fn is_up(&self) -> Option<bool> {
+        None
+    }
+
     /// The memory handler behind this one, which decides without a virtual call.
     #[doc(hidden)]
     fn as_memory(&self) -> Option<&MemoryHandler> {

@@ -2,12 +2,16 @@
 
 mod acquire;
 pub mod algorithms;
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "cache")]
 pub mod cache;
 mod circuit_breaker;
 pub mod clock;
 mod concurrency;
 mod config;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 mod decision;
 mod error;
 mod gate;
@@ -15,6 +19,7 @@ mod handler;
 mod key_buffer;
 mod key_text;
 mod limit;
+pub mod limits;
 mod lines;
 mod memory;
 mod outage;
@@ -22,12 +27,16 @@ mod place;
 mod quantity;
 #[cfg(feature = "redis")]
 mod redis;
+mod replaceable;
 mod retry;
 mod runtime;
 mod site;
 mod spec;
+mod telemetry;
 mod throttle;
 mod timeout;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod values;
 
 pub use self::config::{Config, OnBackendError};

@@ -49,6 +49,27 @@ impl Algo {
     }
 }
 
+/// As in an attribute: `token_bucket 100/60s, burst 20`.
+impl fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            algo,
+            quota,
+            period,
+            burst,
+            bucket_size,
+        } = self;
+        write!(formatter, "{algo} {quota}/{period:?}")?;
+        if let Some(tokens) = burst {
+            write!(formatter, ", burst {tokens}")?;
+        }
+        match bucket_size {
+            Some(units) => write!(formatter, ", bucket size {units}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Algo {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
@@ -140,6 +161,12 @@ impl Limit {
     #[must_use]
     pub const fn leaky_bucket(quota: u64, period: Duration) -> Self {
         Self::new(Algo::LeakyBucket, quota, period)
+    }
+
+    /// The same by another algorithm.
+    pub(crate) const fn by(mut self, algo: Algo) -> Self {
+        self.algo = algo;
+        self
     }
 
     /// How many tokens a token bucket holds. Default: the quota.

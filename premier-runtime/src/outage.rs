@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::OnBackendError;
+use crate::telemetry;
 
 static DENIED: AtomicU64 = AtomicU64::new(0);
 static ALLOWED: AtomicU64 = AtomicU64::new(0);
@@ -36,10 +37,11 @@ pub fn outage_calls() -> OutageCalls {
 }
 
 pub(crate) fn count(policy: OnBackendError) {
-    let counter = match policy {
-        OnBackendError::Allow => &ALLOWED,
-        OnBackendError::Deny => &DENIED,
-        OnBackendError::Memory => &IN_MEMORY,
+    let (counter, name) = match policy {
+        OnBackendError::Allow => (&ALLOWED, "allow"),
+        OnBackendError::Deny => (&DENIED, "deny"),
+        OnBackendError::Memory => (&IN_MEMORY, "memory"),
     };
     counter.fetch_add(1, Ordering::Relaxed);
+    telemetry::stood_in(name);
 }

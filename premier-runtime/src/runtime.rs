@@ -6,6 +6,8 @@ use crate::clock::SteadyClock;
 use crate::config::{Config, OnBackendError};
 use crate::handler::Handler;
 use crate::limit::Algo;
+#[cfg(feature = "limits-file")]
+use crate::limits;
 use crate::memory::MemoryHandler;
 use crate::retry::RetryBudget;
 use crate::{Error, lines};
@@ -59,6 +61,11 @@ impl Runtime {
         self.config.retry_budget.as_ref()
     }
 
+    #[cfg(feature = "tracing")]
+    pub(crate) fn log_keys(&self) -> bool {
+        self.config.log_keys
+    }
+
     /// The time of everything in this process: that of its handler.
     pub(crate) fn clock(&self) -> &SteadyClock {
         &self.clock
@@ -102,11 +109,23 @@ pub(crate) fn clock_of(handler: &Arc<dyn Handler>) -> SteadyClock {
 /// [`Error::AlreadyConfigured`] on a second call and after the first use of the default
 /// configuration; [`Error::Config`] for a value that cannot be used. In both cases nothing changes.
 pub fn config(config: impl Into<Config>) -> Result<(), Error> {
-    let config = config.into();
+    #[cfg_attr(not(feature = "limits-file"), expect(unused_mut))]
+    let mut config = config.into();
     config.validate()?;
+    #[cfg(feature = "limits-file")]
+    let file = config
+        .limits_file
+        .take()
+        .map(limits::file::Watched::open)
+        .transpose()?;
     GLOBAL
         .set(Runtime::new(config))
-        .map_err(|_| Error::AlreadyConfigured)
+        .map_err(|_| Error::AlreadyConfigured)?;
+    #[cfg(feature = "limits-file")]
+    if let Some(file) = file {
+        file.watch()?;
+    }
+    Ok(())
 }
 
 /// Forgets the state of every limit of this process's keyspace, and every cached value, and of no

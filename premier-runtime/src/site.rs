@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use crate::acquire::{Acquire, acquire, acquire_async, shortcut};
@@ -11,6 +11,7 @@ use crate::handler::Operation;
 use crate::key_text::{KeyText, User, with_text};
 use crate::memory::Verdict;
 use crate::spec::Spec;
+use crate::telemetry::Outcome;
 use crate::values::Cost;
 use crate::{Decision, Error, lines};
 
@@ -22,7 +23,7 @@ pub struct Site {
 
 #[derive(Debug)]
 struct Bound {
-    gate: Gate,
+    gate: Arc<Gate>,
     patience: Patience,
 }
 
@@ -49,8 +50,11 @@ impl Site {
         let Bound { gate, patience } = self.bound(spec)?;
         let cost = cost.units()?;
         key.with_user(|user| match gate.admit(user, cost, *patience) {
-            Verdict::Admitted => Ok(()),
-            Verdict::Denied(nanos) => Err(with_text(user, |user| gate.denied_for(user, nanos))),
+            Verdict::Admitted => {
+                gate.told(user, Outcome::Admitted);
+                Ok(())
+            }
+            Verdict::Denied(nanos) => Err(refusal(gate, user, nanos)),
             Verdict::Unknown => with_text(user, |user| acquire_slowly(gate, user, cost, *patience)),
         })
     }
@@ -95,8 +99,11 @@ impl Site {
         let Bound { gate, patience } = self.bound(spec)?;
         let cost = cost?;
         match gate.admit(user, cost, *patience) {
-            Verdict::Admitted => Ok(Admission(Stage::Decided(None))),
-            Verdict::Denied(nanos) => Err(with_text(user, |user| gate.denied_for(user, nanos))),
+            Verdict::Admitted => {
+                gate.told(user, Outcome::Admitted);
+                Ok(Admission(Stage::Decided(None)))
+            }
+            Verdict::Denied(nanos) => Err(refusal(gate, user, nanos)),
             Verdict::Unknown => {
                 with_text(user, |user| Self::begin_slowly(gate, user, cost, *patience))
             }
@@ -115,8 +122,15 @@ impl Site {
             return Ok(Admission::wait(gate, user, cost, patience, None));
         }
         let nudges = lines::nudges();
-        let decision = gate.handle(user, Operation::Take(cost))?;
-        Ok(match shortcut(gate, user, patience, &decision)? {
+        let first = gate
+            .handle(user, Operation::Take(cost))
+            .and_then(|decision| Ok((shortcut(gate, user, patience, &decision)?, decision)));
+        let (done, decision) = match first {
+            // Told of when it is over.
+            Ok((None, decision)) => (None, decision),
+            first => gate.tell(user, first, |_| true)?,
+        };
+        Ok(match done {
             Some(_) => Admission(Stage::Decided(None)),
             None => Admission::wait(gate, user, cost, patience, Some((decision, nudges))),
         })
@@ -142,6 +156,12 @@ impl Site {
             .as_ref()
             .map_err(Error::clone)
     }
+}
+
+#[cold]
+fn refusal(gate: &Gate, user: Option<User<'_>>, nanos: u64) -> Error {
+    gate.told(user, Outcome::Denied);
+    with_text(user, |user| gate.denied_for(user, nanos))
 }
 
 // Apart, so that an admitted call does not make room for all of it.
@@ -177,9 +197,12 @@ impl Admission {
             let user = user.as_deref();
             match first {
                 Some((first, nudges)) => {
-                    Acquire::after(gate, user, cost, patience, first, nudges)?
-                        .run()
-                        .await
+                    let acquired = async {
+                        Acquire::after(gate, user, cost, patience, first, nudges)?
+                            .run()
+                            .await
+                    };
+                    gate.tell(user, acquired.await, |_| true)
                 }
                 None => acquire_async(gate, user, cost, patience).await,
             }

@@ -1,5 +1,6 @@
 //! What one `#[throttle]` says, and how it becomes a bound limit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Error;
@@ -102,7 +103,7 @@ impl Spec {
     }
 
     /// Binds the limit to the process's configuration.
-    pub(crate) fn bind(self) -> Result<(Gate, Patience), Error> {
+    pub(crate) fn bind(self) -> Result<(Arc<Gate>, Patience), Error> {
         let path = match self.nth {
             0 => self.place.path(),
             // A second throttle of the same function is another limit.

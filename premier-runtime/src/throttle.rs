@@ -44,7 +44,7 @@ pub struct Throttle {
 struct Shared {
     name: Box<str>,
     limits: Box<[Limit]>,
-    gate: OnceLock<Result<Gate, Error>>,
+    gate: OnceLock<Result<Arc<Gate>, Error>>,
     /// The throttle's own configuration; the process's when there is none.
     runtime: Option<Arc<Runtime>>,
 }
@@ -150,7 +150,10 @@ impl Throttle {
     /// [`Error::CostExceedsCapacity`], [`Error::TooManyKeys`], [`Error::Backend`],
     /// [`Error::Config`].
     pub fn check<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
-        self.handle(key, Operation::Take(self.cost))
+        let (gate, key) = (self.gate()?, KeyBuffer::format(key));
+        let user = Some(key.as_str());
+        let decided = gate.handle(user, Operation::Take(self.cost));
+        gate.tell(user, decided, |decision| decision.allowed)
     }
 
     /// The same as [`Throttle::check`] for async callers.
@@ -158,8 +161,9 @@ impl Throttle {
     /// # Errors
     /// As for [`Throttle::check`].
     pub async fn check_async<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
-        let key = key.to_string();
-        self.handle_async(&key, Operation::Take(self.cost)).await
+        let (gate, key) = (self.gate()?, key.to_string());
+        let decided = gate.take_async(Some(&key), self.cost).await;
+        gate.tell(Some(&key), decided, |decision| decision.allowed)
     }
 
     /// Takes the cost, waiting for the slot of a leaky bucket, and as long as
@@ -259,7 +263,37 @@ impl Throttle {
         }
     }
 
-    fn gate(&self) -> Result<&Gate, Error> {
+    #[cfg(feature = "tower")]
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn limits(&self) -> usize {
+        self.shared.limits.len()
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// The same by another store.
+    #[cfg(feature = "tower")]
+    pub(crate) fn by(&self, config: impl Into<Config>) -> Self {
+        let Self {
+            shared,
+            cost,
+            patience,
+        } = self;
+        Self {
+            cost: *cost,
+            patience: *patience,
+            ..Self::all_with_handler(config, &shared.name, &shared.limits)
+        }
+    }
+
+    pub(crate) fn gate(&self) -> Result<&Gate, Error> {
         let Shared {
             name,
             limits,
@@ -270,7 +304,7 @@ impl Throttle {
             Some(runtime) => Gate::new(runtime, name, limits),
             None => Gate::new(Runtime::global(), name, limits),
         })
-        .as_ref()
+        .as_deref()
         .map_err(Error::clone)
     }
 

@@ -17,6 +17,7 @@ use crate::clock::{self, after};
 use crate::place::{Place, blame};
 use crate::runtime::Runtime;
 use crate::spec::note;
+use crate::telemetry;
 use crate::values::IntoPeriod;
 
 /// What one `#[timeout]` says, as values.
@@ -80,6 +81,7 @@ struct Bound {
 
 impl Bound {
     fn error(&self) -> Error {
+        telemetry::timed_out(&self.function, self.after);
         Error::Timeout {
             function: Arc::clone(&self.function),
             after: self.after,

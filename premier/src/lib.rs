@@ -313,12 +313,21 @@
 
 #[doc(inline)]
 pub use premier_macros::{circuit_breaker, concurrency, retry, throttle, timeout};
+#[cfg(feature = "axum")]
+#[doc(inline)]
+pub use premier_runtime::axum;
+#[cfg(feature = "dashboard")]
+#[doc(inline)]
+pub use premier_runtime::dashboard;
+#[cfg(feature = "tower")]
+#[doc(inline)]
+pub use premier_runtime::tower;
 #[doc(inline)]
 pub use premier_runtime::{
     Algo, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
     MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Request, Reservation,
-    RetryBudget, RetryEvent, Throttle, algorithms, clear, clear_async, clock, config, outage_calls,
-    timeout_workers,
+    RetryBudget, RetryEvent, Throttle, algorithms, clear, clear_async, clock, config, limits,
+    outage_calls, timeout_workers,
 };
 #[cfg(feature = "redis")]
 #[doc(inline)]

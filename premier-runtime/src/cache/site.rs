@@ -18,6 +18,7 @@ use crate::lines::{self, LineKey, Purpose, Ticket};
 use crate::place::Place;
 use crate::runtime::Runtime;
 use crate::spec::note;
+use crate::telemetry::Lookups;
 use crate::values::{IntoPeriod, IntoUnits};
 
 /// What one `#[cache]` says, as values.
@@ -104,6 +105,7 @@ impl CacheSpec {
         Some(Bound {
             prefix: prefix(keyspace, &name).into(),
             keyspace: keyspace.into(),
+            lookups: Lookups::default(),
             name: name.into(),
             ttl: self.ttl,
             stale: self.stale,
@@ -118,7 +120,8 @@ impl CacheSpec {
 
 /// A cache with its configuration.
 pub(crate) struct Bound {
-    name: Box<str>,
+    name: Arc<str>,
+    lookups: Lookups,
     keyspace: Box<str>,
     prefix: Box<str>,
     ttl: Option<Duration>,
@@ -332,7 +335,10 @@ impl CacheSite {
                 return Searching(Stage::Unbound(codec));
             };
             Searching(match bound.fresh(key, codec) {
-                Some(value) => Stage::Found(value),
+                Some(value) => {
+                    bound.lookups.count(&bound.name, true);
+                    Stage::Found(value)
+                }
                 None => Stage::Search(Search::new(bound, key, codec)),
             })
         })
@@ -413,6 +419,7 @@ impl<T: CacheValue> Search<T> {
             && lines::any()
             && lines::ahead(&self.line).is_some()
         {
+            self.bound.lookups.count(&self.bound.name, true);
             return Ok(value.clone());
         }
         let ticket = Ticket::wait(Arc::clone(&self.line), 1, 0, lines::nudges());
@@ -436,6 +443,8 @@ impl<T: CacheValue> Search<T> {
     }
 
     fn decide(&self, known: Known<T>, ticket: Ticket) -> Result<T, Flight<T>> {
+        let Bound { lookups, name, .. } = self.bound;
+        lookups.count(name, matches!(known, Known::Fresh(_)));
         let stale = match known {
             Known::Fresh(value) => return Ok(value),
             Known::Stale(value) => Some(value),

@@ -71,7 +71,7 @@ impl Table {
     }
 
     /// Names limits that will decide by these states.
-    pub(super) fn register(&self, plans: &[Plan]) {
+    pub(crate) fn register(&self, plans: &[Plan]) {
         let longest = plans.iter().map(Plan::period).max().unwrap_or_default();
         self.longest.fetch_max(longest, Ordering::Relaxed);
     }

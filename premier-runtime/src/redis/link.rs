@@ -23,6 +23,7 @@ use super::keys;
 use super::probe::{RangeDown, probe};
 use super::script::Call;
 use super::target::{Connection, Target};
+use crate::telemetry;
 
 /// The longest pause between two probes of a server that is down.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -221,6 +222,7 @@ impl Link {
 
     fn came_back(&self) {
         *lock(&self.troubled) = None;
+        telemetry::backend_is(true);
         if self.told.swap(false, Ordering::Relaxed) {
             self.tell_back();
         }
@@ -229,6 +231,7 @@ impl Link {
     pub(super) fn tell_down(&self, reason: &Failure) {
         self.outages.fetch_add(1, Ordering::Relaxed);
         let _ = reason;
+        telemetry::backend_is(false);
         #[cfg(feature = "tracing")]
         tracing::warn!(target: "premier", redis = ?self.target, %reason, "redis is down");
     }

@@ -289,6 +289,14 @@ impl Drop for Answer {
 }
 
 impl Handler for RedisHandler {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn is_up(&self) -> Option<bool> {
+        Some(self.status().up)
+    }
+
     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
         let job = self.shared.job(request)?;
         let link = Arc::clone(&self.shared.link);

@@ -19,6 +19,7 @@ use crate::clock::{SteadyClock, after};
 use crate::place::{Place, blame};
 use crate::runtime::Runtime;
 use crate::spec::note;
+use crate::telemetry;
 use crate::values::{IntoPeriod, IntoUnits};
 
 /// What `on_retry` is told: a call has failed and will be made again.
@@ -277,10 +278,11 @@ impl Attempts {
         {
             return None;
         }
-        match policy.budget {
-            Some(budget) if !budget.withdraw() => None,
-            _ => Some(delay),
+        if policy.budget.is_some_and(|budget| !budget.withdraw()) {
+            return None;
         }
+        telemetry::retried(&policy.function, self.made, delay);
+        Some(delay)
     }
 
     /// What `on_retry` is told.

@@ -1,0 +1,155 @@
+//! The service of the example, for its `main` and for tests.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use premier::axum::PeerIp;
+use premier::dashboard::Dashboard;
+use premier::tower::{RequestKey, ThrottleLayer};
+use premier::{Config, Limit, MemoryHandler, OnBackendError, RedisHandler, throttle};
+use serde::{Deserialize, Serialize};
+
+/// What the service is told on its command line.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(about)]
+pub struct Options {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+    /// Limits shared through this Redis, as in redis://127.0.0.1/, instead of in memory
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
+    /// A TOML file of limits that is followed
+    #[arg(long, value_name = "FILE")]
+    pub limits: Option<PathBuf>,
+    /// How many proxies there are in front, each of which appends to X-Forwarded-For
+    #[arg(long, default_value_t = 0)]
+    pub trusted_hops: usize,
+    /// How many of the most denied keys the page shows
+    #[arg(long, default_value_t = 0)]
+    pub denied_keys: usize,
+}
+
+/// Configures premier and builds the service.
+///
+/// # Errors
+/// When an option cannot be used, or when there is an exporter of numbers already.
+pub fn app(options: &Options) -> Result<Router, Box<dyn std::error::Error>> {
+    let config = match &options.redis {
+        // Limited in this process while Redis is down, rather than not at all or not served.
+        Some(url) => Config::new(RedisHandler::connect(url.as_str())?)
+            .on_backend_error(OnBackendError::Memory),
+        None => Config::new(MemoryHandler::new()),
+    };
+    let config = config.keyspace("web-api");
+    premier::config(match &options.limits {
+        Some(file) => config.limits_file(file),
+        None => config,
+    })?;
+    Ok(routes(options, prometheus()?))
+}
+
+fn routes(options: &Options, prometheus: PrometheusHandle) -> Router {
+    let second = Duration::from_secs(1);
+    let address = match options.trusted_hops {
+        0 => RequestKey::peer_ip(),
+        hops => RequestKey::x_forwarded_for(hops),
+    };
+    let per_address = ThrottleLayer::new("per address", Limit::token_bucket(5, second).burst(10))
+        .key(address.clone());
+    let per_user = ThrottleLayer::all(
+        "search per user",
+        &[
+            Limit::token_bucket(5, second),
+            Limit::token_bucket(100, 60 * second),
+        ],
+    )
+    .policies(["burst", "sustained"])
+    .key(RequestKey::header("x-user"))
+    .cost(|request| match request.uri.query() {
+        Some(query) if query.contains("deep=true") => 5,
+        _ => 1,
+    });
+    // Only failed log-ins are charged, five a minute.
+    let log_in = ThrottleLayer::new("failed log-ins", Limit::sliding_log(5, 60 * second))
+        .key(address)
+        .charge_if(|response| response.status == StatusCode::UNAUTHORIZED);
+    // A limit that is tried out: what it would deny is counted.
+    let tried_out = ThrottleLayer::new("reports, tried out", Limit::fixed_window(2, 60 * second))
+        .key(RequestKey::matched_route())
+        .shadow();
+    Router::new()
+        .route("/quote", get(quote).layer(per_address))
+        .route("/search", get(search).layer(per_user))
+        .route("/login", post(log_in_with).layer(log_in))
+        .route("/reports/{year}", get(report).layer(tried_out))
+        .route("/export", get(export))
+        .route("/metrics", get(async move || numbers(&prometheus)))
+        .nest(
+            "/premier",
+            // In a real service: behind its authentication.
+            Dashboard::new().denied_keys(options.denied_keys).router(),
+        )
+}
+
+fn prometheus() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets(&[0.0001, 0.001, 0.01, 0.1, 1.0, 10.0])?
+        .install_recorder()
+}
+
+fn numbers(prometheus: &PrometheusHandle) -> String {
+    prometheus.run_upkeep();
+    prometheus.render()
+}
+
+async fn quote() -> &'static str {
+    "Patience is also a form of action."
+}
+
+#[derive(Debug, Deserialize)]
+struct Search {
+    #[serde(default)]
+    q: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Found {
+    query: String,
+    hits: Vec<String>,
+}
+
+async fn search(Query(Search { q }): Query<Search>) -> Json<Found> {
+    Json(Found {
+        hits: vec![format!("everything about {q}")],
+        query: q,
+    })
+}
+
+#[derive(Debug, Deserialize)]
+struct Credentials {
+    password: String,
+}
+
+async fn log_in_with(Json(credentials): Json<Credentials>) -> StatusCode {
+    match &*credentials.password {
+        "correct horse battery staple" => StatusCode::NO_CONTENT,
+        _ => StatusCode::UNAUTHORIZED,
+    }
+}
+
+async fn report() -> &'static str {
+    "a report"
+}
+
+/// An annotated handler needs no layer: what is refused is a response.
+#[throttle(rate = "2/min", algo = "sliding_log", key = peer)]
+async fn export(peer: PeerIp) -> Result<String, premier::Error> {
+    Ok(format!("everything, for {peer}"))
+}

@@ -1,0 +1,38 @@
+//! A web API with limits for each address, user and route.
+//!
+//! ```sh
+//! cargo run -p web_api -- --denied-keys 10
+//! curl -i localhost:3000/quote          # five a second for each address
+//! open http://localhost:3000/premier    # what the limits do, live
+//! curl localhost:3000/metrics           # the same for Prometheus
+//! ```
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use web_api::Options;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "premier=info".into()),
+        )
+        .init();
+    let options = Options::parse();
+    let app = web_api::app(&options)?;
+    let listener = tokio::net::TcpListener::bind(options.listen).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    println!("the limits at http://{}/premier", listener.local_addr()?);
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(async {
+            // Without signals there is nothing to wait for but the end.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+        .await?;
+    Ok(())
+}

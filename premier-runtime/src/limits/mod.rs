@@ -1,0 +1,213 @@
+//! Limits that change while the process runs.
+//!
+//! A limit is known by the name that stands in its errors and keys: the path of an annotated
+//! function (`shop::cart:Cart::add`), or the name of a [`Throttle`](crate::Throttle). What has been
+//! consumed stays consumed, and a higher rate counts from now on only.
+//!
+//! ```
+//! use premier::{Limit, Throttle, limits};
+//! use std::time::Duration;
+//!
+//! let minute = Duration::from_secs(60);
+//! let upload = Throttle::new("upload", Limit::fixed_window(2, minute));
+//! upload.cost(2).acquire("alice")?;
+//! assert!(!upload.check("alice")?.allowed);
+//!
+//! assert_eq!(limits::set("upload", Limit::fixed_window(5, minute))?, 1);
+//! assert_eq!(upload.check("alice")?.remaining, 2);
+//!
+//! limits::reset("upload");
+//! assert!(!upload.check("alice")?.allowed);
+//! # Ok::<(), premier::Error>(())
+//! ```
+
+#[cfg(feature = "limits-file")]
+pub(crate) mod file;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::gate::Gate;
+use crate::{Error, Limit, lines};
+
+#[cfg(feature = "limits-file")]
+pub use self::file::{FileStatus, file_status};
+
+/// What is known of a name.
+#[derive(Debug, Default)]
+struct Named {
+    gates: Vec<Weak<Gate>>,
+    /// What the code says has been replaced by this.
+    wanted: Option<Wanted>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Wanted {
+    limits: Box<[Limit]>,
+    /// The file takes back what it has set, and nothing else.
+    by_file: Option<ByFile>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct ByFile {
+    /// Whether the algorithm is left to the limit that it is for.
+    any_algo: bool,
+}
+
+static NAMES: Mutex<BTreeMap<Arc<str>, Named>> = Mutex::new(BTreeMap::new());
+
+/// A limit of this process, as it is in force.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct NamedLimit {
+    /// By which it is [`set`].
+    pub name: Arc<str>,
+    /// What decides; several decide as one.
+    pub limits: Vec<Limit>,
+}
+
+/// Replaces the limit of a name, in this process, from the next decision on. How many limits have
+/// it; 0 when none has been used yet: then it is what the first use begins with.
+///
+/// On Redis every process decides by its own idea of a limit: set it in all of them, for instance by
+/// a limits file.
+///
+/// # Errors
+/// [`Error::Config`] when the limit is out of range, or of another algorithm than the one it
+/// replaces, whose state could not be kept. Nothing has changed then.
+pub fn set(name: &str, limit: Limit) -> Result<usize, Error> {
+    set_all(name, &[limit])
+}
+
+/// The same as [`set`] for limits that decide as one. There have to be as many as before.
+///
+/// # Errors
+/// As for [`set`].
+pub fn set_all(name: &str, limits: &[Limit]) -> Result<usize, Error> {
+    check(name, limits)?;
+    want(name, limits, None)
+}
+
+/// Goes back to what the code says. How many limits have the name.
+pub fn reset(name: &str) -> usize {
+    let mut names = names();
+    let Some(named) = names.get_mut(name) else {
+        return 0;
+    };
+    named.wanted = None;
+    let gates = alive(named);
+    if gates.is_empty() {
+        names.remove(name);
+    }
+    drop(names);
+    for gate in &gates {
+        gate.restore();
+    }
+    lines::nudge_all();
+    gates.len()
+}
+
+/// The limits that have been used, by name.
+#[must_use]
+pub fn list() -> Vec<NamedLimit> {
+    let gates: Vec<_> = names().values().map(alive).collect();
+    gates
+        .iter()
+        .filter_map(|gates| gates.first())
+        .map(|gate| NamedLimit {
+            name: Arc::clone(gate.function()),
+            limits: gate.limits(),
+        })
+        .collect()
+}
+
+/// All that decide in this process.
+#[cfg(feature = "dashboard")]
+pub(crate) fn gates() -> Vec<Arc<Gate>> {
+    names().values().flat_map(alive).collect()
+}
+
+/// Names a limit that begins to decide, by what has been wanted of it before.
+pub(crate) fn register(gate: &Arc<Gate>) {
+    let mut names = names();
+    let named = names.entry(Arc::clone(gate.function())).or_default();
+    named.gates.retain(|gate| gate.strong_count() > 0);
+    named.gates.push(Arc::downgrade(gate));
+    let wanted = named.wanted.clone();
+    drop(names);
+    let Some(Wanted {
+        mut limits,
+        by_file,
+    }) = wanted
+    else {
+        return;
+    };
+    let algo = gate.limits().first().map(Limit::algo);
+    if let (Some(ByFile { any_algo: true }), Some(algo)) = (by_file, algo) {
+        for limit in &mut limits {
+            *limit = limit.by(algo);
+        }
+    }
+    if let Err(error) = gate.change(&limits) {
+        complain(gate.function(), &error);
+    }
+}
+
+/// Forgets a limit that is no more.
+pub(crate) fn forget(name: &str) {
+    let mut names = names();
+    if let Some(named) = names.get_mut(name) {
+        named.gates.retain(|gate| gate.strong_count() > 0);
+        if named.gates.is_empty() && named.wanted.is_none() {
+            names.remove(name);
+        }
+    }
+}
+
+/// Whether the limits of a name can be replaced by these.
+fn check(name: &str, limits: &[Limit]) -> Result<(), Error> {
+    let gates = names().get(name).map(alive).unwrap_or_default();
+    let mut checked = match limits {
+        [] => Err(Error::config("there has to be one")),
+        _ => limits.iter().try_for_each(Limit::validate),
+    };
+    for gate in &gates {
+        checked = checked.and_then(|()| gate.check_change(limits));
+    }
+    checked.map_err(|error| Error::config(format!("the limit of {name} cannot be set: {error}")))
+}
+
+/// Replaces the limits of a name by these, which have been checked.
+fn want(name: &str, limits: &[Limit], by_file: Option<ByFile>) -> Result<usize, Error> {
+    let mut names = names();
+    let named = names.entry(name.into()).or_default();
+    named.wanted = Some(Wanted {
+        limits: limits.into(),
+        by_file,
+    });
+    let gates = alive(named);
+    drop(names);
+    for gate in &gates {
+        gate.change(limits)?;
+    }
+    // Whoever waits may have less to wait for.
+    lines::nudge_all();
+    Ok(gates.len())
+}
+
+/// To be dropped after the lock on the names: the last owner of a gate takes that lock.
+fn alive(named: &Named) -> Vec<Arc<Gate>> {
+    named.gates.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Nobody is there to be told but a log: a limit that cannot be replaced stays as it is.
+fn complain(name: &str, error: &Error) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: "premier", limit = name, %error, "a limit was not replaced");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (name, error);
+}
+
+fn names() -> MutexGuard<'static, BTreeMap<Arc<str>, Named>> {
+    NAMES.lock().unwrap_or_else(PoisonError::into_inner)
+}

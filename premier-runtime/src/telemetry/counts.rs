@@ -1,0 +1,111 @@
+//! What the dashboard shows of one limit.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::Outcome;
+use crate::key_text::User;
+
+/// Whether denied keys are kept: they may be personal, so that somebody has to ask for it.
+static KEEP_KEYS: AtomicBool = AtomicBool::new(false);
+
+/// How many denied keys of a limit are kept.
+const KEYS: usize = 64;
+
+/// From now on the keys that are denied most often are kept.
+pub(crate) fn keep_keys() {
+    KEEP_KEYS.store(true, Ordering::Relaxed);
+}
+
+/// Decisions since the limit was first used.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    admitted: AtomicU64,
+    denied: AtomicU64,
+    shadow_denied: AtomicU64,
+    failed: AtomicU64,
+    /// The most often denied keys with their counts, by the space-saving algorithm (Metwally,
+    /// Agrawal and El Abbadi, 2005): a new key takes the place, and the count, of the rarest.
+    keys: Mutex<Vec<(Box<str>, u64)>>,
+}
+
+/// The counts at one moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Totals {
+    pub(crate) admitted: u64,
+    pub(crate) denied: u64,
+    pub(crate) shadow_denied: u64,
+    pub(crate) failed: u64,
+}
+
+impl Counts {
+    #[inline]
+    pub(super) fn count(&self, user: Option<User<'_>>, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Admitted => &self.admitted,
+            Outcome::Denied => &self.denied,
+            #[cfg(feature = "tower")]
+            Outcome::ShadowDenied => &self.shadow_denied,
+            Outcome::Failed => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if let Some(user) = user
+            && !matches!(outcome, Outcome::Admitted | Outcome::Failed)
+            && KEEP_KEYS.load(Ordering::Relaxed)
+        {
+            user.with_text(|key| self.keep(key));
+        }
+    }
+
+    fn keep(&self, key: &str) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, count)) = keys.iter_mut().find(|(kept, _)| **kept == *key) {
+            *count += 1;
+        } else if keys.len() < KEYS {
+            keys.push((key.into(), 1));
+        } else if let Some(rarest) = keys.iter_mut().min_by_key(|(_, count)| *count) {
+            *rarest = (key.into(), rarest.1 + 1);
+        }
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            admitted: self.admitted.load(Ordering::Relaxed),
+            denied: self.denied.load(Ordering::Relaxed),
+            shadow_denied: self.shadow_denied.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The keys denied most often, with how often at most.
+    pub(crate) fn denied_keys(&self, most: usize) -> Vec<(Box<str>, u64)> {
+        let mut keys = self
+            .keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        keys.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        keys.truncate(most);
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_denied_most_often_survive_any_number_of_others() {
+        let counts = Counts::default();
+        for other in 0..10_000 {
+            counts.keep(&format!("other-{other}"));
+            if other % 10 == 0 {
+                counts.keep("often");
+            }
+        }
+        let keys = counts.denied_keys(1);
+        assert_eq!(&*keys[0].0, "often");
+        assert!(keys[0].1 >= 1_000);
+        assert_eq!(counts.denied_keys(usize::MAX).len(), KEYS);
+    }
+}

@@ -1,0 +1,84 @@
+//! The body of what the service answers, or of a refusal.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+
+pin_project_lite::pin_project! {
+    /// A body of the service behind the layer, or one of the layer's own.
+    #[derive(Debug)]
+    pub struct ThrottleBody<B> {
+        #[pin]
+        inner: Inner<B>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = InnerProjection]
+    #[derive(Debug)]
+    enum Inner<B> {
+        Service { #[pin] body: B },
+        Own { bytes: Option<Bytes> },
+    }
+}
+
+impl<B> ThrottleBody<B> {
+    pub(super) const fn service(body: B) -> Self {
+        Self {
+            inner: Inner::Service { body },
+        }
+    }
+
+    pub(super) fn own(bytes: Bytes) -> Self {
+        Self {
+            inner: Inner::Own {
+                bytes: Some(bytes).filter(|bytes| !bytes.is_empty()),
+            },
+        }
+    }
+}
+
+impl<B: Default> Default for ThrottleBody<B> {
+    fn default() -> Self {
+        Self::service(B::default())
+    }
+}
+
+impl<B> Body for ThrottleBody<B>
+where
+    B: Body,
+    B::Data: From<Bytes>,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match self.project().inner.project() {
+            InnerProjection::Service { body } => body.poll_frame(context),
+            InnerProjection::Own { bytes } => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes.into()))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Service { body } => body.is_end_stream(),
+            Inner::Own { bytes } => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Service { body } => body.size_hint(),
+            Inner::Own { bytes } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Buf::remaining) as u64)
+            }
+        }
+    }
+}

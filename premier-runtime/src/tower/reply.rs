@@ -1,0 +1,348 @@
+//! What a client is told: headers, and the reply to a request that was not admitted.
+
+use std::fmt::Write;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+
+use crate::algorithms::Plan;
+use crate::{Decision, Error};
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// A request that was not admitted, for whoever builds a reply of their own.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Rejection {
+    /// What the reply of the layer has: 429; 503 when the store, or a bound, stands in the way; 500
+    /// for a configuration that cannot be used; 400 for a cost that no time can admit.
+    pub status: StatusCode,
+    /// Why.
+    pub error: Error,
+    /// How long until an equal request can succeed, where that is known.
+    pub retry_after: Option<Duration>,
+    /// The policies that it exceeds.
+    pub violated_policies: Vec<Arc<str>>,
+}
+
+/// What the reply to a request is made of.
+pub(crate) fn rejection_of(error: Error, policies: Vec<Arc<str>>) -> Rejection {
+    let (status, retry_after) = match &error {
+        Error::QuotaExceeded { .. } | Error::BucketFull { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, error.retry_after())
+        }
+        Error::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, error.retry_after()),
+        Error::Backend { .. } | Error::ConcurrencyExceeded { .. } | Error::TooManyKeys { .. } => {
+            // When it will be better nobody knows.
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Some(Duration::from_secs(1)),
+            )
+        }
+        Error::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
+        Error::CostExceedsCapacity { .. } => (StatusCode::BAD_REQUEST, None),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
+    };
+    Rejection {
+        violated_policies: match status {
+            StatusCode::TOO_MANY_REQUESTS => policies,
+            _ => Vec::new(),
+        },
+        status,
+        error,
+        retry_after,
+    }
+}
+
+impl Rejection {
+    /// The reply of the layer: a problem of RFC 9457. It tells nothing of the key, the function or
+    /// the store.
+    #[must_use]
+    pub fn to_response(&self) -> Response<Bytes> {
+        let (kind, title) = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => (
+                "https://iana.org/assignments/http-problem-types#quota-exceeded",
+                "Request cannot be satisfied as assigned quota has been exceeded",
+            ),
+            StatusCode::SERVICE_UNAVAILABLE => (
+                "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+                "Request cannot be satisfied due to temporary server capacity constraints",
+            ),
+            StatusCode::BAD_REQUEST => ("about:blank", "Request exceeds what can ever be admitted"),
+            status => ("about:blank", status.canonical_reason().unwrap_or("Error")),
+        };
+        let mut json = format!(
+            "{{\"type\":\"{kind}\",\"title\":\"{title}\",\"status\":{}",
+            self.status.as_u16()
+        );
+        if !self.violated_policies.is_empty() {
+            json.push_str(",\"violated-policies\":[");
+            for (nth, policy) in self.violated_policies.iter().enumerate() {
+                // Quoted for a header, which quotes as JSON does.
+                let comma = if nth > 0 { "," } else { "" };
+                let _ = write!(json, "{comma}{}", quoted(policy));
+            }
+            json.push(']');
+        }
+        json.push('}');
+        let mut response = Response::new(Bytes::from(json));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        self.add_retry_after(headers);
+        response
+    }
+
+    /// Where it is not there yet.
+    pub(super) fn add_retry_after(&self, headers: &mut HeaderMap) {
+        if let Some(retry_after) = self.retry_after {
+            headers
+                .entry(RETRY_AFTER)
+                .or_insert_with(|| HeaderValue::from(seconds(retry_after).max(1)));
+        }
+    }
+}
+
+/// Rounded up: whoever waits that long has waited long enough.
+pub(super) fn seconds(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
+}
+
+/// The names of a layer's policies, and the header made of them.
+#[derive(Debug)]
+pub(crate) struct Policies {
+    names: Vec<Arc<str>>,
+    /// The header and the address of the plans it was made of: limits may change.
+    header: RwLock<(usize, HeaderValue)>,
+}
+
+impl Policies {
+    /// `given`, or the layer's name, numbered from the second on.
+    pub(crate) fn new(layer: &str, given: &[Arc<str>], limits: usize) -> Self {
+        let names = (0..limits.max(1))
+            .map(|nth| match (given.get(nth), nth) {
+                (Some(name), _) => Arc::clone(name),
+                (None, 0) => Arc::from(layer),
+                (None, nth) => Arc::from(format!("{layer}-{}", nth + 1)),
+            })
+            .collect();
+        Self {
+            names,
+            header: RwLock::new((0, HeaderValue::from_static(""))),
+        }
+    }
+
+    /// Which one a decision is about: the tightest.
+    fn tightest(&self, plans: &[Plan], decision: &Decision) -> &Arc<str> {
+        let nth = plans
+            .iter()
+            .position(|plan| plan.capacity() == decision.limit)
+            .unwrap_or_default();
+        self.names.get(nth).unwrap_or(&self.names[0])
+    }
+
+    pub(crate) fn violated(&self, plans: &[Plan], decision: &Decision) -> Vec<Arc<str>> {
+        vec![Arc::clone(self.tightest(plans, decision))]
+    }
+
+    /// Without a decision all are named.
+    pub(crate) fn all(&self) -> Vec<Arc<str>> {
+        self.names.clone()
+    }
+
+    /// `RateLimit-Policy`, and `RateLimit` where there is a decision.
+    pub(super) fn add_standard(
+        &self,
+        headers: &mut HeaderMap,
+        plans: &[Plan],
+        decision: Option<&Decision>,
+    ) {
+        if let Some(decision) = decision {
+            let t = seconds(effective_window(decision));
+            let mut item = Ascii::default();
+            let name = quoted(self.tightest(plans, decision));
+            let _ = write!(item, "{name};r={};t={t}", decision.remaining);
+            if let Some(value) = item.value() {
+                headers.append(RATELIMIT, value);
+            }
+        }
+        headers.append(RATELIMIT_POLICY, self.header(plans));
+    }
+
+    fn header(&self, plans: &[Plan]) -> HeaderValue {
+        let made_of = plans.as_ptr().addr();
+        {
+            let header = self.header.read().unwrap_or_else(PoisonError::into_inner);
+            if header.0 == made_of {
+                return header.1.clone();
+            }
+        }
+        let mut list = String::new();
+        for (plan, name) in plans.iter().zip(&self.names) {
+            let separator = if list.is_empty() { "" } else { ", " };
+            let (quota, window) = policy(plan);
+            let _ = write!(list, "{separator}{};q={quota};w={window}", quoted(name));
+        }
+        let value = HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static(""));
+        *self.header.write().unwrap_or_else(PoisonError::into_inner) = (made_of, value.clone());
+        value
+    }
+}
+
+/// The older headers: of the tightest limit, the reset in seconds from now.
+pub(super) fn add_older(headers: &mut HeaderMap, decision: &Decision) {
+    let reset = seconds(effective_window(decision));
+    headers.insert(X_LIMIT, HeaderValue::from(decision.limit));
+    headers.insert(X_REMAINING, HeaderValue::from(decision.remaining));
+    headers.insert(X_RESET, HeaderValue::from(reset));
+}
+
+/// How long no more than what remains can be used.
+fn effective_window(decision: &Decision) -> Duration {
+    match decision.allowed {
+        true => decision.reset_after,
+        false => decision.retry_after,
+    }
+}
+
+/// The quota of a window in whole seconds.
+fn policy(plan: &Plan) -> (u64, u64) {
+    const SECOND: u128 = 1_000_000_000;
+    let (quota, period) = (u128::from(plan.limit().quota()), u128::from(plan.period()));
+    let window = period.div_ceil(SECOND);
+    let quota = quota * window * SECOND / period;
+    (
+        u64::try_from(quota).unwrap_or(u64::MAX),
+        u64::try_from(window).unwrap_or(u64::MAX),
+    )
+}
+
+/// A string of structured fields (RFC 9651) and of JSON: printable ASCII in quotes.
+fn quoted(name: &str) -> Quoted<'_> {
+    Quoted(name)
+}
+
+struct Quoted<'a>(&'a str);
+
+impl std::fmt::Display for Quoted<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => {
+                    formatter.write_char('\\')?;
+                    formatter.write_char(c)?;
+                }
+                ' '..='~' => formatter.write_char(c)?,
+                _ => formatter.write_char('?')?,
+            }
+        }
+        formatter.write_char('"')
+    }
+}
+
+/// A header's value on its way.
+#[derive(Default)]
+struct Ascii(String);
+
+impl Ascii {
+    fn value(self) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.0).ok()
+    }
+}
+
+impl Write for Ascii {
+    fn write_str(&mut self, part: &str) -> std::fmt::Result {
+        if self.0.capacity() == 0 {
+            self.0.reserve(48);
+        }
+        self.0.push_str(part);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limit;
+
+    fn plans(limits: &[Limit]) -> Vec<Plan> {
+        limits
+            .iter()
+            .map(|limit| Plan::new(*limit).unwrap())
+            .collect()
+    }
+
+    fn seconds_of(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// The examples of draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4 and appendix B.
+    #[test]
+    fn headers_are_those_of_the_draft() {
+        let daily = Limit::fixed_window(1_000, seconds_of(86_400));
+        let plans = plans(&[Limit::fixed_window(100, seconds_of(60)), daily]);
+        let policies = Policies::new("x", &["burst".into(), "daily".into()], 2);
+        let decision = Decision {
+            remaining: 50,
+            reset_after: seconds_of(29) + Duration::from_nanos(1),
+            ..Decision::new(100)
+        };
+        let mut headers = HeaderMap::new();
+        policies.add_standard(&mut headers, &plans, Some(&decision));
+        assert_eq!(headers["ratelimit"], "\"burst\";r=50;t=30");
+        assert_eq!(
+            headers["ratelimit-policy"],
+            "\"burst\";q=100;w=60, \"daily\";q=1000;w=86400"
+        );
+    }
+
+    #[test]
+    fn windows_are_whole_seconds_and_quotas_what_they_admit() {
+        for (quota, period, expected) in [
+            (10, Duration::from_secs(1), (10, 1)),
+            (5, Duration::from_millis(500), (10, 1)),
+            (3, Duration::from_millis(1_500), (4, 2)),
+            (1_000_000_000, Duration::from_secs(1), (1_000_000_000, 1)),
+        ] {
+            let plan = Plan::new(Limit::token_bucket(quota, period)).unwrap();
+            assert_eq!(policy(&plan), expected);
+        }
+    }
+
+    #[test]
+    fn names_cannot_break_out_of_their_quotes() {
+        assert_eq!(quoted("a\"b\\c\nd é").to_string(), "\"a\\\"b\\\\c?d ?\"");
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up_and_never_0() {
+        for (wait, expected) in [
+            (Duration::from_nanos(1), "1"),
+            (Duration::ZERO, "1"),
+            (Duration::from_secs(5), "5"),
+            (Duration::new(5, 1), "6"),
+        ] {
+            let error = Error::QuotaExceeded {
+                function: "f".into(),
+                key: None,
+                retry_after: wait,
+            };
+            let response = rejection_of(error, vec!["p".into()]).to_response();
+            assert_eq!(response.status(), 429);
+            assert_eq!(response.headers()["retry-after"], expected);
+        }
+    }
+}
