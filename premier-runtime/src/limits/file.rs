@@ -14,7 +14,8 @@ use super::{ByFile, alive, check, names, reset, want};
 use crate::{Algo, Error, Limit, quantity};
 
 /// How often the file is read. It is small, and reading it sees every way to change it: written in
-/// place, moved over, or behind a link that points elsewhere.
+/// place, moved over, or behind a link that points elsewhere. What has changed applies when it is
+/// read the same twice.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// How the limits file of this process fares; see [`Config::limits_file`](crate::Config).
@@ -49,8 +50,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Entry {
     algo: Option<String>,
-    rate: Option<String>,
-    rates: Option<Vec<String>>,
+    rate: Option<Spanned<String>>,
+    rates: Option<Vec<Spanned<String>>>,
     quota: Option<u64>,
     duration: Option<String>,
     burst: Option<u64>,
@@ -90,7 +91,10 @@ impl Said {
 #[derive(Debug)]
 pub(crate) struct Watched {
     path: PathBuf,
-    text: String,
+    /// What was read last; `None` when nothing could be.
+    text: Option<String>,
+    /// What has been read once: it may have been caught half written.
+    seen: Option<String>,
     said: Vec<Said>,
 }
 
@@ -105,7 +109,12 @@ impl Watched {
             ))
         })?;
         let said = parse(&text).map_err(|message| refused(&path, &message))?;
-        Ok(Self { path, text, said })
+        Ok(Self {
+            path,
+            text: Some(text),
+            seen: None,
+            said,
+        })
     }
 
     /// Puts its limits in force and follows its changes.
@@ -129,21 +138,20 @@ impl Watched {
     }
 
     fn look(&mut self) {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) if text == self.text => return,
-            Ok(text) => text,
-            Err(error) => {
-                let message = format!("it cannot be read: {error}");
-                // Told once: the text is what it is not when it comes back.
-                if !self.text.is_empty() {
-                    self.text.clear();
-                    self.note(Err(refused(&self.path, &message)));
-                }
-                return;
-            }
-        };
-        self.text = text;
-        let changed = parse(&self.text)
+        let read = fs::read_to_string(&self.path);
+        let text = read.as_ref().ok();
+        if text == self.text.as_ref() {
+            self.seen = None;
+            return;
+        }
+        if text.is_some() && text != self.seen.as_ref() {
+            self.seen = text.cloned();
+            return;
+        }
+        self.text = text.cloned();
+        let changed = read
+            .map_err(|error| format!("it cannot be read: {error}"))
+            .and_then(|text| parse(&text))
             .map_err(|message| refused(&self.path, &message))
             .and_then(|said| {
                 let before = std::mem::replace(&mut self.said, said);
@@ -240,8 +248,10 @@ fn parse(text: &str) -> Result<Vec<Said>, String> {
         .into_iter()
         .map(|(name, entry)| {
             let line = line(entry.span());
-            said(name, line, entry.into_inner())
-                .map_err(|message| format!("line {line}: {message}"))
+            said(name, line, entry.into_inner()).map_err(|(at, message)| {
+                let line = at.map_or(line, |at| line_of(text, at));
+                format!("line {line}: {message}")
+            })
         })
         .collect()
 }
@@ -250,27 +260,35 @@ fn line_of(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }
 
-fn said(name: String, line: usize, entry: Entry) -> Result<Said, String> {
+/// A mistake, and where its value stands if it is one value's.
+type Mistake = (Option<usize>, String);
+
+fn rate(text: &Spanned<String>) -> Result<(u64, u64), Mistake> {
+    quantity::parse_rate(text.as_ref()).map_err(|message| (Some(text.span().start), message))
+}
+
+fn said(name: String, line: usize, entry: Entry) -> Result<Said, Mistake> {
+    let of_entry = |message: String| (None, message);
     let rates = match (entry.rate, entry.rates, entry.quota, entry.duration) {
-        (Some(rate), None, None, None) => vec![quantity::parse_rate(&rate)?],
-        (None, Some(rates), None, None) if !rates.is_empty() => rates
-            .iter()
-            .map(|rate| quantity::parse_rate(rate))
-            .collect::<Result<_, _>>()?,
+        (Some(rate), None, None, None) => vec![self::rate(&rate)?],
+        (None, Some(rates), None, None) if !rates.is_empty() => {
+            rates.iter().map(self::rate).collect::<Result<_, _>>()?
+        }
         (None, None, Some(quota), Some(duration)) => {
-            vec![(quota, quantity::parse_duration(&duration)?)]
+            let period = quantity::parse_duration(&duration).map_err(of_entry)?;
+            vec![(quota, period)]
         }
         _ => {
-            return Err(format!(
+            return Err(of_entry(format!(
                 "{name} needs one of: rate = \"10/s\"; rates = [\"5/s\", \"100/min\"]; quota = 10 with duration = \"1s\""
-            ));
+            )));
         }
     };
     let algo = entry.algo.map(|algo| algo.parse()).transpose();
     let said = Said {
         name,
         line,
-        algo: algo.map_err(|error: Error| error.to_string())?,
+        algo: algo.map_err(|error: Error| of_entry(error.to_string()))?,
         rates,
         burst: entry.burst,
         bucket_size: entry.bucket_size,
@@ -278,7 +296,9 @@ fn said(name: String, line: usize, entry: Entry) -> Result<Said, String> {
     // What is left to be checked depends on the limit that it is for.
     if let Some(algo) = said.algo {
         for limit in said.limits(algo) {
-            limit.validate().map_err(|error| error.to_string())?;
+            limit
+                .validate()
+                .map_err(|error| of_entry(error.to_string()))?;
         }
     }
     Ok(said)
@@ -327,7 +347,7 @@ duration = "5s"
             ("[limits.a\n", "line 1"),
             (
                 "\n[limits.a]\nrate = \"ten/s\"\n",
-                "line 2: \"ten/s\" is not a rate",
+                "line 3: \"ten/s\" is not a rate",
             ),
             ("[limits.a]\n", "line 1: a needs one of"),
             (
