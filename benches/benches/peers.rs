@@ -321,5 +321,75 @@ fn calls(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(groups, without_keys, contended, keyed, caches, calls);
+/// A request from an address, through a layer, to a service that answers at once.
+fn layers(criterion: &mut Criterion) {
+    use axum::body::Body;
+    use axum::extract::ConnectInfo;
+    use axum::http::{Request, Response};
+    use std::convert::Infallible;
+    use std::net::SocketAddr;
+    use tower::Layer;
+    use tower_governor::GovernorLayer;
+    use tower_governor::governor::GovernorConfigBuilder;
+
+    let service = tower::service_fn(|_: Request<Body>| {
+        std::future::ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+    });
+    let request = || {
+        let mut request = Request::new(Body::empty());
+        let peer = SocketAddr::from(([192, 0, 2, 1], 4711));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    };
+    let premier = |name| {
+        premier::tower::ThrottleLayer::new(
+            name,
+            premier::Limit::token_bucket(1_000_000_000, SECOND),
+        )
+        .key(premier::tower::RequestKey::peer_ip())
+    };
+    macro_rules! peer {
+        ($builder:ident => $with:expr) => {{
+            let mut $builder = GovernorConfigBuilder::default();
+            $builder
+                .period(Duration::from_nanos(1))
+                .burst_size(1_000_000_000);
+            GovernorLayer::new($with.finish().expect("valid")).layer(service)
+        }};
+    }
+
+    for (name, headers) in [
+        ("D HTTP layer by address, without headers", false),
+        ("E HTTP layer by address, with headers", true),
+    ] {
+        let mut group = group(criterion, name);
+        let mut peer = peer!(builder => builder);
+        let mut peer_with = peer!(builder => builder.use_headers());
+        group.bench_function("tower_governor", |bench| {
+            bench.iter(|| match headers {
+                true => ready(peer_with.call(request())).is_ok(),
+                false => ready(peer.call(request())).is_ok(),
+            });
+        });
+        let mut ours = premier(name).headers(headers).layer(service);
+        group.bench_function("premier ThrottleLayer", |bench| {
+            bench.iter(|| ready(ours.call(request())).is_ok());
+        });
+        let mut bare = service;
+        group.bench_function("no layer", |bench| {
+            bench.iter(|| ready(bare.call(request())).is_ok());
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(
+    groups,
+    without_keys,
+    contended,
+    keyed,
+    caches,
+    calls,
+    layers
+);
 criterion_main!(groups);

@@ -29,7 +29,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::Error;
-use crate::tower::{peer, rejection_of, write_subscriber};
+use crate::tower::{peer, rejection_of, with_subscriber};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -49,14 +49,14 @@ impl<S: Sync> FromRequestParts<S> for PeerIp {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(peer(parts)))
+        Ok(Self(peer(&parts.extensions)))
     }
 }
 
 impl fmt::Display for PeerIp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(address) => write_subscriber(address, formatter),
+            Some(address) => with_subscriber(address, |text| formatter.write_str(text)),
             None => formatter.write_str("-"),
         }
     }

@@ -49,6 +49,32 @@ impl Decision {
     }
 }
 
+/// As much of a decision as a client is told.
+#[cfg(feature = "tower")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brief {
+    pub(crate) allowed: bool,
+    pub(crate) limit: u64,
+    pub(crate) remaining: u64,
+    /// Until all is there again, or, for one denied, until it is admitted.
+    pub(crate) after: Duration,
+}
+
+#[cfg(feature = "tower")]
+impl From<&Decision> for Brief {
+    fn from(decision: &Decision) -> Self {
+        Self {
+            allowed: decision.allowed,
+            limit: decision.limit,
+            remaining: decision.remaining,
+            after: match decision.allowed {
+                true => decision.reset_after,
+                false => decision.retry_after,
+            },
+        }
+    }
+}
+
 /// What a call took, as far as it can be given back without taking it from somebody else: by a
 /// caller that does not want its admission any more.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

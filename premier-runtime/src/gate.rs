@@ -274,6 +274,17 @@ impl Gate {
         }
     }
 
+    /// The same for one who wants to know what is left, where there is a short way to it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn brief(&self, user: &str, cost: u64) -> Option<crate::decision::Brief> {
+        let (Store::Memory(memory, table), Some(shortest)) =
+            (&self.store, &self.rules.get().shortest)
+        else {
+            return None;
+        };
+        memory.brief_in(table, User::Text(user), &shortest.quick, cost)
+    }
+
     // Apart, so that the way above stays short.
     #[inline(never)]
     fn admit_elsewhere(&self, user: Option<User<'_>>, cost: u64) -> Verdict {

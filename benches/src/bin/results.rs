@@ -51,7 +51,7 @@ const FIRST: [&str; 6] = [
     "cached",
     "backon",
     "tokio",
-    "",
+    "tower_governor",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

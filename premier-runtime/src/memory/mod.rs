@@ -114,6 +114,18 @@ impl MemoryHandler {
         }
     }
 
+    /// The same for one who wants to know what is left; see [`Table::brief`].
+    #[cfg(feature = "tower")]
+    pub(crate) fn brief_in(
+        &self,
+        table: &Table,
+        user: User<'_>,
+        quick: &Quick,
+        cost: u64,
+    ) -> Option<crate::decision::Brief> {
+        table.brief(user, quick, cost, self.shared.clock.now())
+    }
+
     /// Carries out a request on the table of its prefix.
     #[inline]
     pub(crate) fn handle_in(

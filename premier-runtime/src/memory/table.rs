@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "tower")]
+use std::time::Duration;
 
 use ahash::RandomState;
 
@@ -15,6 +17,8 @@ use super::states::States;
 use super::sync::{Mutex, lock};
 use super::word::{Gcra, Scale, Verdict};
 use crate::algorithms::Plan;
+#[cfg(feature = "tower")]
+use crate::decision::Brief;
 use crate::handler::{Operation, Request};
 use crate::key_text::User;
 use crate::{Decision, Error};
@@ -145,6 +149,41 @@ impl Table {
             }
             (Known::Word(_), None) => Verdict::Unknown,
         }
+    }
+
+    /// The same for one who wants to know what is left. `None` where the state has to be asked.
+    #[cfg(feature = "tower")]
+    pub(super) fn brief(
+        &self,
+        user: User<'_>,
+        quick: &Quick,
+        cost: u64,
+        now: u64,
+    ) -> Option<Brief> {
+        let (keyed, gcra) = (self.keyed.get()?, quick.gcra.as_ref()?);
+        let user = canonical(user);
+        let hash = hash(user, &keyed.hasher);
+        let mut shard = lock(keyed.shard(hash));
+        let word = shard.word(hash, user)?;
+        let Known::Word(instant) = Shard::known(*word) else {
+            return None;
+        };
+        let step = gcra.step(instant, now, cost);
+        let (remaining, reset) = gcra.left(step.unwrap_or(instant), now)?;
+        let (allowed, after) = match step {
+            Ok(to) => {
+                *word = to;
+                (true, reset)
+            }
+            Err(Verdict::Denied(nanos)) => (false, nanos),
+            Err(_) => return None,
+        };
+        Some(Brief {
+            allowed,
+            limit: gcra.capacity(),
+            remaining,
+            after: Duration::from_nanos(after),
+        })
     }
 
     pub(super) fn handle_keyless(

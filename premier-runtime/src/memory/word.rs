@@ -123,6 +123,19 @@ impl Gcra {
         Err(self.refusal(word, now, cost))
     }
 
+    /// How many units there are under a word, and in how many nanoseconds all will be.
+    #[cfg(feature = "tower")]
+    pub(super) fn left(&self, word: u64, now: u64) -> Option<(u64, u64)> {
+        let debt = word.saturating_sub(self.scale.ticks(now)?);
+        let left = self.full.checked_sub(debt)? / self.interval;
+        Some((left, debt.div_ceil(self.scale.den)))
+    }
+
+    #[cfg(feature = "tower")]
+    pub(super) const fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
     /// Of an instant that lies ahead of `now`.
     #[inline]
     fn refusal(&self, word: u64, now: u64, cost: u64) -> Verdict {

@@ -4,10 +4,12 @@ use std::fmt::{self, Display, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::HeaderName;
+use http::header::{HeaderMap, HeaderName};
 use http::request::Parts;
+use http::{Extensions, Request, Uri};
 
 use super::forwarded;
+use crate::key_buffer::KeyBuffer;
 
 /// Makes a key of the head of a request.
 type Maker = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -101,9 +103,47 @@ impl RequestKey {
         self
     }
 
-    /// The key of a request, to be written where it is needed.
-    pub(super) fn of<'a>(&'a self, parts: &'a Parts) -> Written<'a> {
-        Written { key: self, parts }
+    /// Calls `then` with the key of a request.
+    pub(super) fn with_text<R>(&self, head: &Head<'_>, then: impl FnOnce(&str) -> R) -> R {
+        match &*self.0 {
+            [part] => part.with_text(head, then),
+            _ => then(KeyBuffer::format(&Written { key: self, head }).as_str()),
+        }
+    }
+
+    /// Whether it is made by a function, which is given all of the head.
+    pub(super) fn needs_parts(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::By(_)))
+    }
+}
+
+/// What of a request is looked at: its parts, if somebody needs them, are moved out and back.
+pub(super) struct Head<'a> {
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+    parts: Option<&'a Parts>,
+}
+
+impl<'a> From<&'a Parts> for Head<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self {
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+            parts: Some(parts),
+        }
+    }
+}
+
+impl<'a, B> From<&'a Request<B>> for Head<'a> {
+    fn from(request: &'a Request<B>) -> Self {
+        Self {
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            parts: None,
+        }
     }
 }
 
@@ -123,107 +163,105 @@ impl fmt::Debug for RequestKey {
     }
 }
 
-/// The text of a request's key.
-pub(super) struct Written<'a> {
+/// The text of a key of several parts.
+struct Written<'a> {
     key: &'a RequestKey,
-    parts: &'a Parts,
+    head: &'a Head<'a>,
 }
 
 impl Display for Written<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [part] = &*self.key.0 {
-            return part.write(self.parts, formatter);
-        }
         for (nth, part) in self.key.0.iter().enumerate() {
             if nth > 0 {
                 formatter.write_char(':')?;
             }
             // Escaped, so that no two lists of parts are one text.
-            part.write(self.parts, &mut Escaping(formatter))?;
+            part.with_text(self.head, |text| Escaping(formatter).write_str(text))?;
         }
         Ok(())
     }
 }
 
 impl Part {
-    fn write(&self, parts: &Parts, to: &mut impl Write) -> fmt::Result {
+    fn with_text<R>(&self, head: &Head<'_>, then: impl FnOnce(&str) -> R) -> R {
+        let Head {
+            uri,
+            headers,
+            extensions,
+            parts,
+        } = head;
         match self {
-            Self::Peer => write_address(peer(parts), to),
+            Self::Peer => with_address(peer(extensions), then),
             Self::Forwarded(hops) => {
-                let forwarded = forwarded::forwarded(&parts.headers, *hops);
-                write_address(forwarded.or_else(|| peer(parts)), to)
+                let forwarded = forwarded::forwarded(headers, *hops);
+                with_address(forwarded.or_else(|| peer(extensions)), then)
             }
             Self::XForwardedFor(hops) => {
-                let forwarded = forwarded::x_forwarded_for(&parts.headers, *hops);
-                write_address(forwarded.or_else(|| peer(parts)), to)
+                let forwarded = forwarded::x_forwarded_for(headers, *hops);
+                with_address(forwarded.or_else(|| peer(extensions)), then)
             }
-            Self::Header(name) => match parts.headers.get(name) {
+            Self::Header(name) => match headers.get(name) {
                 Some(value) => match value.to_str() {
-                    Ok(value) => to.write_str(value),
-                    Err(_) => to.write_str(&String::from_utf8_lossy(value.as_bytes())),
+                    Ok(value) => then(value),
+                    Err(_) => then(&String::from_utf8_lossy(value.as_bytes())),
                 },
-                None => to.write_char('-'),
+                None => then("-"),
             },
-            Self::Path => to.write_str(parts.uri.path()),
+            Self::Path => then(uri.path()),
             #[cfg(feature = "axum")]
-            Self::MatchedRoute => match parts.extensions.get::<axum::extract::MatchedPath>() {
-                Some(route) => to.write_str(route.as_str()),
-                None => to.write_char('-'),
+            Self::MatchedRoute => match extensions.get::<axum::extract::MatchedPath>() {
+                Some(route) => then(route.as_str()),
+                None => then("-"),
             },
-            Self::By(key) => to.write_str(key(parts).as_deref().unwrap_or("-")),
+            Self::By(key) => then(parts.and_then(|parts| key(parts)).as_deref().unwrap_or("-")),
         }
     }
 }
 
 /// Who is at the other end of the connection.
-pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
     #[cfg(feature = "axum")]
     {
         use axum::extract::ConnectInfo;
 
-        if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
+        if let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>() {
             return Some(peer.ip());
         }
     }
-    parts.extensions.get::<SocketAddr>().map(SocketAddr::ip)
+    extensions.get::<SocketAddr>().map(SocketAddr::ip)
 }
 
-fn write_address(address: Option<IpAddr>, to: &mut impl Write) -> fmt::Result {
+fn with_address<R>(address: Option<IpAddr>, then: impl FnOnce(&str) -> R) -> R {
     match address {
-        Some(address) => write_subscriber(address, to),
-        None => to.write_char('-'),
+        Some(address) => with_subscriber(address, then),
+        None => then("-"),
     }
 }
 
 /// An IPv4 address, or the /64 of an IPv6 one.
-pub(crate) fn write_subscriber(address: IpAddr, to: &mut impl Write) -> fmt::Result {
+pub(crate) fn with_subscriber<R>(address: IpAddr, then: impl FnOnce(&str) -> R) -> R {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            for (nth, part) in [a, b, c, d].into_iter().enumerate() {
-                if nth > 0 {
-                    to.write_char('.')?;
+            // As `Display` does, in a fraction of its time.
+            let mut text = [b'.'; 15];
+            let mut end = 0;
+            for byte in address.octets() {
+                for (place, least) in [(100, 100), (10, 10), (1, 0)] {
+                    if byte >= least {
+                        text[end] = b'0' + byte / place % 10;
+                        end += 1;
+                    }
                 }
-                write_byte(part, to)?;
+                end += 1;
             }
-            Ok(())
+            then(str::from_utf8(&text[..end - 1]).unwrap_or("-"))
         }
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
-            write!(to, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            let prefix = Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
+            then(KeyBuffer::format(&format_args!("{prefix}/64")).as_str())
         }
     }
-}
-
-/// As `Display` does, in a third of its time.
-fn write_byte(byte: u8, to: &mut impl Write) -> fmt::Result {
-    let digits = [b'0' + byte / 100, b'0' + byte / 10 % 10, b'0' + byte % 10];
-    let first = match byte {
-        0..10 => 2,
-        10..100 => 1,
-        _ => 0,
-    };
-    to.write_str(str::from_utf8(&digits[first..]).unwrap_or_default())
 }
 
 struct Escaping<'a, W>(&'a mut W);
@@ -245,8 +283,6 @@ impl<W: Write> Write for Escaping<'_, W> {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
     use super::*;
 
     fn parts(headers: &[(&'static str, &str)], peer: Option<&str>) -> Parts {
@@ -263,9 +299,13 @@ mod tests {
         request.into_parts().0
     }
 
+    fn text(key: &RequestKey, parts: &Parts) -> String {
+        key.with_text(&Head::from(parts), str::to_owned)
+    }
+
     #[track_caller]
     fn assert_key(key: &RequestKey, parts: &Parts, expected: &str) {
-        assert_eq!(key.of(parts).to_string(), expected, "{key:?}");
+        assert_eq!(text(key, parts), expected, "{key:?}");
     }
 
     #[test]
@@ -295,18 +335,18 @@ mod tests {
         }
         let mapped = parts(&[], Some("[::ffff:1.2.30.104]:80"));
         assert_key(&RequestKey::peer_ip(), &mapped, "1.2.30.104");
+        for address in ["0.0.0.0", "9.10.99.100", "101.200.255.1", "255.255.255.255"] {
+            let request = parts(&[], Some(&format!("{address}:80")));
+            assert_key(&RequestKey::peer_ip(), &request, address);
+        }
         assert_key(&RequestKey::peer_ip(), &parts(&[], None), "-");
     }
 
     #[test]
     fn no_two_lists_of_parts_are_one_text() {
         let key = RequestKey::header("a").and(RequestKey::header("b"));
-        let one = key
-            .of(&parts(&[("a", "x:y"), ("b", "z")], None))
-            .to_string();
-        let other = key
-            .of(&parts(&[("a", "x"), ("b", "y:z")], None))
-            .to_string();
+        let one = text(&key, &parts(&[("a", "x:y"), ("b", "z")], None));
+        let other = text(&key, &parts(&[("a", "x"), ("b", "y:z")], None));
         assert_eq!((&*one, &*other), ("x\\:y:z", "x:y\\:z"));
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct Terms {
 pub(super) struct Shared {
     pub(super) terms: Terms,
     pub(super) policies: Policies,
+    /// Whether some function is given the parts of a request.
+    pub(super) needs_parts: bool,
 }
 
 impl ThrottleLayer {
@@ -213,6 +215,9 @@ impl<S> Layer<S> for ThrottleLayer {
             let terms = self.terms.clone();
             let throttle = &terms.throttle;
             Arc::new(Shared {
+                needs_parts: terms.skip.is_some()
+                    || terms.cost.is_some()
+                    || terms.key.as_ref().is_some_and(RequestKey::needs_parts),
                 policies: Policies::new(throttle.name(), &terms.policies, throttle.limits()),
                 terms,
             })

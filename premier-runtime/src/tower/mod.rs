@@ -42,7 +42,7 @@ mod service;
 pub use self::body::ThrottleBody;
 pub use self::key::RequestKey;
 #[cfg(feature = "axum")]
-pub(crate) use self::key::{peer, write_subscriber};
+pub(crate) use self::key::{peer, with_subscriber};
 pub use self::layer::ThrottleLayer;
 pub use self::reply::Rejection;
 #[cfg(feature = "axum")]

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
+use crate::Error;
 use crate::algorithms::Plan;
-use crate::{Decision, Error};
+use crate::decision::Brief;
+use crate::key_text::User;
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -124,6 +126,8 @@ pub(super) fn seconds(duration: Duration) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Policies {
     names: Vec<Arc<str>>,
+    /// The same as they stand in headers.
+    quoted: Vec<String>,
     /// The header and the address of the plans it was made of: limits may change.
     header: RwLock<(usize, HeaderValue)>,
 }
@@ -131,7 +135,7 @@ pub(crate) struct Policies {
 impl Policies {
     /// `given`, or the layer's name, numbered from the second on.
     pub(crate) fn new(layer: &str, given: &[Arc<str>], limits: usize) -> Self {
-        let names = (0..limits.max(1))
+        let names: Vec<Arc<str>> = (0..limits.max(1))
             .map(|nth| match (given.get(nth), nth) {
                 (Some(name), _) => Arc::clone(name),
                 (None, 0) => Arc::from(layer),
@@ -139,22 +143,25 @@ impl Policies {
             })
             .collect();
         Self {
+            quoted: names.iter().map(|name| quoted(name).to_string()).collect(),
             names,
             header: RwLock::new((0, HeaderValue::from_static(""))),
         }
     }
 
     /// Which one a decision is about: the tightest.
-    fn tightest(&self, plans: &[Plan], decision: &Decision) -> &Arc<str> {
+    fn tightest(&self, plans: &[Plan], decision: &Brief) -> usize {
+        if plans.len() < 2 {
+            return 0;
+        }
         let nth = plans
             .iter()
-            .position(|plan| plan.capacity() == decision.limit)
-            .unwrap_or_default();
-        self.names.get(nth).unwrap_or(&self.names[0])
+            .position(|plan| plan.capacity() == decision.limit);
+        nth.filter(|nth| *nth < self.names.len()).unwrap_or(0)
     }
 
-    pub(crate) fn violated(&self, plans: &[Plan], decision: &Decision) -> Vec<Arc<str>> {
-        vec![Arc::clone(self.tightest(plans, decision))]
+    pub(crate) fn violated(&self, plans: &[Plan], decision: &Brief) -> Vec<Arc<str>> {
+        vec![Arc::clone(&self.names[self.tightest(plans, decision)])]
     }
 
     /// Without a decision all are named.
@@ -167,14 +174,16 @@ impl Policies {
         &self,
         headers: &mut HeaderMap,
         plans: &[Plan],
-        decision: Option<&Decision>,
+        decision: Option<&Brief>,
     ) {
         if let Some(decision) = decision {
-            let t = seconds(effective_window(decision));
-            let mut item = Ascii::default();
-            let name = quoted(self.tightest(plans, decision));
-            let _ = write!(item, "{name};r={};t={t}", decision.remaining);
-            if let Some(value) = item.value() {
+            let mut item = Vec::with_capacity(48);
+            item.extend_from_slice(self.quoted[self.tightest(plans, decision)].as_bytes());
+            item.extend_from_slice(b";r=");
+            push_number(&mut item, decision.remaining);
+            item.extend_from_slice(b";t=");
+            push_number(&mut item, seconds(decision.after));
+            if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(item)) {
                 headers.append(RATELIMIT, value);
             }
         }
@@ -190,10 +199,10 @@ impl Policies {
             }
         }
         let mut list = String::new();
-        for (plan, name) in plans.iter().zip(&self.names) {
+        for (plan, name) in plans.iter().zip(&self.quoted) {
             let separator = if list.is_empty() { "" } else { ", " };
             let (quota, window) = policy(plan);
-            let _ = write!(list, "{separator}{};q={quota};w={window}", quoted(name));
+            let _ = write!(list, "{separator}{name};q={quota};w={window}");
         }
         let value = HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static(""));
         *self.header.write().unwrap_or_else(PoisonError::into_inner) = (made_of, value.clone());
@@ -202,19 +211,16 @@ impl Policies {
 }
 
 /// The older headers: of the tightest limit, the reset in seconds from now.
-pub(super) fn add_older(headers: &mut HeaderMap, decision: &Decision) {
-    let reset = seconds(effective_window(decision));
+pub(super) fn add_older(headers: &mut HeaderMap, decision: &Brief) {
+    let reset = seconds(decision.after);
     headers.insert(X_LIMIT, HeaderValue::from(decision.limit));
     headers.insert(X_REMAINING, HeaderValue::from(decision.remaining));
     headers.insert(X_RESET, HeaderValue::from(reset));
 }
 
-/// How long no more than what remains can be used.
-fn effective_window(decision: &Decision) -> Duration {
-    match decision.allowed {
-        true => decision.reset_after,
-        false => decision.retry_after,
-    }
+/// In decimal, without what formatting costs.
+fn push_number(to: &mut Vec<u8>, number: u64) {
+    User::Number(number).with_text(|digits| to.extend_from_slice(digits.as_bytes()));
 }
 
 /// The quota of a window in whole seconds.
@@ -253,26 +259,6 @@ impl std::fmt::Display for Quoted<'_> {
     }
 }
 
-/// A header's value on its way.
-#[derive(Default)]
-struct Ascii(String);
-
-impl Ascii {
-    fn value(self) -> Option<HeaderValue> {
-        HeaderValue::try_from(self.0).ok()
-    }
-}
-
-impl Write for Ascii {
-    fn write_str(&mut self, part: &str) -> std::fmt::Result {
-        if self.0.capacity() == 0 {
-            self.0.reserve(48);
-        }
-        self.0.push_str(part);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,10 +281,11 @@ mod tests {
         let daily = Limit::fixed_window(1_000, seconds_of(86_400));
         let plans = plans(&[Limit::fixed_window(100, seconds_of(60)), daily]);
         let policies = Policies::new("x", &["burst".into(), "daily".into()], 2);
-        let decision = Decision {
+        let decision = Brief {
+            allowed: true,
+            limit: 100,
             remaining: 50,
-            reset_after: seconds_of(29) + Duration::from_nanos(1),
-            ..Decision::new(100)
+            after: seconds_of(29) + Duration::from_nanos(1),
         };
         let mut headers = HeaderMap::new();
         policies.add_standard(&mut headers, &plans, Some(&decision));

@@ -6,20 +6,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Request, Response, request};
+use http::{HeaderMap, Request, Response};
 use tower_service::Service;
 
 use super::body::ThrottleBody;
+use super::key::Head;
 use super::layer::Shared;
 use super::reply::{add_older, rejection_of};
 use crate::acquire::acquire_untold_async;
 use crate::algorithms::Plan;
+use crate::decision::Brief;
 use crate::gate::{Gate, Patience};
 use crate::handler::{BoxFuture, Operation};
-use crate::key_buffer::KeyBuffer;
 use crate::key_text::User;
+use crate::memory::Verdict;
 use crate::telemetry::Outcome;
-use crate::{Algo, Decision, Error};
+use crate::{Algo, Decision, Error, Reservation};
 
 /// A service behind a [`ThrottleLayer`](super::ThrottleLayer).
 #[derive(Clone)]
@@ -57,35 +59,35 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
-        let (parts, body) = request.into_parts();
-        let terms = &shared.terms;
-        let stage = if terms.skip.as_ref().is_some_and(|skip| skip(&parts)) {
-            Stage::Called {
-                future: self.inner.call(Request::from_parts(parts, body)),
-                taken: None,
-            }
+        let (request, asked) = if shared.needs_parts {
+            let (parts, body) = request.into_parts();
+            let terms = &shared.terms;
+            let asked = if terms.skip.as_ref().is_some_and(|skip| skip(&parts)) {
+                Asked::Pass(None)
+            } else {
+                let cost = terms.cost.as_ref().map_or(1, |cost| cost(&parts));
+                shared.ask(&Head::from(&parts), cost)
+            };
+            (Request::from_parts(parts, body), asked)
         } else {
-            let cost = terms.cost.as_ref().map_or(1, |cost| cost(&parts));
-            match shared.ask(&parts, cost) {
-                Asked::Answered(taken) => match shared.judge(taken) {
-                    Ok(taken) => Stage::Called {
-                        future: self.inner.call(Request::from_parts(parts, body)),
-                        taken: Some(taken),
-                    },
-                    Err(rejected) => Stage::Rejected {
-                        rejected: Some(rejected),
-                    },
-                },
-                Asked::Wait(decision) => {
-                    // The service that was found ready is the one to be called.
-                    let other = self.inner.clone();
-                    Stage::Asking {
-                        decision,
-                        call: Some((
-                            std::mem::replace(&mut self.inner, other),
-                            Request::from_parts(parts, body),
-                        )),
-                    }
+            let asked = shared.ask(&Head::from(&request), 1);
+            (request, asked)
+        };
+        let stage = match asked {
+            Asked::Pass(taken) => Stage::Called {
+                future: self.inner.call(request),
+                taken,
+            },
+            Asked::Reject(rejected) => Stage::Rejected {
+                rejected: Some(rejected),
+            },
+            Asked::Wait(decision) => {
+                // The service that was found ready is the one to be called.
+                let other = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, other);
+                Stage::Asking {
+                    decision,
+                    call: Some((ready, request)),
                 }
             }
         };
@@ -93,72 +95,113 @@ where
     }
 }
 
-/// What was taken for a request.
+/// What was taken for a request that was passed on.
 #[derive(Debug)]
 struct Taken {
-    /// For what is given back, where anything may be.
+    brief: Brief,
+    /// What can be given back, where anything may be.
+    charge: Option<Box<Charge>>,
+}
+
+#[derive(Debug)]
+struct Charge {
     key: Option<String>,
     cost: u64,
-    decided: Result<Decision, Error>,
+    reservation: Reservation,
 }
 
-enum Asked {
-    Answered(Taken),
-    Wait(BoxFuture<'static, Taken>),
-}
-
-/// A request that is not to be passed on.
+/// A request that is not passed on.
 #[derive(Debug)]
 struct Rejected {
     error: Error,
-    decision: Option<Decision>,
+    brief: Option<Brief>,
+}
+
+enum Asked {
+    Pass(Option<Taken>),
+    Reject(Box<Rejected>),
+    Wait(BoxFuture<'static, Result<Option<Taken>, Box<Rejected>>>),
+}
+
+impl From<Result<Option<Taken>, Box<Rejected>>> for Asked {
+    fn from(judged: Result<Option<Taken>, Box<Rejected>>) -> Self {
+        match judged {
+            Ok(taken) => Self::Pass(taken),
+            Err(rejected) => Self::Reject(rejected),
+        }
+    }
 }
 
 impl Shared {
-    fn ask(self: &Arc<Self>, parts: &request::Parts, cost: u64) -> Asked {
-        let Self { terms, .. } = &**self;
-        let gate = match terms.throttle.gate() {
-            Ok(gate) => gate,
-            Err(error) => {
-                return Asked::Answered(Taken {
-                    key: None,
-                    cost,
-                    decided: Err(error),
-                });
+    fn ask(self: &Arc<Self>, head: &Head<'_>, cost: u64) -> Asked {
+        match (self.terms.throttle.gate(), &self.terms.key) {
+            (Err(error), _) => Asked::Reject(Box::new(Rejected { error, brief: None })),
+            (Ok(gate), None) => self.ask_about(gate, None, cost),
+            (Ok(gate), Some(key)) => {
+                key.with_text(head, |user| self.ask_about(gate, Some(user), cost))
             }
-        };
-        let key = terms
-            .key
-            .as_ref()
-            .map(|key| KeyBuffer::format(&key.of(parts)));
-        let user = key.as_ref().map(KeyBuffer::as_str);
-        if gate.is_immediate() && self.never_waits(gate) {
-            let decided = gate.handle(user, Operation::Take(cost));
-            let keep = terms.charge.is_some();
-            self.tell(gate, user, &decided);
-            return Asked::Answered(Taken {
-                key: user.filter(|_| keep).map(str::to_owned),
-                cost,
-                decided,
-            });
         }
-        let (key, shared) = (user.map(str::to_owned), Arc::clone(self));
-        Asked::Wait(Box::pin(async move {
-            let decided = shared.ask_async(key.as_deref(), cost).await;
-            Taken { key, cost, decided }
-        }))
+    }
+
+    fn ask_about(self: &Arc<Self>, gate: &Gate, user: Option<&str>, cost: u64) -> Asked {
+        if !(gate.is_immediate() && self.never_waits(gate)) {
+            let (key, shared) = (user.map(str::to_owned), Arc::clone(self));
+            return Asked::Wait(Box::pin(async move {
+                let decided = shared.ask_async(key.as_deref(), cost).await;
+                shared.judge(key.as_deref(), cost, decided)
+            }));
+        }
+        match self.shortly(gate, user, cost) {
+            Some(asked) => asked,
+            None => {
+                let decided = gate.handle(user, Operation::Take(cost));
+                self.judge(user, cost, decided).into()
+            }
+        }
+    }
+
+    /// By the shortest way there is to what the client is told, if there is one.
+    fn shortly(&self, gate: &Gate, user: Option<&str>, cost: u64) -> Option<Asked> {
+        let terms = &self.terms;
+        if terms.charge.is_some() || terms.shadow {
+            return None;
+        }
+        let told = |outcome| gate.told(user.map(User::Text), outcome);
+        let reject = |nanos, brief| {
+            told(Outcome::Denied);
+            // The key stays here: nobody is told of it.
+            let error = gate.denied_for(None, nanos);
+            Asked::Reject(Box::new(Rejected { error, brief }))
+        };
+        if !(terms.standard_headers || terms.older_headers) {
+            return match gate.admit(user.map(User::Text), cost, Patience::None) {
+                Verdict::Admitted => {
+                    told(Outcome::Admitted);
+                    Some(Asked::Pass(None))
+                }
+                Verdict::Denied(nanos) => Some(reject(nanos, None)),
+                Verdict::Unknown => None,
+            };
+        }
+        let brief = gate.brief(user?, cost)?;
+        if !brief.allowed {
+            let nanos = u64::try_from(brief.after.as_nanos()).unwrap_or(u64::MAX);
+            return Some(reject(nanos, Some(brief)));
+        }
+        told(Outcome::Admitted);
+        Some(Asked::Pass(Some(Taken {
+            brief,
+            charge: None,
+        })))
     }
 
     async fn ask_async(&self, user: Option<&str>, cost: u64) -> Result<Decision, Error> {
         let gate = self.terms.throttle.gate()?;
-        let decided = if self.never_waits(gate) {
+        if self.never_waits(gate) {
             gate.take_async(user, cost).await
         } else {
-            let patience = self.terms.throttle.patience();
-            acquire_untold_async(gate, user, cost, patience).await
-        };
-        self.tell(gate, user, &decided);
-        decided
+            acquire_untold_async(gate, user, cost, self.terms.throttle.patience()).await
+        }
     }
 
     /// Whether a decision is all there is to it.
@@ -171,39 +214,43 @@ impl Shared {
                     .all(|plan| plan.limit().algo() != Algo::LeakyBucket)
     }
 
-    fn tell(&self, gate: &Gate, user: Option<&str>, decided: &Result<Decision, Error>) {
-        let outcome = Outcome::of(decided.as_ref().map(|decision| decision.allowed));
-        let outcome = match outcome {
-            Outcome::Denied if self.terms.shadow => Outcome::ShadowDenied,
+    /// Whether the request is passed on; tells of the decision.
+    fn judge(
+        &self,
+        user: Option<&str>,
+        cost: u64,
+        decided: Result<Decision, Error>,
+    ) -> Result<Option<Taken>, Box<Rejected>> {
+        let terms = &self.terms;
+        let gate = match terms.throttle.gate() {
+            Ok(gate) => gate,
+            Err(error) => return Err(Box::new(Rejected { error, brief: None })),
+        };
+        let outcome = match Outcome::of(decided.as_ref().map(|decision| decision.allowed)) {
+            Outcome::Denied if terms.shadow => Outcome::ShadowDenied,
             outcome => outcome,
         };
         gate.told(user.map(User::Text), outcome);
-    }
-
-    /// Whether the request is passed on.
-    fn judge(&self, taken: Taken) -> Result<Taken, Box<Rejected>> {
-        if self.terms.shadow {
-            return Ok(taken);
+        if terms.shadow {
+            return Ok(None);
         }
-        match taken.decided {
-            Ok(decision) if decision.allowed => Ok(Taken {
-                decided: Ok(decision),
-                ..taken
-            }),
-            Ok(decision) => Err(Box::new(Rejected {
-                // The key stays here: nobody is told of it.
-                error: self
-                    .terms
-                    .throttle
-                    .gate()
-                    .map_or_else(|error| error, |gate| gate.denied(None, &decision)),
-                decision: Some(decision),
-            })),
-            Err(error) => Err(Box::new(Rejected {
+        let decision = decided.map_err(|error| Box::new(Rejected { error, brief: None }))?;
+        let brief = Brief::from(&decision);
+        if !decision.allowed {
+            let error = gate.denied(None, &decision);
+            return Err(Box::new(Rejected {
                 error,
-                decision: None,
-            })),
+                brief: Some(brief),
+            }));
         }
+        let charge = terms.charge.as_ref().map(|_| {
+            Box::new(Charge {
+                key: user.map(str::to_owned),
+                cost,
+                reservation: decision.reservation,
+            })
+        });
+        Ok(Some(Taken { brief, charge }))
     }
 
     fn plans(&self) -> &[Plan] {
@@ -211,19 +258,19 @@ impl Shared {
     }
 
     fn reject<R>(&self, rejected: Box<Rejected>) -> Response<ThrottleBody<R>> {
-        let Rejected { error, decision } = *rejected;
+        let Rejected { error, brief } = *rejected;
         let plans = self.plans();
-        let violated = match &decision {
-            Some(decision) => self.policies.violated(plans, decision),
+        let violated = match &brief {
+            Some(brief) => self.policies.violated(plans, brief),
             None => self.policies.all(),
         };
         // A wait that would be too long is told of without a decision.
-        let decision = decision.or_else(|| {
-            let (retry_after, plan) = (error.retry_after()?, plans.first()?);
-            Some(Decision {
+        let brief = brief.or_else(|| {
+            Some(Brief {
                 allowed: false,
-                retry_after,
-                ..Decision::new(plan.capacity())
+                limit: plans.first()?.capacity(),
+                remaining: 0,
+                after: error.retry_after()?,
             })
         });
         let rejection = rejection_of(error, violated);
@@ -233,46 +280,41 @@ impl Shared {
         };
         let mut response = response.map(ThrottleBody::own);
         rejection.add_retry_after(response.headers_mut());
-        self.add_headers(response.headers_mut(), decision.as_ref());
+        self.add_headers(response.headers_mut(), brief.as_ref());
         response
     }
 
     fn answer<R>(&self, response: Response<R>, taken: Option<Taken>) -> Response<ThrottleBody<R>> {
-        let mut response = response.map(ThrottleBody::service);
-        let Some(Taken {
-            key,
-            cost,
-            decided: Ok(mut decision),
-        }) = taken
-        else {
-            return response;
+        let Some(Taken { mut brief, charge }) = taken else {
+            return response.map(ThrottleBody::service);
         };
-        if let Some(charge) = &self.terms.charge
-            && decision.allowed
-        {
+        let mut response = response;
+        if let (Some(charge), Some(is_charged)) = (charge, &self.terms.charge) {
             let (parts, body) = response.into_parts();
-            if !charge(&parts) {
+            if !is_charged(&parts) {
+                let Charge {
+                    key,
+                    cost,
+                    reservation,
+                } = *charge;
                 if let Ok(gate) = self.terms.throttle.gate() {
-                    gate.release(key.as_deref(), decision.reservation, cost);
+                    gate.release(key.as_deref(), reservation, cost);
                 }
-                let remaining = decision.remaining.saturating_add(cost);
-                decision.remaining = remaining.min(decision.limit);
+                brief.remaining = brief.remaining.saturating_add(cost).min(brief.limit);
             }
             response = Response::from_parts(parts, body);
         }
-        if !self.terms.shadow {
-            self.add_headers(response.headers_mut(), Some(&decision));
-        }
-        response
+        self.add_headers(response.headers_mut(), Some(&brief));
+        response.map(ThrottleBody::service)
     }
 
-    fn add_headers(&self, headers: &mut HeaderMap, decision: Option<&Decision>) {
+    fn add_headers(&self, headers: &mut HeaderMap, brief: Option<&Brief>) {
         let terms = &self.terms;
         if terms.standard_headers {
-            self.policies.add_standard(headers, self.plans(), decision);
+            self.policies.add_standard(headers, self.plans(), brief);
         }
-        if let (true, Some(decision)) = (terms.older_headers, decision) {
-            add_older(headers, decision);
+        if let (true, Some(brief)) = (terms.older_headers, brief) {
+            add_older(headers, brief);
         }
     }
 }
@@ -296,7 +338,7 @@ pin_project_lite::pin_project! {
         S: Service<Request<B>>,
     {
         Asking {
-            decision: BoxFuture<'static, Taken>,
+            decision: BoxFuture<'static, Result<Option<Taken>, Box<Rejected>>>,
             call: Option<(S, Request<B>)>,
         },
         Called {
@@ -319,12 +361,12 @@ where
         loop {
             match this.stage.as_mut().project() {
                 StageProjection::Asking { decision, call } => {
-                    let taken = ready!(decision.as_mut().poll(context));
+                    let judged = ready!(decision.as_mut().poll(context));
                     let (mut inner, request) = call.take().expect("asked once");
-                    let next = match this.shared.judge(taken) {
+                    let next = match judged {
                         Ok(taken) => Stage::Called {
                             future: inner.call(request),
-                            taken: Some(taken),
+                            taken,
                         },
                         Err(rejected) => Stage::Rejected {
                             rejected: Some(rejected),
