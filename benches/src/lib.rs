@@ -1,5 +1,6 @@
 //! What is measured: functions with premier's attributes. `benches/peers.rs` measures time beside the
 //! peers, `bin/instructions.rs` counts instructions.
+//! `#[inline]`, as a function in the crate of its caller is.
 #![allow(missing_docs, reason = "a function is what its attribute says")]
 
 use std::future::Future;
@@ -20,37 +21,47 @@ pub mod keyless {
     use premier::throttle;
 
     #[throttle(algo = "token_bucket", rate = "1000000000/s")]
+    #[inline]
     pub fn full() {}
 
     #[throttle(algo = "token_bucket", rate = "1/s", burst = 4_294_967_296)]
+    #[inline]
     pub fn in_use() {}
 
     #[throttle(algo = "fixed_window", rate = "4294967295/h")]
+    #[inline]
     pub fn fixed_window() {}
 
     #[throttle(algo = "sliding_window", rate = "4294967295/h")]
+    #[inline]
     pub fn sliding_window() {}
 
     #[throttle(algo = "leaky_bucket", rate = "1000000000/s")]
+    #[inline]
     pub fn leaky_bucket() {}
 
     #[throttle(algo = "sliding_log", quota = 100_000, duration = "100us")]
+    #[inline]
     pub fn sliding_log() {}
 
     #[throttle(algo = "token_bucket", rate = "1/d")]
+    #[inline]
     pub fn shut() -> Result<(), premier::Error> {
         Ok(())
     }
 
     #[throttle(algo = "token_bucket", rate = "1000000000/s")]
+    #[inline]
     pub async fn full_async() {}
 
     #[throttle(algo = "token_bucket", rate = "1000000000/s", key = key)]
+    #[inline]
     pub fn by_text(key: &str) {
         let _ = key;
     }
 
     #[throttle(algo = "token_bucket", rate = "1000000000/s", key = key)]
+    #[inline]
     pub fn by_number(key: u64) {
         let _ = key;
     }
@@ -61,16 +72,19 @@ pub mod retried {
     use premier::{retry, timeout};
 
     #[retry(max = 3)]
+    #[inline]
     pub fn sync(number: u64) -> Result<u64, &'static str> {
         Ok(number)
     }
 
     #[retry(max = 3)]
+    #[inline]
     pub async fn tasks(number: u64) -> Result<u64, &'static str> {
         Ok(number)
     }
 
     #[timeout(60)]
+    #[inline]
     pub async fn timed(number: u64) -> Result<u64, premier::Error> {
         Ok(number)
     }
@@ -81,11 +95,13 @@ pub mod cached {
     use premier::cache;
 
     #[cache(capacity = 100_000)]
+    #[inline]
     pub fn by_number(key: u64) -> u64 {
         key + 1
     }
 
     #[cache(capacity = 100_000, key = key)]
+    #[inline]
     pub fn by_text(key: &str) -> u64 {
         key.len() as u64
     }

@@ -190,6 +190,7 @@ impl Gate {
                 ..
             }) = &self.store;
             table.register(&plans);
+            limits::note_change();
             self.rules.replace(Rules::new(plans, &self.store));
         }
         Ok(())
@@ -199,6 +200,7 @@ impl Gate {
     pub(crate) fn restore(&self) {
         let first = &self.rules.first().plans;
         if **first != *self.plans() {
+            limits::note_change();
             self.rules.replace(Rules::new(first.clone(), &self.store));
         }
     }
@@ -272,6 +274,17 @@ impl Gate {
             Verdict::Denied(_) if patience != Patience::None => Verdict::Unknown,
             verdict => verdict,
         }
+    }
+
+    /// The shortest way to admit a call without a key, by the limit as it is now and the time of the
+    /// system.
+    pub(crate) fn bucket(&self) -> Option<Bucket> {
+        let rules = self.rules.get();
+        let by_system = rules.shortest.as_ref()?.by_system;
+        let (Store::Memory(_, table), [plan]) = (&self.store, &*rules.plans) else {
+            return None;
+        };
+        table.bucket(plan).filter(|_| by_system)
     }
 
     /// The same for one who wants to know what is left, where there is a short way to it.

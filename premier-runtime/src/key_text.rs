@@ -55,6 +55,9 @@ pub(crate) fn with_text<R>(user: Option<User<'_>>, then: impl FnOnce(Option<&str
 
 /// Something that is, or becomes, the caller's part of a key.
 pub trait KeyText: Sized {
+    /// Whether there is a key.
+    const IS_KEYED: bool = true;
+
     /// Calls `then` with it, or with nothing for a limit without a key.
     fn with_user<R>(self, then: impl FnOnce(Option<User<'_>>) -> R) -> R;
 
@@ -70,6 +73,8 @@ pub trait KeyText: Sized {
 pub struct NoKey;
 
 impl KeyText for NoKey {
+    const IS_KEYED: bool = false;
+
     #[inline]
     fn with_user<R>(self, then: impl FnOnce(Option<User<'_>>) -> R) -> R {
         then(None)

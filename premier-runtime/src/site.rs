@@ -9,11 +9,11 @@ use crate::acquire::{Acquire, acquire, acquire_async, shortcut};
 use crate::gate::{Gate, Patience};
 use crate::handler::Operation;
 use crate::key_text::{KeyText, User, with_text};
-use crate::memory::Verdict;
+use crate::memory::{Bucket, Verdict};
 use crate::spec::Spec;
 use crate::telemetry::Outcome;
 use crate::values::Cost;
-use crate::{Decision, Error, lines};
+use crate::{Decision, Error, limits, lines};
 
 /// The static of one `#[throttle]`: its limit, bound at the first call.
 #[derive(Debug, Default)]
@@ -23,8 +23,28 @@ pub struct Site {
 
 #[derive(Debug)]
 struct Bound {
+    /// The shortest way to admit a call without a key, as long as no limit has changed.
+    bucket: Option<Bucket>,
     gate: Arc<Gate>,
     patience: Patience,
+}
+
+impl Bound {
+    fn new((gate, patience): (Arc<Gate>, Patience)) -> Self {
+        Self {
+            bucket: gate.bucket().filter(|_| patience == Patience::None),
+            gate,
+            patience,
+        }
+    }
+
+    #[inline]
+    fn admit<K: KeyText>(&self, user: Option<User<'_>>, cost: u64) -> Verdict {
+        match &self.bucket {
+            Some(bucket) if !K::IS_KEYED && !limits::any_changed() => bucket.admit_by_system(cost),
+            _ => self.gate.admit(user, cost, self.patience),
+        }
+    }
 }
 
 impl Site {
@@ -47,9 +67,10 @@ impl Site {
         key: K,
         cost: impl Cost,
     ) -> Result<(), Error> {
-        let Bound { gate, patience } = self.bound(spec)?;
+        let bound = self.bound(spec)?;
+        let Bound { gate, patience, .. } = bound;
         let cost = cost.units()?;
-        key.with_user(|user| match gate.admit(user, cost, *patience) {
+        key.with_user(|user| match bound.admit::<K>(user, cost) {
             Verdict::Admitted => {
                 gate.told(user, Outcome::Admitted);
                 Ok(())
@@ -68,7 +89,15 @@ impl Site {
         key: K,
         cost: impl Cost,
     ) -> Admission {
-        let begun = key.with_user(|user| self.begin(spec, user, cost.units()));
+        let cost = cost.units();
+        // What nearly always is all there is to do, before anything is made ready for the rest.
+        if let (false, Some(Ok(bound)), Ok(cost)) = (K::IS_KEYED, self.bound.get(), &cost)
+            && bound.admit::<K>(None, *cost) == Verdict::Admitted
+        {
+            bound.gate.told(None, Outcome::Admitted);
+            return Admission(Stage::Decided(None));
+        }
+        let begun = key.with_user(|user| self.begin(spec, user, cost));
         begun.unwrap_or_else(|error| Admission(Stage::Decided(Some(Err(error)))))
     }
 
@@ -83,20 +112,22 @@ impl Site {
         let user = key.with_text(|user| user.map(str::to_owned));
         let cost = cost.units();
         Admission(Stage::Waiting(Box::pin(async move {
-            let Bound { gate, patience } = self.bound(spec)?;
+            let Bound { gate, patience, .. } = self.bound(spec)?;
             acquire_async(gate, user.as_deref(), cost?, *patience)
                 .await
                 .map(drop)
         })))
     }
 
+    #[inline(never)]
     fn begin(
         &'static self,
         spec: fn() -> Spec,
         user: Option<User<'_>>,
         cost: Result<u64, Error>,
     ) -> Result<Admission, Error> {
-        let Bound { gate, patience } = self.bound(spec)?;
+        let bound = self.bound(spec)?;
+        let Bound { gate, patience, .. } = bound;
         let cost = cost?;
         match gate.admit(user, cost, *patience) {
             Verdict::Admitted => {
@@ -148,11 +179,7 @@ impl Site {
     #[inline(never)]
     fn bind(&'static self, spec: fn() -> Spec) -> Result<&'static Bound, Error> {
         self.bound
-            .get_or_init(|| {
-                spec()
-                    .bind()
-                    .map(|(gate, patience)| Bound { gate, patience })
-            })
+            .get_or_init(|| spec().bind().map(Bound::new))
             .as_ref()
             .map_err(Error::clone)
     }

@@ -27,13 +27,8 @@ const ORIGIN: u64 = 1 << 56;
 impl Clock for SystemClock {
     #[inline]
     fn now(&self) -> u64 {
-        static COUNTER: LazyLock<(quanta::Clock, u64)> = LazyLock::new(|| {
-            let clock = quanta::Clock::new();
-            let start = clock.raw();
-            (clock, start)
-        });
-        let (clock, start) = &*COUNTER;
-        ORIGIN + clock.delta_as_nanos(*start, clock.raw())
+        static COUNTER: LazyLock<Counter> = LazyLock::new(Counter::new);
+        COUNTER.now()
     }
 
     fn park_until(&self, deadline: u64) {
@@ -53,6 +48,47 @@ impl Clock for SystemClock {
             deadline,
             place: None,
         })
+    }
+}
+
+/// The processor's counter and what a tick of it is worth.
+struct Counter {
+    clock: quanta::Clock,
+    start: u64,
+    /// In nanoseconds, as a fraction of 2^64; 0 when it is a nanosecond or longer.
+    tick: u64,
+}
+
+impl Counter {
+    fn new() -> Self {
+        // Ticks of some minutes, so that what rounding them loses is nothing beside the clock's own
+        // error.
+        const MANY: u64 = 1 << 40;
+        let clock = quanta::Clock::new();
+        let nanos = clock.delta_as_nanos(0, MANY);
+        let tick = u128::from(nanos) << 64 >> 40;
+        Self {
+            start: clock.raw(),
+            clock,
+            tick: u64::try_from(tick).unwrap_or(0),
+        }
+    }
+
+    #[inline]
+    fn now(&self) -> u64 {
+        let raw = self.clock.raw();
+        if self.tick == 0 {
+            return self.now_by_division(raw);
+        }
+        // One multiplication, where the clock's own way also shifts by a variable.
+        let ticks = raw.saturating_sub(self.start);
+        ORIGIN + ((u128::from(ticks) * u128::from(self.tick)) >> 64) as u64
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn now_by_division(&self, raw: u64) -> u64 {
+        ORIGIN + self.clock.delta_as_nanos(self.start, raw)
     }
 }
 

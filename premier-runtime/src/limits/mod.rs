@@ -25,6 +25,7 @@
 pub(crate) mod file;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::gate::Gate;
@@ -55,6 +56,19 @@ struct ByFile {
 }
 
 static NAMES: Mutex<BTreeMap<Arc<str>, Named>> = Mutex::new(BTreeMap::new());
+
+/// Whether any limit has ever changed. Until then call sites need not look whether theirs has.
+static CHANGED: AtomicBool = AtomicBool::new(false);
+
+#[inline]
+pub(crate) fn any_changed() -> bool {
+    CHANGED.load(Ordering::Relaxed)
+}
+
+/// Before a limit changes.
+pub(crate) fn note_change() {
+    CHANGED.store(true, Ordering::Relaxed);
+}
 
 /// A limit of this process, as it is in force.
 #[derive(Clone, Debug, Eq, PartialEq)]

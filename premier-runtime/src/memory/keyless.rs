@@ -14,6 +14,7 @@ use super::sync::{AtomicU64, Mutex, Ordering, lock};
 use super::window::{Frame, Window};
 use super::word::{Gcra, Scale, Verdict};
 use crate::algorithms::{Plan, State};
+use crate::clock::{Clock, SystemClock};
 
 #[derive(Debug, Default)]
 pub(super) struct Keyless {
@@ -39,8 +40,14 @@ enum Rule {
 }
 
 impl Bucket {
+    /// The same by the time of the system.
+    #[inline(never)]
+    pub(crate) fn admit_by_system(&self, cost: u64) -> Verdict {
+        self.admit(SystemClock.now(), cost)
+    }
+
     /// See [`State::admit`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit(&self, now: u64, cost: u64) -> Verdict {
         let keyless = &*self.keyless;
         let gcra = match &self.rule {

@@ -257,8 +257,8 @@ impl Shared {
         self.terms.throttle.gate().map_or(&[], Gate::plans)
     }
 
-    fn reject<R>(&self, rejected: Box<Rejected>) -> Response<ThrottleBody<R>> {
-        let Rejected { error, brief } = *rejected;
+    fn reject<R>(&self, rejected: Rejected) -> Response<ThrottleBody<R>> {
+        let Rejected { error, brief } = rejected;
         let plans = self.plans();
         let violated = match &brief {
             Some(brief) => self.policies.violated(plans, brief),
@@ -381,7 +381,7 @@ where
                 }
                 StageProjection::Rejected { rejected } => {
                     let rejected = rejected.take().expect("polled after it was done");
-                    return Poll::Ready(Ok(this.shared.reject(rejected)));
+                    return Poll::Ready(Ok(this.shared.reject(*rejected)));
                 }
             }
         }
