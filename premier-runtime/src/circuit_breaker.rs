@@ -100,7 +100,10 @@ impl BreakerSpec {
             None => Ok(Breaker {
                 function: function.into(),
                 terms: self.terms,
-                state: Mutex::new(State::Closed(VecDeque::new())),
+                state: Mutex::new(Guarded {
+                    state: State::Closed(VecDeque::new()),
+                    phase: 0,
+                }),
             }),
             Some(problem) => Err(blame("circuit_breaker", &function, problem)),
         }
@@ -118,7 +121,7 @@ fn positive(what: &str, number: impl IntoUnits) -> Result<u64, Error> {
 struct Breaker {
     function: Arc<str>,
     terms: Terms,
-    state: Mutex<State>,
+    state: Mutex<Guarded>,
 }
 
 #[derive(Debug)]
@@ -133,8 +136,23 @@ enum State {
     },
 }
 
+#[derive(Debug)]
+struct Guarded {
+    state: State,
+    /// How often the state has changed. A call ends in the phase that it began in, or has nothing
+    /// to say: what it tells of is over.
+    phase: u64,
+}
+
+impl Guarded {
+    fn change(&mut self, state: State) {
+        self.state = state;
+        self.phase += 1;
+    }
+}
+
 impl Breaker {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Guarded> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,20 +164,19 @@ impl Breaker {
     }
 
     fn enter(&'static self, clock: &'static SteadyClock) -> Result<Trial, Error> {
-        let mut state = self.state();
-        let tries = match &mut *state {
-            State::Closed(_) => false,
+        let mut guarded = self.state();
+        match &mut guarded.state {
+            State::Closed(_) => {}
             State::Open(until) => {
                 let now = clock.now();
                 if now < *until {
                     return Err(self.refusal(Duration::from_nanos(*until - now)));
                 }
-                *state = State::HalfOpen {
+                guarded.change(State::HalfOpen {
                     trying: 1,
                     succeeded: 0,
-                };
+                });
                 telemetry::breaker(&self.function, BreakerState::HalfOpen);
-                true
             }
             State::HalfOpen { trying, succeeded } => {
                 if *trying + *succeeded >= self.terms.half_open {
@@ -167,20 +184,22 @@ impl Breaker {
                     return Err(self.refusal(Duration::from_millis(1)));
                 }
                 *trying += 1;
-                true
             }
-        };
+        }
         Ok(Trial {
             breaker: self,
             clock,
-            tries,
+            phase: guarded.phase,
             outcome: Outcome::Dropped,
         })
     }
 
-    fn ended(&self, clock: &SteadyClock, tries: bool, outcome: Outcome) {
-        let mut state = self.state();
-        match (&mut *state, outcome) {
+    fn ended(&self, clock: &SteadyClock, phase: u64, outcome: Outcome) {
+        let mut guarded = self.state();
+        if guarded.phase != phase {
+            return;
+        }
+        match (&mut guarded.state, outcome) {
             (State::Closed(_), Outcome::Succeeded | Outcome::Dropped) => {}
             (State::Closed(failures), Outcome::Failed) => {
                 let now = clock.now();
@@ -192,14 +211,12 @@ impl Breaker {
                 }
                 failures.push_back(now);
                 if failures.len() as u64 >= self.terms.failures {
-                    *state = State::Open(after(now, self.terms.open_for));
+                    guarded.change(State::Open(after(now, self.terms.open_for)));
                     telemetry::breaker(&self.function, BreakerState::Open);
                 }
             }
-            // Of a call that began before the breaker opened.
-            (State::HalfOpen { .. }, _) if !tries => {}
             (State::HalfOpen { .. }, Outcome::Failed) => {
-                *state = State::Open(after(clock.now(), self.terms.open_for));
+                guarded.change(State::Open(after(clock.now(), self.terms.open_for)));
                 telemetry::breaker(&self.function, BreakerState::Open);
             }
             (State::HalfOpen { trying, .. }, Outcome::Dropped) => *trying -= 1,
@@ -207,7 +224,7 @@ impl Breaker {
                 *trying -= 1;
                 *succeeded += 1;
                 if *succeeded >= self.terms.half_open {
-                    *state = State::Closed(VecDeque::new());
+                    guarded.change(State::Closed(VecDeque::new()));
                     telemetry::breaker(&self.function, BreakerState::Closed);
                 }
             }
@@ -255,8 +272,8 @@ enum Outcome {
 pub struct Trial {
     breaker: &'static Breaker,
     clock: &'static SteadyClock,
-    /// Whether it is one of those that try a half open breaker.
-    tries: bool,
+    /// That it began in.
+    phase: u64,
     outcome: Outcome,
 }
 
@@ -277,6 +294,6 @@ impl Drop for Trial {
             Outcome::Dropped if thread::panicking() => Outcome::Failed,
             outcome => outcome,
         };
-        self.breaker.ended(self.clock, self.tries, outcome);
+        self.breaker.ended(self.clock, self.phase, outcome);
     }
 }

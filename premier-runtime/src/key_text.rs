@@ -97,6 +97,17 @@ impl KeyText for u64 {
     }
 }
 
+/// A number with a sign in decimal.
+impl KeyText for i64 {
+    #[inline]
+    fn with_user<R>(self, then: impl FnOnce(Option<User<'_>>) -> R) -> R {
+        match u64::try_from(self) {
+            Ok(number) => then(Some(User::Number(number))),
+            Err(_) => then(Some(User::Text(KeyBuffer::format(&self).as_str()))),
+        }
+    }
+}
+
 /// Whatever the value writes.
 #[derive(Debug)]
 pub struct Written<'a, K: ?Sized> {
@@ -176,6 +187,13 @@ shortly! {
     u32: |value| -> u64 { u64::from(*value) }
     u64: |value| -> u64 { *value }
     usize: |value| -> u64 { *value as u64 }
+    i8: |value| -> i64 { i64::from(*value) }
+    i16: |value| -> i64 { i64::from(*value) }
+    // What a literal is that nothing says more of: it has to be among these, for the compiler
+    // chooses the trait before the type.
+    i32: |value| -> i64 { i64::from(*value) }
+    i64: |value| -> i64 { *value }
+    isize: |value| -> i64 { *value as i64 }
 }
 
 /// All other types.
@@ -201,12 +219,17 @@ impl<'a, K: ?Sized> KeyWritten<'a> for KeyOf<'a, K> {
 mod tests {
     use super::*;
 
+    /// As the expansion does it: a literal's type may be known only afterwards.
+    fn text(key: impl KeyText) -> Option<String> {
+        key.with_text(|text| text.map(str::to_owned))
+    }
+
     #[test]
     fn every_way_gives_the_text_that_is_displayed() {
         macro_rules! assert_displayed {
             ($($value:expr),* $(,)?) => {$(
-                let text = (&&key(&$value)).premier_key().with_text(|text| text.map(str::to_owned));
-                assert_eq!(text, Some($value.to_string()));
+                let written = text((&&key(&$value)).premier_key());
+                assert_eq!(written, Some($value.to_string()));
             )*};
         }
         let (owned, shared) = (String::from("owned"), Arc::<str>::from("shared"));
@@ -228,6 +251,12 @@ mod tests {
             65_535_u16,
             usize::MAX,
             -1_i64,
+            i64::MIN,
+            7_i32,
+            -7,
+            if true { 1 } else { 2 },
+            i128::MIN,
+            u128::MAX,
             1.5,
             'c',
             true,

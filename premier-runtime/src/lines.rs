@@ -27,7 +27,7 @@ pub(crate) enum Purpose {
     Admission,
     /// For the value that somebody computes.
     #[cfg(feature = "cache")]
-    Flight,
+    Flight(std::any::TypeId),
     /// To run.
     Permit,
     /// For the reserved slots of a leaky bucket with this emission interval, as a fraction.

@@ -111,7 +111,7 @@ impl TimeoutSite {
             .map_err(Error::clone)
     }
 
-    /// Runs `call` until the deadline. A call that is done at its first poll touches no clock.
+    /// Runs `call` until the deadline.
     ///
     /// # Errors
     /// [`Error::Timeout`], and [`Error::Config`] for a bad value.
@@ -122,16 +122,16 @@ impl TimeoutSite {
         call: F,
     ) -> Result<F::Output, Error> {
         let bound = self.bound(spec)?;
+        let clock = Runtime::global().clock();
+        // Before the first poll, which may take its time.
+        let deadline = after(clock.now(), bound.after);
         let mut call = pin!(call);
         let mut sleep: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
         std::future::poll_fn(|context| {
             if let Poll::Ready(output) = call.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            let sleep = sleep.get_or_insert_with(|| {
-                let clock = Runtime::global().clock();
-                clock.sleep_until(after(clock.now(), bound.after))
-            });
+            let sleep = sleep.get_or_insert_with(|| clock.sleep_until(deadline));
             match sleep.as_mut().poll(context) {
                 Poll::Ready(()) => Poll::Ready(Err(bound.error())),
                 Poll::Pending => Poll::Pending,

@@ -226,6 +226,37 @@ async fn a_half_open_breaker_lets_so_many_try_and_forgets_those_that_leave() {
     assert!(call(false).await.is_ok());
 }
 
+/// A probe may live longer than the phase it tried: what becomes of it then says nothing.
+#[tokio::test]
+#[allow(clippy::await_holding_lock)]
+async fn a_probe_of_an_earlier_phase_says_nothing() {
+    #[circuit_breaker(failures = 1, open_for = "1s", half_open = 2)]
+    async fn call(what: u8) -> Result<(), Failure> {
+        match what {
+            0 => Ok(()),
+            1 => Err(Failure::Own(1)),
+            _ => std::future::pending().await,
+        }
+    }
+    let _turn = alone();
+    assert!(call(1).await.is_err());
+    CLOCK.advance(SECOND);
+    let old = task::spawn(call(2));
+    settle().await;
+    assert!(call(1).await.is_err());
+    CLOCK.advance(SECOND);
+    let new = task::spawn(call(2));
+    settle().await;
+    old.abort();
+    new.abort();
+    settle().await;
+    // Both places are free again, and only successes of this phase close it.
+    for _ in 0..2 {
+        assert!(call(0).await.is_ok());
+    }
+    assert!(call(0).await.is_ok());
+}
+
 #[tokio::test]
 #[allow(clippy::await_holding_lock)]
 async fn only_so_many_run_at_a_time_and_others_wait_their_turn() {

@@ -330,3 +330,99 @@ async fn a_timeout_around_a_computation_strands_nobody() {
     assert!(first.await.unwrap().is_err());
     assert_eq!(slow().await.unwrap(), 7);
 }
+
+/// Invalidating a key says nothing of the others, whose values are being computed.
+#[tokio::test]
+async fn an_invalidation_leaves_the_flights_of_other_keys_alone() {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    static GATE: Notify = Notify::const_new();
+    #[cache(name = "flights", key = id)]
+    async fn load(id: u32) -> u32 {
+        next(&CALLS);
+        GATE.notified().await;
+        id
+    }
+    LazyLock::force(&CLOCK);
+    let calls: Vec<_> = (0..20).map(|_| task::spawn(load(8))).collect();
+    settle().await;
+    // So many that some share a group with it; one after the other, so that each could be seen.
+    for other in 100..103 {
+        cache::invalidate("flights", &other).unwrap();
+    }
+    let computed = CALLS.load(Ordering::SeqCst);
+    assert_eq!(computed, 1);
+    for _ in 0..20 {
+        GATE.notify_one();
+        settle().await;
+    }
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 8);
+    }
+    // Each of the three is in the group of this key with a probability of 1/32, and its value then
+    // is computed once more.
+    assert!(CALLS.load(Ordering::SeqCst) <= 2);
+
+    // Waiters behind a flight whose own key was invalidated compute it once more, not each.
+    let again = CALLS.load(Ordering::SeqCst);
+    // The last one that nobody was there to take.
+    GATE.notified().await;
+    cache::invalidate("flights", &9).unwrap();
+    let calls: Vec<_> = (0..20).map(|_| task::spawn(load(9))).collect();
+    settle().await;
+    cache::invalidate("flights", &9).unwrap();
+    for _ in 0..20 {
+        GATE.notify_one();
+        settle().await;
+    }
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(CALLS.load(Ordering::SeqCst) - again, 2);
+}
+
+trait Load: 'static {
+    type Value: Clone + Send + Sync + 'static;
+    fn load(id: u64) -> Self::Value;
+}
+
+struct Outer;
+struct Inner;
+
+impl Load for Outer {
+    type Value = String;
+    fn load(id: u64) -> String {
+        by_type::<Inner>(id).to_string()
+    }
+}
+
+impl Load for Inner {
+    type Value = u64;
+    fn load(id: u64) -> u64 {
+        id
+    }
+}
+
+#[cache(key = id)]
+fn by_type<T: Load>(id: u64) -> T::Value {
+    T::load(id)
+}
+
+#[test]
+fn one_instance_of_a_generic_function_may_call_another_with_its_key() {
+    LazyLock::force(&CLOCK);
+    assert_eq!(by_type::<Outer>(1), "1");
+}
+
+#[test]
+fn a_value_may_live_for_ever() {
+    #[cache(ttl = Duration::MAX)]
+    fn forever(key: u32) -> u32 {
+        key
+    }
+    #[cache(ttl = "200000d", stale = "200000d")]
+    fn nearly(key: u32) -> u32 {
+        key
+    }
+    LazyLock::force(&CLOCK);
+    assert_eq!((forever(1), forever(1), nearly(2), nearly(2)), (1, 1, 2, 2));
+}

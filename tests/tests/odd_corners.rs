@@ -207,3 +207,31 @@ async fn unusual_code_works() {
     assert_eq!(inner_returns(vec![4]).await.unwrap(), 4);
     assert_eq!(inner_returns(vec![5]).await.unwrap(), 7);
 }
+
+/// A key of a literal, whose type nothing says: it is an `i32`.
+mod literal_keys {
+    #[premier::throttle(rate = "1/min", key = if vip { 1 } else { 2 })]
+    pub(super) fn by_choice(vip: bool) -> Result<(), premier::Error> {
+        let _ = vip;
+        Ok(())
+    }
+
+    #[premier::cache(keymaker = |vip| match vip { true => 1, false => -2 })]
+    pub(super) fn by_match(vip: bool) -> u32 {
+        u32::from(vip)
+    }
+
+    #[premier::throttle(rate = "1/min", key = 1)]
+    pub(super) async fn by_one() -> Result<(), premier::Error> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn literals_are_keys() {
+    use literal_keys::{by_choice, by_match, by_one};
+
+    assert!(by_choice(true).is_ok() && by_choice(false).is_ok() && by_choice(true).is_err());
+    assert_eq!((by_match(true), by_match(false), by_match(true)), (1, 0, 1));
+    assert!(by_one().await.is_ok() && by_one().await.is_err());
+}

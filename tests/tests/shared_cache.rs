@@ -41,6 +41,26 @@ async fn user_elsewhere(id: u64) -> Result<User, String> {
     Ok(User { id, visits: next() })
 }
 
+static SLOWS: AtomicU32 = AtomicU32::new(0);
+
+#[cache(name = "slow", ttl = "60s", stale = "5s", key = id)]
+fn slow(id: u64) -> u32 {
+    let _ = id;
+    let call = SLOWS.fetch_add(1, Ordering::SeqCst) + 1;
+    if call > 1 {
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    call
+}
+
+static NANS: AtomicU32 = AtomicU32::new(0);
+
+#[cache(name = "nan", ttl = "60s")]
+fn not_a_number() -> f64 {
+    NANS.fetch_add(1, Ordering::SeqCst);
+    f64::NAN
+}
+
 /// Without serde: it stays in this process.
 #[derive(Clone, Debug)]
 struct Local(u32);
@@ -100,6 +120,27 @@ async fn values_are_shared_and_nothing_that_fails_is_an_error() {
     server.command(&["PEXPIRE", "shop:cache:user:7", "4000"]);
     let third = user(7).unwrap();
     assert_eq!(third.visits, CALLS.load(Ordering::SeqCst));
+
+    // While one renews it, all others have the old value at once.
+    assert_eq!(slow(1), 1);
+    written(&server, "shop:cache:slow:1");
+    server.command(&["PEXPIRE", "shop:cache:slow:1", "4000"]);
+    let renewing = std::thread::spawn(|| slow(1));
+    std::thread::sleep(Duration::from_millis(100));
+    let began = Instant::now();
+    assert_eq!(slow(1), 1);
+    assert!(
+        began.elapsed() < Duration::from_millis(250),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(renewing.join().unwrap(), 2);
+
+    // What JSON cannot give back stays in this process, and is computed once all the same.
+    assert!(not_a_number().is_nan() && not_a_number().is_nan());
+    assert_eq!(NANS.load(Ordering::SeqCst), 1);
+    assert!(not_a_number().is_nan());
+    assert_eq!(NANS.load(Ordering::SeqCst), 1);
 
     // Of another version of the type, or of no type at all: a miss.
     let value = written(&server, "shop:cache:user:7");

@@ -57,7 +57,7 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned> CodecBySerde for &Probe<
 
     fn premier_codec(&self) -> Codec<T> {
         Codec {
-            encode: Some(shared::encode),
+            encode: Some(shared::encode_checked),
             decode: Some(shared::decode),
         }
     }
@@ -98,6 +98,17 @@ mod shared {
         Ok(bytes)
     }
 
+    /// Only what reads back as what was written: JSON has no NaN, for one.
+    pub(super) fn encode_checked<T: Serialize + DeserializeOwned>(
+        value: &T,
+    ) -> Result<Vec<u8>, String> {
+        let bytes = encode(value)?;
+        match encode(&decode::<T>(&bytes)?)? == bytes {
+            true => Ok(bytes),
+            false => Err("it reads back as another value".to_owned()),
+        }
+    }
+
     /// A field that the type does not know is an error as much as one that is missing.
     pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
         let json = bytes
@@ -125,6 +136,18 @@ mod shared {
         struct User {
             id: u64,
             name: String,
+        }
+
+        #[test]
+        fn what_does_not_read_back_is_not_written() {
+            use std::collections::HashMap;
+
+            assert!(encode_checked(&f64::NAN).is_err());
+            assert!(encode_checked(&HashMap::from([((1, 2), 3)])).is_err());
+            for number in [907.303_832_202_868_9_f64, f64::MIN_POSITIVE, f64::MAX, -0.0] {
+                let bytes = encode_checked(&number).unwrap();
+                assert_eq!(decode::<f64>(&bytes).unwrap().to_bits(), number.to_bits());
+            }
         }
 
         #[test]

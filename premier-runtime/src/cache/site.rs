@@ -1,7 +1,8 @@
 //! The static of one `#[cache]`, and how a call finds its value.
 
 use std::any::{Any, TypeId};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -99,7 +100,11 @@ impl CacheSpec {
         let mut memory = moka::sync::Cache::builder().max_capacity(self.capacity);
         if let (Some(ttl), SteadyClock::System) = (self.ttl, clock) {
             // Values are read by premier's clock; this is for their memory to be freed in time.
-            memory = memory.time_to_live(ttl.saturating_add(self.stale));
+            let longest = ttl.saturating_add(self.stale);
+            // Beyond this moka panics at a thousand years, and nobody's memory waits for it.
+            if longest <= LONGEST_IN_MEMORY {
+                memory = memory.time_to_live(longest);
+            }
         }
         let keyspace = self.keyspace.unwrap_or(runtime.keyspace());
         Some(Bound {
@@ -111,10 +116,43 @@ impl CacheSpec {
             stale: self.stale,
             memory: memory.build(),
             types: Mutex::default(),
-            forgotten: AtomicU64::new(0),
+            forgotten: Forgotten::default(),
+            unshared: AtomicBool::new(false),
             clock,
             store: runtime.handler().values(),
         })
+    }
+}
+
+/// A century.
+const LONGEST_IN_MEMORY: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+/// How often keys were invalidated, in groups of keys: an invalidation of one key says nothing of
+/// most others.
+#[derive(Default)]
+struct Forgotten {
+    hasher: std::hash::RandomState,
+    all: AtomicU64,
+    groups: [AtomicU64; 32],
+}
+
+impl Forgotten {
+    fn group(&self, key: &str) -> &AtomicU64 {
+        let hash = self.hasher.hash_one(key);
+        // The remainder is below the length.
+        &self.groups[(hash % self.groups.len() as u64) as usize]
+    }
+
+    fn of(&self, key: &str) -> u64 {
+        self.all.load(Ordering::SeqCst) + self.group(key).load(Ordering::SeqCst)
+    }
+
+    fn one(&self, key: &str) {
+        self.group(key).fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn all(&self) {
+        self.all.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -130,7 +168,9 @@ pub(crate) struct Bound {
     /// The types of values there have been.
     types: Mutex<Vec<TypeId>>,
     /// Counts what was invalidated: a value that began before is not kept.
-    forgotten: AtomicU64,
+    forgotten: Forgotten,
+    /// Whether a value could not be written so that it reads back: such are for this process alone.
+    unshared: AtomicBool,
     clock: &'static SteadyClock,
     store: Option<&'static dyn ValueStore>,
 }
@@ -172,19 +212,20 @@ impl Bound {
         &self.prefix
     }
 
-    pub(super) fn forgotten(&self) -> u64 {
-        self.forgotten.load(Ordering::SeqCst)
+    /// How much was invalidated that may be this key.
+    fn forgotten(&self, key: &str) -> u64 {
+        self.forgotten.of(key)
     }
 
     pub(super) fn forget(&self, key: &str) {
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.forgotten.one(key);
         for &of in &*self.types.lock().unwrap_or_else(PoisonError::into_inner) {
             self.memory.invalidate(&BorrowedKey { of, key });
         }
     }
 
     pub(super) fn forget_all(&self) {
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.forgotten.all();
         self.memory.invalidate_all();
     }
 
@@ -205,18 +246,30 @@ impl Bound {
         }
         let lives = self.ttl.unwrap_or(Duration::MAX);
         self.insert(BorrowedKey { of, key }, value.clone(), lives);
-        if self.forgotten() != forgotten {
+        let bytes = match codec.encode.filter(|_| self.is_shared(codec)) {
+            Some(encode) => encode(value).map(Some),
+            None => Ok(None),
+        };
+        // After what takes long, and before what others see.
+        if self.forgotten(key) != forgotten {
             self.memory.invalidate(&BorrowedKey { of, key });
             return;
         }
-        if let (Some(store), Some(encode)) = (self.store, codec.encode) {
-            match encode(value) {
-                Ok(bytes) => {
-                    let lives = lives.min(LONGEST_SHARED).saturating_add(self.stale);
-                    store.save(Key::new(&self.prefix, Some(key)), bytes, lives);
-                }
-                Err(error) => warn("a value could not be written", &self.name, &error),
+        match (bytes, self.store) {
+            (Ok(Some(bytes)), Some(store)) => {
+                let lives = lives.min(LONGEST_SHARED);
+                let lives = lives.saturating_add(self.stale).min(LONGEST_IN_MEMORY);
+                store.save(Key::new(&self.prefix, Some(key)), bytes, lives);
             }
+            (Err(error), _) => {
+                self.unshared.store(true, Ordering::Relaxed);
+                warn(
+                    "a value cannot be shared, and its cache no longer is",
+                    &self.name,
+                    &error,
+                );
+            }
+            _ => {}
         }
     }
 
@@ -265,7 +318,7 @@ impl Bound {
     }
 
     fn is_shared<T>(&self, codec: Codec<T>) -> bool {
-        self.store.is_some() && codec.decode.is_some()
+        self.store.is_some() && codec.decode.is_some() && !self.unshared.load(Ordering::Relaxed)
     }
 }
 
@@ -295,7 +348,6 @@ struct Search<T> {
     codec: Codec<T>,
     shared: bool,
     since: u64,
-    forgotten: u64,
 }
 
 impl CacheSite {
@@ -356,6 +408,11 @@ impl<T: CacheValue> Searching<T> {
             Stage::Unbound(codec) => return Err(Flight::unbound(codec)),
             Stage::Search(search) => search,
         };
+        if let Some(store) = search.store_while_renewed()
+            && let Some(value) = search.old(store.load(search.shared_key()))
+        {
+            return Ok(value);
+        }
         let (ticket, stale) = match search.board() {
             Ok(value) => return Ok(value),
             Err(boarding) => boarding,
@@ -363,7 +420,8 @@ impl<T: CacheValue> Searching<T> {
         ticket.turn(search.bound.clock, u64::MAX, || Some(()));
         let mut known = search.look(stale);
         if let (Known::Nothing, Some(store)) = (&known, search.store()) {
-            known = search.read(store.load(search.shared_key()));
+            let forgotten = search.bound.forgotten(&search.key);
+            known = search.read(store.load(search.shared_key()), forgotten);
         }
         search.decide(known, ticket)
     }
@@ -378,6 +436,11 @@ impl<T: CacheValue> Searching<T> {
             Stage::Unbound(codec) => return Err(Flight::unbound(codec)),
             Stage::Search(search) => search,
         };
+        if let Some(store) = search.store_while_renewed()
+            && let Some(value) = search.old(store.load_async(search.shared_key()).await)
+        {
+            return Ok(value);
+        }
         let (ticket, stale) = match search.board() {
             Ok(value) => return Ok(value),
             Err(boarding) => boarding,
@@ -387,7 +450,8 @@ impl<T: CacheValue> Searching<T> {
             .await;
         let mut known = search.look(stale);
         if let (Known::Nothing, Some(store)) = (&known, search.store()) {
-            known = search.read(store.load_async(search.shared_key()).await);
+            let forgotten = search.bound.forgotten(&search.key);
+            known = search.read(store.load_async(search.shared_key()).await, forgotten);
         }
         search.decide(known, ticket)
     }
@@ -395,9 +459,9 @@ impl<T: CacheValue> Searching<T> {
 
 impl<T: CacheValue> Search<T> {
     fn new(bound: &'static Bound, key: &str, codec: Codec<T>) -> Self {
-        // Equal keys of different types, of a generic function, wait for one another: no harm.
         let site = std::ptr::from_ref(bound).addr();
-        let line = Arc::new((site, Purpose::Flight, "".into(), Some(key.into())));
+        let purpose = Purpose::Flight(TypeId::of::<T>());
+        let line = Arc::new((site, purpose, "".into(), Some(key.into())));
         Self {
             bound,
             key: key.into(),
@@ -405,7 +469,24 @@ impl<T: CacheValue> Search<T> {
             codec,
             shared: bound.is_shared(codec),
             since: bound.clock.now(),
-            forgotten: bound.forgotten(),
+        }
+    }
+
+    /// Where an old value may be had while another caller renews it, if it is shared: what this
+    /// process remembers does not count, for others may have invalidated it.
+    fn store_while_renewed(&self) -> Option<&'static dyn ValueStore> {
+        let renewed = !self.bound.stale.is_zero() && lines::any();
+        self.store()
+            .filter(|_| renewed && lines::ahead(&self.line).is_some())
+    }
+
+    fn old(&self, loaded: Result<Loaded, Error>) -> Option<T> {
+        match self.read(loaded, self.bound.forgotten(&self.key)) {
+            Known::Fresh(value) | Known::Stale(value) => {
+                self.bound.lookups.count(&self.bound.name, true);
+                Some(value)
+            }
+            Known::Nothing => None,
         }
     }
 
@@ -454,14 +535,15 @@ impl<T: CacheValue> Search<T> {
             self.bound,
             &self.key,
             self.codec,
-            self.forgotten,
+            // From here on it is computed.
+            self.bound.forgotten(&self.key),
             ticket,
             stale,
         ))
     }
 
-    /// What the shared store has answered.
-    fn read(&self, loaded: Result<Loaded, Error>) -> Known<T> {
+    /// What the shared store has answered, asked since so much had been forgotten.
+    fn read(&self, loaded: Result<Loaded, Error>, forgotten: u64) -> Known<T> {
         let Self {
             bound, key, codec, ..
         } = self;
@@ -479,8 +561,10 @@ impl<T: CacheValue> Search<T> {
                     of: TypeId::of::<T>(),
                     key,
                 };
-                // For those who wait behind this one.
-                bound.insert(key, value.clone(), left.saturating_sub(bound.stale));
+                if bound.forgotten(key.key) == forgotten {
+                    // For those who wait behind this one.
+                    bound.insert(key, value.clone(), left.saturating_sub(bound.stale));
+                }
                 Known::Fresh(value)
             }
             Some(Ok(value)) => Known::Stale(value),
