@@ -174,7 +174,8 @@
 //! | `name` | in messages |
 //!
 //! The last error is returned as it is. When it is premier's own, or one is among its sources, and
-//! tells `retry_after`, the delay is at least that. Arguments by value are cloned for each attempt,
+//! tells `retry_after`, the delay is at least that (`#[error(transparent)]` of thiserror takes the
+//! error it is about out of the sources: give the variant a message instead). Arguments by value are cloned for each attempt,
 //! references are used again, `&mut` ones are borrowed again. What is returned may borrow from
 //! `&self`, and not from `&mut` arguments.
 //!
@@ -224,7 +225,12 @@
 //! Values have to be `Clone + Send + Sync + 'static`. With a Redis handler those with serde are
 //! shared: every call asks Redis, so that what one process invalidates no other has, and values
 //! without a `ttl` live for a day. What cannot be read, because Redis is down or another version of
-//! the type has written it, is a miss and never an error. Single flight is for each process.
+//! the type has written it, is a miss and never an error. A value travels as JSON: one that does not
+//! read back as it was written, as NaN, ends the sharing of its cache, which then goes on in this
+//! process. What JSON cannot tell apart comes back as its simpler form: `Some(None)` and `Some(())`
+//! as `None`, a field with `#[serde(skip)]` as its default. Single flight is for each process. A
+//! cached function that asks itself for the same key, or a task that waits for a value whose
+//! computation it has put aside, waits for itself.
 //!
 //! # `#[circuit_breaker]`
 //!
@@ -271,6 +277,32 @@
 //!
 //! [`Throttle`] is the same as a value, with peek, refund and reset.
 //!
+//! # Changing limits without a deploy
+//!
+//! [`limits::set`] replaces a limit by its name, and the feature `limits-file` follows a file. What
+//! was consumed stays consumed; a higher rate counts from then on.
+//!
+//! # Telemetry
+//!
+//! Feature `metrics`; install the exporter before the first call:
+//!
+//! | name | kind | labels |
+//! | --- | --- | --- |
+//! | `premier_decisions_total` | counter | `function`, `algo`, `decision`: `admitted`, `denied`, `shadow_denied`, `error` |
+//! | `premier_wait_seconds` | histogram | `function` |
+//! | `premier_retries_total`, `premier_timeouts_total` | counter | `function` |
+//! | `premier_breaker_state` | gauge: 0 closed, 1 half open, 2 open | `function` |
+//! | `premier_breaker_changes_total` | counter | `function`, `to` |
+//! | `premier_cache_lookups_total` | counter | `function`, `outcome`: `hit`, `miss` |
+//! | `premier_backend_seconds` | histogram | `outcome`: `ok`, `error` |
+//! | `premier_backend_up` | gauge | |
+//! | `premier_outage_decisions_total` | counter | `policy` |
+//!
+//! Keys are never among the labels. Feature `tracing`, target `premier`: admissions and cache
+//! look-ups at TRACE, waits at DEBUG, denials and retries at INFO, errors, timeouts, breakers and a
+//! store that goes down at WARN. Events carry keys, escaped and cut, only under
+//! [`Config::log_keys`].
+//!
 //! # Testing code that is limited
 //!
 //! All time comes from the handler's [`clock`], sleeping included. With a
@@ -306,7 +338,12 @@
 //! | `tokio` (default) | nothing yet: async functions wait under any executor |
 //! | `cache` | `#[cache]` |
 //! | `redis` | `RedisHandler`: limits, and cached values, shared by a fleet |
-//! | `tracing` | events when the store goes down and comes back |
+//! | `tower` | [`tower::ThrottleLayer`](https://docs.rs/premier/latest/premier/tower/): limits for HTTP services and clients |
+//! | `axum` | [`Error`] as a response, peer addresses, matched routes |
+//! | `dashboard` | a live page of every limit, as a router |
+//! | `limits-file` | `Config::limits_file`: a TOML file that is followed |
+//! | `metrics` | numbers, by the crate `metrics` |
+//! | `tracing` | events, by the crate `tracing` |
 //!
 //! Without features: memory, sync, and async functions under any executor, woken by one timer
 //! thread that starts at the first wait.

@@ -323,3 +323,22 @@ fn what_goes_wrong_is_told() {
 fn trips() -> Result<(), Error> {
     Err(Error::backend("test", "down"))
 }
+
+/// The dashboard for Grafana asks for nothing that is not told of, and for all that is.
+#[test]
+fn the_grafana_dashboard_asks_for_what_there_is() {
+    let dashboard = include_str!("../../examples/web_api/grafana.json");
+    let manual = include_str!("../../premier/src/lib.rs");
+    serde_json::from_str::<serde_json::Value>(dashboard).unwrap();
+    let names = |text: &str| -> std::collections::BTreeSet<String> {
+        text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'))
+            .filter(|word| word.starts_with("premier_") && !word.starts_with("premier_runtime"))
+            .filter(|word| !word.starts_with("premier_macros"))
+            .map(|word| word.trim_end_matches("_bucket").to_owned())
+            .collect()
+    };
+    let mut told = names(manual);
+    // How often it changed is in its state over time.
+    told.remove("premier_breaker_changes_total");
+    assert_eq!(names(dashboard), told);
+}

@@ -560,3 +560,31 @@ async fn a_change_of_the_limit_shows_in_the_headers() {
     premier::limits::reset("changing");
     assert_eq!(policy().await, "\"changing\";q=2;w=60");
 }
+
+#[tokio::test]
+async fn a_grpc_service_is_limited() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    let server = tonic::transport::Server::builder()
+        .layer(ThrottleLayer::new("grpc", one_a_minute()))
+        .add_service(health)
+        .serve_with_incoming(incoming);
+    tokio::spawn(server);
+    let mut client = HealthClient::connect(url).await.unwrap();
+    let reply = client.check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(
+        reply.metadata().get("ratelimit").unwrap(),
+        "\"grpc\";r=0;t=60"
+    );
+    let status = client
+        .check(HealthCheckRequest::default())
+        .await
+        .unwrap_err();
+    // What gRPC makes of a 429.
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+}
