@@ -268,6 +268,21 @@ impl Throttle {
         &self.shared.name
     }
 
+    /// The limit, once it has been used.
+    #[cfg(feature = "tower")]
+    pub(crate) fn bound(&self) -> Option<&Gate> {
+        self.shared.gate.get()?.as_deref().ok()
+    }
+
+    /// Whether an admitted call may have to wait for its slot.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_queue(&self) -> bool {
+        self.shared
+            .limits
+            .iter()
+            .any(|limit| limit.algo() == crate::Algo::LeakyBucket)
+    }
+
     #[cfg(feature = "tower")]
     pub(crate) fn limits(&self) -> usize {
         self.shared.limits.len()

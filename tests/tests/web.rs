@@ -575,7 +575,8 @@ async fn a_grpc_service_is_limited() {
         .add_service(health)
         .serve_with_incoming(incoming);
     tokio::spawn(server);
-    let mut client = HealthClient::connect(url).await.unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(url).unwrap();
+    let mut client = HealthClient::new(channel.connect().await.unwrap());
     let reply = client.check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(
         reply.metadata().get("ratelimit").unwrap(),
@@ -585,6 +586,6 @@ async fn a_grpc_service_is_limited() {
         .check(HealthCheckRequest::default())
         .await
         .unwrap_err();
-    // What gRPC makes of a 429.
-    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status:?}");
+    assert_eq!(status.metadata().get("retry-after").unwrap(), "60");
 }

@@ -11,6 +11,7 @@ use tower_layer::Layer;
 use super::reply::Policies;
 use super::{Rejection, RequestKey, ThrottleService};
 use crate::config::Config;
+use crate::gate::Patience;
 use crate::{Limit, Throttle};
 
 /// Limits the requests to a service.
@@ -18,6 +19,8 @@ use crate::{Limit, Throttle};
 /// Layers of one name, keyspace and algorithm share their limit, as [`Throttle`]s do, and
 /// [`limits::set`](crate::limits::set) changes it by that name. Defaults: one limit for all
 /// requests, a cost of 1, no waiting, headers of the IETF draft.
+///
+/// Requests of gRPC are refused as gRPC does it.
 ///
 /// As a layer of a client it limits what is sent: with [`ThrottleLayer::wait_at_most`] requests are
 /// sent as the limit allows, and one that would wait longer is answered with 429 here.
@@ -70,6 +73,8 @@ pub(super) struct Shared {
     pub(super) policies: Policies,
     /// Whether some function is given the parts of a request.
     pub(super) needs_parts: bool,
+    /// Whether a decision is all there is to it.
+    pub(super) never_waits: bool,
 }
 
 impl ThrottleLayer {
@@ -215,6 +220,8 @@ impl<S> Layer<S> for ThrottleLayer {
             let terms = self.terms.clone();
             let throttle = &terms.throttle;
             Arc::new(Shared {
+                never_waits: terms.shadow
+                    || throttle.patience() == Patience::None && !throttle.is_queue(),
                 needs_parts: terms.skip.is_some()
                     || terms.cost.is_some()
                     || terms.key.as_ref().is_some_and(RequestKey::needs_parts),

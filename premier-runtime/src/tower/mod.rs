@@ -25,6 +25,8 @@
 //! | denied | 429 | `application/problem+json` | the same and `Retry-After` |
 //! | the store is down, under [`OnBackendError::Deny`](crate::OnBackendError) | 503 | the same | `Retry-After` |
 //!
+//! A gRPC client is answered with `RESOURCE_EXHAUSTED` and `UNAVAILABLE` instead.
+//!
 //! `Retry-After` is in whole seconds, rounded up and never 0. The `RateLimit` fields and the problem
 //! types are those of [draft-ietf-httpapi-ratelimit-headers-11]; `t` is how long it takes until
 //! everything is there again, and of a denied request until it would be admitted. A `w` is in whole

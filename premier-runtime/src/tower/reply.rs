@@ -19,6 +19,17 @@ const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
+const GRPC: &str = "application/grpc";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Whether a request is one of gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(GRPC.as_bytes()))
+}
+
 /// A request that was not admitted, for whoever builds a reply of their own.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -101,6 +112,28 @@ impl Rejection {
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        self.add_retry_after(headers);
+        response
+    }
+
+    /// The same for a gRPC client, which expects a status of its own in a reply without a body:
+    /// `RESOURCE_EXHAUSTED` for 429, `UNAVAILABLE` for 503. The layer gives it to requests whose
+    /// content type is `application/grpc`.
+    #[must_use]
+    pub fn to_grpc_response(&self) -> Response<Bytes> {
+        // https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+        let (code, message) = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => ("8", "quota exceeded"),
+            StatusCode::SERVICE_UNAVAILABLE => ("14", "temporarily unavailable"),
+            StatusCode::GATEWAY_TIMEOUT => ("4", "deadline exceeded"),
+            StatusCode::BAD_REQUEST => ("3", "more than can ever be admitted"),
+            _ => ("13", "internal error"),
+        };
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(code));
+        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
         self.add_retry_after(headers);
         response
     }

@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::body::ThrottleBody;
 use super::key::Head;
 use super::layer::Shared;
-use super::reply::{add_older, rejection_of};
+use super::reply::{add_older, is_grpc, rejection_of};
 use crate::acquire::acquire_untold_async;
 use crate::algorithms::Plan;
 use crate::decision::Brief;
@@ -21,7 +21,7 @@ use crate::handler::{BoxFuture, Operation};
 use crate::key_text::User;
 use crate::memory::Verdict;
 use crate::telemetry::Outcome;
-use crate::{Algo, Decision, Error, Reservation};
+use crate::{Decision, Error, Reservation};
 
 /// A service behind a [`ThrottleLayer`](super::ThrottleLayer).
 #[derive(Clone)]
@@ -59,6 +59,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
+        let is_grpc = is_grpc(request.headers());
         let (request, asked) = if shared.needs_parts {
             let (parts, body) = request.into_parts();
             let terms = &shared.terms;
@@ -91,7 +92,11 @@ where
                 }
             }
         };
-        ResponseFuture { shared, stage }
+        ResponseFuture {
+            shared,
+            is_grpc,
+            stage,
+        }
     }
 }
 
@@ -134,17 +139,22 @@ impl From<Result<Option<Taken>, Box<Rejected>>> for Asked {
 
 impl Shared {
     fn ask(self: &Arc<Self>, head: &Head<'_>, cost: u64) -> Asked {
-        match (self.terms.throttle.gate(), &self.terms.key) {
-            (Err(error), _) => Asked::Reject(Box::new(Rejected { error, brief: None })),
-            (Ok(gate), None) => self.ask_about(gate, None, cost),
-            (Ok(gate), Some(key)) => {
-                key.with_text(head, |user| self.ask_about(gate, Some(user), cost))
-            }
+        let throttle = &self.terms.throttle;
+        let gate = match throttle.bound() {
+            Some(gate) => gate,
+            None => match throttle.gate() {
+                Ok(gate) => gate,
+                Err(error) => return Asked::Reject(Box::new(Rejected { error, brief: None })),
+            },
+        };
+        match &self.terms.key {
+            None => self.ask_about(gate, None, cost),
+            Some(key) => key.with_text(head, |user| self.ask_about(gate, Some(user), cost)),
         }
     }
 
     fn ask_about(self: &Arc<Self>, gate: &Gate, user: Option<&str>, cost: u64) -> Asked {
-        if !(gate.is_immediate() && self.never_waits(gate)) {
+        if !(self.never_waits && gate.is_immediate()) {
             let (key, shared) = (user.map(str::to_owned), Arc::clone(self));
             return Asked::Wait(Box::pin(async move {
                 let decided = shared.ask_async(key.as_deref(), cost).await;
@@ -197,21 +207,11 @@ impl Shared {
 
     async fn ask_async(&self, user: Option<&str>, cost: u64) -> Result<Decision, Error> {
         let gate = self.terms.throttle.gate()?;
-        if self.never_waits(gate) {
+        if self.never_waits {
             gate.take_async(user, cost).await
         } else {
             acquire_untold_async(gate, user, cost, self.terms.throttle.patience()).await
         }
-    }
-
-    /// Whether a decision is all there is to it.
-    fn never_waits(&self, gate: &Gate) -> bool {
-        self.terms.shadow
-            || self.terms.throttle.patience() == Patience::None
-                && gate
-                    .plans()
-                    .iter()
-                    .all(|plan| plan.limit().algo() != Algo::LeakyBucket)
     }
 
     /// Whether the request is passed on; tells of the decision.
@@ -254,10 +254,10 @@ impl Shared {
     }
 
     fn plans(&self) -> &[Plan] {
-        self.terms.throttle.gate().map_or(&[], Gate::plans)
+        self.terms.throttle.bound().map_or(&[], Gate::plans)
     }
 
-    fn reject<R>(&self, rejected: Rejected) -> Response<ThrottleBody<R>> {
+    fn reject<R>(&self, rejected: Rejected, is_grpc: bool) -> Response<ThrottleBody<R>> {
         let Rejected { error, brief } = rejected;
         let plans = self.plans();
         let violated = match &brief {
@@ -276,6 +276,7 @@ impl Shared {
         let rejection = rejection_of(error, violated);
         let response = match &self.terms.reply {
             Some(reply) => reply(&rejection),
+            None if is_grpc => rejection.to_grpc_response(),
             None => rejection.to_response(),
         };
         let mut response = response.map(ThrottleBody::own);
@@ -297,7 +298,7 @@ impl Shared {
                     cost,
                     reservation,
                 } = *charge;
-                if let Ok(gate) = self.terms.throttle.gate() {
+                if let Some(gate) = self.terms.throttle.bound() {
                     gate.release(key.as_deref(), reservation, cost);
                 }
                 brief.remaining = brief.remaining.saturating_add(cost).min(brief.limit);
@@ -326,6 +327,7 @@ pin_project_lite::pin_project! {
         S: Service<Request<B>>,
     {
         shared: Arc<Shared>,
+        is_grpc: bool,
         #[pin]
         stage: Stage<S, B>,
     }
@@ -381,7 +383,7 @@ where
                 }
                 StageProjection::Rejected { rejected } => {
                     let rejected = rejected.take().expect("polled after it was done");
-                    return Poll::Ready(Ok(this.shared.reject(*rejected)));
+                    return Poll::Ready(Ok(this.shared.reject(*rejected, *this.is_grpc)));
                 }
             }
         }
