@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
@@ -16,11 +17,23 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// One recorder for the process, as a program has.
 fn numbers() -> &'static Snapshotter {
     static NUMBERS: std::sync::OnceLock<Snapshotter> = std::sync::OnceLock::new();
+    log();
     NUMBERS.get_or_init(|| {
         let recorder = DebuggingRecorder::new();
         let numbers = recorder.snapshotter();
         recorder.install().unwrap();
         numbers
+    })
+}
+
+/// One subscriber for the process, before anything is told of: callsites remember whether anybody
+/// listens. Each event with the thread it is from.
+fn log() -> &'static Events {
+    static LOG: std::sync::OnceLock<Events> = std::sync::OnceLock::new();
+    LOG.get_or_init(|| {
+        let events = Events::default();
+        tracing::subscriber::set_global_default(events.clone()).unwrap();
+        events
     })
 }
 
@@ -218,7 +231,7 @@ fn waits_and_outages_are_measured() {
 
 /// Keeps events of premier with their level and fields.
 #[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<(Level, String)>>>);
+struct Events(Arc<Mutex<Vec<(ThreadId, Level, String)>>>);
 
 struct Text(String);
 
@@ -247,7 +260,7 @@ impl Subscriber for Events {
         self.0
             .lock()
             .unwrap()
-            .push((*event.metadata().level(), text.0));
+            .push((thread::current().id(), *event.metadata().level(), text.0));
     }
 
     fn enter(&self, _: &Id) {}
@@ -255,10 +268,19 @@ impl Subscriber for Events {
     fn exit(&self, _: &Id) {}
 }
 
+/// What was told of while this ran, on this thread.
 fn events(work: impl FnOnce()) -> Vec<(Level, String)> {
-    let events = Events::default();
-    tracing::subscriber::with_default(events.clone(), work);
-    events.0.lock().unwrap().clone()
+    let (log, thread) = (log(), thread::current().id());
+    let own = || -> Vec<_> {
+        let all = log.0.lock().unwrap();
+        all.iter()
+            .filter(|(of, ..)| *of == thread)
+            .map(|(_, level, text)| (*level, text.clone()))
+            .collect()
+    };
+    let before = own().len();
+    work();
+    own().split_off(before)
 }
 
 #[test]
