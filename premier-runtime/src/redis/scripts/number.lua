@@ -29,7 +29,8 @@ local function less(ah, al, bh, bl)
   return ah < bh or (ah == bh and al < bl)
 end
 
--- Microseconds since the epoch: the server's, unless the caller gives a virtual time.
+-- Microseconds since the epoch, exact until the year 2255: the server's, unless the caller gives a
+-- virtual time.
 local virtual = ARGV[2] ~= ''
 local now
 if virtual then
