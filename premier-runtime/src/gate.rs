@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithms::Plan;
-use crate::clock::{Clock, SteadyClock, SystemClock};
+use crate::clock::SteadyClock;
 use crate::config::OnBackendError;
 use crate::decision::Reservation;
 use crate::handler::{BoxFuture, Handler, Key, Operation, Request};
@@ -50,17 +50,14 @@ struct Shortest {
     bucket: Option<Bucket>,
     /// With one.
     quick: Quick,
-    /// Whether the time is the system's.
-    by_system: bool,
 }
 
 impl Rules {
     fn new(plans: Box<[Plan]>, store: &Store) -> Self {
         let shortest = match (store, &*plans) {
-            (Store::Memory(memory, table), [plan]) => Some(Shortest {
+            (Store::Memory(_, table), [plan]) => Some(Shortest {
                 bucket: table.bucket(plan),
                 quick: table.quick(plan),
-                by_system: matches!(memory.clock(), SteadyClock::System),
             }),
             _ => None,
         };
@@ -242,7 +239,7 @@ impl Gate {
 
     pub(crate) fn clock(&self) -> &SteadyClock {
         match &self.store {
-            Store::Memory(memory, _) => memory.clock(),
+            Store::Memory(_, table) => table.clock(),
             Store::Other { clock, .. } => clock,
         }
     }
@@ -264,10 +261,9 @@ impl Gate {
                 None,
                 Some(Shortest {
                     bucket: Some(bucket),
-                    by_system: true,
                     ..
                 }),
-            ) => bucket.admit(SystemClock.now(), cost),
+            ) => bucket.admit(cost),
             _ => self.admit_elsewhere(user, cost),
         };
         match verdict {
@@ -276,38 +272,31 @@ impl Gate {
         }
     }
 
-    /// The shortest way to admit a call without a key, by the limit as it is now and the time of the
-    /// system.
+    /// The shortest way to admit a call without a key, by the limit as it is now.
     pub(crate) fn bucket(&self) -> Option<Bucket> {
-        let rules = self.rules.get();
-        let by_system = rules.shortest.as_ref()?.by_system;
-        let (Store::Memory(_, table), [plan]) = (&self.store, &*rules.plans) else {
-            return None;
-        };
-        table.bucket(plan).filter(|_| by_system)
+        self.rules.get().shortest.as_ref()?.bucket.clone()
     }
 
     /// The same for one who wants to know what is left, where there is a short way to it.
     #[cfg(feature = "tower")]
     pub(crate) fn brief(&self, user: &str, cost: u64) -> Option<crate::decision::Brief> {
-        let (Store::Memory(memory, table), Some(shortest)) =
-            (&self.store, &self.rules.get().shortest)
+        let (Store::Memory(_, table), Some(shortest)) = (&self.store, &self.rules.get().shortest)
         else {
             return None;
         };
-        memory.brief_in(table, User::Text(user), &shortest.quick, cost)
+        table.brief(User::Text(user), &shortest.quick, cost)
     }
 
     // Apart, so that the way above stays short.
     #[inline(never)]
     fn admit_elsewhere(&self, user: Option<User<'_>>, cost: u64) -> Verdict {
         let rules = self.rules.get();
-        let (Store::Memory(memory, table), Some(shortest)) = (&self.store, &rules.shortest) else {
+        let (Store::Memory(_, table), Some(shortest)) = (&self.store, &rules.shortest) else {
             return Verdict::Unknown;
         };
-        match (user, &shortest.bucket) {
-            (None, Some(bucket)) => bucket.admit(memory.clock().now(), cost),
-            _ => memory.admit_in(table, user, &shortest.quick, cost),
+        match user {
+            Some(user) => table.admit(user, &shortest.quick, cost),
+            None => table.admit_keyless(&shortest.quick, cost),
         }
     }
 

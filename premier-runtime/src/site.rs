@@ -38,11 +38,12 @@ impl Bound {
         }
     }
 
+    /// Without a key, where the shortest way leads there.
     #[inline]
-    fn admit<K: KeyText>(&self, user: Option<User<'_>>, cost: u64) -> Verdict {
+    fn admit(&self, cost: u64) -> Verdict {
         match &self.bucket {
-            Some(bucket) if !K::IS_KEYED && !limits::any_changed() => bucket.admit_by_system(cost),
-            _ => self.gate.admit(user, cost, self.patience),
+            Some(bucket) if !limits::any_changed() => bucket.admit(cost),
+            _ => Verdict::Unknown,
         }
     }
 }
@@ -67,17 +68,52 @@ impl Site {
         key: K,
         cost: impl Cost,
     ) -> Result<(), Error> {
-        let bound = self.bound(spec)?;
-        let Bound { gate, patience, .. } = bound;
         let cost = cost.units()?;
-        key.with_user(|user| match bound.admit::<K>(user, cost) {
+        match self.decide_at_once::<K>(cost) {
+            Verdict::Admitted => Ok(()),
+            Verdict::Denied(nanos) => self.refuse(nanos),
+            Verdict::Unknown => key.with_user(|user| self.enter_as(spec, user, cost)),
+        }
+    }
+
+    /// What nearly always is all there is to do without a key, before anything is made ready for
+    /// the rest.
+    #[inline(always)]
+    fn decide_at_once<K: KeyText>(&'static self, cost: u64) -> Verdict {
+        let (false, Some(Ok(bound))) = (K::IS_KEYED, self.bound.get()) else {
+            return Verdict::Unknown;
+        };
+        let verdict = bound.admit(cost);
+        if verdict == Verdict::Admitted {
+            bound.gate.told(None, Outcome::Admitted);
+        }
+        verdict
+    }
+
+    /// After a denial without a key.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&'static self, nanos: u64) -> Result<(), Error> {
+        let bound = self.bound.get().and_then(|bound| bound.as_ref().ok());
+        Err(refusal(&bound.expect("it has decided").gate, None, nanos))
+    }
+
+    #[inline(never)]
+    fn enter_as(
+        &'static self,
+        spec: fn() -> Spec,
+        user: Option<User<'_>>,
+        cost: u64,
+    ) -> Result<(), Error> {
+        let Bound { gate, patience, .. } = self.bound(spec)?;
+        match gate.admit(user, cost, *patience) {
             Verdict::Admitted => {
                 gate.told(user, Outcome::Admitted);
                 Ok(())
             }
             Verdict::Denied(nanos) => Err(refusal(gate, user, nanos)),
             Verdict::Unknown => with_text(user, |user| acquire_slowly(gate, user, cost, *patience)),
-        })
+        }
     }
 
     /// Admits a call of an async function. In memory the decision is made here, before the first
@@ -90,11 +126,9 @@ impl Site {
         cost: impl Cost,
     ) -> Admission {
         let cost = cost.units();
-        // What nearly always is all there is to do, before anything is made ready for the rest.
-        if let (false, Some(Ok(bound)), Ok(cost)) = (K::IS_KEYED, self.bound.get(), &cost)
-            && bound.admit::<K>(None, *cost) == Verdict::Admitted
+        if let Ok(cost) = cost
+            && self.decide_at_once::<K>(cost) == Verdict::Admitted
         {
-            bound.gate.told(None, Outcome::Admitted);
             return Admission(Stage::Decided(None));
         }
         let begun = key.with_user(|user| self.begin(spec, user, cost));

@@ -22,7 +22,7 @@ use super::sleepers::{Place, Sleepers};
 pub struct SystemClock;
 
 /// Far enough from zero that no period reaches back behind it.
-const ORIGIN: u64 = 1 << 56;
+pub(super) const ORIGIN: u64 = 1 << 56;
 
 impl Clock for SystemClock {
     #[inline]
@@ -55,6 +55,8 @@ impl Clock for SystemClock {
 struct Counter {
     clock: quanta::Clock,
     start: u64,
+    /// What the counter would have shown at the time 0; below zero it wraps.
+    zero: u64,
     /// In nanoseconds, as a fraction of 2^64; 0 when it is a nanosecond or longer.
     tick: u64,
 }
@@ -65,12 +67,18 @@ impl Counter {
         // error.
         const MANY: u64 = 1 << 40;
         let clock = quanta::Clock::new();
-        let nanos = clock.delta_as_nanos(0, MANY);
-        let tick = u128::from(nanos) << 64 >> 40;
+        let (start, nanos) = (clock.raw(), clock.delta_as_nanos(0, MANY));
+        let tick = u64::try_from(u128::from(nanos) << 64 >> 40).unwrap_or(0);
+        let origin = (u128::from(ORIGIN) << 64).checked_div(u128::from(tick));
+        let (tick, origin) = match origin.map(u64::try_from) {
+            Some(Ok(origin)) => (tick, origin),
+            _ => (0, 0),
+        };
         Self {
-            start: clock.raw(),
             clock,
-            tick: u64::try_from(tick).unwrap_or(0),
+            start,
+            zero: start.wrapping_sub(origin),
+            tick,
         }
     }
 
@@ -80,9 +88,10 @@ impl Counter {
         if self.tick == 0 {
             return self.now_by_division(raw);
         }
-        // One multiplication, where the clock's own way also shifts by a variable.
-        let ticks = raw.saturating_sub(self.start);
-        ORIGIN + ((u128::from(ticks) * u128::from(self.tick)) >> 64) as u64
+        // One multiplication, where the clock's own way also shifts by a variable. A counter that
+        // is behind the start shows a time before the origin.
+        let ticks = raw.wrapping_sub(self.zero);
+        ((u128::from(ticks) * u128::from(self.tick)) >> 64) as u64
     }
 
     #[cold]

@@ -14,7 +14,7 @@ use super::sync::{AtomicU64, Mutex, Ordering, lock};
 use super::window::{Frame, Window};
 use super::word::{Gcra, Scale, Verdict};
 use crate::algorithms::{Plan, State};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SteadyClock, SystemClock};
 
 #[derive(Debug, Default)]
 pub(super) struct Keyless {
@@ -27,28 +27,42 @@ pub(super) struct Keyless {
 
 /// All that a call needs to admit itself by the word, side by side: what is reached by one pointer
 /// is waited for once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     keyless: Arc<Keyless>,
     rule: Rule,
+    clock: SteadyClock,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Rule {
     Gcra(Gcra),
     Window(Window),
 }
 
 impl Bucket {
-    /// The same by the time of the system.
-    #[inline(never)]
-    pub(crate) fn admit_by_system(&self, cost: u64) -> Verdict {
-        self.admit(SystemClock.now(), cost)
+    /// See [`State::admit`].
+    // A function for each clock: one for all would save registers for the slowest of them.
+    #[inline]
+    pub(crate) fn admit(&self, cost: u64) -> Verdict {
+        match &self.clock {
+            SteadyClock::System => self.admit_by_system(cost),
+            clock => self.admit_by(clock, cost),
+        }
     }
 
-    /// See [`State::admit`].
+    #[inline(never)]
+    fn admit_by_system(&self, cost: u64) -> Verdict {
+        self.admit_at(SystemClock.now(), cost)
+    }
+
+    #[inline(never)]
+    fn admit_by(&self, clock: &SteadyClock, cost: u64) -> Verdict {
+        self.admit_at(clock.now(), cost)
+    }
+
     #[inline(always)]
-    pub(crate) fn admit(&self, now: u64, cost: u64) -> Verdict {
+    fn admit_at(&self, now: u64, cost: u64) -> Verdict {
         let keyless = &*self.keyless;
         let gcra = match &self.rule {
             Rule::Gcra(gcra) => gcra,
@@ -78,7 +92,12 @@ impl Bucket {
 
 impl Keyless {
     /// For a limit whose state fits the word.
-    pub(super) fn bucket(self: &Arc<Self>, plan: &Plan, scale: Scale) -> Option<Bucket> {
+    pub(super) fn bucket(
+        self: &Arc<Self>,
+        plan: &Plan,
+        scale: Scale,
+        clock: &SteadyClock,
+    ) -> Option<Bucket> {
         let rule = match Window::new(plan) {
             Some(window) => Rule::Window(window),
             None => Rule::Gcra(Gcra::new(plan, scale)?),
@@ -86,6 +105,7 @@ impl Keyless {
         Some(Bucket {
             keyless: Arc::clone(self),
             rule,
+            clock: clock.clone(),
         })
     }
 
@@ -143,7 +163,7 @@ mod tests {
 
     fn keyless(plan: &Plan, now: u64) -> (Arc<Keyless>, Scale, Option<Bucket>) {
         let (keyless, scale) = (Arc::new(Keyless::default()), Scale::new(plan.den(), now));
-        let bucket = keyless.bucket(plan, scale);
+        let bucket = keyless.bucket(plan, scale, &SteadyClock::System);
         (keyless, scale, bucket)
     }
 
@@ -188,7 +208,7 @@ mod tests {
                 let cost = random.u64(1..4).min(plan.capacity());
                 let mut other = state.clone();
                 let decision = other.take(&plan, at, cost);
-                match bucket.admit(at, cost) {
+                match bucket.admit_at(at, cost) {
                     Verdict::Admitted => {
                         assert!(
                             decision.allowed && decision.delay.is_zero(),
@@ -247,7 +267,7 @@ mod tests {
                     scope.spawn(move || {
                         for call in 0..60 {
                             let now = 1_000 + call;
-                            let taken = bucket.admit(now, 1) == Verdict::Admitted
+                            let taken = bucket.admit_at(now, 1) == Verdict::Admitted
                                 || keyless.with(
                                     std::slice::from_ref(plan),
                                     scale,
@@ -289,7 +309,7 @@ mod every_interleaving {
         model.check(move || {
             let plan = Plan::new(limit).unwrap();
             let (keyless, scale) = (Arc::new(Keyless::default()), Scale::new(plan.den(), FIRST));
-            let bucket = Arc::new(keyless.bucket(&plan, scale).unwrap());
+            let bucket = Arc::new(keyless.bucket(&plan, scale, &SteadyClock::System).unwrap());
             let clock = Arc::new(AtomicU64::new(FIRST));
             let take = |states: &mut [State], now| states[0].take(&plan, now, 1).allowed;
             keyless.with(&[plan], scale, || FIRST, take);
@@ -299,7 +319,7 @@ mod every_interleaving {
                 loom::thread::spawn(move || {
                     clock.fetch_max(now, Ordering::AcqRel);
                     let now = || clock.load(Ordering::Acquire);
-                    let call = || match bucket.admit(now(), 1) {
+                    let call = || match bucket.admit_at(now(), 1) {
                         Verdict::Admitted => true,
                         Verdict::Denied(_) => false,
                         Verdict::Unknown => keyless.with(&[plan], scale, now, |states, now| {

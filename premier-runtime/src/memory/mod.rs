@@ -18,7 +18,6 @@ pub(crate) use self::word::Verdict;
 use crate::algorithms::Plan;
 use crate::clock::{Clock, SteadyClock};
 use crate::handler::{Handler, Request};
-use crate::key_text::User;
 use crate::{Decision, Error};
 
 /// Keeps the state of limits in this process. The default handler.
@@ -91,39 +90,13 @@ impl MemoryHandler {
         let table = match tables.get(prefix) {
             Some(table) => Arc::clone(table),
             None => {
-                let table = Arc::new(Table::new(plans, self.shared.clock.now()));
+                let table = Arc::new(Table::new(plans, &self.shared.clock));
                 tables.insert(prefix.into(), Arc::clone(&table));
                 table
             }
         };
         table.register(plans);
         table
-    }
-
-    /// See [`State::admit`](crate::algorithms::State): what nearly always is all there is to do.
-    pub(crate) fn admit_in(
-        &self,
-        table: &Table,
-        user: Option<User<'_>>,
-        quick: &Quick,
-        cost: u64,
-    ) -> Verdict {
-        match user {
-            Some(user) => table.admit(user, quick, cost, || self.shared.clock.now()),
-            None => table.admit_keyless(quick, cost, || self.shared.clock.now()),
-        }
-    }
-
-    /// The same for one who wants to know what is left; see [`Table::brief`].
-    #[cfg(feature = "tower")]
-    pub(crate) fn brief_in(
-        &self,
-        table: &Table,
-        user: User<'_>,
-        quick: &Quick,
-        cost: u64,
-    ) -> Option<crate::decision::Brief> {
-        table.brief(user, quick, cost, self.shared.clock.now())
     }
 
     /// Carries out a request on the table of its prefix.
@@ -134,7 +107,7 @@ impl MemoryHandler {
         request: &Request<'_>,
     ) -> Result<Decision, Error> {
         match request.key.user() {
-            None => table.handle_keyless(request, || self.shared.clock.now()),
+            None => table.handle_keyless(request),
             Some(user) => self.handle_keyed(table, user, request),
         }
     }
@@ -145,10 +118,9 @@ impl MemoryHandler {
         user: &str,
         request: &Request<'_>,
     ) -> Result<Decision, Error> {
-        let now = || self.shared.clock.now();
-        match table.handle_keyed(user, request, now, &self.shared) {
+        match table.handle_keyed(user, request, &self.shared) {
             Err(Error::TooManyKeys { .. }) if self.make_room() => {
-                table.handle_keyed(user, request, now, &self.shared)
+                table.handle_keyed(user, request, &self.shared)
             }
             result => result,
         }
@@ -159,11 +131,10 @@ impl MemoryHandler {
         let tables: Vec<_> = self.tables().values().cloned().collect();
         // Another table first each time, or a large one would take every step for itself.
         let first = self.shared.next_table.fetch_add(1, Ordering::Relaxed) % tables.len().max(1);
-        let now = self.shared.clock.now();
         let mut budget = table::STEP_AT_THE_BOUND;
         let mut freed = false;
         for table in tables[first..].iter().chain(&tables[..first]) {
-            freed |= table.sweep(now, &mut budget, &self.shared);
+            freed |= table.sweep(&mut budget, &self.shared);
             if freed || budget == 0 {
                 break;
             }

@@ -17,6 +17,7 @@ use super::states::States;
 use super::sync::{Mutex, lock};
 use super::word::{Gcra, Scale, Verdict};
 use crate::algorithms::Plan;
+use crate::clock::SteadyClock;
 #[cfg(feature = "tower")]
 use crate::decision::Brief;
 use crate::handler::{Operation, Request};
@@ -37,6 +38,7 @@ pub(super) const STEP_AT_THE_BOUND: usize = 1024;
 pub(crate) struct Table {
     keyless: Arc<Keyless>,
     keyed: OnceLock<Keyed>,
+    clock: SteadyClock,
     scale: Scale,
     /// The longest period of the limits that decide by these states: throttles of one name may
     /// have different limits, and a key is idle only when it is so under each.
@@ -64,12 +66,14 @@ pub(crate) struct Quick {
 }
 
 impl Table {
-    /// For limits of which these are the first.
-    pub(super) fn new(plans: &[Plan], now: u64) -> Self {
+    /// For limits of which these are the first, by the handler's clock.
+    pub(super) fn new(plans: &[Plan], clock: &SteadyClock) -> Self {
+        let clock = clock.clone();
         Self {
             keyless: Arc::default(),
             keyed: OnceLock::new(),
-            scale: Scale::new(plans.first().map_or(1, Plan::den), now),
+            scale: Scale::new(plans.first().map_or(1, Plan::den), clock.now()),
+            clock,
             longest: AtomicU64::new(0),
         }
     }
@@ -80,9 +84,14 @@ impl Table {
         self.longest.fetch_max(longest, Ordering::Relaxed);
     }
 
+    /// The time of its limits.
+    pub(crate) fn clock(&self) -> &SteadyClock {
+        &self.clock
+    }
+
     /// The word of a limit without a key, where its state fits one.
     pub(crate) fn bucket(&self, plan: &Plan) -> Option<Bucket> {
-        self.keyless.bucket(plan, self.scale)
+        self.keyless.bucket(plan, self.scale, &self.clock)
     }
 
     /// See [`Table::admit`].
@@ -95,13 +104,8 @@ impl Table {
 
     /// See [`State::admit`](crate::algorithms::State): without a key, where there is no
     /// [`Bucket`].
-    pub(super) fn admit_keyless(
-        &self,
-        quick: &Quick,
-        cost: u64,
-        now: impl FnOnce() -> u64,
-    ) -> Verdict {
-        match self.keyless.admit(&quick.plan, now, cost) {
+    pub(crate) fn admit_keyless(&self, quick: &Quick, cost: u64) -> Verdict {
+        match self.keyless.admit(&quick.plan, || self.clock.now(), cost) {
             true => Verdict::Admitted,
             false => Verdict::Unknown,
         }
@@ -109,13 +113,7 @@ impl Table {
 
     /// See [`State::admit`](crate::algorithms::State): for a key that is known.
     #[inline]
-    pub(super) fn admit(
-        &self,
-        user: User<'_>,
-        quick: &Quick,
-        cost: u64,
-        now: impl Fn() -> u64,
-    ) -> Verdict {
+    pub(crate) fn admit(&self, user: User<'_>, quick: &Quick, cost: u64) -> Verdict {
         let Some(keyed) = self.keyed.get() else {
             return Verdict::Unknown;
         };
@@ -123,7 +121,7 @@ impl Table {
         let hash = hash(user, &keyed.hasher);
         // A word is decided by in any order: what it says of an earlier time is too late at worst.
         let at = match quick.gcra {
-            Some(_) => now(),
+            Some(_) => self.clock.now(),
             None => 0,
         };
         let mut shard = lock(keyed.shard(hash));
@@ -141,7 +139,7 @@ impl Table {
             (Known::Apart(index), _) => {
                 let admitted = shard
                     .states(index)
-                    .is_some_and(|states| states.admit(&quick.plan, now(), cost));
+                    .is_some_and(|states| states.admit(&quick.plan, self.clock.now(), cost));
                 match admitted {
                     true => Verdict::Admitted,
                     false => Verdict::Unknown,
@@ -153,14 +151,9 @@ impl Table {
 
     /// The same for one who wants to know what is left. `None` where the state has to be asked.
     #[cfg(feature = "tower")]
-    pub(super) fn brief(
-        &self,
-        user: User<'_>,
-        quick: &Quick,
-        cost: u64,
-        now: u64,
-    ) -> Option<Brief> {
+    pub(crate) fn brief(&self, user: User<'_>, quick: &Quick, cost: u64) -> Option<Brief> {
         let (keyed, gcra) = (self.keyed.get()?, quick.gcra.as_ref()?);
+        let now = self.clock.now();
         let user = canonical(user);
         let hash = hash(user, &keyed.hasher);
         let mut shard = lock(keyed.shard(hash));
@@ -186,22 +179,19 @@ impl Table {
         })
     }
 
-    pub(super) fn handle_keyless(
-        &self,
-        request: &Request<'_>,
-        now: impl FnOnce() -> u64,
-    ) -> Result<Decision, Error> {
-        self.keyless
-            .with(request.plans, self.scale, now, |states, now| {
-                request.apply(states, now)
-            })
+    pub(super) fn handle_keyless(&self, request: &Request<'_>) -> Result<Decision, Error> {
+        self.keyless.with(
+            request.plans,
+            self.scale,
+            || self.clock.now(),
+            |states, now| request.apply(states, now),
+        )
     }
 
     pub(super) fn handle_keyed(
         &self,
         user: &str,
         request: &Request<'_>,
-        now: impl Fn() -> u64,
         shared: &Shared,
     ) -> Result<Decision, Error> {
         let keyed = self.keyed.get_or_init(Keyed::new);
@@ -209,7 +199,7 @@ impl Table {
         let hash = hash(user, &keyed.hasher);
         let shard = &mut *lock(keyed.shard(hash));
         // Under the lock, so that the decisions about a key see time in their own order.
-        let now = now();
+        let now = self.clock.now();
         if let Some(&mut word) = shard.word(hash, user) {
             let mut states = shard.take(word, self.scale);
             let decision = request.apply(states.sized(request.plans.len()), now);
@@ -237,11 +227,11 @@ impl Table {
     }
 
     /// Forgets idle keys of further shards, at most `budget` places; whether any was found.
-    pub(super) fn sweep(&self, now: u64, budget: &mut usize, shared: &Shared) -> bool {
+    pub(super) fn sweep(&self, budget: &mut usize, shared: &Shared) -> bool {
         let Some(keyed) = self.keyed.get() else {
             return false;
         };
-        let longest = self.longest.load(Ordering::Relaxed);
+        let (now, longest) = (self.clock.now(), self.longest.load(Ordering::Relaxed));
         for _ in 0..SHARDS {
             let index = {
                 let mut next = lock(&keyed.next_shard);
