@@ -3,8 +3,9 @@
 //! A group is a question, a name in it is who answers; the first of each group is what the others
 //! are compared with.
 
+mod common;
+
 use std::hint::black_box;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,15 +13,10 @@ use std::time::{Duration, Instant};
 use backon::{BlockingRetryable, ExponentialBuilder, Retryable};
 use benches::{keyless, ready, retried};
 use cached::macros::{cached, concurrent_cached};
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use common::{SECOND, group, in_use, names, per_second, turns};
+use criterion::{Criterion, criterion_group, criterion_main};
 use governor::{Quota, RateLimiter};
 use tower::{Service, ServiceExt};
-
-const SECOND: Duration = Duration::from_secs(1);
-/// More than any run takes: units that a bucket in use has to give.
-const PLENTY: u32 = u32::MAX;
-const KEYS: usize = 10_000;
 
 /// As `throttle_my_fn` expects it in scope.
 mod peer_attribute {
@@ -44,25 +40,6 @@ fn cached_by_sharded(key: u64) -> u64 {
 #[cached(max_size = 100_000, key = "String", convert = r#"{ key.to_owned() }"#)]
 fn cached_by_cached_text(key: &str) -> u64 {
     key.len() as u64
-}
-
-fn per_second() -> Quota {
-    Quota::per_second(NonZeroU32::new(1_000_000_000).expect("not zero"))
-}
-
-fn in_use() -> Quota {
-    Quota::with_period(SECOND)
-        .expect("not zero")
-        .allow_burst(NonZeroU32::new(PLENTY).expect("not zero"))
-}
-
-fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
-    let mut group = criterion.benchmark_group(name);
-    group
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_millis(1_500))
-        .sample_size(50);
-    group
 }
 
 fn without_keys(criterion: &mut Criterion) {
@@ -195,12 +172,7 @@ fn contended(criterion: &mut Criterion) {
 }
 
 fn keyed(criterion: &mut Criterion) {
-    let names: Vec<String> = (0..KEYS).map(|key| format!("user-{key:08}")).collect();
-    let mut next = 0;
-    let mut turn = move || {
-        next = (next + 7_919) % KEYS;
-        next
-    };
+    let (names, mut turn) = (names(), turns());
     let mut group = group(criterion, "6 keyed by text, 10,000 keys");
     let governor = RateLimiter::keyed(per_second());
     group.bench_function("governor, Strings ready made", |bench| {
@@ -234,12 +206,7 @@ fn keyed(criterion: &mut Criterion) {
 }
 
 fn caches(criterion: &mut Criterion) {
-    let names: Vec<String> = (0..KEYS).map(|key| format!("user-{key:08}")).collect();
-    let mut next = 0;
-    let mut turn = move || {
-        next = (next + 7_919) % KEYS;
-        next
-    };
+    let (names, mut turn) = (names(), turns());
     let mut group = group(criterion, "8 cache hit by u64, 10,000 keys");
     group.bench_function("cached", |bench| {
         bench.iter(|| cached_by_cached(turn() as u64));
@@ -248,7 +215,7 @@ fn caches(criterion: &mut Criterion) {
         bench.iter(|| cached_by_sharded(turn() as u64));
     });
     let moka = moka::sync::Cache::new(100_000);
-    for key in 0..KEYS as u64 {
+    for key in 0..names.len() as u64 {
         moka.insert(key, key + 1);
     }
     group.bench_function("moka", |bench| {

@@ -84,10 +84,10 @@ impl Runtime {
     }
 }
 
-/// The clock that a handler's callers sleep by.
+/// The clock of whatever is not a decision of the handler.
 pub(crate) fn clock_of(handler: &Arc<dyn Handler>) -> SteadyClock {
     match (handler.as_memory(), handler.clock()) {
-        (Some(memory), _) => memory.clock().clone(),
+        (Some(memory), _) => memory.clock().precise(),
         (None, Some(clock)) => SteadyClock::watching(clock),
         (None, None) => SteadyClock::System,
     }

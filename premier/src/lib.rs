@@ -341,6 +341,7 @@
 //! | `tower` | [`tower::ThrottleLayer`](https://docs.rs/premier/latest/premier/tower/): limits for HTTP services and clients |
 //! | `axum` | [`Error`] as a response, peer addresses, matched routes |
 //! | `dashboard` | a live page of every limit, as a router |
+//! | `coarse-clock` | `clock::CoarseClock`: cheaper, and late by a tick |
 //! | `limits-file` | `Config::limits_file`: a TOML file that is followed |
 //! | `metrics` | numbers, by the crate `metrics` |
 //! | `tracing` | events, by the crate `tracing` |

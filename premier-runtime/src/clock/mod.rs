@@ -3,6 +3,8 @@
 //! Every decision in memory and every wait asks the clock of its handler, so that a test can put
 //! a [`ManualClock`] there and run hours of throttling in no time.
 
+#[cfg(feature = "coarse-clock")]
+mod coarse;
 mod manual;
 mod sleepers;
 mod steady;
@@ -16,6 +18,8 @@ use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+#[cfg(feature = "coarse-clock")]
+pub use self::coarse::CoarseClock;
 pub use self::manual::ManualClock;
 pub(crate) use self::steady::SteadyClock;
 pub use self::system::SystemClock;

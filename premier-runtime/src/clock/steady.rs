@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+#[cfg(feature = "coarse-clock")]
+use super::CoarseClock;
 use super::{Clock, SystemClock};
 
 /// The time of a handler. The system's clocks are monotonic by themselves and cost nothing more; any
@@ -15,6 +17,8 @@ use super::{Clock, SystemClock};
 pub(crate) enum SteadyClock {
     #[default]
     System,
+    #[cfg(feature = "coarse-clock")]
+    Coarse,
     Watched(Arc<Watched>),
 }
 
@@ -37,6 +41,10 @@ impl SteadyClock {
         if any.is::<SystemClock>() {
             return Self::System;
         }
+        #[cfg(feature = "coarse-clock")]
+        if any.is::<CoarseClock>() {
+            return Self::Coarse;
+        }
         Self::Watched(Arc::new(Watched {
             clock: Box::new(clock),
             seen: Mutex::default(),
@@ -47,13 +55,27 @@ impl SteadyClock {
     pub(crate) fn now(&self) -> u64 {
         match self {
             Self::System => SystemClock.now(),
+            #[cfg(feature = "coarse-clock")]
+            Self::Coarse => CoarseClock.now(),
             Self::Watched(watched) => watched.now(),
+        }
+    }
+
+    /// The same time as precisely as it can be had: what a limit may decide by is not what a
+    /// timeout should be measured by.
+    pub(crate) fn precise(&self) -> Self {
+        match self {
+            #[cfg(feature = "coarse-clock")]
+            Self::Coarse => Self::System,
+            clock => clock.clone(),
         }
     }
 
     pub(crate) fn park_until(&self, deadline: u64) {
         match self {
             Self::System => SystemClock.park_until(deadline),
+            #[cfg(feature = "coarse-clock")]
+            Self::Coarse => CoarseClock.park_until(deadline),
             Self::Watched(watched) => watched.clock.park_until(watched.raw(deadline)),
         }
     }
@@ -61,6 +83,8 @@ impl SteadyClock {
     pub(crate) fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
             Self::System => SystemClock.sleep_until(deadline),
+            #[cfg(feature = "coarse-clock")]
+            Self::Coarse => CoarseClock.sleep_until(deadline),
             Self::Watched(watched) => Box::pin(WatchedSleep {
                 deadline,
                 offset: watched.offset(),

@@ -47,6 +47,8 @@ impl Bucket {
     pub(crate) fn admit(&self, cost: u64) -> Verdict {
         match &self.clock {
             SteadyClock::System => self.admit_by_system(cost),
+            #[cfg(feature = "coarse-clock")]
+            SteadyClock::Coarse => self.admit_by_ticks(cost),
             clock => self.admit_by(clock, cost),
         }
     }
@@ -54,6 +56,12 @@ impl Bucket {
     #[inline(never)]
     fn admit_by_system(&self, cost: u64) -> Verdict {
         self.admit_at(SystemClock.now(), cost)
+    }
+
+    #[cfg(feature = "coarse-clock")]
+    #[inline(never)]
+    fn admit_by_ticks(&self, cost: u64) -> Verdict {
+        self.admit_at(crate::clock::CoarseClock.now(), cost)
     }
 
     #[inline(never)]

@@ -22,7 +22,7 @@ use crate::clock::SteadyClock;
 use crate::decision::Brief;
 use crate::handler::{Operation, Request};
 use crate::key_text::User;
-use crate::{Decision, Error};
+use crate::{Algo, Decision, Error};
 
 const SHARDS: usize = 32;
 /// How many places of its shard a new key looks at for others to forget. More than one, so that
@@ -68,7 +68,12 @@ pub(crate) struct Quick {
 impl Table {
     /// For limits of which these are the first, by the handler's clock.
     pub(super) fn new(plans: &[Plan], clock: &SteadyClock) -> Self {
-        let clock = clock.clone();
+        let is_queue = |plan: &Plan| plan.limit().algo() == Algo::LeakyBucket;
+        let clock = match plans.first() {
+            // A queue's slots pass by one: those that a late clock shows at once would be lost.
+            Some(plan) if is_queue(plan) => clock.precise(),
+            _ => clock.clone(),
+        };
         Self {
             keyless: Arc::default(),
             keyed: OnceLock::new(),

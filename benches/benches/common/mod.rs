@@ -1,0 +1,45 @@
+//! What the benches share.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion};
+use governor::Quota;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+/// More than any run takes: units that a bucket in use has to give.
+const PLENTY: u32 = u32::MAX;
+const KEYS: usize = 10_000;
+
+pub(crate) fn per_second() -> Quota {
+    Quota::per_second(NonZeroU32::new(1_000_000_000).expect("not zero"))
+}
+
+pub(crate) fn in_use() -> Quota {
+    Quota::with_period(SECOND)
+        .expect("not zero")
+        .allow_burst(NonZeroU32::new(PLENTY).expect("not zero"))
+}
+
+pub(crate) fn names() -> Vec<String> {
+    (0..KEYS).map(|key| format!("user-{key:08}")).collect()
+}
+
+/// Numbers of keys, in an order that no cache foresees.
+pub(crate) fn turns() -> impl FnMut() -> usize {
+    let mut next = 0;
+    move || {
+        next = (next + 7_919) % KEYS;
+        next
+    }
+}
+
+pub(crate) fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1_500))
+        .sample_size(50);
+    group
+}

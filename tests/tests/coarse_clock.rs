@@ -1,0 +1,150 @@
+//! Limits by a clock that is late: what the documentation of `CoarseClock` promises.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier::clock::{Clock, CoarseClock, ManualClock, SystemClock};
+use premier::{Limit, MemoryHandler, Throttle, throttle, timeout};
+use proptest::prelude::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn coarse() -> MemoryHandler {
+    MemoryHandler::builder().clock(CoarseClock).build()
+}
+
+/// 10,000 a second, with a burst of 5.
+#[throttle(algo = "token_bucket", quota = 10_000, duration = 1, burst = 5)]
+fn call() -> Result<(), premier::Error> {
+    Ok(())
+}
+
+#[throttle(algo = "leaky_bucket", rate = "1000000/s")]
+fn queued() -> Result<(), premier::Error> {
+    Ok(())
+}
+
+#[timeout("20ms")]
+async fn sleepy() -> Result<(), premier::Error> {
+    std::future::pending().await
+}
+
+/// The process is configured once, so what the attributes do is one test.
+#[tokio::test]
+async fn attributes_decide_by_it() {
+    premier::config(coarse()).unwrap();
+
+    // Exact by its own time, with four threads at the word.
+    let (began, start) = (CoarseClock.now(), Instant::now());
+    let admitted = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while start.elapsed() < SECOND / 5 {
+                    admitted.fetch_add(u64::from(call().is_ok()), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let passed = CoarseClock.now() - began;
+    let (admitted, most) = (admitted.into_inner(), 5 + passed / 100_000);
+    assert!(admitted <= most, "{admitted} of {most}");
+    // Each tick gives the burst, and a tick is at most 10 ms.
+    assert!(admitted >= 20, "{admitted}");
+
+    // A slot of a queue comes within a tick.
+    let within_a_tick = (0..10_000).any(|_| {
+        let tick = CoarseClock.now();
+        let first = queued();
+        let then = SystemClock.now();
+        while SystemClock.now() < then + 2_000 {}
+        let start = Instant::now();
+        let second = queued();
+        let took = start.elapsed();
+        first.is_ok()
+            && second.is_ok()
+            && took < Duration::from_micros(100)
+            && CoarseClock.now() == tick
+    });
+    assert!(within_a_tick);
+
+    // A timeout is not a decision: it is not early by a tick.
+    for _ in 0..5 {
+        let start = Instant::now();
+        let timed = sleepy().await;
+        assert!(timed.is_err());
+        assert!(start.elapsed() >= SECOND / 50, "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn those_who_wait_get_the_rate() {
+    let throttle =
+        Throttle::with_handler(coarse(), "waiting", Limit::token_bucket(1, SECOND / 500));
+    let waiting = throttle.wait();
+    let began = CoarseClock.now();
+    for _ in 0..=50 {
+        waiting.acquire("one").unwrap();
+    }
+    let passed = CoarseClock.now() - began;
+    assert!(passed >= 100_000_000, "{passed}");
+}
+
+#[tokio::test]
+async fn those_who_await_get_the_rate() {
+    let throttle =
+        Throttle::with_handler(coarse(), "awaiting", Limit::fixed_window(1, SECOND / 50));
+    let waiting = throttle.wait();
+    let began = CoarseClock.now();
+    for _ in 0..=5 {
+        waiting.acquire_async("one").await.unwrap();
+    }
+    let passed = CoarseClock.now() - began;
+    assert!(passed >= 80_000_000, "{passed}");
+}
+
+#[tokio::test]
+async fn a_sleep_ends_when_it_shows_the_time() {
+    for nanos in [1, 1_000_000, 7_000_000] {
+        let deadline = CoarseClock.now() + nanos;
+        CoarseClock.sleep_until(deadline).await;
+        assert!(CoarseClock.now() >= deadline);
+        CoarseClock.sleep(Duration::from_nanos(nanos));
+    }
+}
+
+proptest! {
+    /// Any stretch of time admits at most what a stretch longer by the lag may.
+    #[test]
+    fn a_late_clock_admits_no_more_than_its_lag_is_worth(
+        burst in 1..6_u64,
+        interval in 1..50_u64,
+        lag in 0..200_u64,
+        calls in prop::collection::vec((0..60_u64, 0..=200_u64), 1..120),
+    ) {
+        let clock = ManualClock::new();
+        let handler = MemoryHandler::builder().clock(clock.clone()).build();
+        let limit = Limit::token_bucket(1, Duration::from_nanos(1_000 * interval)).burst(burst);
+        let throttle = Throttle::with_handler(handler, "late", limit);
+        let (mut now, mut shown) = (1_000, 1_000);
+        let mut admitted = Vec::new();
+        for (gap, late) in calls {
+            now += gap;
+            // Not earlier than it has shown, and within the lag.
+            let next = shown.max(now.saturating_sub(late.min(lag)));
+            clock.advance(Duration::from_nanos(1_000 * (next - shown)));
+            shown = next;
+            if throttle.check("one").unwrap().allowed {
+                admitted.push(now);
+            }
+        }
+        for (first, from) in admitted.iter().enumerate() {
+            for (last, to) in admitted.iter().enumerate().skip(first) {
+                let count = (last - first + 1) as u64;
+                let most = burst + (to - from + lag) / interval;
+                prop_assert!(count <= most, "{} of {} from {} to {}", count, most, from, to);
+            }
+        }
+    }
+}
