@@ -12,13 +12,16 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The nth address from the right of all `X-Forwarded-For` lines.
 pub(super) fn x_forwarded_for(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
-    address(nth_from_right(headers, &X_FORWARDED_FOR, trusted)?.trim())
+    // It knows no quotes.
+    let entries = |line| str::split(line, ',').collect();
+    address(nth_from_right(headers, &X_FORWARDED_FOR, trusted, entries)?.trim())
 }
 
 /// The same of `Forwarded` (RFC 7239).
 pub(super) fn forwarded(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
-    let element = nth_from_right(headers, &FORWARDED, trusted)?;
-    let value = outside_quotes(element, ';').find_map(|pair| {
+    let elements = |line| outside_quotes(line, ',');
+    let element = nth_from_right(headers, &FORWARDED, trusted, elements)?;
+    let value = outside_quotes(element, ';').into_iter().find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         name.trim()
             .eq_ignore_ascii_case("for")
@@ -35,34 +38,42 @@ fn nth_from_right<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
     trusted: usize,
+    entries: impl Fn(&'a str) -> Vec<&'a str>,
 ) -> Option<&'a str> {
     let mut left = trusted.checked_sub(1)?;
     let lines: Vec<_> = headers.get_all(name).iter().collect();
     for line in lines.into_iter().rev() {
         // What cannot be read hides what is left of it.
         let line = line.to_str().ok()?;
-        let elements: Vec<_> = outside_quotes(line, ',').collect();
-        match elements.len().checked_sub(left + 1) {
-            Some(place) => return Some(elements[place]),
-            None => left -= elements.len(),
+        let entries = entries(line);
+        match entries.len().checked_sub(left + 1) {
+            Some(place) => return Some(entries[place]),
+            None => left -= entries.len(),
         }
     }
     None
 }
 
-/// The parts between separators that stand outside of quotes.
-fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+/// The parts between separators that stand outside of quotes. A quote that nobody closes is none:
+/// it would hide what a proxy has appended.
+fn outside_quotes(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
-    text.split(move |c| {
-        if escaped {
-            escaped = false;
-        } else if quoted && c == '\\' {
-            escaped = true;
-        } else if c == '"' {
-            quoted = !quoted;
-        }
-        c == separator && !quoted
-    })
+    let parts = text
+        .split(|c| {
+            if escaped {
+                escaped = false;
+            } else if quoted && c == '\\' {
+                escaped = true;
+            } else if c == '"' {
+                quoted = !quoted;
+            }
+            c == separator && !quoted
+        })
+        .collect();
+    match quoted {
+        true => text.split(separator).collect(),
+        false => parts,
+    }
 }
 
 /// With a port or without, in brackets or not.
@@ -97,6 +108,7 @@ mod tests {
             (&["1.1.1.1, 2.2.2.2"], 0, None),
             (&["1.1.1.1", "2.2.2.2,3.3.3.3"], 3, Some("1.1.1.1")),
             (&["spoofed", "2.2.2.2"], 1, Some("2.2.2.2")),
+            (&["\"spoofed, 2.2.2.2"], 1, Some("2.2.2.2")),
             (&["2.2.2.2, unknown"], 1, None),
             (&["2.2.2.2:4711"], 1, Some("2.2.2.2")),
             (&["[2001:db8::1]:4711"], 1, Some("2001:db8::1")),
@@ -150,6 +162,14 @@ mod tests {
                 Some("2.2.2.2"),
             ),
             (&["proto=https"], 1, None),
+            // What a client sends cannot swallow what a proxy appends.
+            (&[r#"for="spoofed, for=2.2.2.2"#], 1, Some("2.2.2.2")),
+            (&[r#"for="spoofed\, for=2.2.2.2"#], 1, Some("2.2.2.2")),
+            (
+                &[r#"for="spoofed, for="[2001:db8::1]:80""#],
+                1,
+                Some("2001:db8::1"),
+            ),
         ] {
             let found = super::forwarded(&headers("forwarded", lines), trusted);
             assert_eq!(
