@@ -256,3 +256,29 @@ impl Limit {
         Ok(())
     }
 }
+
+/// What an attribute, or an entry of a file, says of limits but for their algorithm.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Terms {
+    pub(crate) rates: Vec<(u64, Duration)>,
+    pub(crate) burst: Option<u64>,
+    pub(crate) bucket_size: Option<u64>,
+}
+
+impl Terms {
+    pub(crate) fn limits(&self, algo: Algo) -> Vec<Limit> {
+        self.rates
+            .iter()
+            .map(|&(quota, period)| {
+                let mut limit = Limit::new(algo, quota, period);
+                if let Some(tokens) = self.burst {
+                    limit = limit.burst(tokens);
+                }
+                if let Some(units) = self.bucket_size {
+                    limit = limit.bucket_size(units);
+                }
+                limit
+            })
+            .collect()
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::gate::{Gate, Patience};
-use crate::limit::{Algo, Limit};
+use crate::limit::{Algo, Terms};
 use crate::place::{Place, blame};
 use crate::quantity;
 use crate::runtime::Runtime;
@@ -17,9 +17,7 @@ pub struct Spec {
     place: Place,
     nth: usize,
     algo: Option<Algo>,
-    rates: Vec<(u64, Duration)>,
-    burst: Option<u64>,
-    bucket_size: Option<u64>,
+    terms: Terms,
     patience: Patience,
     problem: Option<Error>,
 }
@@ -32,9 +30,7 @@ impl Spec {
             place,
             nth,
             algo: None,
-            rates: Vec::new(),
-            burst: None,
-            bucket_size: None,
+            terms: Terms::default(),
             patience: Patience::None,
             problem: None,
         }
@@ -59,7 +55,7 @@ impl Spec {
     pub fn quota(mut self, quota: impl IntoUnits, period: impl IntoPeriod) -> Self {
         let quota = note(&mut self.problem, quota.into_units("quota"));
         let period = note(&mut self.problem, period.into_period());
-        self.rates.extend(quota.zip(period));
+        self.terms.rates.extend(quota.zip(period));
         self
     }
 
@@ -68,7 +64,8 @@ impl Spec {
     pub fn rate(mut self, rate: impl AsRef<str>) -> Self {
         let parsed = quantity::parse_rate(rate.as_ref()).map_err(Error::config);
         let rate = note(&mut self.problem, parsed);
-        self.rates
+        self.terms
+            .rates
             .extend(rate.map(|(quota, period)| (quota, Duration::from_nanos(period))));
         self
     }
@@ -76,14 +73,14 @@ impl Spec {
     /// `burst = …`
     #[must_use]
     pub fn burst(mut self, tokens: impl IntoUnits) -> Self {
-        self.burst = note(&mut self.problem, tokens.into_units("burst"));
+        self.terms.burst = note(&mut self.problem, tokens.into_units("burst"));
         self
     }
 
     /// `bucket_size = …`
     #[must_use]
     pub fn bucket_size(mut self, units: impl IntoUnits) -> Self {
-        self.bucket_size = note(&mut self.problem, units.into_units("bucket_size"));
+        self.terms.bucket_size = note(&mut self.problem, units.into_units("bucket_size"));
         self
     }
 
@@ -114,29 +111,13 @@ impl Spec {
             None => {
                 let runtime = Runtime::global();
                 let algo = self.algo.unwrap_or(runtime.algo());
-                let limits: Vec<Limit> = self
-                    .rates
-                    .iter()
-                    .map(|&(quota, period)| self.limit(algo, quota, period))
-                    .collect();
-                Gate::new(runtime, &path, &limits)
+                Gate::new(runtime, &path, &self.terms.limits(algo))
             }
         };
         match bound {
             Ok(gate) => Ok((gate, self.patience)),
             Err(error) => Err(blame("throttle", &path, error)),
         }
-    }
-
-    fn limit(&self, algo: Algo, quota: u64, period: Duration) -> Limit {
-        let mut limit = Limit::new(algo, quota, period);
-        if let Some(tokens) = self.burst {
-            limit = limit.burst(tokens);
-        }
-        if let Some(units) = self.bucket_size {
-            limit = limit.bucket_size(units);
-        }
-        limit
     }
 }
 

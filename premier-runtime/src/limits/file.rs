@@ -11,7 +11,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{ByFile, alive, check, names, reset, want};
-use crate::{Algo, Error, Limit, quantity};
+use crate::limit::Terms;
+use crate::{Algo, Error, quantity};
 
 /// How often the file is read. It is small, and reading it sees every way to change it: written in
 /// place, moved over, or behind a link that points elsewhere. What has changed applies when it is
@@ -64,27 +65,7 @@ struct Said {
     name: String,
     line: usize,
     algo: Option<Algo>,
-    rates: Vec<(u64, u64)>,
-    burst: Option<u64>,
-    bucket_size: Option<u64>,
-}
-
-impl Said {
-    fn limits(&self, algo: Algo) -> Box<[Limit]> {
-        self.rates
-            .iter()
-            .map(|&(quota, nanos)| {
-                let mut limit = Limit::new(algo, quota, Duration::from_nanos(nanos));
-                if let Some(tokens) = self.burst {
-                    limit = limit.burst(tokens);
-                }
-                if let Some(units) = self.bucket_size {
-                    limit = limit.bucket_size(units);
-                }
-                limit
-            })
-            .collect()
-    }
+    terms: Terms,
 }
 
 /// A limits file that has been read once.
@@ -169,7 +150,7 @@ impl Watched {
         let mut wanted = Vec::new();
         for said in &self.said {
             let algo = algo_of(said);
-            let limits = said.limits(algo);
+            let limits = said.terms.limits(algo);
             check(&said.name, &limits)
                 .map_err(|error| refused(&self.path, &format!("line {}: {error}", said.line)))?;
             wanted.push((said, limits));
@@ -214,7 +195,7 @@ fn algo_of(said: &Said) -> Algo {
         .first()
         .and_then(|gate| gate.limits().first().copied());
     said.algo.or(in_force.map(|limit| limit.algo())).unwrap_or(
-        match (said.burst, said.bucket_size) {
+        match (said.terms.burst, said.terms.bucket_size) {
             (Some(_), _) => Algo::TokenBucket,
             (None, Some(_)) => Algo::LeakyBucket,
             (None, None) => Algo::default(),
@@ -263,8 +244,10 @@ fn line_of(text: &str, at: usize) -> usize {
 /// A mistake, and where its value stands if it is one value's.
 type Mistake = (Option<usize>, String);
 
-fn rate(text: &Spanned<String>) -> Result<(u64, u64), Mistake> {
-    quantity::parse_rate(text.as_ref()).map_err(|message| (Some(text.span().start), message))
+fn rate(text: &Spanned<String>) -> Result<(u64, Duration), Mistake> {
+    quantity::parse_rate(text.as_ref())
+        .map(|(quota, nanos)| (quota, Duration::from_nanos(nanos)))
+        .map_err(|message| (Some(text.span().start), message))
 }
 
 fn said(name: String, line: usize, entry: Entry) -> Result<Said, Mistake> {
@@ -276,7 +259,7 @@ fn said(name: String, line: usize, entry: Entry) -> Result<Said, Mistake> {
         }
         (None, None, Some(quota), Some(duration)) => {
             let period = quantity::parse_duration(&duration).map_err(of_entry)?;
-            vec![(quota, period)]
+            vec![(quota, Duration::from_nanos(period))]
         }
         _ => {
             return Err(of_entry(format!(
@@ -289,13 +272,15 @@ fn said(name: String, line: usize, entry: Entry) -> Result<Said, Mistake> {
         name,
         line,
         algo: algo.map_err(|error: Error| of_entry(error.to_string()))?,
-        rates,
-        burst: entry.burst,
-        bucket_size: entry.bucket_size,
+        terms: Terms {
+            rates,
+            burst: entry.burst,
+            bucket_size: entry.bucket_size,
+        },
     };
     // What is left to be checked depends on the limit that it is for.
     if let Some(algo) = said.algo {
-        for limit in said.limits(algo) {
+        for limit in said.terms.limits(algo) {
             limit
                 .validate()
                 .map_err(|error| of_entry(error.to_string()))?;
@@ -306,6 +291,8 @@ fn said(name: String, line: usize, entry: Entry) -> Result<Said, Mistake> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::parse;
 
     #[test]
@@ -329,11 +316,14 @@ duration = "5s"
         let names: Vec<_> = said.iter().map(|said| &*said.name).collect();
         assert_eq!(names, ["login", "shop::search:search", "upload"]);
         assert_eq!(
-            said[0].rates,
-            [(5, 60_000_000_000), (20, 3_600_000_000_000)]
+            said[0].terms.rates,
+            [
+                (5, Duration::from_secs(60)),
+                (20, Duration::from_secs(3_600))
+            ]
         );
-        assert_eq!(said[1].burst, Some(200));
-        assert_eq!(said[2].rates, [(3, 5_000_000_000)]);
+        assert_eq!(said[1].terms.burst, Some(200));
+        assert_eq!(said[2].terms.rates, [(3, Duration::from_secs(5))]);
     }
 
     #[test]
