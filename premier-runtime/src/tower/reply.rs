@@ -100,7 +100,7 @@ impl Rejection {
             for (nth, policy) in self.violated_policies.iter().enumerate() {
                 // Quoted for a header, which quotes as JSON does.
                 let comma = if nth > 0 { "," } else { "" };
-                let _ = write!(json, "{comma}{}", quoted(policy));
+                let _ = write!(json, "{comma}{}", Quoted(policy));
             }
             json.push(']');
         }
@@ -176,7 +176,7 @@ impl Policies {
             })
             .collect();
         Self {
-            quoted: names.iter().map(|name| quoted(name).to_string()).collect(),
+            quoted: names.iter().map(|name| Quoted(name).to_string()).collect(),
             names,
             header: RwLock::new((0, HeaderValue::from_static(""))),
         }
@@ -269,10 +269,6 @@ fn policy(plan: &Plan) -> (u64, u64) {
 }
 
 /// A string of structured fields (RFC 9651) and of JSON: printable ASCII in quotes.
-fn quoted(name: &str) -> Quoted<'_> {
-    Quoted(name)
-}
-
 struct Quoted<'a>(&'a str);
 
 impl std::fmt::Display for Quoted<'_> {
@@ -344,7 +340,7 @@ mod tests {
 
     #[test]
     fn names_cannot_break_out_of_their_quotes() {
-        assert_eq!(quoted("a\"b\\c\nd é").to_string(), "\"a\\\"b\\\\c?d ?\"");
+        assert_eq!(Quoted("a\"b\\c\nd é").to_string(), "\"a\\\"b\\\\c?d ?\"");
     }
 
     #[test]
