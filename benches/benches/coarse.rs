@@ -3,7 +3,7 @@
 mod common;
 
 use benches::{keyless, ready};
-use common::{group, in_use, names, per_second, turns};
+use common::{bucket_in_use, by_number, by_text, group, per_second};
 use criterion::{Criterion, criterion_group, criterion_main};
 use governor::RateLimiter;
 use premier::MemoryHandler;
@@ -33,39 +33,19 @@ fn without_keys(criterion: &mut Criterion) {
     });
     group.finish();
 
-    let mut group = self::group(
+    bucket_in_use(
         criterion,
         "G keyless by a coarse clock, the bucket is in use",
     );
-    let governor = RateLimiter::direct(in_use());
-    group.bench_function("governor", |bench| bench.iter(|| governor.check().is_ok()));
-    group.bench_function("premier #[throttle]", |bench| {
-        bench.iter(|| keyless::in_use().is_ok());
-    });
-    group.finish();
 }
 
 fn keyed(criterion: &mut Criterion) {
-    let (names, mut turn) = (names(), turns());
-    let mut group = group(criterion, "H keyed by text, 10,000 keys, coarse clock");
-    let governor = RateLimiter::keyed(per_second());
-    group.bench_function("governor, Strings ready made", |bench| {
-        bench.iter(|| governor.check_key(&names[turn()]).is_ok());
-    });
-    group.bench_function("premier #[throttle]", |bench| {
-        bench.iter(|| keyless::by_text(&names[turn()]).is_ok());
-    });
-    group.finish();
-
-    let mut group = self::group(criterion, "I keyed by u64, 10,000 keys, coarse clock");
-    let governor = RateLimiter::keyed(per_second());
-    group.bench_function("governor", |bench| {
-        bench.iter(|| governor.check_key(&(turn() as u64)).is_ok());
-    });
-    group.bench_function("premier #[throttle]", |bench| {
-        bench.iter(|| keyless::by_number(turn() as u64).is_ok());
-    });
-    group.finish();
+    by_text(
+        criterion,
+        "H keyed by text, 10,000 keys, coarse clock",
+        |_, _| (),
+    );
+    by_number(criterion, "I keyed by u64, 10,000 keys, coarse clock");
 }
 
 criterion_group!(groups, without_keys, keyed);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use backon::{BlockingRetryable, ExponentialBuilder, Retryable};
 use benches::{keyless, ready, retried};
 use cached::macros::{cached, concurrent_cached};
-use common::{SECOND, group, in_use, names, per_second, turns};
+use common::{SECOND, bucket_in_use, by_number, by_text, group, in_use, names, per_second, turns};
 use criterion::{Criterion, criterion_group, criterion_main};
 use governor::{Quota, RateLimiter};
 use tower::{Service, ServiceExt};
@@ -91,13 +91,7 @@ fn without_keys(criterion: &mut Criterion) {
     });
     group.finish();
 
-    let mut group = self::group(criterion, "2 keyless, the bucket is in use");
-    let governor = RateLimiter::direct(in_use());
-    group.bench_function("governor", |bench| bench.iter(|| governor.check().is_ok()));
-    group.bench_function("premier #[throttle]", |bench| {
-        bench.iter(|| keyless::in_use().is_ok());
-    });
-    group.finish();
+    bucket_in_use(criterion, "2 keyless, the bucket is in use");
 
     let mut group = self::group(criterion, "3 keyless, other algorithms");
     let governor = RateLimiter::direct(per_second());
@@ -172,37 +166,18 @@ fn contended(criterion: &mut Criterion) {
 }
 
 fn keyed(criterion: &mut Criterion) {
-    let (names, mut turn) = (names(), turns());
-    let mut group = group(criterion, "6 keyed by text, 10,000 keys");
-    let governor = RateLimiter::keyed(per_second());
-    group.bench_function("governor, Strings ready made", |bench| {
-        bench.iter(|| governor.check_key(&names[turn()]).is_ok());
-    });
-    group.bench_function("premier #[throttle]", |bench| {
-        bench.iter(|| keyless::by_text(&names[turn()]).is_ok());
-    });
-    let trypema = {
+    by_text(criterion, "6 keyed by text, 10,000 keys", |group, names| {
         use trypema::RateLimiterBuilder;
-        trypema::local::LocalRateLimiterProvider::builder()
+        let trypema = trypema::local::LocalRateLimiterProvider::builder()
             .disable_cleanup()
             .build()
-            .expect("valid")
-    };
-    let rate = trypema::RateLimit::per_second_or_panic(1e9);
-    group.bench_function("trypema", |bench| {
-        bench.iter(|| trypema.absolute().inc(&names[turn()], &rate, 1));
+            .expect("valid");
+        let (rate, mut turn) = (trypema::RateLimit::per_second_or_panic(1e9), turns());
+        group.bench_function("trypema", |bench| {
+            bench.iter(|| trypema.absolute().inc(&names[turn()], &rate, 1));
+        });
     });
-    group.finish();
-
-    let mut group = self::group(criterion, "7 keyed by u64, 10,000 keys");
-    let governor = RateLimiter::keyed(per_second());
-    group.bench_function("governor", |bench| {
-        bench.iter(|| governor.check_key(&(turn() as u64)).is_ok());
-    });
-    group.bench_function("premier #[throttle]", |bench| {
-        bench.iter(|| keyless::by_number(turn() as u64).is_ok());
-    });
-    group.finish();
+    by_number(criterion, "7 keyed by u64, 10,000 keys");
 }
 
 fn caches(criterion: &mut Criterion) {

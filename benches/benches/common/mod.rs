@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use benches::keyless;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
-use governor::Quota;
+use governor::{Quota, RateLimiter};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// More than any run takes: units that a bucket in use has to give.
@@ -42,4 +43,47 @@ pub(crate) fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGr
         .measurement_time(Duration::from_millis(1_500))
         .sample_size(50);
     group
+}
+
+/// A bucket that has taken, and owes.
+pub(crate) fn bucket_in_use(criterion: &mut Criterion, name: &str) {
+    let mut group = group(criterion, name);
+    let governor = RateLimiter::direct(in_use());
+    group.bench_function("governor", |bench| bench.iter(|| governor.check().is_ok()));
+    group.bench_function("premier #[throttle]", |bench| {
+        bench.iter(|| keyless::in_use().is_ok());
+    });
+    group.finish();
+}
+
+/// By text, and `others` among them.
+pub(crate) fn by_text(
+    criterion: &mut Criterion,
+    name: &str,
+    others: impl FnOnce(&mut BenchmarkGroup<'_, WallTime>, &[String]),
+) {
+    let (names, mut turn) = (names(), turns());
+    let mut group = group(criterion, name);
+    let governor = RateLimiter::keyed(per_second());
+    group.bench_function("governor, Strings ready made", |bench| {
+        bench.iter(|| governor.check_key(&names[turn()]).is_ok());
+    });
+    group.bench_function("premier #[throttle]", |bench| {
+        bench.iter(|| keyless::by_text(&names[turn()]).is_ok());
+    });
+    others(&mut group, &names);
+    group.finish();
+}
+
+pub(crate) fn by_number(criterion: &mut Criterion, name: &str) {
+    let mut turn = turns();
+    let mut group = group(criterion, name);
+    let governor = RateLimiter::keyed(per_second());
+    group.bench_function("governor", |bench| {
+        bench.iter(|| governor.check_key(&(turn() as u64)).is_ok());
+    });
+    group.bench_function("premier #[throttle]", |bench| {
+        bench.iter(|| keyless::by_number(turn() as u64).is_ok());
+    });
+    group.finish();
 }
