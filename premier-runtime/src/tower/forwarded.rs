@@ -13,39 +13,41 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The nth address from the right of all `X-Forwarded-For` lines.
 pub(super) fn x_forwarded_for(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
     // It knows no quotes.
-    let entries = |line| str::split(line, ',').collect();
-    address(nth_from_right(headers, &X_FORWARDED_FOR, trusted, entries)?.trim())
+    let entry = nth_from_right(headers, &X_FORWARDED_FOR, trusted, |line| {
+        line.split(|byte| *byte == b',').collect()
+    })?;
+    address(entry)
 }
 
 /// The same of `Forwarded` (RFC 7239).
 pub(super) fn forwarded(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
-    let elements = |line| outside_quotes(line, ',');
+    let elements = |line| outside_quotes(line, b',');
     let element = nth_from_right(headers, &FORWARDED, trusted, elements)?;
-    let value = outside_quotes(element, ';').into_iter().find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("for")
-            .then(|| value.trim())
+    let value = outside_quotes(element, b';').into_iter().find_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = pair.split_at(equals);
+        name.trim_ascii()
+            .eq_ignore_ascii_case(b"for")
+            .then(|| value[1..].trim_ascii())
     })?;
     let value = value
-        .strip_prefix('"')
-        .and_then(|value| value.strip_suffix('"'))
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""))
         .unwrap_or(value);
     address(value)
 }
 
+/// As bytes, for what is left of the entry may be anything and must not hide it.
 fn nth_from_right<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
     trusted: usize,
-    entries: impl Fn(&'a str) -> Vec<&'a str>,
-) -> Option<&'a str> {
+    entries: impl Fn(&'a [u8]) -> Vec<&'a [u8]>,
+) -> Option<&'a [u8]> {
     let mut left = trusted.checked_sub(1)?;
     let lines: Vec<_> = headers.get_all(name).iter().collect();
     for line in lines.into_iter().rev() {
-        // What cannot be read hides what is left of it.
-        let line = line.to_str().ok()?;
-        let entries = entries(line);
+        let entries = entries(line.as_bytes());
         match entries.len().checked_sub(left + 1) {
             Some(place) => return Some(entries[place]),
             None => left -= entries.len(),
@@ -56,28 +58,29 @@ fn nth_from_right<'a>(
 
 /// The parts between separators that stand outside of quotes. A quote that nobody closes is none:
 /// it would hide what a proxy has appended.
-fn outside_quotes(text: &str, separator: char) -> Vec<&str> {
+fn outside_quotes(text: &[u8], separator: u8) -> Vec<&[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text
-        .split(|c| {
+        .split(|byte| {
             if escaped {
                 escaped = false;
-            } else if quoted && c == '\\' {
+            } else if quoted && *byte == b'\\' {
                 escaped = true;
-            } else if c == '"' {
+            } else if *byte == b'"' {
                 quoted = !quoted;
             }
-            c == separator && !quoted
+            *byte == separator && !quoted
         })
         .collect();
     match quoted {
-        true => text.split(separator).collect(),
+        true => text.split(|byte| *byte == separator).collect(),
         false => parts,
     }
 }
 
 /// With a port or without, in brackets or not.
-fn address(text: &str) -> Option<IpAddr> {
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?.trim();
     let bare = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'))
@@ -89,12 +92,13 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderName};
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
     fn headers(name: &'static str, lines: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(HeaderName::from_static(name), line.parse().unwrap());
+            let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            headers.append(HeaderName::from_static(name), line);
         }
         headers
     }
@@ -109,6 +113,7 @@ mod tests {
             (&["1.1.1.1", "2.2.2.2,3.3.3.3"], 3, Some("1.1.1.1")),
             (&["spoofed", "2.2.2.2"], 1, Some("2.2.2.2")),
             (&["\"spoofed, 2.2.2.2"], 1, Some("2.2.2.2")),
+            (&["spoofed ü, 2.2.2.2"], 1, Some("2.2.2.2")),
             (&["2.2.2.2, unknown"], 1, None),
             (&["2.2.2.2:4711"], 1, Some("2.2.2.2")),
             (&["[2001:db8::1]:4711"], 1, Some("2001:db8::1")),
@@ -165,6 +170,7 @@ mod tests {
             // What a client sends cannot swallow what a proxy appends.
             (&[r#"for="spoofed, for=2.2.2.2"#], 1, Some("2.2.2.2")),
             (&[r#"for="spoofed\, for=2.2.2.2"#], 1, Some("2.2.2.2")),
+            (&["for=ü, for=2.2.2.2"], 1, Some("2.2.2.2")),
             (
                 &[r#"for="spoofed, for="[2001:db8::1]:80""#],
                 1,
