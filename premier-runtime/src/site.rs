@@ -42,7 +42,8 @@ impl Bound {
     #[inline]
     fn admit(&self, cost: u64) -> Verdict {
         match &self.bucket {
-            Some(bucket) if !limits::any_changed() => bucket.admit(cost),
+            Some(bucket) if bucket.admit_deep(cost) => Verdict::Admitted,
+            Some(bucket) if !limits::any_changed() => bucket.admit_by_clock(cost),
             _ => Verdict::Unknown,
         }
     }
@@ -80,7 +81,15 @@ impl Site {
     /// the rest.
     #[inline(always)]
     fn decide_at_once<K: KeyText>(&'static self, cost: u64) -> Verdict {
-        let (false, Some(Ok(bound))) = (K::IS_KEYED, self.bound.get()) else {
+        match K::IS_KEYED {
+            true => Verdict::Unknown,
+            false => self.decide_without_key(cost),
+        }
+    }
+
+    #[inline(never)]
+    fn decide_without_key(&'static self, cost: u64) -> Verdict {
+        let Some(Ok(bound)) = self.bound.get() else {
             return Verdict::Unknown;
         };
         let verdict = bound.admit(cost);
@@ -95,7 +104,9 @@ impl Site {
     #[inline(never)]
     fn refuse(&'static self, nanos: u64) -> Result<(), Error> {
         let bound = self.bound.get().and_then(|bound| bound.as_ref().ok());
-        Err(refusal(&bound.expect("it has decided").gate, None, nanos))
+        let gate = &bound.expect("it has decided").gate;
+        gate.told(None, Outcome::Denied);
+        Err(gate.denied_for(None, nanos))
     }
 
     #[inline(never)]

@@ -44,12 +44,7 @@ impl Clock for CoarseClock {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[inline]
     fn now(&self) -> u64 {
-        use rustix::time::{ClockId, clock_gettime};
-
-        let time = clock_gettime(ClockId::MonotonicCoarse);
-        // It counts from the start of the machine: neither is negative, and the sum fits for 580
-        // years.
-        super::system::ORIGIN + time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+        super::system::ORIGIN + super::tick::last_tick()
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

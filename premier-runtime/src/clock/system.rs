@@ -27,8 +27,7 @@ pub(super) const ORIGIN: u64 = 1 << 56;
 impl Clock for SystemClock {
     #[inline]
     fn now(&self) -> u64 {
-        static COUNTER: LazyLock<Counter> = LazyLock::new(Counter::new);
-        COUNTER.now()
+        Counter::get().now()
     }
 
     fn park_until(&self, deadline: u64) {
@@ -52,7 +51,8 @@ impl Clock for SystemClock {
 }
 
 /// The processor's counter and what a tick of it is worth.
-struct Counter {
+#[derive(Debug)]
+pub(crate) struct Counter {
     clock: quanta::Clock,
     start: u64,
     /// What the counter would have shown at the time 0; below zero it wraps.
@@ -62,6 +62,13 @@ struct Counter {
 }
 
 impl Counter {
+    /// The one of this process. Whoever reads it often keeps this.
+    #[inline]
+    pub(crate) fn get() -> &'static Self {
+        static COUNTER: LazyLock<Counter> = LazyLock::new(Counter::new);
+        &COUNTER
+    }
+
     fn new() -> Self {
         // Ticks of some minutes, so that what rounding them loses is nothing beside the clock's own
         // error.
@@ -82,8 +89,9 @@ impl Counter {
         }
     }
 
+    /// What [`SystemClock`] shows.
     #[inline]
-    fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         let raw = self.clock.raw();
         if self.tick == 0 {
             return self.now_by_division(raw);

@@ -7,20 +7,27 @@
 //! word and the time it read before, is all there is to decide by: there is no second place that
 //! could disagree.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::deep::Depth;
 use super::states::States;
 use super::sync::{AtomicU64, Mutex, Ordering, lock};
 use super::window::{Frame, Window};
-use super::word::{Gcra, Scale, Verdict};
+use super::word::{Gcra, Scale, Steps, Verdict};
+use crate::Algo;
 use crate::algorithms::{Plan, State};
-use crate::clock::{Clock, SteadyClock, SystemClock};
+#[cfg(feature = "coarse-clock")]
+use crate::clock::Clock;
+use crate::clock::{Counter, SteadyClock, last_tick};
 
 #[derive(Debug, Default)]
 pub(super) struct Keyless {
     /// Of a bucket its word plus one, of a window its count and tag; zero while the state is
     /// behind the lock.
     word: AtomicU64,
+    depth: Depth,
+    /// The first limit that decides by this state.
+    plan: OnceLock<Plan>,
     frame: Frame,
     states: Mutex<States>,
 }
@@ -29,24 +36,55 @@ pub(super) struct Keyless {
 /// is waited for once.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
-    keyless: Arc<Keyless>,
+    deep: Steps,
     rule: Rule,
+    keyless: Arc<Keyless>,
     clock: SteadyClock,
+    /// The clock where it is the system's.
+    counter: &'static Counter,
 }
 
 #[derive(Clone, Debug)]
 enum Rule {
     Gcra(Gcra),
+    Queue(Gcra),
     Window(Window),
 }
 
+/// A call whose slot comes within so many nanoseconds waits for it on the spot: anything else takes
+/// longer than that, and two calls may well read the same time.
+const ON_THE_SPOT: u64 = 1_000;
+
 impl Bucket {
     /// See [`State::admit`].
-    // A function for each clock: one for all would save registers for the slowest of them.
     #[inline]
     pub(crate) fn admit(&self, cost: u64) -> Verdict {
+        match self.admit_deep(cost) {
+            true => Verdict::Admitted,
+            false => self.admit_by_clock(cost),
+        }
+    }
+
+    /// Whether a call was admitted without a reading of the precise clock; see [`deep`](super::deep).
+    /// Never again once there is another limit that decides by the same state, as there is when the
+    /// limit has changed.
+    #[inline]
+    pub(crate) fn admit_deep(&self, cost: u64) -> bool {
+        self.keyless.admit_deep(&self.deep, cost, last_tick)
+    }
+
+    /// The rest of [`admit`](Self::admit).
+    #[inline(never)]
+    pub(crate) fn admit_by_clock(&self, cost: u64) -> Verdict {
         match &self.clock {
-            SteadyClock::System => self.admit_by_system(cost),
+            SteadyClock::System => match &self.rule {
+                Rule::Window(window) => self.keyless.admit_window(window, self.counter.now(), cost),
+                Rule::Gcra(gcra) => {
+                    let now = || self.counter.now();
+                    (self.keyless).admit_precisely(gcra, &self.deep, cost, now, last_tick)
+                }
+                Rule::Queue(gcra) => self.queue_by_system(gcra, cost),
+            },
             #[cfg(feature = "coarse-clock")]
             SteadyClock::Coarse => self.admit_by_ticks(cost),
             clock => self.admit_by(clock, cost),
@@ -54,8 +92,9 @@ impl Bucket {
     }
 
     #[inline(never)]
-    fn admit_by_system(&self, cost: u64) -> Verdict {
-        self.admit_at(SystemClock.now(), cost)
+    fn queue_by_system(&self, gcra: &Gcra, cost: u64) -> Verdict {
+        self.keyless
+            .admit_on_the_spot(gcra, cost, || self.counter.now())
     }
 
     #[cfg(feature = "coarse-clock")]
@@ -69,29 +108,125 @@ impl Bucket {
         self.admit_at(clock.now(), cost)
     }
 
+    /// As [`admit`](Self::admit) does it for a bucket by the system's clocks, at other times.
+    #[cfg(test)]
+    pub(super) fn admit_as(
+        &self,
+        cost: u64,
+        now: impl Fn() -> u64,
+        last_tick: impl Fn() -> u64,
+    ) -> Verdict {
+        if self.keyless.admit_deep(&self.deep, cost, &last_tick) {
+            return Verdict::Admitted;
+        }
+        let Rule::Gcra(gcra) = &self.rule else {
+            return Verdict::Unknown;
+        };
+        self.keyless
+            .admit_precisely(gcra, &self.deep, cost, now, last_tick)
+    }
+
+    #[cfg(all(test, premier_loom))]
+    fn is_deep(&self) -> bool {
+        self.deep.is_any()
+    }
+
     #[inline(always)]
     fn admit_at(&self, now: u64, cost: u64) -> Verdict {
-        let keyless = &*self.keyless;
-        let gcra = match &self.rule {
-            Rule::Gcra(gcra) => gcra,
-            Rule::Window(window) => {
-                return window.admit(&keyless.word, &keyless.frame, now, cost);
+        match &self.rule {
+            Rule::Gcra(gcra) | Rule::Queue(gcra) => self.keyless.admit_gcra(gcra, now, cost),
+            Rule::Window(window) => self.keyless.admit_window(window, now, cost),
+        }
+    }
+}
+
+impl Keyless {
+    #[inline(always)]
+    fn admit_gcra(&self, gcra: &Gcra, now: u64, cost: u64) -> Verdict {
+        match self.step(|instant| gcra.step(instant, now, cost)) {
+            Ok(_) => Verdict::Admitted,
+            Err(verdict) => verdict,
+        }
+    }
+
+    /// Decides by the precise clock, and where that may serve others leaves them what it has shown.
+    #[inline(always)]
+    fn admit_precisely(
+        &self,
+        gcra: &Gcra,
+        deep: &Steps,
+        cost: u64,
+        now: impl Fn() -> u64,
+        last_tick: impl Fn() -> u64,
+    ) -> Verdict {
+        let time = now();
+        let step = self.step(|instant| gcra.step(instant, time, cost));
+        if deep.is_any() {
+            match step {
+                Ok((from, to)) => self.depth.note(gcra, from, to, time, last_tick, now),
+                Err(_) => self.depth.look(false),
             }
-        };
-        let word = &keyless.word;
-        let mut seen = word.load(Ordering::Relaxed);
+        }
+        step.map_or_else(|verdict| verdict, |_| Verdict::Admitted)
+    }
+
+    /// Takes the next slot of a queue if it is as good as there.
+    #[inline(always)]
+    fn admit_on_the_spot(&self, gcra: &Gcra, cost: u64, now: impl Fn() -> u64) -> Verdict {
+        let mut time = now();
+        match self.step(|instant| gcra.step_into(instant, time, cost, ON_THE_SPOT)) {
+            Ok((before, _)) => {
+                while !gcra.has_come(before - 1, time) {
+                    time = now();
+                }
+                Verdict::Admitted
+            }
+            Err(verdict) => verdict,
+        }
+    }
+
+    /// The word before a call was admitted, and after.
+    #[inline(always)]
+    fn step(&self, next: impl Fn(u64) -> Result<u64, Verdict>) -> Result<(u64, u64), Verdict> {
+        let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let Some(instant) = seen.checked_sub(1) else {
-                return Verdict::Unknown;
+                return Err(Verdict::Unknown);
             };
-            let to = match gcra.step(instant, now, cost) {
-                Ok(to) => to,
-                Err(verdict) => return verdict,
-            };
-            let swapped =
-                word.compare_exchange_weak(seen, to + 1, Ordering::Relaxed, Ordering::Relaxed);
-            match swapped {
-                Ok(_) => return Verdict::Admitted,
+            let to = next(instant)? + 1;
+            match self.swap(seen, to) {
+                Ok(_) => return Ok((seen, to)),
+                Err(newer) => seen = newer,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn swap(&self, from: u64, to: u64) -> Result<u64, u64> {
+        self.word
+            .compare_exchange_weak(from, to, Ordering::Relaxed, Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn admit_window(&self, window: &Window, now: u64, cost: u64) -> Verdict {
+        window.admit(&self.word, &self.frame, now, cost)
+    }
+
+    #[inline(always)]
+    fn admit_deep(&self, steps: &Steps, cost: u64, last_tick: impl FnOnce() -> u64) -> bool {
+        // Before anything else, so that little has to be kept meanwhile.
+        if !steps.has(cost) || !self.depth.is_known(last_tick) {
+            return false;
+        }
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            // Neither is above 2^62.
+            let to = seen + steps.of(cost);
+            if !self.depth.admits(seen, to) {
+                return false;
+            }
+            match self.swap(seen, to) {
+                Ok(_) => return true,
                 Err(newer) => seen = newer,
             }
         }
@@ -106,14 +241,27 @@ impl Keyless {
         scale: Scale,
         clock: &SteadyClock,
     ) -> Option<Bucket> {
+        // What is left for others holds for one limit.
+        if self.plan.get_or_init(|| *plan) != plan {
+            self.depth.close();
+        }
         let rule = match Window::new(plan) {
             Some(window) => Rule::Window(window),
-            None => Rule::Gcra(Gcra::new(plan, scale)?),
+            None => match Gcra::new(plan, scale)? {
+                gcra if plan.limit().algo() == Algo::LeakyBucket => Rule::Queue(gcra),
+                gcra => Rule::Gcra(gcra),
+            },
+        };
+        let deep = match (&rule, clock) {
+            (Rule::Gcra(gcra), SteadyClock::System) if Depth::serves(gcra) => gcra.steps(),
+            _ => Steps::default(),
         };
         Some(Bucket {
-            keyless: Arc::clone(self),
+            deep,
             rule,
+            keyless: Arc::clone(self),
             clock: clock.clone(),
+            counter: Counter::get(),
         })
     }
 
@@ -307,27 +455,31 @@ mod every_interleaving {
     /// When the first window opens, with a call.
     const FIRST: u64 = 1;
 
-    /// Two threads with two calls each, by the word if they can, else behind the lock; before its
-    /// calls the second moves the clock on to `later`.
-    fn explore(limit: Limit, later: u64, check: fn([u64; 2])) {
+    /// After a call that costs `first`, two threads with two calls each, by the word if they can, else
+    /// behind the lock; before its calls the second moves the clock on to `later`.
+    fn explore(limit: Limit, first: u64, later: u64, check: fn([u64; 2])) {
         let mut model = loom::model::Builder::new();
         // Three switches away from a thread that could have gone on show every mistake there has
-        // been, and take seconds instead of hours.
-        model.preemption_bound = Some(3);
+        // been, and take seconds instead of hours. Where there is more to read, two do.
+        model.preemption_bound = Some(if first > 1 { 2 } else { 3 });
         model.check(move || {
             let plan = Plan::new(limit).unwrap();
             let (keyless, scale) = (Arc::new(Keyless::default()), Scale::new(plan.den(), FIRST));
             let bucket = Arc::new(keyless.bucket(&plan, scale, &SteadyClock::System).unwrap());
             let clock = Arc::new(AtomicU64::new(FIRST));
-            let take = |states: &mut [State], now| states[0].take(&plan, now, 1).allowed;
-            keyless.with(&[plan], scale, || FIRST, take);
+            let take = |states: &mut [State], now| states[0].take(&plan, now, first).allowed;
+            assert!(keyless.with(&[plan], scale, || FIRST, take));
             let threads = [FIRST + 1, later].map(|now| {
                 let (keyless, bucket) = (Arc::clone(&keyless), Arc::clone(&bucket));
                 let clock = Arc::clone(&clock);
                 loom::thread::spawn(move || {
                     clock.fetch_max(now, Ordering::AcqRel);
                     let now = || clock.load(Ordering::Acquire);
-                    let call = || match bucket.admit_at(now(), 1) {
+                    let admit = || match bucket.is_deep() {
+                        true => bucket.admit_as(1, now, now),
+                        false => bucket.admit_at(now(), 1),
+                    };
+                    let call = || match admit() {
                         Verdict::Admitted => true,
                         Verdict::Denied(_) => false,
                         Verdict::Unknown => keyless.with(&[plan], scale, now, |states, now| {
@@ -344,20 +496,38 @@ mod every_interleaving {
     #[test]
     fn a_bucket_gives_what_it_has() {
         let limit = Limit::token_bucket(1, Duration::from_secs(1)).burst(3);
-        explore(limit, 3, |taken| assert_eq!(taken[0] + taken[1], 2));
+        explore(limit, 1, 3, |taken| assert_eq!(taken[0] + taken[1], 2));
+    }
+
+    /// It owes seven seconds, so that calls need not read the precise clock.
+    #[test]
+    fn a_bucket_deep_in_debt_gives_what_it_has() {
+        let limit = Limit::token_bucket(1, Duration::from_secs(1)).burst(10);
+        explore(limit, 7, 3, |taken| assert_eq!(taken[0] + taken[1], 3));
+    }
+
+    /// One thread still knows a time that another has seen pass.
+    #[test]
+    fn a_bucket_deep_in_debt_gives_no_more_for_time_that_passes() {
+        let limit = Limit::token_bucket(1, Duration::from_secs(1)).burst(10);
+        let later = FIRST + 2_000_000_000;
+        explore(limit, 9, later, |taken| {
+            // One unit is left, and two more there are two seconds later.
+            assert!((1..=3).contains(&(taken[0] + taken[1])), "{taken:?}");
+        });
     }
 
     #[test]
     fn a_window_gives_its_quota() {
         let limit = Limit::fixed_window(3, Duration::from_nanos(PERIOD));
-        explore(limit, 3, |taken| assert_eq!(taken[0] + taken[1], 2));
+        explore(limit, 1, 3, |taken| assert_eq!(taken[0] + taken[1], 2));
     }
 
     /// One thread still sees the window that another has already followed by a new one.
     #[test]
     fn windows_that_roll_give_each_its_quota() {
         let limit = Limit::fixed_window(2, Duration::from_nanos(PERIOD));
-        explore(limit, FIRST + PERIOD + 1, |taken| {
+        explore(limit, 1, FIRST + PERIOD + 1, |taken| {
             // One unit is left of the first window, and two there are of the second.
             assert!((2..=3).contains(&(taken[0] + taken[1])), "{taken:?}");
         });
@@ -366,7 +536,7 @@ mod every_interleaving {
     #[test]
     fn a_sliding_window_that_rolls_gives_no_more() {
         let limit = Limit::sliding_window(2, Duration::from_nanos(PERIOD));
-        explore(limit, FIRST + PERIOD + 1, |taken| {
+        explore(limit, 1, FIRST + PERIOD + 1, |taken| {
             // What the first window gave counts on, but for the part that has passed.
             assert_eq!(taken[0] + taken[1], 2, "{taken:?}");
         });

@@ -1,5 +1,6 @@
 //! Limits inside one process.
 
+mod deep;
 mod keyless;
 mod shard;
 mod states;

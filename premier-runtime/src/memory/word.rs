@@ -24,6 +24,8 @@ pub(super) struct Scale {
     den: u64,
     /// In nanoseconds.
     origin: u64,
+    /// How many nanoseconds after the origin still fit a word.
+    longest: u64,
 }
 
 /// Instants and debts below this are kept in a word: sums of three fit.
@@ -32,13 +34,18 @@ const LARGEST: u64 = 1 << 62;
 impl Scale {
     /// `den` ticks a nanosecond from now on.
     pub(super) const fn new(den: u64, now: u64) -> Self {
-        Self { den, origin: now }
+        Self {
+            den,
+            origin: now,
+            longest: (LARGEST - 1) / den,
+        }
     }
 
     #[inline]
-    fn ticks(self, now: u64) -> Option<u64> {
-        let ticks = now.checked_sub(self.origin)?.checked_mul(self.den)?;
-        (ticks < LARGEST).then_some(ticks)
+    pub(super) fn ticks(self, now: u64) -> Option<u64> {
+        // What lies before the origin wraps, and is longer than any.
+        let elapsed = now.wrapping_sub(self.origin);
+        (elapsed <= self.longest).then(|| elapsed * self.den)
     }
 
     /// The word for the state of a limit; below [`LARGEST`]. `None` when it does not fit.
@@ -74,14 +81,40 @@ fn is_bucket(plan: &Plan) -> bool {
     matches!(plan.limit().algo(), Algo::TokenBucket | Algo::LeakyBucket)
 }
 
+/// By how much calls move the instant of a bucket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Steps {
+    interval: u64,
+    /// The most that a call may cost; by default there is none that may.
+    capacity: u64,
+}
+
+impl Steps {
+    /// Whether there are any.
+    pub(super) const fn is_any(&self) -> bool {
+        self.capacity > 0
+    }
+
+    /// Whether a call may cost this, and does cost something.
+    #[inline]
+    pub(super) const fn has(&self, cost: u64) -> bool {
+        // A cost of 0 wraps.
+        cost.wrapping_sub(1) < self.capacity
+    }
+
+    /// In ticks. It is not more than a full debt, so it fits.
+    #[inline]
+    pub(super) const fn of(&self, cost: u64) -> u64 {
+        cost * self.interval
+    }
+}
+
 /// A limit as far as a word's decision needs it: the generic cell rate algorithm on ticks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gcra {
     scale: Scale,
-    interval: u64,
+    steps: Steps,
     full: u64,
-    capacity: u64,
-    /// Whether it is a queue, which admits at once only whoever has nothing to wait for.
     is_queue: bool,
 }
 
@@ -93,9 +126,11 @@ impl Gcra {
             .filter(|full| *full < LARGEST)?;
         (is_bucket(plan) && scale.den == plan.den()).then(|| Self {
             scale,
-            interval: plan.interval(),
+            steps: Steps {
+                interval: plan.interval(),
+                capacity: plan.capacity(),
+            },
             full,
-            capacity: plan.capacity(),
             is_queue: plan.limit().algo() == Algo::LeakyBucket,
         })
     }
@@ -103,41 +138,84 @@ impl Gcra {
     /// The word after a call was admitted, or why there is none.
     #[inline]
     pub(super) fn step(&self, word: u64, now: u64, cost: u64) -> Result<u64, Verdict> {
-        if cost == 0 || cost > self.capacity {
-            return Err(Verdict::Unknown);
-        }
-        let Some(now) = self.scale.ticks(now) else {
+        self.step_into(word, now, cost, 0)
+    }
+
+    /// The same for one that takes a slot of a queue which comes `soon`, in nanoseconds: it has to
+    /// wait until the instant [has come](Self::has_come).
+    #[inline(always)]
+    pub(super) fn step_into(
+        &self,
+        word: u64,
+        now: u64,
+        cost: u64,
+        soon: u64,
+    ) -> Result<u64, Verdict> {
+        let Some(now) = self.scale.ticks(now).filter(|_| self.steps.has(cost)) else {
             return Err(Verdict::Unknown);
         };
-        // Not more than `full`, so it fits.
-        let cost = cost * self.interval;
-        // A branch and not `max`: in a bucket in use the new word does not depend on the time, and
-        // the processor need not wait for it.
-        if word <= now {
-            return Ok(now + cost);
-        }
-        let to = word + cost;
-        if to <= now + self.full && !self.is_queue {
-            return Ok(to);
+        let cost = self.steps.of(cost);
+        // Without a branch for a bucket that owes nothing: `max` is a move on a condition, and costs
+        // a tenth less.
+        let from = word.max(now);
+        // Not above `full`.
+        let room = self.full - cost;
+        let room = match self.is_queue {
+            // A queue admits at once only whoever has nothing to wait for.
+            true => room.min(soon * self.scale.den),
+            false => room,
+        };
+        if from - now <= room {
+            return Ok(from + cost);
         }
         Err(self.refusal(word, now, cost))
+    }
+
+    #[inline]
+    pub(super) fn has_come(&self, word: u64, now: u64) -> bool {
+        self.scale.ticks(now).is_none_or(|now| word <= now)
+    }
+
+    /// What [`Keyless`](super::keyless::Keyless) has for a bucket that owes until `now`.
+    pub(super) fn word_at(&self, now: u64) -> Option<u64> {
+        self.scale.ticks(now).map(|ticks| ticks + 1)
+    }
+
+    /// The ticks of so many units, or of all there are.
+    pub(super) fn ticks_of_units(&self, units: u64) -> u64 {
+        self.steps.of(units.min(self.steps.capacity))
+    }
+
+    pub(super) const fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    /// The ticks of a full debt.
+    pub(super) const fn full(&self) -> u64 {
+        self.full
+    }
+
+    /// The same in nanoseconds.
+    pub(super) const fn longest_debt(&self) -> u64 {
+        self.full / self.scale.den
     }
 
     /// How many units there are under a word, and in how many nanoseconds all will be.
     #[cfg(feature = "tower")]
     pub(super) fn left(&self, word: u64, now: u64) -> Option<(u64, u64)> {
         let debt = word.saturating_sub(self.scale.ticks(now)?);
-        let left = self.full.checked_sub(debt)? / self.interval;
+        let left = self.full.checked_sub(debt)? / self.steps.interval;
         Some((left, debt.div_ceil(self.scale.den)))
     }
 
     #[cfg(feature = "tower")]
     pub(super) const fn capacity(&self) -> u64 {
-        self.capacity
+        self.steps.capacity
     }
 
     /// Of an instant that lies ahead of `now`.
-    #[inline]
+    // Apart, for a division needs the registers that an admitted call does without.
+    #[inline(never)]
     fn refusal(&self, word: u64, now: u64, cost: u64) -> Verdict {
         // Further ahead than a full debt only a clock that stepped back can have put it.
         if self.is_queue || word > now + self.full {
