@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,6 +23,16 @@ pub enum User<'a> {
 }
 
 impl User<'_> {
+    /// How a key is known in memory: a text that is a number in its shortest notation is that number,
+    /// for keys are equal when their texts are.
+    #[inline]
+    pub(crate) fn canonical(self) -> Self {
+        match self {
+            Self::Text(text) => shortest_number(text).map_or(self, Self::Number),
+            Self::Number(_) => self,
+        }
+    }
+
     /// Calls `then` with the text.
     #[inline]
     pub(crate) fn with_text<R>(self, then: impl FnOnce(&str) -> R) -> R {
@@ -41,6 +52,27 @@ impl User<'_> {
             }
         }
         then(str::from_utf8(&digits[first..]).unwrap_or_default())
+    }
+}
+
+#[inline]
+fn shortest_number(text: &str) -> Option<u64> {
+    match text.as_bytes() {
+        [b'0'] => Some(0),
+        // Not the sign that `parse` would take.
+        [b'1'..=b'9', ..] => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Once [canonical](Self::canonical): equal keys have equal hashes.
+impl Hash for User<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Number(number) => state.write_u64(*number),
+            Self::Text(text) => state.write(text.as_bytes()),
+        }
     }
 }
 
@@ -264,5 +296,25 @@ mod tests {
             &&"deep",
         ];
         assert_eq!(NoKey.with_text(|text| text.map(str::to_owned)), None);
+    }
+
+    #[test]
+    fn a_number_is_its_shortest_text() {
+        let largest = u64::MAX.to_string();
+        for (text, number) in [
+            ("0", Some(0)),
+            ("42", Some(42)),
+            (&largest, Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("00", None),
+            ("042", None),
+            ("+42", None),
+            ("-1", None),
+            ("1.5", None),
+            ("٣", None),
+        ] {
+            assert_eq!(shortest_number(text), number, "{text}");
+        }
     }
 }

@@ -16,6 +16,7 @@ mod decision;
 mod error;
 mod gate;
 mod handler;
+mod hasher;
 mod key_buffer;
 mod key_text;
 mod limit;

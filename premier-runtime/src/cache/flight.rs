@@ -1,7 +1,8 @@
 //! The right to compute a value, which one caller has at a time.
 
+use super::bound::Bound;
 use super::codec::{CacheValue, Codec};
-use super::site::Bound;
+use super::forgotten::Mark;
 use crate::lines::Ticket;
 
 /// A caller that computes a value while others wait for it. Dropping it, with or without a value,
@@ -17,7 +18,7 @@ pub struct Flight<T> {
 struct Begun {
     bound: &'static Bound,
     key: Box<str>,
-    forgotten: u64,
+    forgotten: Mark,
     _ticket: Ticket,
 }
 
@@ -26,7 +27,7 @@ impl<T: CacheValue> Flight<T> {
         bound: &'static Bound,
         key: &str,
         codec: Codec<T>,
-        forgotten: u64,
+        forgotten: Mark,
         ticket: Ticket,
         stale: Option<T>,
     ) -> Self {

@@ -3,58 +3,125 @@
 use std::any::TypeId;
 use std::fmt::{self, Display, Write};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use moka::Equivalent;
 
 use crate::key_buffer::KeyBuffer;
-use crate::key_text::KeyOf;
+use crate::key_text::{KeyOf, User};
 
 /// The key in memory. Instances of one generic function may yield different types.
-#[derive(Debug, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct MemoryKey {
     of: TypeId,
-    key: Box<str>,
+    name: Name,
+}
+
+/// What stands for the call, whatever its type.
+#[derive(Clone, Debug)]
+pub(super) enum Name {
+    Number(u64),
+    Text(Arc<str>),
 }
 
 /// The same, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BorrowedKey<'a> {
-    pub(super) of: TypeId,
-    pub(super) key: &'a str,
+    of: TypeId,
+    user: User<'a>,
+}
+
+impl<'a> BorrowedKey<'a> {
+    #[inline]
+    pub(super) fn new(of: TypeId, user: User<'a>) -> Self {
+        Self {
+            of,
+            user: user.canonical(),
+        }
+    }
+
+    pub(super) const fn user(&self) -> User<'a> {
+        self.user
+    }
+}
+
+impl MemoryKey {
+    pub(super) const fn name(&self) -> &Name {
+        &self.name
+    }
+}
+
+impl Name {
+    #[inline]
+    pub(super) fn user(&self) -> User<'_> {
+        match self {
+            Self::Number(number) => User::Number(*number),
+            Self::Text(text) => User::Text(text),
+        }
+    }
 }
 
 impl From<BorrowedKey<'_>> for MemoryKey {
     fn from(key: BorrowedKey<'_>) -> Self {
         Self {
             of: key.of,
-            key: key.key.into(),
+            name: match key.user {
+                User::Number(number) => Name::Number(number),
+                User::Text(text) => Name::Text(text.into()),
+            },
         }
     }
 }
 
 impl PartialEq for MemoryKey {
     fn eq(&self, other: &Self) -> bool {
-        self.of == other.of && self.key == other.key
+        self.of == other.of && self.name == other.name
     }
 }
 
+impl Eq for MemoryKey {}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.user().equivalent(other)
+    }
+}
+
+impl Eq for Name {}
+
 impl Hash for MemoryKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { of, key } = self;
-        BorrowedKey { of: *of, key }.hash(state);
+        self.name.hash(state);
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.user().hash(state);
     }
 }
 
 impl Hash for BorrowedKey<'_> {
+    /// Nearly all functions yield one type: to tell others apart when they meet is enough.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.of.hash(state);
-        self.key.hash(state);
+        self.user.hash(state);
     }
 }
 
 impl Equivalent<MemoryKey> for BorrowedKey<'_> {
     fn equivalent(&self, other: &MemoryKey) -> bool {
-        self.of == other.of && *self.key == *other.key
+        self.of == other.of && self.user.equivalent(&other.name)
+    }
+}
+
+impl Equivalent<Name> for User<'_> {
+    #[inline]
+    fn equivalent(&self, other: &Name) -> bool {
+        match (self, other) {
+            (Self::Number(one), Name::Number(other)) => one == other,
+            (Self::Text(one), Name::Text(other)) => **one == **other,
+            _ => false,
+        }
     }
 }
 

@@ -25,20 +25,26 @@
 //! # Ok::<(), premier::Error>(())
 //! ```
 
+mod bound;
 mod codec;
 mod flight;
+mod forgotten;
+mod front;
 mod key;
+mod search;
 mod site;
+mod spec;
 mod store;
 
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use self::bound::Bound;
 pub use self::codec::{CacheValue, Codec, CodecByMemory, CodecBySerde, Probe};
 pub use self::flight::Flight;
 pub use self::key::{Parts, key_part, only_part};
-use self::site::Bound;
-pub use self::site::{CacheSite, CacheSpec};
+pub use self::site::CacheSite;
+pub use self::spec::CacheSpec;
 pub use self::store::{Loaded, ValueStore};
 use crate::Error;
 use crate::handler::Key;

@@ -4,6 +4,8 @@
 //! a number is kept as one, a short text lies in the entry itself, and a bucket's state is a word.
 //! All other states are kept apart.
 
+use std::hash::{Hash, Hasher};
+
 use ahash::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
@@ -12,34 +14,6 @@ use super::states::States;
 use super::word::Scale;
 use crate::algorithms::Plan;
 use crate::key_text::User;
-
-/// How a key is found. A text that is a number in its shortest notation is the number itself: keys are equal when their
-/// texts are.
-#[inline]
-pub(super) fn canonical(user: User<'_>) -> User<'_> {
-    match user {
-        User::Text(text) => shortest_number(text).map_or(user, User::Number),
-        User::Number(_) => user,
-    }
-}
-
-#[inline]
-fn shortest_number(text: &str) -> Option<u64> {
-    match text.as_bytes() {
-        [b'0'] => Some(0),
-        // Not the sign that `parse` would take.
-        [b'1'..=b'9', ..] => text.parse().ok(),
-        _ => None,
-    }
-}
-
-#[inline]
-pub(super) fn hash(user: User<'_>, hasher: &RandomState) -> u64 {
-    match user {
-        User::Number(number) => hasher.hash_one(number),
-        User::Text(text) => hasher.hash_one(text.as_bytes()),
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Shard {
@@ -94,6 +68,14 @@ impl Text {
             Self::Short { len, bytes } => &bytes[..usize::from(*len)],
             Self::Long(text) => text.as_bytes(),
         }
+    }
+}
+
+/// As [`User`] is hashed.
+impl Hash for Text {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.as_bytes());
     }
 }
 
@@ -152,13 +134,13 @@ impl Shard {
     pub(super) fn insert(&mut self, hash: u64, user: User<'_>, word: u64, hasher: &RandomState) {
         match user {
             User::Number(key) => {
-                let rehash = |entry: &Entry<u64>| hasher.hash_one(entry.key);
+                let rehash = |entry: &Entry<u64>| hasher.hash_one(User::Number(entry.key));
                 self.numbers
                     .entries
                     .insert_unique(hash, Entry { key, word }, rehash);
             }
             User::Text(text) => {
-                let rehash = |entry: &Entry<Text>| hasher.hash_one(entry.key.as_bytes());
+                let rehash = |entry: &Entry<Text>| hasher.hash_one(&entry.key);
                 let key = text.into();
                 self.texts
                     .entries
@@ -262,26 +244,6 @@ mod tests {
     fn entries_are_small() {
         assert_eq!(size_of::<Entry<u64>>(), 16);
         assert_eq!(size_of::<Entry<Text>>(), 32);
-    }
-
-    #[test]
-    fn a_number_is_its_shortest_text() {
-        let largest = u64::MAX.to_string();
-        for (text, number) in [
-            ("0", Some(0)),
-            ("42", Some(42)),
-            (&largest, Some(u64::MAX)),
-            ("18446744073709551616", None),
-            ("", None),
-            ("00", None),
-            ("042", None),
-            ("+42", None),
-            ("-1", None),
-            ("1.5", None),
-            ("٣", None),
-        ] {
-            assert_eq!(shortest_number(text), number, "{text}");
-        }
     }
 
     #[test]

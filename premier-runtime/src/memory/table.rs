@@ -12,7 +12,7 @@ use ahash::RandomState;
 
 use super::Shared;
 use super::keyless::{Bucket, Keyless};
-use super::shard::{Known, Shard, canonical, hash};
+use super::shard::{Known, Shard};
 use super::states::States;
 use super::sync::{Mutex, lock};
 use super::word::{Gcra, Scale, Verdict};
@@ -21,6 +21,7 @@ use crate::clock::SteadyClock;
 #[cfg(feature = "tower")]
 use crate::decision::Brief;
 use crate::handler::{Operation, Request};
+use crate::hasher::secret_hasher;
 use crate::key_text::User;
 use crate::{Algo, Decision, Error};
 
@@ -122,8 +123,8 @@ impl Table {
         let Some(keyed) = self.keyed.get() else {
             return Verdict::Unknown;
         };
-        let user = canonical(user);
-        let hash = hash(user, &keyed.hasher);
+        let user = user.canonical();
+        let hash = keyed.hasher.hash_one(user);
         // A word is decided by in any order: what it says of an earlier time is too late at worst.
         let at = match quick.gcra {
             Some(_) => self.clock.now(),
@@ -159,8 +160,8 @@ impl Table {
     pub(crate) fn brief(&self, user: User<'_>, quick: &Quick, cost: u64) -> Option<Brief> {
         let (keyed, gcra) = (self.keyed.get()?, quick.gcra.as_ref()?);
         let now = self.clock.now();
-        let user = canonical(user);
-        let hash = hash(user, &keyed.hasher);
+        let user = user.canonical();
+        let hash = keyed.hasher.hash_one(user);
         let mut shard = lock(keyed.shard(hash));
         let word = shard.word(hash, user)?;
         let Known::Word(instant) = Shard::known(*word) else {
@@ -200,8 +201,8 @@ impl Table {
         shared: &Shared,
     ) -> Result<Decision, Error> {
         let keyed = self.keyed.get_or_init(Keyed::new);
-        let user = canonical(User::Text(user));
-        let hash = hash(user, &keyed.hasher);
+        let user = User::Text(user).canonical();
+        let hash = keyed.hasher.hash_one(user);
         let shard = &mut *lock(keyed.shard(hash));
         // Under the lock, so that the decisions about a key see time in their own order.
         let now = self.clock.now();
@@ -288,13 +289,4 @@ impl Keyed {
             shared.forget_keys(1);
         }
     }
-}
-
-/// Seeded by std's own secret.
-fn secret_hasher() -> RandomState {
-    use std::hash::BuildHasher;
-
-    let secret = std::hash::RandomState::new();
-    let seed = |nth: u64| secret.hash_one(nth);
-    RandomState::with_seeds(seed(0), seed(1), seed(2), seed(3))
 }

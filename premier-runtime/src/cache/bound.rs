@@ -1,0 +1,308 @@
+//! A cache with its configuration.
+
+use std::any::{Any, TypeId};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ahash::RandomState;
+use moka::sync::Cache;
+
+use super::codec::{CacheValue, Codec};
+use super::forgotten::{Forgotten, Mark};
+use super::front::Fronts;
+use super::key::{BorrowedKey, MemoryKey};
+use super::store::ValueStore;
+use super::{prefix, warn};
+use crate::clock::{SteadyClock, after};
+use crate::handler::Key;
+use crate::hasher::secret_hasher;
+use crate::key_text::User;
+use crate::runtime::Runtime;
+use crate::telemetry::Lookups;
+
+/// How long a shared value lives at most: nothing is left in Redis for ever.
+const LONGEST_SHARED: Duration = Duration::from_secs(86_400);
+
+/// A century.
+const LONGEST_IN_MEMORY: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+/// How long values live.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lives {
+    /// Without end, if nothing is said.
+    pub(super) ttl: Option<Duration>,
+    /// And then for so long, while one renews them.
+    pub(super) stale: Duration,
+}
+
+/// See [`self`].
+pub(crate) struct Bound {
+    pub(super) name: Arc<str>,
+    pub(super) lookups: Lookups,
+    keyspace: Box<str>,
+    pub(super) prefix: Box<str>,
+    pub(super) lives: Lives,
+    memory: Cache<MemoryKey, Entry, RandomState>,
+    fronts: Arc<Fronts>,
+    /// The types of values there have been.
+    types: Mutex<Vec<TypeId>>,
+    /// Counts what was invalidated: a value that began before is not kept.
+    pub(super) forgotten: Forgotten,
+    /// Whether a value could not be written so that it reads back: such are for this process alone.
+    unshared: AtomicBool,
+    pub(super) clock: &'static SteadyClock,
+    pub(super) store: Option<&'static dyn ValueStore>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Bound")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A value in memory.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    value: Arc<dyn Any + Send + Sync>,
+    since: u64,
+    fresh_until: u64,
+    stale_until: u64,
+    /// Not before it is known that its key was not invalidated before it was here to be found.
+    is_valid: Arc<AtomicBool>,
+}
+
+impl Entry {
+    const fn is_fresh(&self, now: u64) -> bool {
+        now < self.fresh_until
+    }
+
+    fn is_valid(&self) -> bool {
+        self.is_valid.load(Ordering::Acquire)
+    }
+
+    fn value<T: CacheValue>(&self) -> Option<&T> {
+        self.value.downcast_ref()
+    }
+}
+
+/// What is known of a key.
+pub(super) enum Known<T> {
+    Fresh(T),
+    Stale(T),
+    Nothing,
+}
+
+impl Bound {
+    pub(super) fn new(
+        name: String,
+        keyspace: &str,
+        lives: Lives,
+        capacity: u64,
+        runtime: &'static Runtime,
+    ) -> Self {
+        let clock = runtime.clock();
+        let fronts = Arc::new(Fronts::new(capacity));
+        let given_up = Arc::clone(&fronts);
+        let mut memory = Cache::builder()
+            .max_capacity(capacity)
+            .eviction_listener(move |key: Arc<MemoryKey>, _, _| given_up.remove(key.name().user()));
+        if let (Some(ttl), SteadyClock::System) = (lives.ttl, clock) {
+            // Values are read by premier's clock; this is for their memory to be freed in time.
+            let longest = ttl.saturating_add(lives.stale);
+            // Beyond this moka panics at a thousand years, and nobody's memory waits for it.
+            if longest <= LONGEST_IN_MEMORY {
+                memory = memory.time_to_live(longest);
+            }
+        }
+        Self {
+            prefix: prefix(keyspace, &name).into(),
+            keyspace: keyspace.into(),
+            lookups: Lookups::default(),
+            name: name.into(),
+            lives,
+            memory: memory.build_with_hasher(secret_hasher()),
+            fronts,
+            types: Mutex::default(),
+            forgotten: Forgotten::new(secret_hasher()),
+            unshared: AtomicBool::new(false),
+            clock,
+            store: runtime.handler().values(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn keyspace(&self) -> &str {
+        &self.keyspace
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(super) fn forget(&self, key: &str) {
+        let key = User::Text(key);
+        self.forgotten.one(key);
+        for &of in &*self.types.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.drop_entry(&BorrowedKey::new(of, key));
+        }
+    }
+
+    pub(super) fn forget_all(&self) {
+        self.forgotten.all();
+        self.memory.invalidate_all();
+        self.fronts.clear();
+    }
+
+    /// In this order: who finds it in moka after it has left there looks again.
+    fn drop_entry(&self, key: &BorrowedKey<'_>) {
+        self.memory.invalidate(key);
+        self.fronts.remove(key.user());
+    }
+
+    /// Keeps a value that was computed since so much had been forgotten.
+    pub(super) fn keep<T: CacheValue>(
+        &self,
+        key: &str,
+        value: &T,
+        codec: Codec<T>,
+        forgotten: Mark,
+    ) {
+        let of = TypeId::of::<T>();
+        {
+            let mut types = self.types.lock().unwrap_or_else(PoisonError::into_inner);
+            if !types.contains(&of) {
+                types.push(of);
+            }
+        }
+        let lives = self.lives.ttl.unwrap_or(Duration::MAX);
+        let user = User::Text(key);
+        self.insert(user, value.clone(), lives, forgotten);
+        let bytes = match codec.encode.filter(|_| self.is_shared(codec)) {
+            Some(encode) => encode(value).map(Some),
+            None => Ok(None),
+        };
+        // After what takes long, and before what others see.
+        if !self.forgotten.is_current(forgotten) {
+            return;
+        }
+        match (bytes, self.store) {
+            (Ok(Some(bytes)), Some(store)) => {
+                let lives = lives.min(LONGEST_SHARED);
+                let lives = (lives.saturating_add(self.lives.stale)).min(LONGEST_IN_MEMORY);
+                store.save(Key::new(&self.prefix, Some(key)), bytes, lives);
+            }
+            (Err(error), _) => {
+                self.unshared.store(true, Ordering::Relaxed);
+                warn(
+                    "a value cannot be shared, and its cache no longer is",
+                    &self.name,
+                    &error,
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps a value that began to be computed, or read, when so much had been forgotten.
+    pub(super) fn insert<T: CacheValue>(
+        &self,
+        key: User<'_>,
+        value: T,
+        lives: Duration,
+        forgotten: Mark,
+    ) {
+        let since = self.clock.now();
+        let fresh_until = after(since, lives);
+        let is_valid = Arc::new(AtomicBool::new(false));
+        let entry = Entry {
+            value: Arc::new(value),
+            since,
+            fresh_until,
+            stale_until: after(fresh_until, self.lives.stale),
+            is_valid: Arc::clone(&is_valid),
+        };
+        let key = BorrowedKey::new(TypeId::of::<T>(), key);
+        self.memory.insert(key.into(), entry);
+        self.fronts.note_insert(key.user());
+        match self.forgotten.is_current(forgotten) {
+            // Whoever invalidates it from now on finds it.
+            true => is_valid.store(true, Ordering::Release),
+            false => self.drop_entry(&key),
+        }
+    }
+
+    /// What this process knows. A value that others share counts only if it is from `since` or
+    /// later: they may have invalidated an older one.
+    pub(super) fn look<T: CacheValue>(&self, key: User<'_>, shared: bool, since: u64) -> Known<T> {
+        let key = BorrowedKey::new(TypeId::of::<T>(), key);
+        let Some(entry) = self.memory.get(&key) else {
+            return Known::Nothing;
+        };
+        let (Some(value), true) = (entry.value::<T>(), entry.is_valid()) else {
+            return Known::Nothing;
+        };
+        let now = self.clock.now();
+        if shared && entry.since < since || now >= entry.stale_until {
+            Known::Nothing
+        } else if entry.is_fresh(now) {
+            Known::Fresh(value.clone())
+        } else {
+            Known::Stale(value.clone())
+        }
+    }
+
+    /// A value that is there and fresh, and for this process alone to know.
+    // Into its caller, which knows whether the key is a number.
+    #[inline(always)]
+    pub(super) fn fresh<T: CacheValue>(&self, key: User<'_>, codec: Codec<T>) -> Option<T> {
+        if self.is_shared(codec) {
+            return None;
+        }
+        let key = key.canonical();
+        match self.fronts.hit(key, || self.clock.now()) {
+            Some(hit) => {
+                if hit.is_news {
+                    self.tell::<T>(key);
+                }
+                Some(hit.value)
+            }
+            None => self.bring_forward(key),
+        }
+    }
+
+    /// Has moka note a hit.
+    #[inline(never)]
+    fn tell<T: CacheValue>(&self, key: User<'_>) {
+        let _ = self.memory.get(&BorrowedKey::new(TypeId::of::<T>(), key));
+    }
+
+    /// A fresh value of moka's, which from now on is in front.
+    #[inline(never)]
+    fn bring_forward<T: CacheValue>(&self, user: User<'_>) -> Option<T> {
+        let key = BorrowedKey::new(TypeId::of::<T>(), user);
+        let forgotten = self.forgotten.mark(user);
+        let entry = self.memory.get(&key)?;
+        if !entry.is_valid() || !entry.is_fresh(self.clock.now()) {
+            return None;
+        }
+        let value = entry.value.downcast::<T>().ok()?;
+        let pending = (self.fronts).insert(&key.into(), Arc::clone(&value), entry.fresh_until);
+        // Whoever invalidates it, or gives it up, from now on finds it in front.
+        match self.forgotten.is_current(forgotten) && self.memory.contains_key(&key) {
+            true => self.fronts.show::<T>(user, pending),
+            false => self.fronts.remove(user),
+        }
+        Some(T::clone(&value))
+    }
+
+    pub(super) fn is_shared<T>(&self, codec: Codec<T>) -> bool {
+        self.store.is_some() && codec.decode.is_some() && !self.unshared.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,69 @@
+//! How much was invalidated, for those who had begun before.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::RandomState;
+
+use crate::key_text::User;
+
+const GROUPS: usize = 32;
+
+/// How often keys were invalidated, in groups of keys: an invalidation of one key says nothing of
+/// most others.
+pub(super) struct Forgotten {
+    hasher: RandomState,
+    all: AtomicU64,
+    groups: [AtomicU64; GROUPS],
+}
+
+/// A moment in the history of a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Mark {
+    group: u8,
+    count: u64,
+}
+
+impl Forgotten {
+    pub(super) fn new(hasher: RandomState) -> Self {
+        Self {
+            hasher,
+            all: AtomicU64::new(0),
+            groups: Default::default(),
+        }
+    }
+
+    /// How much was invalidated that may be this key.
+    pub(super) fn mark(&self, key: User<'_>) -> Mark {
+        let group = self.group(key);
+        Mark {
+            group,
+            count: self.count(group),
+        }
+    }
+
+    /// Whether nothing was invalidated since that may be its key.
+    #[inline]
+    pub(super) fn is_current(&self, mark: Mark) -> bool {
+        self.count(mark.group) == mark.count
+    }
+
+    pub(super) fn one(&self, key: User<'_>) {
+        let group = usize::from(self.group(key));
+        self.groups[group].fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn all(&self) {
+        self.all.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn count(&self, group: u8) -> u64 {
+        let group = self.groups[usize::from(group) % GROUPS].load(Ordering::SeqCst);
+        self.all.load(Ordering::SeqCst) + group
+    }
+
+    fn group(&self, key: User<'_>) -> u8 {
+        // The remainder is below the length.
+        (self.hasher.hash_one(key.canonical()) % GROUPS as u64) as u8
+    }
+}
