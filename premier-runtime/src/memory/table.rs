@@ -26,6 +26,27 @@ use crate::key_text::User;
 use crate::{Algo, Decision, Error};
 
 const SHARDS: usize = 32;
+/// Which shard has the keys with these bits of their hash. The last has about twice as many as the
+/// first: so they outgrow their memory one after the other, not all with the same key, and together
+/// never have twice of what they need.
+const SHARD_OF: [u8; 256] = {
+    const fn share(shard: usize) -> usize {
+        SHARDS + shard
+    }
+    let all = SHARDS * (share(0) + share(SHARDS - 1)) / 2;
+    let (mut of, mut bits) = ([0; 256], 0);
+    let (mut shard, mut end) = (0, share(0));
+    while bits < of.len() {
+        if bits * all >= end * of.len() {
+            shard += 1;
+            end += share(shard);
+        }
+        // Below 32.
+        of[bits] = shard as u8;
+        bits += 1;
+    }
+    of
+};
 /// How many places of its shard a new key looks at for others to forget. More than one, so that
 /// the sweep outruns the growth.
 const STEP: usize = 8;
@@ -279,14 +300,41 @@ impl Keyed {
         }
     }
 
+    #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
         // Bits that neither the map's place (low) nor its tag (the top seven) is made of.
-        &self.shards[(hash >> 48) as usize % SHARDS].0
+        let bits = (hash >> 48) as u8;
+        &self.shards[usize::from(SHARD_OF[usize::from(bits)]) % SHARDS].0
     }
 
     fn forget(&self, shard: &mut Shard, hash: u64, user: User<'_>, shared: &Shared) {
         if shard.remove(hash, user) {
             shared.forget_keys(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_grow_from_one_size_to_twice_that() {
+        let sizes: Vec<_> = (0..SHARDS)
+            .map(|shard| {
+                SHARD_OF
+                    .iter()
+                    .filter(|of| usize::from(**of) == shard)
+                    .count()
+            })
+            .collect();
+        assert!(
+            sizes.iter().all(|size| (5..=11).contains(size)),
+            "{sizes:?}"
+        );
+        assert!(
+            sizes[..8].iter().max() < sizes[24..].iter().min(),
+            "{sizes:?}"
+        );
     }
 }
