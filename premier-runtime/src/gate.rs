@@ -11,7 +11,7 @@ use crate::decision::Reservation;
 use crate::handler::{BoxFuture, Handler, Key, Operation, Request};
 use crate::key_buffer::KeyBuffer;
 use crate::key_text::User;
-use crate::memory::{Bucket, MemoryHandler, Quick, Table, Verdict};
+use crate::memory::{Bucket, Keys, MemoryHandler, Quick, Table, Verdict};
 use crate::replaceable::Replaceable;
 use crate::runtime::Runtime;
 use crate::telemetry::{Outcome, Telemetry, Timer};
@@ -275,6 +275,14 @@ impl Gate {
     /// The shortest way to admit a call without a key, by the limit as it is now.
     pub(crate) fn bucket(&self) -> Option<Bucket> {
         self.rules.get().shortest.as_ref()?.bucket.clone()
+    }
+
+    /// The shortest way to admit a call with a key, by the limit as it is now.
+    pub(crate) fn keys(&self) -> Option<Keys> {
+        match (&self.store, self.plans()) {
+            (Store::Memory(_, table), [plan]) => Some(table.keys(plan)),
+            _ => None,
+        }
     }
 
     /// The same for one who wants to know what is left, where there is a short way to it.

@@ -9,7 +9,7 @@ use crate::acquire::{Acquire, acquire, acquire_async, shortcut};
 use crate::gate::{Gate, Patience};
 use crate::handler::Operation;
 use crate::key_text::{KeyText, User, with_text};
-use crate::memory::{Bucket, Verdict};
+use crate::memory::{Bucket, Keys, Verdict};
 use crate::spec::Spec;
 use crate::telemetry::Outcome;
 use crate::values::Cost;
@@ -25,16 +25,30 @@ pub struct Site {
 struct Bound {
     /// The shortest way to admit a call without a key, as long as no limit has changed.
     bucket: Option<Bucket>,
+    /// The same with one.
+    keys: Option<Keys>,
     gate: Arc<Gate>,
     patience: Patience,
 }
 
 impl Bound {
     fn new((gate, patience): (Arc<Gate>, Patience)) -> Self {
+        // Whoever may wait does not overtake those who do.
+        let is_short = patience == Patience::None;
         Self {
-            bucket: gate.bucket().filter(|_| patience == Patience::None),
+            bucket: gate.bucket().filter(|_| is_short),
+            keys: gate.keys().filter(|_| is_short),
             gate,
             patience,
+        }
+    }
+
+    /// By the shortest way that leads there.
+    #[inline]
+    fn admit_user(&self, user: Option<User<'_>>, cost: u64) -> Verdict {
+        match (user, &self.keys) {
+            (Some(user), Some(keys)) if !limits::any_changed() => keys.admit(user, cost),
+            _ => self.gate.admit(user, cost, self.patience),
         }
     }
 
@@ -116,8 +130,9 @@ impl Site {
         user: Option<User<'_>>,
         cost: u64,
     ) -> Result<(), Error> {
-        let Bound { gate, patience, .. } = self.bound(spec)?;
-        match gate.admit(user, cost, *patience) {
+        let bound = self.bound(spec)?;
+        let Bound { gate, patience, .. } = bound;
+        match bound.admit_user(user, cost) {
             Verdict::Admitted => {
                 gate.told(user, Outcome::Admitted);
                 Ok(())
@@ -174,7 +189,7 @@ impl Site {
         let bound = self.bound(spec)?;
         let Bound { gate, patience, .. } = bound;
         let cost = cost?;
-        match gate.admit(user, cost, *patience) {
+        match bound.admit_user(user, cost) {
             Verdict::Admitted => {
                 gate.told(user, Outcome::Admitted);
                 Ok(Admission(Stage::Decided(None)))

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::keyless::Bucket;
-pub(crate) use self::table::{Quick, Table};
+pub(crate) use self::table::{Keys, Quick, Table};
 pub(crate) use self::word::Verdict;
 use crate::algorithms::Plan;
 use crate::clock::{Clock, SteadyClock};

@@ -63,11 +63,40 @@ impl From<&str> for Text {
 
 impl Text {
     #[inline]
+    fn is(&self, text: &str) -> bool {
+        match self {
+            Self::Short { len, bytes } => {
+                // Never longer than the array.
+                let len = usize::from(*len);
+                len == text.len() && bytes.get(..len).is_some_and(|key| are_equal(key, text))
+            }
+            Self::Long(key) => **key == *text,
+        }
+    }
+
+    #[inline]
     fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Short { len, bytes } => &bytes[..usize::from(*len)],
             Self::Long(text) => text.as_bytes(),
         }
+    }
+}
+
+/// Whether two short texts of one length are equal: by a few words, which may overlap. To call the
+/// comparison of any length takes longer than it does.
+#[inline]
+fn are_equal(key: &[u8], text: &str) -> bool {
+    fn ends<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        Some((text.first_chunk()?, text.last_chunk()?))
+    }
+    let text = text.as_bytes();
+    match key.len() {
+        0..4 => key == text,
+        4..8 => ends::<4>(key) == ends(text),
+        8..16 => ends::<8>(key) == ends(text),
+        16..=32 => ends::<16>(key) == ends(text),
+        _ => key == text,
     }
 }
 
@@ -95,9 +124,7 @@ impl Shard {
     pub(super) fn word(&mut self, hash: u64, user: User<'_>) -> Option<&mut u64> {
         match user {
             User::Number(number) => self.numbers.word(hash, |key| *key == number),
-            User::Text(text) => self
-                .texts
-                .word(hash, |key| key.as_bytes() == text.as_bytes()),
+            User::Text(text) => self.texts.word(hash, |key| key.is(text)),
         }
     }
 
@@ -152,9 +179,7 @@ impl Shard {
     pub(super) fn remove(&mut self, hash: u64, user: User<'_>) -> bool {
         let removed = match user {
             User::Number(number) => self.numbers.remove(hash, |key| *key == number),
-            User::Text(text) => self
-                .texts
-                .remove(hash, |key| key.as_bytes() == text.as_bytes()),
+            User::Text(text) => self.texts.remove(hash, |key| key.is(text)),
         };
         removed.inspect(|word| self.drop_states(*word)).is_some()
     }
@@ -244,6 +269,22 @@ mod tests {
     fn entries_are_small() {
         assert_eq!(size_of::<Entry<u64>>(), 16);
         assert_eq!(size_of::<Entry<Text>>(), 32);
+    }
+
+    #[test]
+    fn texts_are_equal_when_all_bytes_are() {
+        for len in 0..40 {
+            let text = "x".repeat(len);
+            let key = Text::from(&*text);
+            assert!(key.is(&text));
+            assert!(!key.is(&"x".repeat(len + 1)));
+            for at in 0..len {
+                let mut other = text.clone();
+                other.replace_range(at..=at, "y");
+                assert!(!key.is(&other), "{other}");
+                assert!(!Text::from(&*other).is(&text), "{other}");
+            }
+        }
     }
 
     #[test]

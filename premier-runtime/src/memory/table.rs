@@ -17,7 +17,7 @@ use super::states::States;
 use super::sync::{Mutex, lock};
 use super::word::{Gcra, Scale, Verdict};
 use crate::algorithms::Plan;
-use crate::clock::SteadyClock;
+use crate::clock::{Counter, SteadyClock};
 #[cfg(feature = "tower")]
 use crate::decision::Brief;
 use crate::handler::{Operation, Request};
@@ -61,6 +61,8 @@ pub(crate) struct Table {
     keyless: Arc<Keyless>,
     keyed: OnceLock<Keyed>,
     clock: SteadyClock,
+    /// The clock where it is the system's.
+    counter: &'static Counter,
     scale: Scale,
     /// The longest period of the limits that decide by these states: throttles of one name may
     /// have different limits, and a key is idle only when it is so under each.
@@ -87,6 +89,21 @@ pub(crate) struct Quick {
     plan: Plan,
 }
 
+/// All that a call needs to decide about its key.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    table: Arc<Table>,
+    quick: Quick,
+}
+
+impl Keys {
+    /// See [`Table::admit`].
+    #[inline]
+    pub(crate) fn admit(&self, user: User<'_>, cost: u64) -> Verdict {
+        self.table.admit(user, &self.quick, cost)
+    }
+}
+
 impl Table {
     /// For limits of which these are the first, by the handler's clock.
     pub(super) fn new(plans: &[Plan], clock: &SteadyClock) -> Self {
@@ -101,6 +118,7 @@ impl Table {
             keyed: OnceLock::new(),
             scale: Scale::new(plans.first().map_or(1, Plan::den), clock.now()),
             clock,
+            counter: Counter::get(),
             longest: AtomicU64::new(0),
         }
     }
@@ -116,6 +134,14 @@ impl Table {
         &self.clock
     }
 
+    #[inline]
+    fn now(&self) -> u64 {
+        match &self.clock {
+            SteadyClock::System => self.counter.now(),
+            clock => clock.now(),
+        }
+    }
+
     /// The word of a limit without a key, where its state fits one.
     pub(crate) fn bucket(&self, plan: &Plan) -> Option<Bucket> {
         self.keyless.bucket(plan, self.scale, &self.clock)
@@ -126,6 +152,14 @@ impl Table {
         Quick {
             gcra: Gcra::new(plan, self.scale),
             plan: *plan,
+        }
+    }
+
+    /// The same for call sites, which keep it.
+    pub(crate) fn keys(self: &Arc<Self>, plan: &Plan) -> Keys {
+        Keys {
+            table: Arc::clone(self),
+            quick: self.quick(plan),
         }
     }
 
@@ -148,7 +182,7 @@ impl Table {
         let hash = keyed.hasher.hash_one(user);
         // A word is decided by in any order: what it says of an earlier time is too late at worst.
         let at = match quick.gcra {
-            Some(_) => self.clock.now(),
+            Some(_) => self.now(),
             None => 0,
         };
         let mut shard = lock(keyed.shard(hash));
