@@ -1,5 +1,6 @@
 //! The one configuration that annotated functions use.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::clock::SteadyClock;
@@ -22,6 +23,15 @@ pub(crate) struct Runtime {
 }
 
 static GLOBAL: OnceLock<Runtime> = OnceLock::new();
+
+static HAS_RETRY_BUDGET: AtomicBool = AtomicBool::new(false);
+
+/// Whether first attempts have to be counted. Without a budget a call that succeeds at once has
+/// nothing to look up.
+#[inline]
+pub(crate) fn has_retry_budget() -> bool {
+    HAS_RETRY_BUDGET.load(Ordering::Relaxed)
+}
 
 impl Runtime {
     pub(crate) fn new(config: Config) -> Self {
@@ -121,6 +131,8 @@ pub fn config(config: impl Into<Config>) -> Result<(), Error> {
     GLOBAL
         .set(Runtime::new(config))
         .map_err(|_| Error::AlreadyConfigured)?;
+    let has_budget = Runtime::global().retry_budget().is_some();
+    HAS_RETRY_BUDGET.store(has_budget, Ordering::Relaxed);
     #[cfg(feature = "limits-file")]
     if let Some(file) = file {
         file.watch()?;

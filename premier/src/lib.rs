@@ -75,7 +75,8 @@
 //! | `leaky_bucket` | one each T, up to `bucket_size` wait in a queue | calling others evenly | 1 instant |
 //!
 //! All arithmetic is on integers and exact: T is kept as a fraction, a denial tells the first
-//! nanosecond at which the call would be admitted, and no rate drifts.
+//! nanosecond at which the call would be admitted, and no rate drifts. What a clock can cost is said
+//! at [`SystemClock`](clock::SystemClock).
 //!
 //! # Arguments of `#[throttle]`
 //!

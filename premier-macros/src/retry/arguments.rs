@@ -20,7 +20,7 @@ pub(super) fn parse(tokens: TokenStream) -> Result<Retry> {
     let mut given = Arguments::parse("retry", KNOWN, tokens, errors_ref)?;
     let krate = given.krate(errors_ref);
     let mut spec = TokenStream::new();
-    let mut checked = true;
+    let (mut checked, mut is_timed) = (true, false);
     if let Some((_, expr)) = given.expr("strategy", errors_ref) {
         spec.extend(strategy(&expr, &krate, &mut checked, errors_ref));
     }
@@ -44,6 +44,7 @@ pub(super) fn parse(tokens: TokenStream) -> Result<Retry> {
         if let Some((name, expr)) = given.expr(name, errors_ref) {
             let (code, known) = duration(&expr, errors_ref);
             checked &= known;
+            is_timed |= name == "max_elapsed";
             spec.extend(quote!(.#name(#code)));
         }
     }
@@ -79,6 +80,7 @@ pub(super) fn parse(tokens: TokenStream) -> Result<Retry> {
     errors.or(Retry {
         spec,
         checked,
+        is_timed,
         filter,
         on_retry,
         krate,

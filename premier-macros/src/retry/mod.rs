@@ -17,6 +17,8 @@ pub(crate) struct Retry {
     spec: TokenStream,
     /// Whether all values are known to be good.
     checked: bool,
+    /// Whether the time of the first attempt matters.
+    is_timed: bool,
     filter: ErrorFilter,
     on_retry: Option<Expr>,
     pub(crate) krate: TokenStream,
@@ -103,8 +105,13 @@ impl Retry {
         let site = crate_path::site(krate, "RetrySite");
         let spec = quote_spanned!(span=> || #krate::__private::RetrySpec::new(#place) #spec);
         if self.checked {
+            let begin = match self.is_timed {
+                true => "begin_timed",
+                false => "begin_checked",
+            };
+            let begin = Ident::new(begin, span);
             return quote_spanned! {span=>
-                let mut __premier_attempts = { #site __PREMIER_SITE.begin_checked(#spec) };
+                let mut __premier_attempts = { #site __PREMIER_SITE.#begin(#spec) };
             };
         }
         // A value that is only known at the first call may be a bad one.

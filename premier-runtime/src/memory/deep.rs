@@ -16,16 +16,17 @@
 //!
 //! Proof: let such a call come at the precise time t. It found the tick clock below L + SPAN. Were
 //! t > p + REACH, more than REACH had passed since p, and so since L was read; then the tick clock,
-//! which showed at least L then, would be behind by more than REACH - SPAN, two seconds. A kernel
-//! updates it every tick, at least every 10 ms, on the very processor that runs the call if no other
-//! does (Linux since 5.16 even where the one whose turn it is hangs).
+//! which showed at least L then, would be behind by more than REACH - SPAN, two seconds (1.8, should
+//! the system slew its clocks by the tenth that it may at most). A kernel updates it every tick, at
+//! least every 10 ms, and since Linux 5.16 on any processor that gets ticks, should the one whose turn
+//! it is hang.
 //!
-//! Should a kernel stand still for longer than that while the process runs on, or a machine be
-//! suspended (which the counter of the processor may count, and the tick clock does not), then a call
-//! may move an instant that time has overtaken, and the bucket comes to hold more than is due. By how
-//! much is bounded whatever the lag: nobody moves the word further than [`UNITS`] beyond what the
-//! precise clock has last been seen to allow. So a bucket gives at most UNITS units too many, once for
-//! each such standstill.
+//! Should a kernel stand still for longer than that while the process runs on, or the whole machine
+//! (then the tick clock may be late for the first ticks after, and may not count what the processor's
+//! counter does), a call may move an instant that time has overtaken, and the bucket comes to hold
+//! more than is due. By how much is bounded whatever the lag: nobody moves the word further than
+//! [`UNITS`] beyond what the precise clock has last been seen to allow. So a bucket gives at most UNITS
+//! units too many, once for each such standstill.
 //!
 //! What is left for others are statements about time, not about the bucket: they stay true whatever
 //! becomes of the word, a refund or a reset included.

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::deep::Depth;
 use super::states::States;
-use super::sync::{AtomicU64, Mutex, Ordering, lock};
+use super::sync::{AtomicU64, Mutex, Ordering, lock, seen_later};
 use super::window::{Frame, Window};
 use super::word::{Gcra, Scale, Steps, Verdict};
 use crate::Algo;
@@ -91,7 +91,7 @@ impl Bucket {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn queue_by_system(&self, gcra: &Gcra, cost: u64) -> Verdict {
         self.keyless
             .admit_on_the_spot(gcra, cost, || self.counter.now())
@@ -196,7 +196,7 @@ impl Keyless {
             let to = next(instant)? + 1;
             match self.swap(seen, to) {
                 Ok(_) => return Ok((seen, to)),
-                Err(newer) => seen = newer,
+                Err(_) => seen = seen_later(&self.word, Ordering::Relaxed),
             }
         }
     }
@@ -227,7 +227,7 @@ impl Keyless {
             }
             match self.swap(seen, to) {
                 Ok(_) => return true,
-                Err(newer) => seen = newer,
+                Err(_) => seen = seen_later(&self.word, Ordering::Relaxed),
             }
         }
     }

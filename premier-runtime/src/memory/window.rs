@@ -3,7 +3,7 @@
 use crate::Algo;
 use crate::algorithms::{Plan, State};
 
-use super::sync::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering, seen_later};
 use super::word::Verdict;
 
 /// How much of the word counts; what is above tells one window from another.
@@ -88,7 +88,7 @@ impl Window {
                 word.compare_exchange_weak(seen, seen + cost, Ordering::AcqRel, Ordering::Acquire);
             match swapped {
                 Ok(_) => return Verdict::Admitted,
-                Err(newer) => seen = newer,
+                Err(_) => seen = seen_later(word, Ordering::Acquire),
             }
         }
     }

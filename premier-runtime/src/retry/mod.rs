@@ -17,7 +17,7 @@ use self::strategy::{Backoff, Jitter};
 use crate::Error;
 use crate::clock::{SteadyClock, after};
 use crate::place::{Place, blame};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, has_retry_budget};
 use crate::spec::note;
 use crate::telemetry;
 use crate::values::{IntoPeriod, IntoUnits};
@@ -207,60 +207,91 @@ impl RetrySite {
     /// [`Error::Config`] for a bad value.
     #[inline]
     pub fn begin(&'static self, spec: fn() -> RetrySpec) -> Result<Attempts, Error> {
+        self.policy(spec)?;
+        Ok(self.begin_timed(spec))
+    }
+
+    /// The same where all values were checked when compiling.
+    #[inline]
+    pub fn begin_timed(&'static self, spec: fn() -> RetrySpec) -> Attempts {
+        let mut attempts = self.begin_checked(spec);
+        attempts.begin_timing();
+        attempts
+    }
+
+    /// The same where time does not matter. What the attribute says is not looked at before an
+    /// attempt has failed.
+    #[inline]
+    pub fn begin_checked(&'static self, spec: fn() -> RetrySpec) -> Attempts {
+        if has_retry_budget() {
+            deposit();
+        }
+        Attempts {
+            site: self,
+            spec,
+            made: 0,
+            last: Duration::ZERO,
+            began: None,
+        }
+    }
+
+    #[inline]
+    fn policy(&'static self, spec: fn() -> RetrySpec) -> Result<&'static Policy, Error> {
         match self.policy.get() {
-            Some(Ok(policy)) => Ok(Attempts::of(Some(policy))),
-            _ => self.bind(spec).map(|policy| Attempts::of(Some(policy))),
+            Some(Ok(policy)) => Ok(policy),
+            _ => self.bind(spec),
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn bind(&'static self, spec: fn() -> RetrySpec) -> Result<&'static Policy, Error> {
         self.policy
             .get_or_init(|| spec().policy())
             .as_ref()
             .map_err(Error::clone)
     }
+}
 
-    /// The same where all values were checked when compiling.
-    #[inline]
-    pub fn begin_checked(&'static self, spec: fn() -> RetrySpec) -> Attempts {
-        match self.policy.get() {
-            Some(Ok(policy)) => Attempts::of(Some(policy)),
-            _ => Attempts::of(self.bind(spec).ok()),
-        }
+#[inline(never)]
+fn deposit() {
+    if let Some(budget) = Runtime::global().retry_budget() {
+        budget.deposit();
     }
 }
 
 /// The attempts of one call.
 pub struct Attempts {
-    policy: Option<&'static Policy>,
+    site: &'static RetrySite,
+    spec: fn() -> RetrySpec,
     made: u32,
     /// The delay before this one, which decorrelated jitter builds on.
     last: Duration,
-    /// By the clock; read at the first failure, for a call that succeeds needs no time.
+    /// By the clock, where there is a limit to how long it may take.
     began: Option<u64>,
 }
 
 impl Attempts {
-    #[inline]
-    fn of(policy: Option<&'static Policy>) -> Self {
-        if let Some(budget) = policy.and_then(|policy| policy.budget) {
-            budget.deposit();
+    #[inline(never)]
+    fn begin_timing(&mut self) {
+        if self
+            .policy()
+            .is_some_and(|policy| policy.max_elapsed.is_some())
+        {
+            self.began = Some(clock().now());
         }
-        Self {
-            policy,
-            made: 0,
-            last: Duration::ZERO,
-            began: policy
-                .filter(|policy| policy.max_elapsed.is_some())
-                .map(|_| clock().now()),
-        }
+    }
+
+    fn policy(&self) -> Option<&'static Policy> {
+        self.site.policy(self.spec).ok()
     }
 
     /// After a failed attempt: how long until the next, or `None` when that was the last. A
     /// `retry_after` that the error tells of is waited for.
+    #[cold]
+    #[inline(never)]
     pub fn next(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
-        let policy = self.policy?;
+        let policy = self.policy()?;
         self.made += 1;
         if self.made >= policy.max {
             return None;
@@ -289,7 +320,7 @@ impl Attempts {
     #[must_use]
     pub fn event<'a, E>(&'a self, delay: Duration, error: &'a E) -> RetryEvent<'a, E> {
         RetryEvent {
-            function: self.policy.map_or("", |policy| &policy.function),
+            function: self.policy().map_or("", |policy| &policy.function),
             attempt: self.made,
             delay,
             error,
@@ -297,6 +328,8 @@ impl Attempts {
     }
 
     /// Waits on the thread.
+    #[cold]
+    #[inline(never)]
     pub fn sleep(&self, delay: Duration) {
         let clock = clock();
         let until = after(clock.now(), delay);
