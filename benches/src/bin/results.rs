@@ -1,4 +1,4 @@
-//! Reads what criterion has measured and prints one table, as Markdown.
+//! Reads what criterion has measured and prints one table, as Markdown, and one of the targets.
 
 use std::error::Error;
 use std::fs;
@@ -54,6 +54,56 @@ const FIRST: [&str; 6] = [
     "tower_governor",
 ];
 
+/// What was set out for: the question, who answers it, and the largest ratio.
+const TARGETS: [(&str, &str, f64); 17] = [
+    (
+        "keyless, the bucket stays full",
+        "premier #[throttle]",
+        1.05,
+    ),
+    ("keyless, the bucket is in use", "premier #[throttle]", 0.85),
+    ("keyless, other algorithms", "premier fixed_window", 1.2),
+    ("keyless, other algorithms", "premier sliding_window", 1.2),
+    ("keyless, other algorithms", "premier leaky_bucket", 1.2),
+    ("keyless, other algorithms", "premier sliding_log", 3.0),
+    ("keyless, denied", "premier #[throttle]", 2.0),
+    (
+        "keyless, two threads on one limit",
+        "premier #[throttle]",
+        1.0,
+    ),
+    ("keyed by text, 10,000 keys", "premier #[throttle]", 0.75),
+    ("keyed by u64, 10,000 keys", "premier #[throttle]", 0.9),
+    ("cache hit by u64, 10,000 keys", "premier #[cache]", 1.0),
+    ("cache hit by text, 10,000 keys", "premier #[cache]", 1.0),
+    ("retry on success, sync", "premier #[retry]", 1.0),
+    ("retry on success, async", "premier #[retry]", 1.0),
+    ("timeout on success, async", "premier #[timeout]", 1.1),
+    (
+        "HTTP layer by address, without headers",
+        "premier ThrottleLayer",
+        1.0,
+    ),
+    (
+        "HTTP layer by address, with headers",
+        "premier ThrottleLayer",
+        1.0,
+    ),
+];
+
+fn question(row: &Row) -> &str {
+    row.group
+        .split_once(' ')
+        .map_or("", |(_, question)| question)
+}
+
+/// To whom the others of its group are compared.
+fn first<'a>(rows: &'a [Row], group: &str) -> Result<&'a Row, Box<dyn Error>> {
+    rows.iter()
+        .find(|row| row.group == group && FIRST.contains(&row.name.as_str()))
+        .ok_or_else(|| format!("{group} has none to compare with").into())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let under = std::env::args()
         .nth(1)
@@ -62,20 +112,37 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("| question | who | ns, median | ratio |");
     println!("| --- | --- | ---: | ---: |");
     for row in &rows {
-        let first = rows
-            .iter()
-            .find(|other| other.group == row.group && FIRST.contains(&other.name.as_str()))
-            .ok_or("a group without one to compare with")?;
-        let question = row
-            .group
-            .split_once(' ')
-            .map_or("", |(_, question)| question);
         println!(
-            "| {question} | {} | {:.1} | {:.2} |",
+            "| {} | {} | {:.1} | {:.2} |",
+            question(row),
             row.name,
             row.median,
-            row.median / first.median
+            row.median / first(&rows, &row.group)?.median
         );
     }
+    println!();
+    println!("| target | who | wanted | here | |");
+    println!("| --- | --- | ---: | ---: | --- |");
+    for (what, who, wanted) in TARGETS {
+        let row = rows
+            .iter()
+            .find(|row| question(row) == what && row.name == who)
+            .ok_or_else(|| format!("{who} did not answer: {what}"))?;
+        let here = row.median / first(&rows, &row.group)?.median;
+        let verdict = if here <= wanted { "met" } else { "**not met**" };
+        println!("| {what} | {who} | ≤ {wanted:.2} | {here:.2} | {verdict} |");
+    }
+    let median = |name: &str| {
+        rows.iter()
+            .find(|row| row.group.starts_with(['1', '3']) && row.name == name)
+            .map(|row| row.median)
+            .ok_or_else(|| format!("{name} was not measured"))
+    };
+    let (sync, tasks) = (median("premier #[throttle]")?, median("premier async")?);
+    let (here, verdict) = match tasks - sync {
+        more if more <= 5.0 => (more, "met"),
+        more => (more, "**not met**"),
+    };
+    println!("| async over sync | premier async | ≤ 5 ns | {here:.1} ns | {verdict} |");
     Ok(())
 }

@@ -89,12 +89,17 @@ impl<T: CacheValue> Searching<T> {
     ///
     /// # Errors
     /// The value has to be computed.
+    #[inline]
     pub fn find(self) -> Result<T, Flight<T>> {
-        let search = match self.0 {
-            Stage::Found(value) => return Ok(value),
-            Stage::Unbound(codec) => return Err(Flight::unbound(codec)),
-            Stage::Search(search) => search,
-        };
+        match self.0 {
+            Stage::Found(value) => Ok(value),
+            Stage::Unbound(codec) => Err(Flight::unbound(codec)),
+            Stage::Search(search) => Self::find_by(search),
+        }
+    }
+
+    #[inline(never)]
+    fn find_by(search: Search<T>) -> Result<T, Flight<T>> {
         if let Some(store) = search.store_while_renewed()
             && let Some(value) = search.old(store.load(search.shared_key()))
         {
