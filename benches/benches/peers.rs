@@ -6,7 +6,8 @@
 mod common;
 
 use std::hint::black_box;
-use std::sync::{Arc, Barrier};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,42 @@ fn cached_by_sharded(key: u64) -> u64 {
 #[cached(max_size = 100_000, key = "String", convert = r#"{ key.to_owned() }"#)]
 fn cached_by_cached_text(key: &str) -> u64 {
     key.len() as u64
+}
+
+/// What nobody can do without, by itself and together.
+fn parts(criterion: &mut Criterion) {
+    let mut group = group(criterion, "0 the parts");
+    let clock = quanta::Clock::new();
+    let tick = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    };
+    let word = AtomicU64::new(0);
+    let raise = |to: u64| {
+        let seen = word.load(Ordering::Relaxed);
+        let to = seen.max(to) + 1;
+        word.compare_exchange_weak(seen, to, Ordering::Relaxed, Ordering::Relaxed)
+    };
+    let (lock, hasher) = (Mutex::new(0_u64), ahash::RandomState::new());
+    group.bench_function("the counter", |bench| bench.iter(|| clock.raw()));
+    group.bench_function("the last tick", |bench| bench.iter(tick));
+    group.bench_function("a swap", |bench| bench.iter(|| raise(0)));
+    group.bench_function("the counter and a swap", |bench| {
+        bench.iter(|| raise(clock.raw()));
+    });
+    group.bench_function("the last tick and a swap", |bench| {
+        bench.iter(|| raise(tick()));
+    });
+    group.bench_function("a lock", |bench| {
+        bench.iter(|| *lock.lock().expect("no panic") += 1);
+    });
+    group.bench_function("the counter and a lock", |bench| {
+        bench.iter(|| *lock.lock().expect("no panic") += clock.raw());
+    });
+    group.bench_function("the hash of a text of 13 bytes", |bench| {
+        bench.iter(|| hasher.hash_one(black_box("user-00000001").as_bytes()));
+    });
+    group.finish();
 }
 
 fn without_keys(criterion: &mut Criterion) {
@@ -327,6 +364,7 @@ fn layers(criterion: &mut Criterion) {
 
 criterion_group!(
     groups,
+    parts,
     without_keys,
     contended,
     keyed,

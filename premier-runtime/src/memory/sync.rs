@@ -22,6 +22,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What a word is a moment after a race for it was lost. The winner goes on meanwhile, perhaps with
 /// several calls: to have its memory go back and forth takes several times as long.
 #[cold]
+#[inline(never)]
 pub(super) fn seen_later(word: &AtomicU64, order: Ordering) -> u64 {
     const PAUSES: usize = 8;
     if cfg!(not(premier_loom)) {

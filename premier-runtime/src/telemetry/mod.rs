@@ -69,6 +69,13 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
+    /// Whether anything is told of decisions.
+    pub(crate) const IS_ON: bool = cfg!(any(
+        feature = "dashboard",
+        feature = "metrics",
+        feature = "tracing"
+    ));
+
     pub(crate) fn new(function: &Arc<str>, algo: Algo, runtime: &Runtime) -> Self {
         #[cfg(not(feature = "tracing"))]
         let _ = runtime;
