@@ -77,16 +77,14 @@ impl Bucket {
     }
 
     /// The rest of [`admit`](Self::admit).
+    // A function for each rule and clock: one for all would save registers for the slowest of them.
     #[inline(never)]
     pub(crate) fn admit_by_clock(&self, cost: u64) -> Verdict {
         match &self.clock {
             SteadyClock::System => match &self.rule {
-                Rule::Window(window) => self.keyless.admit_window(window, self.counter.now(), cost),
-                Rule::Gcra(gcra) => {
-                    let now = || self.counter.now();
-                    (self.keyless).admit_precisely(gcra, &self.deep, cost, now, last_tick)
-                }
+                Rule::Gcra(gcra) => self.gcra_by_system(gcra, cost),
                 Rule::Queue(gcra) => self.queue_by_system(gcra, cost),
+                Rule::Window(window) => self.window_by_system(window, cost),
             },
             #[cfg(feature = "coarse-clock")]
             SteadyClock::Coarse => self.admit_by_ticks(cost),
@@ -94,10 +92,20 @@ impl Bucket {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
+    fn gcra_by_system(&self, gcra: &Gcra, cost: u64) -> Verdict {
+        let now = || self.counter.now();
+        (self.keyless).admit_precisely(gcra, &self.deep, cost, now, last_tick)
+    }
+
+    #[inline(never)]
     fn queue_by_system(&self, gcra: &Gcra, cost: u64) -> Verdict {
-        self.keyless
-            .admit_on_the_spot(gcra, cost, || self.counter.now())
+        (self.keyless).admit_on_the_spot(gcra, cost, || self.counter.now())
+    }
+
+    #[inline(never)]
+    fn window_by_system(&self, window: &Window, cost: u64) -> Verdict {
+        self.keyless.admit_window(window, self.counter.now(), cost)
     }
 
     #[cfg(feature = "coarse-clock")]
