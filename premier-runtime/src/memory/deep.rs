@@ -138,7 +138,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::keyless::{Bucket, Keyless};
+    use super::super::bucket::Bucket;
+    use super::super::keyless::Keyless;
     use super::super::word::{Scale, Verdict};
     use super::*;
     use crate::Limit;
@@ -150,7 +151,7 @@ mod tests {
 
     fn bucket(plan: &Plan) -> (Arc<Keyless>, Scale, Bucket) {
         let (keyless, scale) = (Arc::new(Keyless::default()), Scale::new(plan.den(), START));
-        let bucket = keyless.bucket(plan, scale, &SteadyClock::System).unwrap();
+        let bucket = Bucket::new(&keyless, plan, scale, &SteadyClock::System).unwrap();
         // The first call makes the word.
         keyless.with(&[*plan], scale, || START, |_, _| ());
         (keyless, scale, bucket)
@@ -311,9 +312,7 @@ mod tests {
         (0..10).for_each(|_| call());
         assert_eq!(read.get(), 0);
         let smaller = Plan::new(Limit::token_bucket(1, SECOND).burst(50)).unwrap();
-        keyless
-            .bucket(&smaller, scale, &SteadyClock::System)
-            .unwrap();
+        Bucket::new(&keyless, &smaller, scale, &SteadyClock::System).unwrap();
         (0..10).for_each(|_| call());
         assert_eq!(read.get(), 10);
     }

@@ -7,18 +7,14 @@
 //! word and the time it read before, is all there is to decide by: there is no second place that
 //! could disagree.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use super::deep::Depth;
 use super::states::States;
 use super::sync::{AtomicU64, Mutex, Ordering, lock, seen_later};
 use super::window::{Frame, Window};
 use super::word::{Gcra, Scale, Steps, Verdict};
-use crate::Algo;
 use crate::algorithms::{Plan, State};
-#[cfg(feature = "coarse-clock")]
-use crate::clock::Clock;
-use crate::clock::{Counter, SteadyClock, last_tick};
 
 #[derive(Debug, Default)]
 pub(super) struct Keyless {
@@ -32,25 +28,6 @@ pub(super) struct Keyless {
     states: Mutex<States>,
 }
 
-/// All that a call needs to admit itself by the word, side by side: what is reached by one pointer
-/// is waited for once.
-#[derive(Clone, Debug)]
-pub(crate) struct Bucket {
-    deep: Steps,
-    rule: Rule,
-    keyless: Arc<Keyless>,
-    clock: SteadyClock,
-    /// The clock where it is the system's.
-    counter: &'static Counter,
-}
-
-#[derive(Clone, Debug)]
-enum Rule {
-    Gcra(Gcra),
-    Queue(Gcra),
-    Window(Window),
-}
-
 /// What comes within so many nanoseconds has come when the word has been swapped, which takes longer.
 const A_SWAP: u64 = 1;
 
@@ -58,102 +35,9 @@ const A_SWAP: u64 = 1;
 /// longer than that, and two calls may well read the same time.
 const ON_THE_SPOT: u64 = 1_000;
 
-impl Bucket {
-    /// See [`State::admit`].
-    #[inline]
-    pub(crate) fn admit(&self, cost: u64) -> Verdict {
-        match self.admit_deep(cost) {
-            true => Verdict::Admitted,
-            false => self.admit_by_clock(cost),
-        }
-    }
-
-    /// Whether a call was admitted without a reading of the precise clock; see [`deep`](super::deep).
-    /// Never again once there is another limit that decides by the same state, as there is when the
-    /// limit has changed.
-    #[inline]
-    pub(crate) fn admit_deep(&self, cost: u64) -> bool {
-        self.keyless.admit_deep(&self.deep, cost, last_tick)
-    }
-
-    /// The rest of [`admit`](Self::admit).
-    // A function for each rule and clock: one for all would save registers for the slowest of them.
-    #[inline(never)]
-    pub(crate) fn admit_by_clock(&self, cost: u64) -> Verdict {
-        match &self.clock {
-            SteadyClock::System => match &self.rule {
-                Rule::Gcra(gcra) => self.gcra_by_system(gcra, cost),
-                Rule::Queue(gcra) => self.queue_by_system(gcra, cost),
-                Rule::Window(window) => self.window_by_system(window, cost),
-            },
-            #[cfg(feature = "coarse-clock")]
-            SteadyClock::Coarse => self.admit_by_ticks(cost),
-            clock => self.admit_by(clock, cost),
-        }
-    }
-
-    #[inline(never)]
-    fn gcra_by_system(&self, gcra: &Gcra, cost: u64) -> Verdict {
-        let now = || self.counter.now();
-        (self.keyless).admit_precisely(gcra, &self.deep, cost, now, last_tick)
-    }
-
-    #[inline(never)]
-    fn queue_by_system(&self, gcra: &Gcra, cost: u64) -> Verdict {
-        (self.keyless).admit_on_the_spot(gcra, cost, || self.counter.now())
-    }
-
-    #[inline(never)]
-    fn window_by_system(&self, window: &Window, cost: u64) -> Verdict {
-        self.keyless.admit_window(window, self.counter.now(), cost)
-    }
-
-    #[cfg(feature = "coarse-clock")]
-    #[inline(never)]
-    fn admit_by_ticks(&self, cost: u64) -> Verdict {
-        self.admit_at(crate::clock::CoarseClock.now(), cost)
-    }
-
-    #[inline(never)]
-    fn admit_by(&self, clock: &SteadyClock, cost: u64) -> Verdict {
-        self.admit_at(clock.now(), cost)
-    }
-
-    /// As [`admit`](Self::admit) does it for a bucket by the system's clocks, at other times.
-    #[cfg(test)]
-    pub(super) fn admit_as(
-        &self,
-        cost: u64,
-        now: impl Fn() -> u64,
-        last_tick: impl Fn() -> u64,
-    ) -> Verdict {
-        if self.keyless.admit_deep(&self.deep, cost, &last_tick) {
-            return Verdict::Admitted;
-        }
-        let Rule::Gcra(gcra) = &self.rule else {
-            return Verdict::Unknown;
-        };
-        self.keyless
-            .admit_precisely(gcra, &self.deep, cost, now, last_tick)
-    }
-
-    #[cfg(all(test, premier_loom))]
-    fn is_deep(&self) -> bool {
-        self.deep.is_any()
-    }
-
-    #[inline(always)]
-    fn admit_at(&self, now: u64, cost: u64) -> Verdict {
-        match &self.rule {
-            Rule::Gcra(gcra) | Rule::Queue(gcra) => self.keyless.admit_gcra(gcra, now, cost),
-            Rule::Window(window) => self.keyless.admit_window(window, now, cost),
-        }
-    }
-}
-
 impl Keyless {
     #[inline(always)]
-    fn admit_gcra(&self, gcra: &Gcra, now: u64, cost: u64) -> Verdict {
+    pub(super) fn admit_gcra(&self, gcra: &Gcra, now: u64, cost: u64) -> Verdict {
         match self.step(|instant| gcra.step(instant, now, cost)) {
             Ok(_) => Verdict::Admitted,
             Err(verdict) => verdict,
@@ -162,7 +46,7 @@ impl Keyless {
 
     /// Decides by the precise clock, and where that may serve others leaves them what it has shown.
     #[inline(always)]
-    fn admit_precisely(
+    pub(super) fn admit_precisely(
         &self,
         gcra: &Gcra,
         deep: &Steps,
@@ -183,7 +67,12 @@ impl Keyless {
 
     /// Takes the next slot of a queue if it is as good as there.
     #[inline(always)]
-    fn admit_on_the_spot(&self, gcra: &Gcra, cost: u64, now: impl Fn() -> u64) -> Verdict {
+    pub(super) fn admit_on_the_spot(
+        &self,
+        gcra: &Gcra,
+        cost: u64,
+        now: impl Fn() -> u64,
+    ) -> Verdict {
         let mut time = now();
         match self.step(|instant| gcra.step_into(instant, time, cost, ON_THE_SPOT)) {
             Ok((before, _)) => {
@@ -220,12 +109,17 @@ impl Keyless {
     }
 
     #[inline(always)]
-    fn admit_window(&self, window: &Window, now: u64, cost: u64) -> Verdict {
+    pub(super) fn admit_window(&self, window: &Window, now: u64, cost: u64) -> Verdict {
         window.admit(&self.word, &self.frame, now, cost)
     }
 
     #[inline(always)]
-    fn admit_deep(&self, steps: &Steps, cost: u64, last_tick: impl FnOnce() -> u64) -> bool {
+    pub(super) fn admit_deep(
+        &self,
+        steps: &Steps,
+        cost: u64,
+        last_tick: impl FnOnce() -> u64,
+    ) -> bool {
         // Before anything else, so that little has to be kept meanwhile.
         if !steps.has(cost) || !self.depth.is_known(last_tick) {
             return false;
@@ -243,38 +137,13 @@ impl Keyless {
             }
         }
     }
-}
 
-impl Keyless {
-    /// For a limit whose state fits the word.
-    pub(super) fn bucket(
-        self: &Arc<Self>,
-        plan: &Plan,
-        scale: Scale,
-        clock: &SteadyClock,
-    ) -> Option<Bucket> {
+    /// Another limit may be about to decide by this state.
+    pub(super) fn note_limit(&self, plan: &Plan) {
         // What is left for others holds for one limit.
         if self.plan.get_or_init(|| *plan) != plan {
             self.depth.close();
         }
-        let rule = match Window::new(plan) {
-            Some(window) => Rule::Window(window),
-            None => match Gcra::new(plan, scale)? {
-                gcra if plan.limit().algo() == Algo::LeakyBucket => Rule::Queue(gcra),
-                gcra => Rule::Gcra(gcra),
-            },
-        };
-        let deep = match (&rule, clock) {
-            (Rule::Gcra(gcra), SteadyClock::System) if Depth::serves(gcra) => gcra.steps(),
-            _ => Steps::default(),
-        };
-        Some(Bucket {
-            deep,
-            rule,
-            keyless: Arc::clone(self),
-            clock: clock.clone(),
-            counter: Counter::get(),
-        })
     }
 
     /// See [`State::admit`]: behind the lock.
@@ -320,18 +189,23 @@ impl Keyless {
         *states = States::default();
     }
 }
+
 #[cfg(all(test, not(premier_loom)))]
 mod tests {
     use std::time::Duration;
 
+    use std::sync::Arc;
+
+    use super::super::bucket::Bucket;
     use super::*;
     use crate::Limit;
+    use crate::clock::SteadyClock;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn keyless(plan: &Plan, now: u64) -> (Arc<Keyless>, Scale, Option<Bucket>) {
         let (keyless, scale) = (Arc::new(Keyless::default()), Scale::new(plan.den(), now));
-        let bucket = keyless.bucket(plan, scale, &SteadyClock::System);
+        let bucket = Bucket::new(&keyless, plan, scale, &SteadyClock::System);
         (keyless, scale, bucket)
     }
 
@@ -460,8 +334,12 @@ mod tests {
 mod every_interleaving {
     use std::time::Duration;
 
+    use std::sync::Arc;
+
+    use super::super::bucket::Bucket;
     use super::*;
     use crate::Limit;
+    use crate::clock::SteadyClock;
 
     const PERIOD: u64 = 1_000;
     /// When the first window opens, with a call.
@@ -477,7 +355,8 @@ mod every_interleaving {
         model.check(move || {
             let plan = Plan::new(limit).unwrap();
             let (keyless, scale) = (Arc::new(Keyless::default()), Scale::new(plan.den(), FIRST));
-            let bucket = Arc::new(keyless.bucket(&plan, scale, &SteadyClock::System).unwrap());
+            let bucket =
+                Arc::new(Bucket::new(&keyless, &plan, scale, &SteadyClock::System).unwrap());
             let clock = Arc::new(AtomicU64::new(FIRST));
             let take = |states: &mut [State], now| states[0].take(&plan, now, first).allowed;
             assert!(keyless.with(&[plan], scale, || FIRST, take));

@@ -1,5 +1,6 @@
 //! Limits inside one process.
 
+mod bucket;
 mod deep;
 mod keyless;
 mod shard;
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use self::keyless::Bucket;
+pub(crate) use self::bucket::Bucket;
 pub(crate) use self::table::{Keys, Quick, Table};
 pub(crate) use self::word::Verdict;
 use crate::algorithms::Plan;

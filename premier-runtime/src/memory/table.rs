@@ -11,7 +11,8 @@ use std::time::Duration;
 use ahash::RandomState;
 
 use super::Shared;
-use super::keyless::{Bucket, Keyless};
+use super::bucket::Bucket;
+use super::keyless::Keyless;
 use super::shard::{Known, Shard};
 use super::states::States;
 use super::sync::{Mutex, lock};
@@ -144,7 +145,7 @@ impl Table {
 
     /// The word of a limit without a key, where its state fits one.
     pub(crate) fn bucket(&self, plan: &Plan) -> Option<Bucket> {
-        self.keyless.bucket(plan, self.scale, &self.clock)
+        Bucket::new(&self.keyless, plan, self.scale, &self.clock)
     }
 
     /// See [`Table::admit`].
