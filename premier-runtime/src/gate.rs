@@ -11,7 +11,7 @@ use crate::decision::Reservation;
 use crate::handler::{BoxFuture, Handler, Key, Operation, Request};
 use crate::key_buffer::KeyBuffer;
 use crate::key_text::User;
-use crate::memory::{Bucket, Keys, MemoryHandler, Quick, Table, Verdict};
+use crate::memory::{self, Bucket, Keys, MemoryHandler, Quick, Table, Verdict};
 use crate::replaceable::Replaceable;
 use crate::runtime::Runtime;
 use crate::telemetry::{Outcome, Telemetry, Timer};
@@ -25,6 +25,8 @@ pub(crate) enum Patience {
     AtMost(Duration),
     Unbounded,
 }
+
+const ON_THE_SPOT: Duration = Duration::from_nanos(memory::ON_THE_SPOT);
 
 /// A named limit bound to a handler.
 #[derive(Debug)]
@@ -263,7 +265,10 @@ impl Gate {
                     bucket: Some(bucket),
                     ..
                 }),
-            ) => bucket.admit(cost),
+                // Who waits for less than what is waited on the spot is not made to.
+            ) if !matches!(patience, Patience::AtMost(longest) if longest < ON_THE_SPOT) => {
+                bucket.admit(cost)
+            }
             _ => self.admit_elsewhere(user, cost),
         };
         match verdict {

@@ -1,8 +1,8 @@
 //! The system's monotonic clock as of its last tick.
 
 /// Nanoseconds of `CLOCK_MONOTONIC_COARSE`: late by up to a tick, which is 1 to 10 ms (the kernel's
-/// `CONFIG_HZ`), or by more where the kernel was kept from its ticks; never early, and it never
-/// steps back.
+/// `CONFIG_HZ`), or by more where the kernel was kept from its ticks; never early, and it does not
+/// step back but for a fraction of a tick on some kernels.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub(crate) fn last_tick() -> u64 {

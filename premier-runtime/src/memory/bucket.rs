@@ -39,7 +39,7 @@ impl Bucket {
         scale: Scale,
         clock: &SteadyClock,
     ) -> Option<Self> {
-        keyless.note_limit(plan);
+        let is_only_one = keyless.note_limit(plan);
         let rule = match Window::new(plan) {
             Some(window) => Rule::Window(window),
             None => match Gcra::new(plan, scale)? {
@@ -48,7 +48,9 @@ impl Bucket {
             },
         };
         let deep = match (&rule, clock) {
-            (Rule::Gcra(gcra), SteadyClock::System) if Depth::serves(gcra) => gcra.steps(),
+            (Rule::Gcra(gcra), SteadyClock::System) if is_only_one && Depth::serves(gcra) => {
+                gcra.steps()
+            }
             _ => Steps::default(),
         };
         Some(Self {

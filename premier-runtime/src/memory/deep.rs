@@ -18,8 +18,8 @@
 //! t > p + REACH, more than REACH had passed since p, and so since L was read; then the tick clock,
 //! which showed at least L then, would be behind by more than REACH - SPAN, two seconds (1.8, should
 //! the system slew its clocks by the tenth that it may at most). A kernel updates it every tick, at
-//! least every 10 ms, and since Linux 5.16 on any processor that gets ticks, should the one whose turn
-//! it is hang.
+//! least every 10 ms; newer ones do so on any processor that gets ticks, should the one whose turn it
+//! is hang.
 //!
 //! Should a kernel stand still for longer than that while the process runs on, or the whole machine
 //! (then the tick clock may be late for the first ticks after, and may not count what the processor's
@@ -43,8 +43,9 @@ const REACH: u64 = 3 * SPAN;
 /// How many units are admitted before the precise clock is read again.
 const UNITS: u64 = 64;
 
-/// What is known of the time, in the words of one bucket. None of it is ever taken back: each number
-/// only grows, so that any mixture of two readings says no more than the later one.
+/// What is known of the time, in the words of one bucket. Of `latest` and `until` nothing is ever
+/// taken back: both only grow, so that any mixture of two readings says no more than the later one.
+/// Any `top` there has been stays true; a lower one is only less.
 // On cache lines of its own: it is read by all calls, and nearly never written.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -72,6 +73,15 @@ impl Depth {
         self.latest.fetch_max(u64::MAX, Ordering::AcqRel);
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.latest.load(Ordering::Relaxed) == u64::MAX
+    }
+
+    /// The word has become smaller, so what was allowed beyond the one before is more than [`UNITS`].
+    pub(super) fn lower(&self) {
+        self.top.store(0, Ordering::Relaxed);
+    }
+
     /// Whether the time of the last tick tells enough of the time now. Then it does so for
     /// [`admits`](Self::admits).
     #[inline]
@@ -84,7 +94,8 @@ impl Depth {
     /// Whether a call may move the word from `from` to `to`.
     #[inline]
     pub(super) fn admits(&self, from: u64, to: u64) -> bool {
-        from >= self.latest.load(Ordering::Relaxed) && to <= self.top.load(Ordering::Relaxed)
+        // Acquire: what another limit would allow is written only after `latest` has been closed.
+        to <= self.top.load(Ordering::Acquire) && from >= self.latest.load(Ordering::Relaxed)
     }
 
     /// A call has moved the word from `from` to `to` at the precise time `time`.
@@ -102,13 +113,13 @@ impl Depth {
         let (Some(present), Some(latest)) = (word(time), word(time.saturating_add(REACH))) else {
             return;
         };
-        if from < latest {
+        if from < latest || self.is_closed() {
             return self.look(false);
         }
         self.look(true);
         let most = to.saturating_add(gcra.ticks_of_units(UNITS));
         self.top
-            .fetch_max(most.min(present + gcra.full()), Ordering::Relaxed);
+            .store(most.min(present + gcra.full()), Ordering::Release);
         let until = last_tick().saturating_add(SPAN);
         // Nearly always the pair of readings before still serves.
         if until - SPAN / 2 > self.until.load(Ordering::Relaxed)
@@ -292,6 +303,38 @@ mod tests {
                 }
             }
             assert!(admitted > 1_000);
+        }
+    }
+
+    /// Nor more than so many when units were given back before.
+    #[test]
+    fn what_is_given_back_is_not_there_twice() {
+        let plan = Plan::new(Limit::token_bucket(10, SECOND).burst(1_000)).unwrap();
+        for cleared in [false, true] {
+            let (keyless, scale, bucket) = bucket(&plan);
+            let call = |now: u64| bucket.admit_as(1, || now, || 7) == Verdict::Admitted;
+            assert_eq!((0..990).filter(|_| call(START)).count(), 990);
+            if cleared {
+                keyless.clear();
+                keyless.with(
+                    &[plan],
+                    scale,
+                    || START,
+                    |states, now| states[0].take(&plan, now, 35),
+                );
+            } else {
+                keyless.with(
+                    &[plan],
+                    scale,
+                    || START,
+                    |states, now| {
+                        states[0].refund(&plan, now, 950);
+                    },
+                );
+            }
+            let later = START + 1_000 * SPAN;
+            let admitted = (0..5_000).filter(|_| call(later)).count();
+            assert!(admitted <= 1_000 + UNITS as usize, "{admitted}");
         }
     }
 

@@ -33,7 +33,7 @@ const A_SWAP: u64 = 1;
 
 /// A call whose slot comes within so many nanoseconds waits for it on the spot: anything else takes
 /// longer than that, and two calls may well read the same time.
-const ON_THE_SPOT: u64 = 1_000;
+pub(crate) const ON_THE_SPOT: u64 = 1_000;
 
 impl Keyless {
     #[inline(always)]
@@ -73,12 +73,13 @@ impl Keyless {
         cost: u64,
         now: impl Fn() -> u64,
     ) -> Verdict {
-        let mut time = now();
+        let time = now();
         match self.step(|instant| gcra.step_into(instant, time, cost, ON_THE_SPOT)) {
             Ok((before, _)) => {
-                time += A_SWAP;
-                while !gcra.has_come(before - 1, time) {
-                    time = now();
+                let mut later = time + A_SWAP;
+                // A counter that falls back meanwhile shows nothing to wait for.
+                while later >= time && !gcra.has_come(before - 1, later) {
+                    later = now();
                 }
                 Verdict::Admitted
             }
@@ -126,7 +127,7 @@ impl Keyless {
         }
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            // Neither is above 2^62.
+            // A word is below 2^63, and what a call costs below 2^62.
             let to = seen + steps.of(cost);
             if !self.depth.admits(seen, to) {
                 return false;
@@ -138,12 +139,13 @@ impl Keyless {
         }
     }
 
-    /// Another limit may be about to decide by this state.
-    pub(super) fn note_limit(&self, plan: &Plan) {
-        // What is left for others holds for one limit.
+    /// A limit is about to decide by this state: whether it is the only one so far. What is left for
+    /// others at deep debts holds for one.
+    pub(super) fn note_limit(&self, plan: &Plan) -> bool {
         if self.plan.get_or_init(|| *plan) != plan {
             self.depth.close();
         }
+        !self.depth.is_closed()
     }
 
     /// See [`State::admit`]: behind the lock.
@@ -164,12 +166,12 @@ impl Keyless {
         work: impl FnOnce(&mut [State], u64) -> R,
     ) -> R {
         let mut states = lock(&self.states);
-        let word = self.word.swap(0, Ordering::AcqRel);
-        if word != 0 {
+        let before = self.word.swap(0, Ordering::AcqRel);
+        if before != 0 {
             // What a key prefix stands for is of one algorithm, whoever asks.
             states.as_mut_slice()[0] = match plans.first() {
-                Some(plan) if Frame::serves(plan) => self.frame.state_of(word, plan),
-                _ => scale.state_of(word - 1),
+                Some(plan) if Frame::serves(plan) => self.frame.state_of(before, plan),
+                _ => scale.state_of(before - 1),
             };
         }
         let result = work(states.sized(plans.len()), now());
@@ -178,6 +180,9 @@ impl Keyless {
                 true => self.frame.word_of(state),
                 false => scale.word_of(state, plan).map_or(0, |word| word + 1),
             };
+            if word < before {
+                self.depth.lower();
+            }
             self.word.store(word, Ordering::Release);
         }
         result
@@ -186,6 +191,7 @@ impl Keyless {
     pub(super) fn clear(&self) {
         let mut states = lock(&self.states);
         self.word.store(0, Ordering::Release);
+        self.depth.lower();
         *states = States::default();
     }
 }
@@ -287,6 +293,35 @@ mod tests {
             }
             assert!(by_word > 1_000, "{limit:?}: {by_word} by the word");
         }
+    }
+
+    /// A counter may be behind on another processor.
+    #[test]
+    fn nobody_waits_on_the_spot_for_a_clock_that_stepped_back() {
+        let plan = Plan::new(Limit::leaky_bucket(2_000_000, SECOND)).unwrap();
+        let (keyless, scale, bucket) = keyless(&plan, 1 << 56);
+        assert!(bucket.is_some());
+        let gcra = Gcra::new(&plan, scale).unwrap();
+        let start = (1 << 56) + 5_000_000_000;
+        keyless.with(
+            &[plan],
+            scale,
+            || start,
+            |states, now| {
+                assert!(states[0].take(&plan, now, 1).allowed);
+            },
+        );
+        let reads = std::cell::Cell::new(0);
+        let now = || {
+            reads.set(reads.get() + 1);
+            match reads.get() {
+                1 => start,
+                2..10 => start + reads.get() * 10,
+                nth => start - 1_000_000_000 + nth * 20,
+            }
+        };
+        let verdict = keyless.admit_on_the_spot(&gcra, 1, now);
+        assert_eq!((verdict, reads.get()), (Verdict::Admitted, 10));
     }
 
     /// Threads that use the word and threads that use the lock never admit more than there is.

@@ -109,10 +109,10 @@ impl Table {
     /// For limits of which these are the first, by the handler's clock.
     pub(super) fn new(plans: &[Plan], clock: &SteadyClock) -> Self {
         let is_queue = |plan: &Plan| plan.limit().algo() == Algo::LeakyBucket;
-        let clock = match plans.first() {
+        let clock = match plans.iter().any(is_queue) {
             // A queue's slots pass by one: those that a late clock shows at once would be lost.
-            Some(plan) if is_queue(plan) => clock.precise(),
-            _ => clock.clone(),
+            true => clock.precise(),
+            false => clock.clone(),
         };
         Self {
             keyless: Arc::default(),

@@ -28,7 +28,7 @@ pub(super) struct Scale {
     longest: u64,
 }
 
-/// Instants and debts below this are kept in a word: sums of three fit.
+/// Times and debts below this are kept in a word, and instants below twice of it: sums of three fit.
 const LARGEST: u64 = 1 << 62;
 
 impl Scale {
@@ -162,7 +162,7 @@ impl Gcra {
         let room = self.full - cost;
         let room = match self.is_queue {
             // A queue admits at once only whoever has nothing to wait for.
-            true => room.min(soon * self.scale.den),
+            true => room.min(soon.saturating_mul(self.scale.den)),
             false => room,
         };
         if from - now <= room {
