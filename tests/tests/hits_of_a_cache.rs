@@ -1,7 +1,7 @@
 //! Hits are found without moka, which goes on deciding what is kept.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use premier::cache;
@@ -54,34 +54,6 @@ fn clearing_leaves_nothing_behind() {
         for _ in 0..3 {
             assert!((0..100).all(|key| version(key) == raised));
         }
-    }
-}
-
-#[derive(Debug)]
-struct Counted;
-
-static ALIVE: LazyLock<AtomicUsize> = LazyLock::new(AtomicUsize::default);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        ALIVE.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[test]
-fn what_no_longer_fits_is_let_go() {
-    #[cache(capacity = 100)]
-    fn load(_key: u64) -> Arc<Counted> {
-        ALIVE.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Counted)
-    }
-
-    for key in 0..100_000 {
-        for _ in 0..3 {
-            load(key);
-        }
-        // moka lets go some hundreds at a time, and so does the map in front of it.
-        assert!(ALIVE.load(Ordering::Relaxed) < 2_000, "{ALIVE:?} at {key}");
     }
 }
 
@@ -154,4 +126,118 @@ fn a_copy_of_a_value_may_ask_the_same_cache() {
     for _ in 0..3 {
         assert_eq!(chain(5).0, 5);
     }
+}
+
+/// Small, and slow to copy: what happens between a look and a copy happens often.
+#[derive(Debug)]
+struct Version(u64);
+
+impl Clone for Version {
+    fn clone(&self) -> Self {
+        (0..3).for_each(|_| thread::yield_now());
+        Self(self.0)
+    }
+}
+
+trait Make: 'static {
+    type Value: Clone + Send + Sync + 'static;
+    fn make() -> Self::Value;
+}
+
+struct Newest;
+struct Other<const SIZE: usize>;
+static NEWEST: AtomicU64 = AtomicU64::new(0);
+
+impl Make for Newest {
+    type Value = Version;
+    fn make() -> Version {
+        Version(NEWEST.load(Ordering::SeqCst))
+    }
+}
+
+impl<const SIZE: usize> Make for Other<SIZE> {
+    type Value = [u8; SIZE];
+    fn make() -> [u8; SIZE] {
+        [0; SIZE]
+    }
+}
+
+#[cache(name = "made", key = id)]
+fn made<M: Make>(id: u64) -> M::Value {
+    let _ = id;
+    M::make()
+}
+
+/// Values of many types are forgotten one after the other, so that there is time to bring one forward
+/// meanwhile.
+#[test]
+fn a_value_is_not_brought_forward_in_place_of_a_newer_one() {
+    macro_rules! sizes {
+        ($($size:literal)*) => {$( made::<Other<$size>>(1); )*};
+    }
+    sizes!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    made::<Newest>(1);
+                }
+            });
+        }
+        let rounds = || {
+            for _ in 0..1_500 {
+                let raised = NEWEST.fetch_add(1, Ordering::SeqCst) + 1;
+                cache::invalidate("made", &1_u64).unwrap();
+                for _ in 0..20 {
+                    assert_eq!(made::<Newest>(1).0, raised);
+                }
+            }
+        };
+        // The others have to end before the test can fail.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(rounds));
+        done.store(true, Ordering::Relaxed);
+        outcome.unwrap();
+    });
+}
+
+#[derive(Debug)]
+struct Parent(u64);
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        cache::invalidate("children", &self.0).unwrap();
+        child_of(self.0);
+    }
+}
+
+#[cache(name = "children")]
+fn child_of(id: u64) -> u64 {
+    id
+}
+
+#[cache(name = "parents")]
+fn parent(id: u64) -> Arc<Parent> {
+    Arc::new(Parent(id))
+}
+
+#[test]
+fn a_value_that_is_dropped_may_use_other_caches() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let worker = thread::spawn(move || {
+        for id in 0..500 {
+            (0..3).for_each(|_| drop(parent(id)));
+            cache::invalidate("parents", &id).unwrap();
+        }
+        for round in 0..20 {
+            for id in 0..50 {
+                (0..3).for_each(|_| drop(parent(1_000 * round + id)));
+            }
+            cache::clear("parents").unwrap();
+        }
+        tell.send(()).unwrap();
+    });
+    let ended = told.recv_timeout(std::time::Duration::from_secs(60));
+    assert!(ended.is_ok(), "it waits for itself");
+    worker.join().unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -10,8 +10,8 @@ use moka::sync::Cache;
 
 use super::codec::{CacheValue, Codec};
 use super::forgotten::{Forgotten, Mark};
-use super::front::Fronts;
-use super::key::{BorrowedKey, MemoryKey};
+use super::front::{Fronts, GivenUp};
+use super::key::{BorrowedKey, MemoryKey, Name};
 use super::store::ValueStore;
 use super::{prefix, warn};
 use crate::clock::{SteadyClock, after};
@@ -44,7 +44,7 @@ pub(crate) struct Bound {
     pub(super) prefix: Box<str>,
     pub(super) lives: Lives,
     memory: Cache<MemoryKey, Entry, RandomState>,
-    fronts: Arc<Fronts>,
+    fronts: Fronts,
     /// The types of values there have been.
     types: Mutex<Vec<TypeId>>,
     /// Counts what was invalidated: a value that began before is not kept.
@@ -71,8 +71,26 @@ pub(super) struct Entry {
     since: u64,
     fresh_until: u64,
     stale_until: u64,
-    /// Not before it is known that its key was not invalidated before it was here to be found.
-    is_valid: Arc<AtomicBool>,
+    /// How often all had been forgotten before.
+    clears: u64,
+    stay: Arc<Stay>,
+}
+
+/// A value's stay in moka.
+#[derive(Debug)]
+struct Stay {
+    name: Name,
+    /// Not before it is known that its key was not invalidated before it was there to be found.
+    is_valid: AtomicBool,
+    given_up: Arc<GivenUp>,
+}
+
+/// By this moka tells. Its own way to tell takes locks of keys, under which it drops values: what they
+/// do then could wait for itself.
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.given_up.push(self.name.clone());
+    }
 }
 
 impl Entry {
@@ -80,8 +98,9 @@ impl Entry {
         now < self.fresh_until
     }
 
-    fn is_valid(&self) -> bool {
-        self.is_valid.load(Ordering::Acquire)
+    /// Whether it is that one, and not one with an equal key.
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.stay, &other.stay)
     }
 
     fn value<T: CacheValue>(&self) -> Option<&T> {
@@ -105,11 +124,7 @@ impl Bound {
         runtime: &'static Runtime,
     ) -> Self {
         let clock = runtime.clock();
-        let fronts = Arc::new(Fronts::new(capacity));
-        let given_up = Arc::clone(&fronts);
-        let mut memory = Cache::builder()
-            .max_capacity(capacity)
-            .eviction_listener(move |key: Arc<MemoryKey>, _, _| given_up.remove(key.name().user()));
+        let mut memory = Cache::builder().max_capacity(capacity);
         if let (Some(ttl), SteadyClock::System) = (lives.ttl, clock) {
             // Values are read by premier's clock; this is for their memory to be freed in time.
             let longest = ttl.saturating_add(lives.stale);
@@ -125,7 +140,7 @@ impl Bound {
             name: name.into(),
             lives,
             memory: memory.build_with_hasher(secret_hasher()),
-            fronts,
+            fronts: Fronts::new(capacity),
             types: Mutex::default(),
             forgotten: Forgotten::new(secret_hasher()),
             unshared: AtomicBool::new(false),
@@ -149,7 +164,9 @@ impl Bound {
     pub(super) fn forget(&self, key: &str) {
         let key = User::Text(key);
         self.forgotten.one(key);
-        for &of in &*self.types.lock().unwrap_or_else(PoisonError::into_inner) {
+        // No lock is held while values are dropped.
+        let types = self.types().clone();
+        for of in types {
             self.drop_entry(&BorrowedKey::new(of, key));
         }
     }
@@ -160,10 +177,15 @@ impl Bound {
         self.fronts.clear();
     }
 
-    /// In this order: who finds it in moka after it has left there looks again.
+    /// In this order: what has left moka when a caller brings it forward is not shown, and what leaves
+    /// moka later is found in front.
     fn drop_entry(&self, key: &BorrowedKey<'_>) {
         self.memory.invalidate(key);
         self.fronts.remove(key.user());
+    }
+
+    fn types(&self) -> MutexGuard<'_, Vec<TypeId>> {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a value that was computed since so much had been forgotten.
@@ -174,16 +196,9 @@ impl Bound {
         codec: Codec<T>,
         forgotten: Mark,
     ) {
-        let of = TypeId::of::<T>();
-        {
-            let mut types = self.types.lock().unwrap_or_else(PoisonError::into_inner);
-            if !types.contains(&of) {
-                types.push(of);
-            }
-        }
         let lives = self.lives.ttl.unwrap_or(Duration::MAX);
         let user = User::Text(key);
-        self.insert(user, value.clone(), lives, forgotten);
+        self.insert(user, value.clone(), lives, forgotten, self.clock.now());
         let bytes = match codec.encode.filter(|_| self.is_shared(codec)) {
             Some(encode) => encode(value).map(Some),
             None => Ok(None),
@@ -200,6 +215,10 @@ impl Bound {
             }
             (Err(error), _) => {
                 self.unshared.store(true, Ordering::Relaxed);
+                // From now on others are not asked whether what is here still counts.
+                self.forget_all();
+                let forgotten = forgotten.after_a_clear();
+                self.insert(user, value.clone(), lives, forgotten, self.clock.now());
                 warn(
                     "a value cannot be shared, and its cache no longer is",
                     &self.name,
@@ -210,30 +229,45 @@ impl Bound {
         }
     }
 
-    /// Keeps a value that began to be computed, or read, when so much had been forgotten.
+    /// Keeps a value that began to be computed, or read, when so much had been forgotten. It counts for
+    /// those who share values from `since` on.
     pub(super) fn insert<T: CacheValue>(
         &self,
         key: User<'_>,
         value: T,
         lives: Duration,
         forgotten: Mark,
+        since: u64,
     ) {
-        let since = self.clock.now();
-        let fresh_until = after(since, lives);
-        let is_valid = Arc::new(AtomicBool::new(false));
+        let of = TypeId::of::<T>();
+        {
+            let mut types = self.types();
+            if !types.contains(&of) {
+                types.push(of);
+            }
+        }
+        let fresh_until = after(self.clock.now(), lives);
+        let clears = self.forgotten.clears();
+        let key = BorrowedKey::new(of, key);
+        let memory_key = MemoryKey::from(key);
+        let stay = Arc::new(Stay {
+            name: memory_key.name().clone(),
+            is_valid: AtomicBool::new(false),
+            given_up: Arc::clone(self.fronts.given_up()),
+        });
         let entry = Entry {
             value: Arc::new(value),
             since,
             fresh_until,
             stale_until: after(fresh_until, self.lives.stale),
-            is_valid: Arc::clone(&is_valid),
+            clears,
+            stay: Arc::clone(&stay),
         };
-        let key = BorrowedKey::new(TypeId::of::<T>(), key);
-        self.memory.insert(key.into(), entry);
+        self.memory.insert(memory_key, entry);
         self.fronts.note_insert(key.user());
         match self.forgotten.is_current(forgotten) {
             // Whoever invalidates it from now on finds it.
-            true => is_valid.store(true, Ordering::Release),
+            true => stay.is_valid.store(true, Ordering::Release),
             false => self.drop_entry(&key),
         }
     }
@@ -245,7 +279,7 @@ impl Bound {
         let Some(entry) = self.memory.get(&key) else {
             return Known::Nothing;
         };
-        let (Some(value), true) = (entry.value::<T>(), entry.is_valid()) else {
+        let (Some(value), true) = (entry.value::<T>(), self.is_valid(&entry)) else {
             return Known::Nothing;
         };
         let now = self.clock.now();
@@ -289,17 +323,22 @@ impl Bound {
         let key = BorrowedKey::new(TypeId::of::<T>(), user);
         let forgotten = self.forgotten.mark(user);
         let entry = self.memory.get(&key)?;
-        if !entry.is_valid() || !entry.is_fresh(self.clock.now()) {
+        if !self.is_valid(&entry) || !entry.is_fresh(self.clock.now()) {
             return None;
         }
-        let value = entry.value.downcast::<T>().ok()?;
+        let value = Arc::clone(&entry.value).downcast::<T>().ok()?;
         let pending = (self.fronts).insert(&key.into(), Arc::clone(&value), entry.fresh_until);
-        // Whoever invalidates it, or gives it up, from now on finds it in front.
-        match self.forgotten.is_current(forgotten) && self.memory.contains_key(&key) {
+        // If moka still has this very entry, whoever takes it from there finds it in front as well.
+        let is_there = || (self.memory.get(&key)).is_some_and(|there| there.is(&entry));
+        match self.forgotten.is_current(forgotten) && is_there() {
             true => self.fronts.show::<T>(user, pending),
             false => self.fronts.remove(user),
         }
         Some(T::clone(&value))
+    }
+
+    fn is_valid(&self, entry: &Entry) -> bool {
+        entry.stay.is_valid.load(Ordering::Acquire) && entry.clears == self.forgotten.clears()
     }
 
     pub(super) fn is_shared<T>(&self, codec: Codec<T>) -> bool {

@@ -1,6 +1,6 @@
 //! How much was invalidated, for those who had begun before.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use ahash::RandomState;
 
@@ -23,6 +23,16 @@ pub(super) struct Mark {
     count: u64,
 }
 
+impl Mark {
+    /// What it is after all was forgotten once more, and nothing else.
+    pub(super) const fn after_a_clear(self) -> Self {
+        Self {
+            count: self.count + 1,
+            ..self
+        }
+    }
+}
+
 impl Forgotten {
     pub(super) fn new(hasher: RandomState) -> Self {
         Self {
@@ -42,21 +52,30 @@ impl Forgotten {
     }
 
     /// Whether nothing was invalidated since that may be its key.
-    #[inline]
+    ///
+    /// Who puts something where it is found asks afterwards; who invalidates counts first and looks
+    /// there afterwards. One of them sees the other.
     pub(super) fn is_current(&self, mark: Mark) -> bool {
+        fence(Ordering::SeqCst);
         self.count(mark.group) == mark.count
+    }
+
+    /// How often all was invalidated.
+    pub(super) fn clears(&self) -> u64 {
+        self.all.load(Ordering::SeqCst)
     }
 
     pub(super) fn one(&self, key: User<'_>) {
         let group = usize::from(self.group(key));
         self.groups[group].fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 
     pub(super) fn all(&self) {
         self.all.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 
-    #[inline]
     fn count(&self, group: u8) -> u64 {
         let group = self.groups[usize::from(group) % GROUPS].load(Ordering::SeqCst);
         self.all.load(Ordering::SeqCst) + group

@@ -2,20 +2,19 @@
 //!
 //! moka decides what is kept and for how long, and to ask it for a value costs several times a look
 //! into a map, for it notes each hit. So a value that was asked for again is in a map as well, which
-//! is read without a lock. What moka gives up leaves this map with it: a value is here only while it
-//! is there.
+//! is read without a lock. What moka gives up leaves this map when the next value comes in.
 //!
 //! moka goes by how often, and how lately, a key was asked for. That matters to it only when it has to
 //! make room, so a key tells of a hit once a [round](ROUNDS), and a round ends when many values have
 //! come in. Keys that are asked for round after round are known from others by that.
 
 use std::any::Any;
-use std::mem::{needs_drop, size_of};
+use std::mem::{self, needs_drop, size_of};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ahash::RandomState;
-use papaya::HashMap;
+use papaya::{Guard, HashMap};
 
 use super::codec::CacheValue;
 use super::key::{MemoryKey, Name};
@@ -25,12 +24,31 @@ use crate::key_text::User;
 /// The maps of one cache, one for each type of value: of one only, unless the function is generic.
 pub(super) struct Fronts {
     maps: Maps,
+    given_up: Arc<GivenUp>,
     round: AtomicU32,
     /// Tells values apart that are put in: odd, so that it never is 0.
     inserted: AtomicU32,
     /// How many values have come in, and after how many of them a round ends.
     inserts: AtomicU64,
     a_round: u64,
+}
+
+/// The keys of values that moka no longer has, until they leave the maps as well.
+#[derive(Debug, Default)]
+pub(super) struct GivenUp(Mutex<Vec<Name>>);
+
+impl GivenUp {
+    pub(super) fn push(&self, name: Name) {
+        self.names().push(name);
+    }
+
+    fn take(&self) -> Vec<Name> {
+        mem::take(&mut *self.names())
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<Name>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A list that only grows, so that nobody needs a lock to read it.
@@ -86,6 +104,7 @@ impl Fronts {
     pub(super) fn new(capacity: u64) -> Self {
         Self {
             maps: Maps::default(),
+            given_up: Arc::default(),
             // A value that comes in has told nothing yet.
             round: AtomicU32::new(1),
             inserted: AtomicU32::new(1),
@@ -119,6 +138,7 @@ impl Fronts {
             pending: AtomicU32::new(pending),
             told: AtomicU32::new(0),
         };
+        self.remove_given_up();
         let entries = &self.maps.get_or_new().entries;
         entries.pin().insert(key.name().clone(), kept);
         pending
@@ -138,6 +158,19 @@ impl Fronts {
             self.round.fetch_add(1, Ordering::Relaxed);
         }
         self.remove(key);
+        self.remove_given_up();
+    }
+
+    /// Where moka tells what it has given up.
+    pub(super) const fn given_up(&self) -> &Arc<GivenUp> {
+        &self.given_up
+    }
+
+    /// A newer value of such a key costs it a look at moka.
+    fn remove_given_up(&self) {
+        for name in self.given_up.take() {
+            self.remove(name.user());
+        }
     }
 
     /// Whatever the type: that of another type with the same key costs it a look at moka.
@@ -193,15 +226,28 @@ impl Maps {
 
 impl<T: CacheValue> AnyFront for Front<T> {
     fn remove_entry(&self, key: User<'_>) {
-        self.entries.pin().remove(&key);
+        let guard = self.entries.guard();
+        if self.entries.remove(&key, &guard).is_some() {
+            Self::let_go(&guard);
+        }
     }
 
     fn clear(&self) {
-        self.entries.pin().clear();
+        let guard = self.entries.guard();
+        self.entries.clear(&guard);
+        Self::let_go(&guard);
     }
 }
 
 impl<T: CacheValue> Front<T> {
+    /// What was removed is freed as soon as nobody reads it. Otherwise each thread would keep the last
+    /// few: of small values that is nothing.
+    fn let_go(guard: &impl Guard) {
+        if !Value::<T>::IS_SMALL {
+            guard.flush();
+        }
+    }
+
     fn new() -> Self {
         Self {
             entries: HashMap::builder().hasher(secret_hasher()).build(),
@@ -229,11 +275,13 @@ impl<T: CacheValue> Front<T> {
 }
 
 impl<T: CacheValue> Value<T> {
+    /// Without anything elsewhere that a second one would need memory for.
+    const IS_SMALL: bool = !needs_drop::<T>() && size_of::<T>() <= SMALL;
+
     fn new(value: Arc<T>) -> Self {
-        // Without anything elsewhere that a second one would need memory for.
-        match needs_drop::<T>() || size_of::<T>() > SMALL {
-            true => Self::There(value),
-            false => Self::Here((*value).clone()),
+        match Self::IS_SMALL {
+            true => Self::Here((*value).clone()),
+            false => Self::There(value),
         }
     }
 
@@ -243,5 +291,38 @@ impl<T: CacheValue> Value<T> {
             Self::Here(value) => value,
             Self::There(value) => value,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::TypeId;
+    use std::thread;
+
+    use super::super::key::BorrowedKey;
+    use super::*;
+
+    #[test]
+    fn threads_that_are_gone_keep_no_values() {
+        let (fronts, value) = (Fronts::new(10), Arc::new("large".to_owned()));
+        thread::scope(|scope| {
+            for nth in 0..50 {
+                let (fronts, value) = (&fronts, &value);
+                scope.spawn(move || {
+                    for key in (100 * nth)..(100 * nth + 40) {
+                        let user = User::Number(key);
+                        let key = BorrowedKey::new(TypeId::of::<Arc<String>>(), user).into();
+                        let pending = fronts.insert(&key, Arc::new(Arc::clone(value)), u64::MAX);
+                        fronts.show::<Arc<String>>(user, pending);
+                        assert!(fronts.hit::<Arc<String>>(user, || 0).is_some());
+                        fronts.remove(user);
+                    }
+                });
+            }
+        });
+        fronts.clear();
+        // Each thread would keep up to 31.
+        let kept = Arc::strong_count(&value) - 1;
+        assert!(kept < 100, "{kept}");
     }
 }

@@ -54,6 +54,14 @@ use crate::runtime::Runtime;
 /// Every cache that a call has reached.
 static CACHES: Mutex<Vec<&'static Bound>> = Mutex::new(Vec::new());
 
+/// Those of which this is true. Nothing is held locked while values are dropped: what they do then is
+/// the user's code.
+fn caches_that(are: impl Fn(&Bound) -> bool) -> Vec<&'static Bound> {
+    let mut caches = caches().clone();
+    caches.retain(|cache| are(cache));
+    caches
+}
+
 fn caches() -> MutexGuard<'static, Vec<&'static Bound>> {
     CACHES.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -114,14 +122,14 @@ pub async fn clear_async(name: &str) -> Result<(), Error> {
 
 /// Forgets what this process keeps of a whole keyspace.
 pub(crate) fn forget_keyspace(keyspace: &str) {
-    for cache in caches().iter().filter(|cache| cache.keyspace() == keyspace) {
+    for cache in caches_that(|cache| cache.keyspace() == keyspace) {
         cache.forget_all();
     }
 }
 
 fn forget(name: &str, key: &str) -> (String, Option<&'static dyn ValueStore>) {
     let mut prefix = default_prefix(name);
-    for cache in caches().iter().filter(|cache| cache.name() == name) {
+    for cache in caches_that(|cache| cache.name() == name) {
         cache.forget(key);
         prefix = cache.prefix().to_owned();
     }
@@ -130,7 +138,7 @@ fn forget(name: &str, key: &str) -> (String, Option<&'static dyn ValueStore>) {
 
 fn forget_all(name: &str) -> String {
     let mut prefix = default_prefix(name);
-    for cache in caches().iter().filter(|cache| cache.name() == name) {
+    for cache in caches_that(|cache| cache.name() == name) {
         cache.forget_all();
         prefix = cache.prefix().to_owned();
     }

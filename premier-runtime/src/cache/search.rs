@@ -25,6 +25,13 @@ pub(super) struct Search<T> {
     since: u64,
 }
 
+/// When the shared store was asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    forgotten: Mark,
+    at: u64,
+}
+
 impl<T: CacheValue> Search<T> {
     pub(super) fn new(bound: &'static Bound, key: &str, codec: Codec<T>) -> Self {
         let site = std::ptr::from_ref(bound).addr();
@@ -48,8 +55,8 @@ impl<T: CacheValue> Search<T> {
             .filter(|_| renewed && lines::ahead(&self.line).is_some())
     }
 
-    pub(super) fn old(&self, loaded: Result<Loaded, Error>) -> Option<T> {
-        match self.read(loaded, self.forgotten()) {
+    pub(super) fn old(&self, loaded: Result<Loaded, Error>, asked: Asked) -> Option<T> {
+        match self.read(loaded, asked) {
             Known::Fresh(value) | Known::Stale(value) => {
                 self.bound.lookups.count(&self.bound.name, true);
                 Some(value)
@@ -88,7 +95,7 @@ impl<T: CacheValue> Search<T> {
     }
 
     /// How much was invalidated that may be this key.
-    pub(super) fn forgotten(&self) -> Mark {
+    fn forgotten(&self) -> Mark {
         self.bound.forgotten.mark(self.user())
     }
 
@@ -119,8 +126,16 @@ impl<T: CacheValue> Search<T> {
         ))
     }
 
-    /// What the shared store has answered, asked since so much had been forgotten.
-    pub(super) fn read(&self, loaded: Result<Loaded, Error>, forgotten: Mark) -> Known<T> {
+    /// Before the shared store is asked.
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            forgotten: self.forgotten(),
+            at: self.bound.clock.now(),
+        }
+    }
+
+    /// What the shared store has answered.
+    pub(super) fn read(&self, loaded: Result<Loaded, Error>, asked: Asked) -> Known<T> {
         let Self { bound, codec, .. } = self;
         let (bytes, left) = match loaded {
             Ok(Some(found)) => found,
@@ -132,10 +147,11 @@ impl<T: CacheValue> Search<T> {
         };
         match codec.decode.map(|decode| decode(&bytes)) {
             Some(Ok(value)) if left > bound.lives.stale => {
+                let Asked { forgotten, at } = asked;
                 if bound.forgotten.is_current(forgotten) {
-                    // For those who wait behind this one.
+                    // For those who had come when it was asked for, and wait behind this one.
                     let left = left.saturating_sub(bound.lives.stale);
-                    bound.insert(self.user(), value.clone(), left, forgotten);
+                    bound.insert(self.user(), value.clone(), left, forgotten, at);
                 }
                 Known::Fresh(value)
             }

@@ -100,10 +100,11 @@ impl<T: CacheValue> Searching<T> {
 
     #[inline(never)]
     fn find_by(search: Search<T>) -> Result<T, Flight<T>> {
-        if let Some(store) = search.store_while_renewed()
-            && let Some(value) = search.old(store.load(search.shared_key()))
-        {
-            return Ok(value);
+        if let Some(store) = search.store_while_renewed() {
+            let asked = search.asked();
+            if let Some(value) = search.old(store.load(search.shared_key()), asked) {
+                return Ok(value);
+            }
         }
         let (ticket, stale) = match search.board() {
             Ok(value) => return Ok(value),
@@ -112,8 +113,8 @@ impl<T: CacheValue> Searching<T> {
         ticket.turn(search.bound.clock, u64::MAX, || Some(()));
         let mut known = search.look(stale);
         if let (Known::Nothing, Some(store)) = (&known, search.store()) {
-            let forgotten = search.forgotten();
-            known = search.read(store.load(search.shared_key()), forgotten);
+            let asked = search.asked();
+            known = search.read(store.load(search.shared_key()), asked);
         }
         search.decide(known, ticket)
     }
@@ -128,10 +129,12 @@ impl<T: CacheValue> Searching<T> {
             Stage::Unbound(codec) => return Err(Flight::unbound(codec)),
             Stage::Search(search) => search,
         };
-        if let Some(store) = search.store_while_renewed()
-            && let Some(value) = search.old(store.load_async(search.shared_key()).await)
-        {
-            return Ok(value);
+        if let Some(store) = search.store_while_renewed() {
+            let asked = search.asked();
+            let loaded = store.load_async(search.shared_key()).await;
+            if let Some(value) = search.old(loaded, asked) {
+                return Ok(value);
+            }
         }
         let (ticket, stale) = match search.board() {
             Ok(value) => return Ok(value),
@@ -142,8 +145,8 @@ impl<T: CacheValue> Searching<T> {
             .await;
         let mut known = search.look(stale);
         if let (Known::Nothing, Some(store)) = (&known, search.store()) {
-            let forgotten = search.forgotten();
-            known = search.read(store.load_async(search.shared_key()).await, forgotten);
+            let asked = search.asked();
+            known = search.read(store.load_async(search.shared_key()).await, asked);
         }
         search.decide(known, ticket)
     }
