@@ -7,6 +7,7 @@ use benches::keyless;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
 use governor::{Quota, RateLimiter};
+use premier::{Limit, Throttle};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// More than any run takes: units that a bucket in use has to give.
@@ -45,6 +46,11 @@ pub(crate) fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGr
     group
 }
 
+/// The same limit as a value, which makes a whole decision of each call.
+fn throttle(name: &str) -> Throttle {
+    Throttle::new(name, Limit::token_bucket(1_000_000_000, SECOND))
+}
+
 /// A bucket that has taken, and owes.
 pub(crate) fn bucket_in_use(criterion: &mut Criterion, name: &str) {
     let mut group = group(criterion, name);
@@ -71,6 +77,10 @@ pub(crate) fn by_text(
     group.bench_function("premier #[throttle]", |bench| {
         bench.iter(|| keyless::by_text(&names[turn()]).is_ok());
     });
+    let throttle = throttle(name);
+    group.bench_function("premier Throttle", |bench| {
+        bench.iter(|| throttle.check(&names[turn()]).is_ok());
+    });
     others(&mut group, &names);
     group.finish();
 }
@@ -84,6 +94,10 @@ pub(crate) fn by_number(criterion: &mut Criterion, name: &str) {
     });
     group.bench_function("premier #[throttle]", |bench| {
         bench.iter(|| keyless::by_number(turn() as u64).is_ok());
+    });
+    let throttle = throttle(name);
+    group.bench_function("premier Throttle", |bench| {
+        bench.iter(|| throttle.check(&(turn() as u64)).is_ok());
     });
     group.finish();
 }
