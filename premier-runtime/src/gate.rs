@@ -11,7 +11,7 @@ use crate::decision::Reservation;
 use crate::handler::{BoxFuture, Handler, Key, Operation, Request};
 use crate::key_buffer::KeyBuffer;
 use crate::key_text::User;
-use crate::memory::{self, Bucket, Keys, MemoryHandler, Quick, Table, Verdict};
+use crate::memory::{self, Bucket, Keys, MemoryHandler, Table, Verdict};
 use crate::replaceable::Replaceable;
 use crate::runtime::Runtime;
 use crate::telemetry::{Outcome, Telemetry, Timer};
@@ -51,7 +51,7 @@ struct Shortest {
     /// Without a key.
     bucket: Option<Bucket>,
     /// With one.
-    quick: Quick,
+    keys: Keys,
 }
 
 impl Rules {
@@ -59,7 +59,7 @@ impl Rules {
         let shortest = match (store, &*plans) {
             (Store::Memory(_, table), [plan]) => Some(Shortest {
                 bucket: table.bucket(plan),
-                quick: table.quick(plan),
+                keys: table.keys(plan),
             }),
             _ => None,
         };
@@ -284,32 +284,25 @@ impl Gate {
 
     /// The shortest way to admit a call with a key, by the limit as it is now.
     pub(crate) fn keys(&self) -> Option<Keys> {
-        match (&self.store, self.plans()) {
-            (Store::Memory(_, table), [plan]) => Some(table.keys(plan)),
-            _ => None,
-        }
+        Some(self.rules.get().shortest.as_ref()?.keys.clone())
     }
 
     /// The same for one who wants to know what is left, where there is a short way to it.
     #[cfg(feature = "tower")]
     pub(crate) fn brief(&self, user: &str, cost: u64) -> Option<crate::decision::Brief> {
-        let (Store::Memory(_, table), Some(shortest)) = (&self.store, &self.rules.get().shortest)
-        else {
-            return None;
-        };
-        table.brief(User::Text(user), &shortest.quick, cost)
+        let shortest = self.rules.get().shortest.as_ref()?;
+        shortest.keys.brief(User::Text(user), cost)
     }
 
     // Apart, so that the way above stays short.
     #[inline(never)]
     fn admit_elsewhere(&self, user: Option<User<'_>>, cost: u64) -> Verdict {
-        let rules = self.rules.get();
-        let (Store::Memory(_, table), Some(shortest)) = (&self.store, &rules.shortest) else {
+        let Some(Shortest { keys, .. }) = &self.rules.get().shortest else {
             return Verdict::Unknown;
         };
         match user {
-            Some(user) => table.admit(user, &shortest.quick, cost),
-            None => table.admit_keyless(&shortest.quick, cost),
+            Some(user) => keys.admit(user, cost),
+            None => keys.admit_keyless(cost),
         }
     }
 

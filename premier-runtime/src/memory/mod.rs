@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::bucket::Bucket;
 pub(crate) use self::keyless::ON_THE_SPOT;
-pub(crate) use self::table::{Keys, Quick, Table};
+pub(crate) use self::table::{Keys, Table};
 pub(crate) use self::word::Verdict;
 use crate::algorithms::Plan;
 use crate::clock::{Clock, SteadyClock};

@@ -84,14 +84,14 @@ struct Keyed {
 struct Place(Mutex<Shard>);
 
 /// The shortest way to decide about a key.
-#[derive(Debug)]
-pub(crate) struct Quick {
+#[derive(Clone, Debug)]
+struct Quick {
     gcra: Option<Gcra>,
     plan: Plan,
 }
 
-/// All that a call needs to decide about its key.
-#[derive(Debug)]
+/// All that a call needs to decide by one limit in the shortest way: the states, and what it says.
+#[derive(Clone, Debug)]
 pub(crate) struct Keys {
     table: Arc<Table>,
     quick: Quick,
@@ -102,6 +102,17 @@ impl Keys {
     #[inline]
     pub(crate) fn admit(&self, user: User<'_>, cost: u64) -> Verdict {
         self.table.admit(user, &self.quick, cost)
+    }
+
+    /// See [`Table::admit_keyless`].
+    pub(crate) fn admit_keyless(&self, cost: u64) -> Verdict {
+        self.table.admit_keyless(&self.quick, cost)
+    }
+
+    /// See [`Table::brief`].
+    #[cfg(feature = "tower")]
+    pub(crate) fn brief(&self, user: User<'_>, cost: u64) -> Option<Brief> {
+        self.table.brief(user, &self.quick, cost)
     }
 }
 
@@ -148,25 +159,20 @@ impl Table {
         Bucket::new(&self.keyless, plan, self.scale, &self.clock)
     }
 
-    /// See [`Table::admit`].
-    pub(crate) fn quick(&self, plan: &Plan) -> Quick {
-        Quick {
-            gcra: Gcra::new(plan, self.scale),
-            plan: *plan,
-        }
-    }
-
-    /// The same for call sites, which keep it.
+    /// The shortest way by this limit, for whoever keeps it.
     pub(crate) fn keys(self: &Arc<Self>, plan: &Plan) -> Keys {
         Keys {
             table: Arc::clone(self),
-            quick: self.quick(plan),
+            quick: Quick {
+                gcra: Gcra::new(plan, self.scale),
+                plan: *plan,
+            },
         }
     }
 
     /// See [`State::admit`](crate::algorithms::State): without a key, where there is no
     /// [`Bucket`].
-    pub(crate) fn admit_keyless(&self, quick: &Quick, cost: u64) -> Verdict {
+    fn admit_keyless(&self, quick: &Quick, cost: u64) -> Verdict {
         match self.keyless.admit(&quick.plan, || self.clock.now(), cost) {
             true => Verdict::Admitted,
             false => Verdict::Unknown,
@@ -175,7 +181,7 @@ impl Table {
 
     /// See [`State::admit`](crate::algorithms::State): for a key that is known.
     #[inline]
-    pub(crate) fn admit(&self, user: User<'_>, quick: &Quick, cost: u64) -> Verdict {
+    fn admit(&self, user: User<'_>, quick: &Quick, cost: u64) -> Verdict {
         let Some(keyed) = self.keyed.get() else {
             return Verdict::Unknown;
         };
@@ -213,7 +219,7 @@ impl Table {
 
     /// The same for one who wants to know what is left. `None` where the state has to be asked.
     #[cfg(feature = "tower")]
-    pub(crate) fn brief(&self, user: User<'_>, quick: &Quick, cost: u64) -> Option<Brief> {
+    fn brief(&self, user: User<'_>, quick: &Quick, cost: u64) -> Option<Brief> {
         let (keyed, gcra) = (self.keyed.get()?, quick.gcra.as_ref()?);
         let now = self.clock.now();
         let user = user.canonical();
