@@ -7,7 +7,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprLit, ExprUnary, Lit, LitStr, Pat, Result, Token, UnOp, parenthesized};
 
-use crate::{crate_path, key, quantity};
+use crate::{crate_path, key};
 
 /// One argument as written.
 pub(crate) struct Argument {
@@ -275,12 +275,12 @@ pub(crate) fn whole(
 pub(crate) fn period(expr: &Expr) -> Result<Option<u64>> {
     let parsed = match literal(expr) {
         None => return Ok(None),
-        Some(Literal::Text(text)) => quantity::parse_duration(&text.value()),
+        Some(Literal::Text(text)) => premier_parse::parse_duration(&text.value()),
         Some(Literal::Whole { negative: true, .. } | Literal::Fraction { negative: true, .. }) => {
             Err("a duration must not be negative".into())
         }
         Some(Literal::Whole { digits, .. } | Literal::Fraction { digits, .. }) => {
-            quantity::parse_seconds(&digits)
+            premier_parse::parse_seconds(&digits)
         }
     };
     parsed

@@ -14,7 +14,6 @@ mod expand;
 mod function;
 mod key;
 mod output;
-mod quantity;
 mod retry;
 mod stack;
 mod throttle;

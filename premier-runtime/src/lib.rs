@@ -25,7 +25,6 @@ mod lines;
 mod memory;
 mod outage;
 mod place;
-mod quantity;
 #[cfg(feature = "redis")]
 mod redis;
 mod replaceable;

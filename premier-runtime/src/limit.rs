@@ -5,7 +5,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::Error;
-use crate::quantity;
 
 /// The algorithm by which a limit decides.
 ///
@@ -232,17 +231,17 @@ impl Limit {
     }
 
     fn check(&self) -> Result<(), String> {
-        quantity::check_quota(u128::from(self.quota))?;
-        quantity::check_period(self.period_nanos())?;
-        quantity::check_rate(self.quota, self.period_nanos())?;
+        premier_parse::check_quota(u128::from(self.quota))?;
+        premier_parse::check_period(self.period_nanos())?;
+        premier_parse::check_rate(self.quota, self.period_nanos())?;
         if self.algo == Algo::SlidingLog {
-            quantity::check_log_quota(self.quota)?;
+            premier_parse::check_log_quota(self.quota)?;
         }
         if let Some(burst) = self.burst {
             if self.algo != Algo::TokenBucket {
                 return Err(format!("burst is for token_bucket, not for {}", self.algo));
             }
-            quantity::check_burst(u128::from(burst))?;
+            premier_parse::check_burst(u128::from(burst))?;
         }
         if let Some(size) = self.bucket_size {
             if self.algo != Algo::LeakyBucket {
@@ -251,7 +250,7 @@ impl Limit {
                     self.algo
                 ));
             }
-            quantity::check_bucket_size(u128::from(size))?;
+            premier_parse::check_bucket_size(u128::from(size))?;
         }
         Ok(())
     }

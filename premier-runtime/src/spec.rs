@@ -7,7 +7,6 @@ use crate::Error;
 use crate::gate::{Gate, Patience};
 use crate::limit::{Algo, Terms};
 use crate::place::{Place, blame};
-use crate::quantity;
 use crate::runtime::Runtime;
 use crate::values::{IntoAlgo, IntoPeriod, IntoUnits};
 
@@ -62,7 +61,7 @@ impl Spec {
     /// `rate = …`, or one of `limits(…)`
     #[must_use]
     pub fn rate(mut self, rate: impl AsRef<str>) -> Self {
-        let parsed = quantity::parse_rate(rate.as_ref()).map_err(Error::config);
+        let parsed = premier_parse::parse_rate(rate.as_ref()).map_err(Error::config);
         let rate = note(&mut self.problem, parsed);
         self.terms
             .rates

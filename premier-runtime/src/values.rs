@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Error;
 use crate::limit::Algo;
-use crate::{Error, quantity};
 
 /// Whole numbers of any type.
 pub trait IntoUnits {
@@ -62,7 +62,7 @@ impl IntoPeriod for Duration {
 
 impl IntoPeriod for &str {
     fn into_period(self) -> Result<Duration, Error> {
-        quantity::parse_duration(self)
+        premier_parse::parse_duration(self)
             .map(Duration::from_nanos)
             .map_err(Error::config)
     }
@@ -84,7 +84,7 @@ macro_rules! into_period_float {
                 let text = self.to_string();
                 match rounded_nanos(&text) {
                     Some(nanos) => Ok(Duration::from_nanos(nanos)),
-                    None => quantity::parse_seconds(&text)
+                    None => premier_parse::parse_seconds(&text)
                         .map(Duration::from_nanos)
                         .map_err(Error::config),
                 }

@@ -8,7 +8,6 @@ use crate::arguments::{
     Arguments, Errors, Literal, Value, duration, literal, number, period, whole,
 };
 use crate::function::Function;
-use crate::quantity;
 
 const KNOWN: &str = "quota, duration, rate, limits, algo, burst, bucket_size, keymaker, key, cost, wait, name, on_reject, crate";
 const ALGORITHMS: &str =
@@ -169,7 +168,7 @@ impl Written {
                 check_quota_and_duration(quota, duration, algo, errors)
             }
             (Some((name, quota)), None) => {
-                errors.keep(whole("quota", quota, quantity::check_quota));
+                errors.keep(whole("quota", quota, premier_parse::check_quota));
                 errors.at(
                     name.span(),
                     "missing `duration`: how long the quota is for, as in `duration = \"5s\"`",
@@ -200,7 +199,7 @@ impl Written {
                     format!("`burst` is for token_bucket, not for {algo}{hint}"),
                 );
             }
-            let burst = number("burst", burst, errors, quantity::check_burst);
+            let burst = number("burst", burst, errors, premier_parse::check_burst);
             spec.extend(quote!(.burst(#burst)));
         }
         if let Some((name, size)) = &self.bucket_size {
@@ -215,7 +214,12 @@ impl Written {
                     format!("`bucket_size` is for leaky_bucket, not for {algo}{hint}"),
                 );
             }
-            let size = number("bucket_size", size, errors, quantity::check_bucket_size);
+            let size = number(
+                "bucket_size",
+                size,
+                errors,
+                premier_parse::check_bucket_size,
+            );
             spec.extend(quote!(.bucket_size(#size)));
         }
         spec
@@ -262,18 +266,18 @@ fn check_quota_and_duration(
     errors: &mut Errors,
 ) -> TokenStream {
     let number = errors
-        .keep(whole("quota", quota, quantity::check_quota))
+        .keep(whole("quota", quota, premier_parse::check_quota))
         .flatten();
     let nanos =
-        errors.keep(
-            period(duration).and_then(|nanos| match nanos.map(quantity::check_period) {
+        errors.keep(period(duration).and_then(
+            |nanos| match nanos.map(premier_parse::check_period) {
                 Some(Err(message)) => Err(Error::new_spanned(duration, message)),
                 _ => Ok(nanos),
-            }),
-        );
+            },
+        ));
     let nanos = nanos.flatten();
     if let (Some(number), Some(nanos)) = (number, nanos)
-        && let Err(message) = quantity::check_rate(number, nanos)
+        && let Err(message) = premier_parse::check_rate(number, nanos)
     {
         errors.push(Error::new_spanned(quota, message));
     }
@@ -290,7 +294,7 @@ fn check_quota_and_duration(
 
 fn check_log(quota: Option<u64>, at: &Expr, algo: Option<&'static str>, errors: &mut Errors) {
     if let (Some(quota), Some("sliding_log")) = (quota, algo)
-        && let Err(message) = quantity::check_log_quota(quota)
+        && let Err(message) = premier_parse::check_log_quota(quota)
     {
         errors.push(Error::new_spanned(at, message));
     }
@@ -298,7 +302,7 @@ fn check_log(quota: Option<u64>, at: &Expr, algo: Option<&'static str>, errors: 
 
 fn check_rate_expr(rate: &Expr, algo: Option<&'static str>, errors: &mut Errors) -> TokenStream {
     match literal(rate) {
-        Some(Literal::Text(text)) => match quantity::parse_rate(&text.value()) {
+        Some(Literal::Text(text)) => match premier_parse::parse_rate(&text.value()) {
             Ok((quota, nanos)) => {
                 check_log(Some(quota), rate, algo, errors);
                 quote!(.quota(#quota, ::core::time::Duration::from_nanos(#nanos)))

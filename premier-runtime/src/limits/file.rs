@@ -12,7 +12,7 @@ use toml::Spanned;
 
 use super::{ByFile, alive, check, names, reset, want};
 use crate::limit::Terms;
-use crate::{Algo, Error, quantity};
+use crate::{Algo, Error};
 
 /// How often the file is read. It is small, and reading it sees every way to change it: written in
 /// place, moved over, or behind a link that points elsewhere. What has changed applies when it is
@@ -245,7 +245,7 @@ fn line_of(text: &str, at: usize) -> usize {
 type Mistake = (Option<usize>, String);
 
 fn rate(text: &Spanned<String>) -> Result<(u64, Duration), Mistake> {
-    quantity::parse_rate(text.as_ref())
+    premier_parse::parse_rate(text.as_ref())
         .map(|(quota, nanos)| (quota, Duration::from_nanos(nanos)))
         .map_err(|message| (Some(text.span().start), message))
 }
@@ -258,7 +258,7 @@ fn said(name: String, line: usize, entry: Entry) -> Result<Said, Mistake> {
             rates.iter().map(self::rate).collect::<Result<_, _>>()?
         }
         (None, None, Some(quota), Some(duration)) => {
-            let period = quantity::parse_duration(&duration).map_err(of_entry)?;
+            let period = premier_parse::parse_duration(&duration).map_err(of_entry)?;
             vec![(quota, Duration::from_nanos(period))]
         }
         _ => {

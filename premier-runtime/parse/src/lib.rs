@@ -1,18 +1,19 @@
-//! Durations and rates as people write them: `"500ms"`, `"5s"`, `"100/min"`.
+//! Implementation detail of the [`premier`](https://docs.rs/premier) crate: reads durations and
+//! rates such as `"500ms"`, `"5s"` and `"100/min"`, and checks the numbers of a limit.
 //!
-//! One file for two crates: the macros read literals with it while compiling, the runtime reads
-//! everything else with it at the first call, so that both accept exactly the same.
+//! The macros read literals with it at compile time, the runtime reads every other value with it at
+//! the first call. One crate for both, so that they accept the same input.
 
 /// The shortest period a limit may have, in nanoseconds: 1 µs.
-pub(crate) const MIN_PERIOD: u64 = 1_000;
+pub const MIN_PERIOD: u64 = 1_000;
 /// The longest period a limit may have, in nanoseconds: 366 days.
-pub(crate) const MAX_PERIOD: u64 = 366 * 86_400 * 1_000_000_000;
+pub const MAX_PERIOD: u64 = 366 * 86_400 * 1_000_000_000;
 /// The highest rate a limit may have, in units per second.
-pub(crate) const MAX_PER_SECOND: u64 = 1_000_000_000;
+pub const MAX_PER_SECOND: u64 = 1_000_000_000;
 /// The largest burst and the largest queue.
-pub(crate) const MAX_BURST: u64 = 1 << 32;
+pub const MAX_BURST: u64 = 1 << 32;
 /// The largest quota of a sliding log, which remembers every admitted unit.
-pub(crate) const MAX_LOG_QUOTA: u64 = 100_000;
+pub const MAX_LOG_QUOTA: u64 = 100_000;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
@@ -30,7 +31,10 @@ const DURATION_HELP: &str = "expected seconds as a number, or a number with a un
 const RATE_HELP: &str = "expected calls per period as in \"3/5s\", \"10/s\" or \"100/min\"";
 
 /// Reads `"500ms"`, `"1.5s"`, `"2h"` into nanoseconds.
-pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// A message that says what is accepted.
+pub fn parse_duration(text: &str) -> Result<u64, String> {
     let trimmed = text.trim();
     let split = trimmed
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -51,13 +55,19 @@ pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
 }
 
 /// Reads a number of seconds such as `5` or `1.5` into nanoseconds, without going through a float.
-pub(crate) fn parse_seconds(number: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// A message that says what is accepted.
+pub fn parse_seconds(number: &str) -> Result<u64, String> {
     decimal_times(number, NANOS_PER_SECOND as u64)
         .ok_or_else(|| format!("{number} is not a duration: {DURATION_HELP}"))
 }
 
 /// Reads `"3/5s"`, `"10/s"`, `"100/min"` into a quota and a period in nanoseconds.
-pub(crate) fn parse_rate(text: &str) -> Result<(u64, u64), String> {
+///
+/// # Errors
+/// A message that says what is accepted.
+pub fn parse_rate(text: &str) -> Result<(u64, u64), String> {
     let bad = || format!("{text:?} is not a rate: {RATE_HELP}");
     let (quota, period) = text.split_once('/').ok_or_else(bad)?;
     let quota = quota
@@ -77,7 +87,10 @@ pub(crate) fn parse_rate(text: &str) -> Result<(u64, u64), String> {
 }
 
 /// At least 1.
-pub(crate) fn check_quota(quota: u128) -> Result<u64, String> {
+///
+/// # Errors
+/// A message that says what is accepted.
+pub fn check_quota(quota: u128) -> Result<u64, String> {
     if quota == 0 {
         return Err("quota must be at least 1: it is how many calls a duration admits".into());
     }
@@ -85,7 +98,10 @@ pub(crate) fn check_quota(quota: u128) -> Result<u64, String> {
 }
 
 /// Between 1 µs and 366 days.
-pub(crate) fn check_period(nanos: u64) -> Result<(), String> {
+///
+/// # Errors
+/// A message that says what is accepted.
+pub fn check_period(nanos: u64) -> Result<(), String> {
     if nanos == 0 {
         return Err(format!(
             "duration must be longer than zero: {DURATION_HELP}"
@@ -98,7 +114,10 @@ pub(crate) fn check_period(nanos: u64) -> Result<(), String> {
 }
 
 /// At most 1e9 units per second.
-pub(crate) fn check_rate(quota: u64, nanos: u64) -> Result<(), String> {
+///
+/// # Errors
+/// A message that says what is accepted.
+pub fn check_rate(quota: u64, nanos: u64) -> Result<(), String> {
     let per_second = u128::from(MAX_PER_SECOND);
     if u128::from(quota) * NANOS_PER_SECOND > u128::from(nanos) * per_second {
         return Err("quota is too large: at most 1,000,000,000 per second".into());
@@ -107,7 +126,10 @@ pub(crate) fn check_rate(quota: u64, nanos: u64) -> Result<(), String> {
 }
 
 /// Between 1 and 2^32 tokens.
-pub(crate) fn check_burst(burst: u128) -> Result<u64, String> {
+///
+/// # Errors
+/// A message that says what is accepted.
+pub fn check_burst(burst: u128) -> Result<u64, String> {
     match u64::try_from(burst) {
         Ok(burst @ 1..=MAX_BURST) => Ok(burst),
         _ => Err("burst must be between 1 and 4,294,967,296".into()),
@@ -115,7 +137,10 @@ pub(crate) fn check_burst(burst: u128) -> Result<u64, String> {
 }
 
 /// Between 0 (nobody waits) and 2^32 waiting units.
-pub(crate) fn check_bucket_size(size: u128) -> Result<u64, String> {
+///
+/// # Errors
+/// A message that says what is accepted.
+pub fn check_bucket_size(size: u128) -> Result<u64, String> {
     match u64::try_from(size) {
         Ok(size @ 0..=MAX_BURST) => Ok(size),
         _ => Err("bucket_size must be between 0 and 4,294,967,296".into()),
@@ -123,7 +148,10 @@ pub(crate) fn check_bucket_size(size: u128) -> Result<u64, String> {
 }
 
 /// A sliding log remembers every admitted unit, so its quota has its own bound.
-pub(crate) fn check_log_quota(quota: u64) -> Result<(), String> {
+///
+/// # Errors
+/// A message that says what is accepted.
+pub fn check_log_quota(quota: u64) -> Result<(), String> {
     if quota > MAX_LOG_QUOTA {
         return Err(format!(
             "sliding_log remembers every admitted unit and takes a quota of at most 100,000, not {quota}: use sliding_window or token_bucket"

@@ -1,1 +1,0 @@
-../../premier-runtime/src/quantity.rs
