@@ -1,74 +1,63 @@
 //! Implementation detail of the [`premier`](https://docs.rs/premier) crate: depend on that one.
 
-mod acquire;
 pub mod algorithms;
-#[cfg(feature = "axum")]
-pub mod axum;
-#[cfg(feature = "cache")]
-pub mod cache;
-mod circuit_breaker;
+mod attributes;
 pub mod clock;
-mod concurrency;
 mod config;
-#[cfg(feature = "dashboard")]
-pub mod dashboard;
-mod decision;
 mod error;
-mod gate;
-mod handler;
-mod hasher;
-mod key_buffer;
-mod key_text;
+mod integrations;
+mod key;
 mod limit;
-pub mod limits;
-mod lines;
-mod memory;
-mod outage;
-mod place;
-#[cfg(feature = "redis")]
-mod redis;
-mod replaceable;
-mod retry;
-mod runtime;
-mod site;
-mod spec;
+mod limiter;
+mod process;
+mod store;
 mod telemetry;
 mod throttle;
-mod timeout;
-#[cfg(feature = "tower")]
-pub mod tower;
-mod values;
 
-pub use self::config::{Config, OnBackendError};
-pub use self::decision::{Decision, Reservation};
+#[cfg(feature = "cache")]
+pub use self::attributes::cache;
+pub use self::attributes::retry::RetryEvent;
+pub use self::attributes::timeout::timeout_workers;
+pub use self::config::builder::Config;
+pub use self::config::retry_budget::RetryBudget;
 pub use self::error::Error;
-pub use self::handler::{BoxFuture, Handler, Key, Operation, Request};
-pub use self::limit::{Algo, Limit};
-pub use self::memory::{MemoryHandler, MemoryHandlerBuilder};
-pub use self::outage::{OutageCalls, outage_calls};
+#[cfg(feature = "axum")]
+pub use self::integrations::axum;
+#[cfg(feature = "dashboard")]
+pub use self::integrations::dashboard;
+#[cfg(feature = "tower")]
+pub use self::integrations::tower;
+pub use self::key::full::Key;
+pub use self::limit::algo::Algo;
+pub use self::limit::decision::{Decision, Reservation};
+pub use self::limit::quota::Limit;
+pub use self::limiter::overrides as limits;
+pub use self::process::{clear, clear_async, config};
+pub use self::store::handler::Handler;
+pub use self::store::memory::{MemoryHandler, MemoryHandlerBuilder};
+pub use self::store::outage::{OnBackendError, OutageCalls, outage_calls};
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisBuilder, RedisHandler, RedisStatus};
-pub use self::retry::{RetryBudget, RetryEvent};
-pub use self::runtime::{clear, clear_async, config};
+pub use self::store::redis::{RedisBuilder, RedisHandler, RedisStatus};
+pub use self::store::request::{BoxFuture, Operation, Request};
 pub use self::throttle::Throttle;
-pub use self::timeout::timeout_workers;
 
+/// What expansions call. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     #[cfg(feature = "cache")]
-    pub use crate::cache::{
+    pub use crate::attributes::cache::{
         CacheSite, CacheSpec, CodecByMemory, CodecBySerde, Parts, Probe, key_part, only_part,
     };
-    pub use crate::circuit_breaker::{BreakerSite, BreakerSpec};
-    pub use crate::concurrency::{ConcurrencySite, ConcurrencySpec};
-    pub use crate::key_text::{KeyShortly, KeyWritten, NoKey, key};
-    pub use crate::place::Place;
-    pub use crate::retry::{
+    pub use crate::attributes::call_site::CallSite as Place;
+    pub use crate::attributes::circuit_breaker::{BreakerSite, BreakerSpec};
+    pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
+    pub use crate::attributes::into_arg::{OneUnit, cost, period};
+    pub use crate::attributes::retry::{
         FromBadValue, Hint, HintInBox, HintInError, HintInLocalBox, HintInSendBox, HintItself,
         HintNowhere, RetrySite, RetrySpec, Strategy, for_attempt,
     };
-    pub use crate::site::{Admission, FromRejection, Site, once};
-    pub use crate::spec::Spec;
-    pub use crate::timeout::{TimeoutSite, TimeoutSpec, for_worker};
-    pub use crate::values::{OneUnit, cost, period};
+    pub use crate::attributes::throttle::{Admission, FromRejection, Site, once};
+    pub use crate::attributes::throttle_spec::Spec;
+    pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
+    pub use crate::key::subject::{KeyShortly, KeyWritten, NoKey, key};
 }

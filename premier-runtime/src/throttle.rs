@@ -4,13 +4,17 @@ use std::fmt::{self, Display};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::acquire::{acquire, acquire_async};
-use crate::config::Config;
-use crate::gate::{Gate, Patience};
-use crate::handler::Operation;
-use crate::key_buffer::KeyBuffer;
-use crate::runtime::Runtime;
-use crate::{Decision, Error, Limit, lines};
+use crate::config::builder::Config;
+use crate::config::runtime::Runtime;
+use crate::error::Error;
+use crate::key::buffer::KeyBuffer;
+use crate::limit::decision::Decision;
+use crate::limit::quota::Limit;
+use crate::limiter::acquire::{acquire, acquire_async};
+use crate::limiter::max_wait::MaxWait;
+use crate::limiter::named::Limiter;
+use crate::limiter::wait_queue;
+use crate::store::request::Operation;
 
 /// A named limit to ask by hand.
 ///
@@ -38,13 +42,13 @@ use crate::{Decision, Error, Limit, lines};
 pub struct Throttle {
     shared: Arc<Shared>,
     cost: u64,
-    patience: Patience,
+    max_wait: MaxWait,
 }
 
 struct Shared {
     name: Box<str>,
     limits: Box<[Limit]>,
-    gate: OnceLock<Result<Arc<Gate>, Error>>,
+    limiter: OnceLock<Result<Arc<Limiter>, Error>>,
     /// The throttle's own configuration; the process's when there is none.
     runtime: Option<Arc<Runtime>>,
 }
@@ -105,12 +109,12 @@ impl Throttle {
         let Self {
             shared,
             cost,
-            patience,
+            max_wait,
         } = self;
         let changed = Self::build(&shared.name, &[limit], shared.runtime.clone());
         Self {
             cost: *cost,
-            patience: *patience,
+            max_wait: *max_wait,
             ..changed
         }
     }
@@ -129,7 +133,7 @@ impl Throttle {
     #[must_use]
     pub fn wait_at_most(&self, longest: Duration) -> Self {
         Self {
-            patience: Patience::AtMost(longest),
+            max_wait: MaxWait::AtMost(longest),
             ..self.clone()
         }
     }
@@ -138,7 +142,7 @@ impl Throttle {
     #[must_use]
     pub fn wait(&self) -> Self {
         Self {
-            patience: Patience::Unbounded,
+            max_wait: MaxWait::Unbounded,
             ..self.clone()
         }
     }
@@ -150,10 +154,10 @@ impl Throttle {
     /// [`Error::CostExceedsCapacity`], [`Error::TooManyKeys`], [`Error::Backend`],
     /// [`Error::Config`].
     pub fn check<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
-        let (gate, key) = (self.gate()?, KeyBuffer::format(key));
+        let (limiter, key) = (self.limiter()?, KeyBuffer::format(key));
         let user = Some(key.as_str());
-        let decided = gate.handle(user, Operation::Take(self.cost));
-        gate.tell(user, decided, |decision| decision.allowed)
+        let decided = limiter.handle(user, Operation::Take(self.cost));
+        limiter.tell(user, decided, |decision| decision.allowed)
     }
 
     /// The same as [`Throttle::check`] for async callers.
@@ -161,9 +165,9 @@ impl Throttle {
     /// # Errors
     /// As for [`Throttle::check`].
     pub async fn check_async<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
-        let (gate, key) = (self.gate()?, key.to_string());
-        let decided = gate.take_async(Some(&key), self.cost).await;
-        gate.tell(Some(&key), decided, |decision| decision.allowed)
+        let (limiter, key) = (self.limiter()?, key.to_string());
+        let decided = limiter.take_async(Some(&key), self.cost).await;
+        limiter.tell(Some(&key), decided, |decision| decision.allowed)
     }
 
     /// Takes the cost, waiting for the slot of a leaky bucket, and as long as
@@ -174,10 +178,10 @@ impl Throttle {
     /// [`Throttle::check`].
     pub fn acquire<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
         acquire(
-            self.gate()?,
+            self.limiter()?,
             Some(KeyBuffer::format(key).as_str()),
             self.cost,
-            self.patience,
+            self.max_wait,
         )
     }
 
@@ -187,7 +191,7 @@ impl Throttle {
     /// As for [`Throttle::acquire`].
     pub async fn acquire_async<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
         let key = key.to_string();
-        acquire_async(self.gate()?, Some(&key), self.cost, self.patience).await
+        acquire_async(self.limiter()?, Some(&key), self.cost, self.max_wait).await
     }
 
     /// Decides as [`Throttle::check`] does and takes nothing.
@@ -253,13 +257,13 @@ impl Throttle {
         let shared = Shared {
             name: name.into(),
             limits: limits.into(),
-            gate: OnceLock::new(),
+            limiter: OnceLock::new(),
             runtime,
         };
         Self {
             shared: Arc::new(shared),
             cost: 1,
-            patience: Patience::None,
+            max_wait: MaxWait::None,
         }
     }
 
@@ -270,8 +274,8 @@ impl Throttle {
 
     /// The limit, once it has been used.
     #[cfg(feature = "tower")]
-    pub(crate) fn bound(&self) -> Option<&Gate> {
-        self.shared.gate.get()?.as_deref().ok()
+    pub(crate) fn bound(&self) -> Option<&Limiter> {
+        self.shared.limiter.get()?.as_deref().ok()
     }
 
     /// Whether an admitted call may have to wait for its slot.
@@ -280,7 +284,7 @@ impl Throttle {
         self.shared
             .limits
             .iter()
-            .any(|limit| limit.algo() == crate::Algo::LeakyBucket)
+            .any(|limit| limit.algo() == crate::limit::algo::Algo::LeakyBucket)
     }
 
     #[cfg(feature = "tower")]
@@ -289,8 +293,8 @@ impl Throttle {
     }
 
     #[cfg(feature = "tower")]
-    pub(crate) fn patience(&self) -> Patience {
-        self.patience
+    pub(crate) fn max_wait(&self) -> MaxWait {
+        self.max_wait
     }
 
     /// The same by another store.
@@ -299,28 +303,29 @@ impl Throttle {
         let Self {
             shared,
             cost,
-            patience,
+            max_wait,
         } = self;
         Self {
             cost: *cost,
-            patience: *patience,
+            max_wait: *max_wait,
             ..Self::all_with_handler(config, &shared.name, &shared.limits)
         }
     }
 
-    pub(crate) fn gate(&self) -> Result<&Gate, Error> {
+    pub(crate) fn limiter(&self) -> Result<&Limiter, Error> {
         let Shared {
             name,
             limits,
-            gate,
+            limiter,
             runtime,
         } = &*self.shared;
-        gate.get_or_init(|| match runtime {
-            Some(runtime) => Gate::new(runtime, name, limits),
-            None => Gate::new(Runtime::global(), name, limits),
-        })
-        .as_deref()
-        .map_err(Error::clone)
+        limiter
+            .get_or_init(|| match runtime {
+                Some(runtime) => Limiter::new(runtime, name, limits),
+                None => Limiter::new(Runtime::global(), name, limits),
+            })
+            .as_deref()
+            .map_err(Error::clone)
     }
 
     fn handle<K: Display + ?Sized>(
@@ -328,17 +333,17 @@ impl Throttle {
         key: &K,
         operation: Operation,
     ) -> Result<Decision, Error> {
-        self.gate()?.handle_key(Some(key), operation)
+        self.limiter()?.handle_key(Some(key), operation)
     }
 
     async fn handle_async(&self, key: &str, operation: Operation) -> Result<Decision, Error> {
-        self.gate()?.handle_async(Some(key), operation).await
+        self.limiter()?.handle_async(Some(key), operation).await
     }
 
     /// After something was given back, whoever waits for it may ask again.
     fn nudge(&self, key: &str, done: Result<Decision, Error>) -> Result<(), Error> {
-        let gate = self.gate()?;
-        lines::nudge(gate.store_id(), gate.prefix(), Some(key));
+        let limiter = self.limiter()?;
+        wait_queue::nudge(limiter.store_id(), limiter.prefix(), Some(key));
         done.map(drop)
     }
 }

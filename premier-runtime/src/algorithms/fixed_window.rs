@@ -4,7 +4,7 @@
 //! call is admitted when used + c ≤ q.
 
 use super::{Effect, Plan};
-use crate::decision::{Decision, nanos};
+use crate::limit::decision::{Decision, nanos};
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct State {

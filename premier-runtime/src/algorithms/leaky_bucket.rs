@@ -5,7 +5,7 @@
 //! bucket_size · T away. For c = 1 that is: refused when it would wait longer than bucket_size · T.
 
 use super::{Effect, Plan, Tat};
-use crate::decision::{Decision, Reservation};
+use crate::limit::decision::{Decision, Reservation};
 
 pub(super) fn decide(
     state: &mut Tat,

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 pub use self::plan::Plan;
 use self::tat::Tat;
-use crate::decision::{Decision, Reservation};
-use crate::limit::Algo;
+use crate::limit::algo::Algo;
+use crate::limit::decision::{Decision, Reservation};
 
 /// The state of one key under one limit. [`State::default`] is that of a key never seen.
 ///

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::Error;
-use crate::decision::{Decision, nanos};
-use crate::limit::{Algo, Limit};
+use crate::error::Error;
+use crate::limit::algo::Algo;
+use crate::limit::decision::{Decision, nanos};
+use crate::limit::quota::Limit;
 
 /// A [`Limit`] that has been validated, with its emission interval T = period / quota as a
 /// fraction in lowest terms.

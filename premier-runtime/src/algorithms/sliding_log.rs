@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use super::{Effect, Plan};
-use crate::decision::{Decision, nanos};
+use crate::limit::decision::{Decision, nanos};
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct State {

@@ -5,7 +5,7 @@
 //! still overlaps the last d, as if its units had been spread evenly.
 
 use super::{Effect, Plan};
-use crate::decision::{Decision, nanos};
+use crate::limit::decision::{Decision, nanos};
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct State {

@@ -5,7 +5,7 @@
 //! scheduling algorithm).
 
 use super::{Effect, Plan, Tat};
-use crate::decision::Decision;
+use crate::limit::decision::Decision;
 
 pub(super) fn decide(
     state: &mut Tat,

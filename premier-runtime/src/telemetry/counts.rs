@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::Outcome;
-use crate::key_text::User;
+use crate::key::subject::Subject;
 
 /// Whether denied keys are kept: they may be personal, so that somebody has to ask for it.
 static KEEP_KEYS: AtomicBool = AtomicBool::new(false);
@@ -40,7 +40,7 @@ pub(crate) struct Totals {
 
 impl Counts {
     #[inline]
-    pub(super) fn count(&self, user: Option<User<'_>>, outcome: Outcome) {
+    pub(super) fn count(&self, user: Option<Subject<'_>>, outcome: Outcome) {
         let counter = match outcome {
             Outcome::Admitted => &self.admitted,
             Outcome::Denied => &self.denied,

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 #[cfg(feature = "dashboard")]
 use self::counts::Counts;
-use crate::limit::Algo;
-use crate::runtime::Runtime;
-use crate::{Error, key_text::User};
+use crate::config::runtime::Runtime;
+use crate::error::Error;
+use crate::key::subject::Subject;
+use crate::limit::algo::Algo;
 
 /// What became of a question.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -97,7 +98,7 @@ impl Telemetry {
 
     /// Tells of a decision.
     #[inline]
-    pub(crate) fn decided(&self, user: Option<User<'_>>, outcome: Outcome) {
+    pub(crate) fn decided(&self, user: Option<Subject<'_>>, outcome: Outcome) {
         let _ = (user, outcome);
         #[cfg(feature = "dashboard")]
         self.counts.count(user, outcome);
@@ -117,7 +118,7 @@ impl Telemetry {
     }
 
     #[cfg(feature = "tracing")]
-    fn log(&self, user: Option<User<'_>>, outcome: Outcome) {
+    fn log(&self, user: Option<Subject<'_>>, outcome: Outcome) {
         use tracing::{Level, event};
 
         macro_rules! log {

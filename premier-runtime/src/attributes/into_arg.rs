@@ -1,0 +1,212 @@
+//! What may stand in an attribute where a number, a length of time or an algorithm is due.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::limit::algo::Algo;
+
+/// Whole numbers of any type.
+pub trait IntoUnits {
+    /// The number, unless it is negative or too large.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names `what`.
+    fn into_units(self, what: &str) -> Result<u64, Error>;
+}
+
+/// A part of an argument with a pattern is seen by reference.
+impl<T: IntoUnits + Copy> IntoUnits for &T {
+    fn into_units(self, what: &str) -> Result<u64, Error> {
+        (*self).into_units(what)
+    }
+}
+
+macro_rules! into_units {
+    ($($number:ty)*) => {$(
+        impl IntoUnits for $number {
+            fn into_units(self, what: &str) -> Result<u64, Error> {
+                u64::try_from(self).map_err(|_| {
+                    Error::config(format!("{what} must be a number from 0 to 2^64, not {self}"))
+                })
+            }
+        }
+    )*};
+}
+into_units!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
+
+macro_rules! into_units_nonzero {
+    ($($number:ident)*) => {$(
+        impl IntoUnits for std::num::$number {
+            fn into_units(self, what: &str) -> Result<u64, Error> {
+                self.get().into_units(what)
+            }
+        }
+    )*};
+}
+into_units_nonzero!(NonZeroU8 NonZeroU16 NonZeroU32 NonZeroU64 NonZeroUsize);
+
+/// Seconds as a number, text with a unit, or a `Duration`.
+pub trait IntoPeriod {
+    /// The length of time.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that says what is accepted.
+    fn into_period(self) -> Result<Duration, Error>;
+}
+
+impl IntoPeriod for Duration {
+    fn into_period(self) -> Result<Duration, Error> {
+        Ok(self)
+    }
+}
+
+impl IntoPeriod for &str {
+    fn into_period(self) -> Result<Duration, Error> {
+        premier_parse::parse_duration(self)
+            .map(Duration::from_nanos)
+            .map_err(Error::config)
+    }
+}
+
+impl IntoPeriod for String {
+    fn into_period(self) -> Result<Duration, Error> {
+        self.as_str().into_period()
+    }
+}
+
+macro_rules! into_period_float {
+    ($($number:ty)*) => {$(
+        impl IntoPeriod for $number {
+            /// Rounded to whole nanoseconds: a computed number has more digits than are meant.
+            fn into_period(self) -> Result<Duration, Error> {
+                // By way of its shortest decimal form, so that 0.1 means here what it means as a
+                // literal.
+                let text = self.to_string();
+                match rounded_nanos(&text) {
+                    Some(nanos) => Ok(Duration::from_nanos(nanos)),
+                    None => premier_parse::parse_seconds(&text)
+                        .map(Duration::from_nanos)
+                        .map_err(Error::config),
+                }
+            }
+        }
+    )*};
+}
+into_period_float!(f32 f64);
+
+/// The nanoseconds nearest to a decimal number of seconds.
+fn rounded_nanos(seconds: &str) -> Option<u64> {
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    let nanos: u64 = format!("{fraction:0<9.9}").parse().ok()?;
+    let up = fraction
+        .as_bytes()
+        .get(9)
+        .is_some_and(|digit| *digit >= b'5');
+    whole
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1_000_000_000)?
+        .checked_add(nanos + u64::from(up))
+}
+
+macro_rules! into_period {
+    ($($number:ty)*) => {$(
+        impl IntoPeriod for $number {
+            fn into_period(self) -> Result<Duration, Error> {
+                self.into_units("duration").map(Duration::from_secs)
+            }
+        }
+    )*};
+}
+into_period!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+
+/// An [`Algo`] or its name.
+pub trait IntoAlgo {
+    /// The algorithm.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that lists what is accepted.
+    fn into_algo(self) -> Result<Algo, Error>;
+}
+
+impl IntoAlgo for Algo {
+    fn into_algo(self) -> Result<Algo, Error> {
+        Ok(self)
+    }
+}
+
+impl IntoAlgo for &str {
+    fn into_algo(self) -> Result<Algo, Error> {
+        self.parse()
+    }
+}
+
+/// The units a call costs.
+///
+/// # Errors
+/// [`Error::Config`] when the number is negative.
+pub fn cost(units: impl IntoUnits) -> Result<u64, Error> {
+    units.into_units("cost")
+}
+
+/// What a call costs.
+pub trait Cost {
+    /// In units.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the number is negative.
+    fn units(self) -> Result<u64, Error>;
+}
+
+impl Cost for Result<u64, Error> {
+    fn units(self) -> Self {
+        self
+    }
+}
+
+/// Of a call whose attribute says nothing of its cost.
+#[derive(Clone, Copy, Debug)]
+pub struct OneUnit;
+
+impl Cost for OneUnit {
+    #[inline]
+    fn units(self) -> Result<u64, Error> {
+        Ok(1)
+    }
+}
+
+/// A length of time.
+///
+/// # Errors
+/// [`Error::Config`] that says what is accepted.
+pub fn period(length: impl IntoPeriod) -> Result<Duration, Error> {
+    length.into_period()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn computed_seconds_are_rounded_to_nanoseconds() {
+        for (seconds, nanos) in [
+            (0.1 + 0.2, 300_000_000),
+            (1.0 / 3.0, 333_333_333),
+            (2.0 / 3.0, 666_666_667),
+            (0.999_999_999_9, 1_000_000_000),
+            (1.5, 1_500_000_000),
+            (31_622_400.0, 31_622_400_000_000_000),
+            (1e-9, 1),
+        ] {
+            assert_eq!(
+                seconds.into_period().unwrap(),
+                Duration::from_nanos(nanos),
+                "{seconds}"
+            );
+        }
+        assert_eq!(0.1f32.into_period().unwrap(), Duration::from_millis(100));
+        for bad in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            assert!(bad.into_period().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! What a client is told: headers, and the reply to a request that was not admitted.
+
+use std::fmt::Write;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+
+use crate::algorithms::Plan;
+use crate::error::Error;
+use crate::key::subject::Subject;
+use crate::limit::decision::Brief;
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+const GRPC: &str = "application/grpc";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Whether a request is one of gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(GRPC.as_bytes()))
+}
+
+/// A request that was not admitted, for whoever builds a reply of their own.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Rejection {
+    /// What the reply of the layer has: 429; 503 when the store, or a bound, stands in the way; 500
+    /// for a configuration that cannot be used; 400 for a cost that no time can admit.
+    pub status: StatusCode,
+    /// Why.
+    pub error: Error,
+    /// How long until an equal request can succeed, where that is known.
+    pub retry_after: Option<Duration>,
+    /// The policies that it exceeds.
+    pub violated_policies: Vec<Arc<str>>,
+}
+
+/// What the reply to a request is made of.
+pub(crate) fn rejection_of(error: Error, policies: Vec<Arc<str>>) -> Rejection {
+    let (status, retry_after) = match &error {
+        Error::QuotaExceeded { .. } | Error::BucketFull { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, error.retry_after())
+        }
+        Error::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, error.retry_after()),
+        Error::Backend { .. } | Error::ConcurrencyExceeded { .. } | Error::TooManyKeys { .. } => {
+            // When it will be better nobody knows.
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Some(Duration::from_secs(1)),
+            )
+        }
+        Error::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
+        Error::CostExceedsCapacity { .. } => (StatusCode::BAD_REQUEST, None),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
+    };
+    Rejection {
+        violated_policies: match status {
+            StatusCode::TOO_MANY_REQUESTS => policies,
+            _ => Vec::new(),
+        },
+        status,
+        error,
+        retry_after,
+    }
+}
+
+impl Rejection {
+    /// The reply of the layer: a problem of RFC 9457. It tells nothing of the key, the function or
+    /// the store.
+    #[must_use]
+    pub fn to_response(&self) -> Response<Bytes> {
+        let (kind, title) = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => (
+                "https://iana.org/assignments/http-problem-types#quota-exceeded",
+                "Request cannot be satisfied as assigned quota has been exceeded",
+            ),
+            StatusCode::SERVICE_UNAVAILABLE => (
+                "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+                "Request cannot be satisfied due to temporary server capacity constraints",
+            ),
+            StatusCode::BAD_REQUEST => ("about:blank", "Request exceeds what can ever be admitted"),
+            status => ("about:blank", status.canonical_reason().unwrap_or("Error")),
+        };
+        let mut json = format!(
+            "{{\"type\":\"{kind}\",\"title\":\"{title}\",\"status\":{}",
+            self.status.as_u16()
+        );
+        if !self.violated_policies.is_empty() {
+            json.push_str(",\"violated-policies\":[");
+            for (nth, policy) in self.violated_policies.iter().enumerate() {
+                // Quoted for a header, which quotes as JSON does.
+                let comma = if nth > 0 { "," } else { "" };
+                let _ = write!(json, "{comma}{}", Quoted(policy));
+            }
+            json.push(']');
+        }
+        json.push('}');
+        let mut response = Response::new(Bytes::from(json));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        self.add_retry_after(headers);
+        response
+    }
+
+    /// The same for a gRPC client, which expects a status of its own in a reply without a body:
+    /// `RESOURCE_EXHAUSTED` for 429, `UNAVAILABLE` for 503. The layer gives it to requests whose
+    /// content type is `application/grpc`.
+    #[must_use]
+    pub fn to_grpc_response(&self) -> Response<Bytes> {
+        // https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+        let (code, message) = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => ("8", "quota exceeded"),
+            StatusCode::SERVICE_UNAVAILABLE => ("14", "temporarily unavailable"),
+            StatusCode::GATEWAY_TIMEOUT => ("4", "deadline exceeded"),
+            StatusCode::BAD_REQUEST => ("3", "more than can ever be admitted"),
+            _ => ("13", "internal error"),
+        };
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(code));
+        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
+        self.add_retry_after(headers);
+        response
+    }
+
+    /// Where it is not there yet.
+    pub(super) fn add_retry_after(&self, headers: &mut HeaderMap) {
+        if let Some(retry_after) = self.retry_after {
+            headers
+                .entry(RETRY_AFTER)
+                .or_insert_with(|| HeaderValue::from(seconds(retry_after).max(1)));
+        }
+    }
+}
+
+/// Rounded up: whoever waits that long has waited long enough.
+pub(super) fn seconds(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
+}
+
+/// The names of a layer's policies, and the header made of them.
+#[derive(Debug)]
+pub(crate) struct Policies {
+    names: Vec<Arc<str>>,
+    /// The same as they stand in headers.
+    quoted: Vec<String>,
+    /// The header and the address of the plans it was made of: limits may change.
+    header: RwLock<(usize, HeaderValue)>,
+}
+
+impl Policies {
+    /// `given`, or the layer's name, numbered from the second on.
+    pub(crate) fn new(layer: &str, given: &[Arc<str>], limits: usize) -> Self {
+        let names: Vec<Arc<str>> = (0..limits.max(1))
+            .map(|nth| match (given.get(nth), nth) {
+                (Some(name), _) => Arc::clone(name),
+                (None, 0) => Arc::from(layer),
+                (None, nth) => Arc::from(format!("{layer}-{}", nth + 1)),
+            })
+            .collect();
+        Self {
+            quoted: names.iter().map(|name| Quoted(name).to_string()).collect(),
+            names,
+            header: RwLock::new((0, HeaderValue::from_static(""))),
+        }
+    }
+
+    /// Which one a decision is about: the tightest.
+    fn tightest(&self, plans: &[Plan], decision: &Brief) -> usize {
+        if plans.len() < 2 {
+            return 0;
+        }
+        let nth = plans
+            .iter()
+            .position(|plan| plan.capacity() == decision.limit);
+        nth.filter(|nth| *nth < self.names.len()).unwrap_or(0)
+    }
+
+    pub(crate) fn violated(&self, plans: &[Plan], decision: &Brief) -> Vec<Arc<str>> {
+        vec![Arc::clone(&self.names[self.tightest(plans, decision)])]
+    }
+
+    /// Without a decision all are named.
+    pub(crate) fn all(&self) -> Vec<Arc<str>> {
+        self.names.clone()
+    }
+
+    /// `RateLimit-Policy`, and `RateLimit` where there is a decision.
+    pub(super) fn add_standard(
+        &self,
+        headers: &mut HeaderMap,
+        plans: &[Plan],
+        decision: Option<&Brief>,
+    ) {
+        if let Some(decision) = decision {
+            let mut item = Vec::with_capacity(48);
+            item.extend_from_slice(self.quoted[self.tightest(plans, decision)].as_bytes());
+            item.extend_from_slice(b";r=");
+            push_number(&mut item, decision.remaining);
+            item.extend_from_slice(b";t=");
+            push_number(&mut item, seconds(decision.after));
+            if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(item)) {
+                headers.append(RATELIMIT, value);
+            }
+        }
+        headers.append(RATELIMIT_POLICY, self.header(plans));
+    }
+
+    fn header(&self, plans: &[Plan]) -> HeaderValue {
+        let made_of = plans.as_ptr().addr();
+        {
+            let header = self.header.read().unwrap_or_else(PoisonError::into_inner);
+            if header.0 == made_of {
+                return header.1.clone();
+            }
+        }
+        let mut list = String::new();
+        for (plan, name) in plans.iter().zip(&self.quoted) {
+            let separator = if list.is_empty() { "" } else { ", " };
+            let (quota, window) = policy(plan);
+            let _ = write!(list, "{separator}{name};q={quota};w={window}");
+        }
+        let value = HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static(""));
+        *self.header.write().unwrap_or_else(PoisonError::into_inner) = (made_of, value.clone());
+        value
+    }
+}
+
+/// The older headers: of the tightest limit, the reset in seconds from now.
+pub(super) fn add_older(headers: &mut HeaderMap, decision: &Brief) {
+    let reset = seconds(decision.after);
+    headers.insert(X_LIMIT, HeaderValue::from(decision.limit));
+    headers.insert(X_REMAINING, HeaderValue::from(decision.remaining));
+    headers.insert(X_RESET, HeaderValue::from(reset));
+}
+
+/// In decimal, without what formatting costs.
+fn push_number(to: &mut Vec<u8>, number: u64) {
+    Subject::Number(number).with_text(|digits| to.extend_from_slice(digits.as_bytes()));
+}
+
+/// The quota of a window in whole seconds.
+fn policy(plan: &Plan) -> (u64, u64) {
+    const SECOND: u128 = 1_000_000_000;
+    let (quota, period) = (u128::from(plan.limit().quota()), u128::from(plan.period()));
+    let window = period.div_ceil(SECOND);
+    let quota = quota * window * SECOND / period;
+    (
+        u64::try_from(quota).unwrap_or(u64::MAX),
+        u64::try_from(window).unwrap_or(u64::MAX),
+    )
+}
+
+/// A string of structured fields (RFC 9651) and of JSON: printable ASCII in quotes.
+struct Quoted<'a>(&'a str);
+
+impl std::fmt::Display for Quoted<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => {
+                    formatter.write_char('\\')?;
+                    formatter.write_char(c)?;
+                }
+                ' '..='~' => formatter.write_char(c)?,
+                _ => formatter.write_char('?')?,
+            }
+        }
+        formatter.write_char('"')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::quota::Limit;
+
+    fn plans(limits: &[Limit]) -> Vec<Plan> {
+        limits
+            .iter()
+            .map(|limit| Plan::new(*limit).unwrap())
+            .collect()
+    }
+
+    fn seconds_of(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// The examples of draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4 and appendix B.
+    #[test]
+    fn headers_are_those_of_the_draft() {
+        let daily = Limit::fixed_window(1_000, seconds_of(86_400));
+        let plans = plans(&[Limit::fixed_window(100, seconds_of(60)), daily]);
+        let policies = Policies::new("x", &["burst".into(), "daily".into()], 2);
+        let decision = Brief {
+            allowed: true,
+            limit: 100,
+            remaining: 50,
+            after: seconds_of(29) + Duration::from_nanos(1),
+        };
+        let mut headers = HeaderMap::new();
+        policies.add_standard(&mut headers, &plans, Some(&decision));
+        assert_eq!(headers["ratelimit"], "\"burst\";r=50;t=30");
+        assert_eq!(
+            headers["ratelimit-policy"],
+            "\"burst\";q=100;w=60, \"daily\";q=1000;w=86400"
+        );
+    }
+
+    #[test]
+    fn windows_are_whole_seconds_and_quotas_what_they_admit() {
+        for (quota, period, expected) in [
+            (10, Duration::from_secs(1), (10, 1)),
+            (5, Duration::from_millis(500), (10, 1)),
+            (3, Duration::from_millis(1_500), (4, 2)),
+            (1_000_000_000, Duration::from_secs(1), (1_000_000_000, 1)),
+        ] {
+            let plan = Plan::new(Limit::token_bucket(quota, period)).unwrap();
+            assert_eq!(policy(&plan), expected);
+        }
+    }
+
+    #[test]
+    fn names_cannot_break_out_of_their_quotes() {
+        assert_eq!(Quoted("a\"b\\c\nd é").to_string(), "\"a\\\"b\\\\c?d ?\"");
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up_and_never_0() {
+        for (wait, expected) in [
+            (Duration::from_nanos(1), "1"),
+            (Duration::ZERO, "1"),
+            (Duration::from_secs(5), "5"),
+            (Duration::new(5, 1), "6"),
+        ] {
+            let error = Error::QuotaExceeded {
+                function: "f".into(),
+                key: None,
+                retry_after: wait,
+            };
+            let response = rejection_of(error, vec!["p".into()]).to_response();
+            assert_eq!(response.status(), 429);
+            assert_eq!(response.headers()["retry-after"], expected);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! From the first question to admission: one procedure for sync and async callers.
+//!
+//! [`Acquire`] is a small state machine that says what to do next: ask the store, sleep, or be
+//! done. Two drivers below run it, one by parking the thread, one by awaiting. Whatever a caller
+//! holds while it waits, a place in line or a reserved slot, is given back when it is dropped.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use crate::clock::after;
+use crate::error::Error;
+use crate::limit::decision::Decision;
+use crate::limiter::max_wait::MaxWait;
+use crate::limiter::named::Limiter;
+use crate::limiter::wait_queue;
+use crate::limiter::wait_queue::{Ahead, LineKey, Purpose, Standing, Ticket};
+use crate::store::request::Operation;
+use crate::{algorithms, clock};
+
+/// Acquires on the calling thread.
+pub(crate) fn acquire(
+    limiter: &Limiter,
+    user: Option<&str>,
+    cost: u64,
+    max_wait: MaxWait,
+) -> Result<Decision, Error> {
+    limiter.tell(user, acquire_untold(limiter, user, cost, max_wait), |_| {
+        true
+    })
+}
+
+fn acquire_untold(
+    limiter: &Limiter,
+    user: Option<&str>,
+    cost: u64,
+    max_wait: MaxWait,
+) -> Result<Decision, Error> {
+    if let Some(waiting) = Acquire::join(limiter, user, cost, max_wait)? {
+        return waiting.block();
+    }
+    let nudges = wait_queue::nudges();
+    let decision = limiter.handle(user, Operation::Take(cost))?;
+    match shortcut(limiter, user, max_wait, &decision)? {
+        Some(done) => Ok(done),
+        None => Acquire::after(limiter, user, cost, max_wait, decision, nudges)?.block(),
+    }
+}
+
+/// Acquires without blocking the thread; the caller awaits.
+pub(crate) async fn acquire_async(
+    limiter: &Limiter,
+    user: Option<&str>,
+    cost: u64,
+    max_wait: MaxWait,
+) -> Result<Decision, Error> {
+    let acquired = acquire_untold_async(limiter, user, cost, max_wait).await;
+    limiter.tell(user, acquired, |_| true)
+}
+
+/// The same, for callers who tell of it themselves.
+pub(crate) async fn acquire_untold_async(
+    limiter: &Limiter,
+    user: Option<&str>,
+    cost: u64,
+    max_wait: MaxWait,
+) -> Result<Decision, Error> {
+    if let Some(waiting) = Acquire::join(limiter, user, cost, max_wait)? {
+        return waiting.run().await;
+    }
+    let nudges = wait_queue::nudges();
+    let decision = limiter.take_async(user, cost).await?;
+    match shortcut(limiter, user, max_wait, &decision)? {
+        Some(done) => Ok(done),
+        None => {
+            Acquire::after(limiter, user, cost, max_wait, decision, nudges)?
+                .run()
+                .await
+        }
+    }
+}
+
+/// A decision that needs no waiting.
+pub(crate) fn shortcut(
+    limiter: &Limiter,
+    user: Option<&str>,
+    max_wait: MaxWait,
+    decision: &Decision,
+) -> Result<Option<Decision>, Error> {
+    match (decision.allowed, max_wait) {
+        (true, _) if decision.delay.is_zero() => Ok(Some(*decision)),
+        (false, MaxWait::None) => Err(limiter.denied(user, decision)),
+        _ => Ok(None),
+    }
+}
+
+/// A call on its way to admission, with whatever it holds.
+pub(crate) struct Acquire<'a> {
+    limiter: &'a Limiter,
+    user: Option<&'a str>,
+    cost: u64,
+    began: u64,
+    deadline: u64,
+    held: Held,
+}
+
+enum Held {
+    Nothing,
+    Place(Ticket),
+    /// The decision is what the call returns once its slot has come.
+    Slot(Ticket, Decision),
+}
+
+enum Next {
+    Ask,
+    Sleep(u64),
+    Done(Decision),
+}
+
+impl<'a> Acquire<'a> {
+    /// Joins the line if there is one; `None` when the caller may ask at once.
+    ///
+    /// # Errors
+    /// When those ahead alone take longer than the caller's max_wait, and for a cost that can
+    /// never be admitted.
+    pub(crate) fn join(
+        limiter: &'a Limiter,
+        user: Option<&'a str>,
+        cost: u64,
+        max_wait: MaxWait,
+    ) -> Result<Option<Self>, Error> {
+        let Some((key, ahead)) = Self::line(limiter, user, cost, max_wait) else {
+            return Ok(None);
+        };
+        limiter.check_cost(user, cost)?;
+        let mut acquire = Self::new(limiter, user, cost, max_wait);
+        let now = limiter.clock().now();
+        acquire.check_deadline(now, acquire.earliest_behind(now, ahead))?;
+        acquire.held = Held::Place(Ticket::wait(key, cost, 0, wait_queue::nudges()));
+        Ok(Some(acquire))
+    }
+
+    /// Whether [`Acquire::join`] would find a line to join.
+    pub(crate) fn would_queue(
+        limiter: &Limiter,
+        user: Option<&str>,
+        cost: u64,
+        max_wait: MaxWait,
+    ) -> bool {
+        Self::line(limiter, user, cost, max_wait).is_some()
+    }
+
+    /// The line that a call has to join. One that takes nothing has nothing to wait for.
+    fn line(
+        limiter: &Limiter,
+        user: Option<&str>,
+        cost: u64,
+        max_wait: MaxWait,
+    ) -> Option<(LineKey, Ahead)> {
+        if max_wait == MaxWait::None || cost == 0 || !wait_queue::any() {
+            return None;
+        }
+        let key = line_key(limiter, user, Purpose::Admission);
+        let ahead = wait_queue::ahead(&key)?;
+        Some((key, ahead))
+    }
+
+    /// Goes on from a first decision that was not final, made after so many `nudges`.
+    pub(crate) fn after(
+        limiter: &'a Limiter,
+        user: Option<&'a str>,
+        cost: u64,
+        max_wait: MaxWait,
+        decision: Decision,
+        nudges: u64,
+    ) -> Result<Self, Error> {
+        let mut acquire = Self::new(limiter, user, cost, max_wait);
+        acquire.decided(decision, nudges)?;
+        Ok(acquire)
+    }
+
+    fn new(limiter: &'a Limiter, user: Option<&'a str>, cost: u64, max_wait: MaxWait) -> Self {
+        let began = limiter.clock().now();
+        let deadline = match max_wait {
+            MaxWait::AtMost(longest) => after(began, longest),
+            MaxWait::None | MaxWait::Unbounded => u64::MAX,
+        };
+        Self {
+            limiter,
+            user,
+            cost,
+            began,
+            deadline,
+            held: Held::Nothing,
+        }
+    }
+
+    /// Takes in what the store said; a decision when there is nothing more to wait for.
+    fn decided(&mut self, decision: Decision, nudges: u64) -> Result<Option<Decision>, Error> {
+        let now = self.limiter.clock().now();
+        if !decision.allowed {
+            let at = after(now, decision.retry_after);
+            self.check_deadline(now, after(at, self.queue_time()))?;
+            match &self.held {
+                Held::Place(ticket) => ticket.ask_at(at, nudges),
+                _ => {
+                    let key = line_key(self.limiter, self.user, Purpose::Admission);
+                    self.held = Held::Place(Ticket::wait(key, self.cost, at, nudges));
+                }
+            }
+            return Ok(None);
+        }
+        if decision.delay.is_zero() {
+            return Ok(Some(decision));
+        }
+        let at = after(now, decision.delay);
+        let plan = &self.limiter.plans()[0];
+        let purpose = Purpose::Slot(plan.interval(), plan.den());
+        let key = line_key(self.limiter, self.user, purpose);
+        let ticket = Ticket::hold(key, self.cost, at, decision.reservation);
+        // Replacing a place in line lets the next one ask.
+        self.held = Held::Slot(ticket, decision);
+        self.check_deadline(now, at)?;
+        Ok(None)
+    }
+
+    fn next(&self, waker: &Waker) -> Result<Next, Error> {
+        let now = self.limiter.clock().now();
+        Ok(match &self.held {
+            Held::Nothing => Next::Ask,
+            Held::Place(ticket) => match ticket.standing(waker) {
+                Standing::Turn(at) if at <= now => Next::Ask,
+                Standing::Turn(at) => Next::Sleep(at),
+                Standing::Behind => {
+                    if now >= self.deadline
+                        && let Some(ahead) = ticket.ahead()
+                    {
+                        let earliest = self.earliest_behind(now, ahead);
+                        self.check_deadline(now, earliest.max(self.deadline.saturating_add(1)))?;
+                    }
+                    Next::Sleep(self.deadline)
+                }
+            },
+            Held::Slot(ticket, decision) => match ticket.standing(waker) {
+                Standing::Turn(at) if at <= now => Next::Done(*decision),
+                Standing::Turn(at) => Next::Sleep(at),
+                Standing::Behind => Next::Sleep(u64::MAX),
+            },
+        })
+    }
+
+    /// Before this the call cannot run, with these ahead of it.
+    fn earliest_behind(&self, now: u64, ahead: Ahead) -> u64 {
+        let units = ahead.others.saturating_add(self.cost);
+        let behind = algorithms::earliest_behind(self.limiter.plans(), ahead.head, units);
+        after(after(ahead.head_at, behind).max(now), self.queue_time())
+    }
+
+    /// What a call that was refused by a full queue has to wait after it found room there.
+    fn queue_time(&self) -> Duration {
+        algorithms::queue_time(self.limiter.plans(), self.cost)
+    }
+
+    fn check_deadline(&self, now: u64, at: u64) -> Result<(), Error> {
+        if at <= self.deadline {
+            return Ok(());
+        }
+        let retry_after = Duration::from_nanos(at.saturating_sub(now).max(1));
+        Err(self.limiter.too_late(self.user, retry_after))
+    }
+
+    /// The slot has been used: there is nothing left to give back.
+    fn done(mut self, decision: Decision) -> Decision {
+        self.held = Held::Nothing;
+        let waited = self.limiter.clock().now().saturating_sub(self.began);
+        self.limiter
+            .telemetry()
+            .waited(Duration::from_nanos(waited));
+        decision
+    }
+
+    fn block(mut self) -> Result<Decision, Error> {
+        let waker = clock::waker_of_this_thread();
+        loop {
+            match self.next(&waker)? {
+                Next::Done(decision) => return Ok(self.done(decision)),
+                Next::Sleep(until) => self.limiter.clock().park_until(until),
+                Next::Ask => {
+                    let nudges = wait_queue::nudges();
+                    let decision = self.limiter.handle(self.user, Operation::Take(self.cost))?;
+                    if let Some(decision) = self.decided(decision, nudges)? {
+                        return Ok(self.done(decision));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn run(mut self) -> Result<Decision, Error> {
+        loop {
+            match poll_fn(|context| Poll::Ready(self.next(context.waker()))).await? {
+                Next::Done(decision) => return Ok(self.done(decision)),
+                Next::Sleep(until) => self.sleep_until(until).await,
+                Next::Ask => {
+                    let nudges = wait_queue::nudges();
+                    let decision = self.limiter.take_async(self.user, self.cost).await?;
+                    if let Some(decision) = self.decided(decision, nudges)? {
+                        return Ok(self.done(decision));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Until the time has come or the standing has changed.
+    async fn sleep_until(&self, until: u64) {
+        let mut sleep = self.limiter.clock().sleep_until(until);
+        poll_fn(|context| {
+            let asleep = match self.next(context.waker()) {
+                Ok(Next::Sleep(now_until)) => now_until == until,
+                _ => false,
+            };
+            if !asleep {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().poll(context)
+        })
+        .await;
+    }
+}
+
+impl Drop for Acquire<'_> {
+    fn drop(&mut self) {
+        if let Held::Slot(ticket, _) = &self.held
+            && let Some((slot, cost)) = ticket.abandon(self.limiter.plans())
+        {
+            self.limiter.release(self.user, slot, cost);
+        }
+    }
+}
+
+fn line_key(limiter: &Limiter, user: Option<&str>, purpose: Purpose) -> LineKey {
+    Arc::new((
+        limiter.store_id(),
+        purpose,
+        limiter.prefix().into(),
+        user.map(Into::into),
+    ))
+}

@@ -1,0 +1,8 @@
+//! A named limit bound to a store: deciding, waiting, and limits that change at run time.
+
+pub(crate) mod acquire;
+pub(crate) mod max_wait;
+pub(crate) mod named;
+pub mod overrides;
+mod replaceable;
+pub(crate) mod wait_queue;

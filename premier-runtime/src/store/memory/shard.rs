@@ -1,0 +1,297 @@
+//! One part of the keys of a table, and what is known of each.
+//!
+//! An entry is small, because with many keys the memory it comes from is most of what a call costs:
+//! a number is kept as one, a short text lies in the entry itself, and a bucket's state is a word.
+//! All other states are kept apart.
+
+use std::hash::{Hash, Hasher};
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+use slab::Slab;
+
+use super::states::States;
+use super::word::Scale;
+use crate::algorithms::Plan;
+use crate::key::subject::Subject;
+
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    numbers: Part<u64>,
+    texts: Part<Text>,
+    /// What does not fit a word.
+    states: Slab<States>,
+}
+
+#[derive(Debug)]
+struct Part<K> {
+    entries: HashTable<Entry<K>>,
+    /// Where the next sweep goes on.
+    hand: usize,
+}
+
+#[derive(Debug)]
+struct Entry<K> {
+    key: K,
+    /// The word of a bucket, or where the states are.
+    word: u64,
+}
+
+/// The bit that no bucket's word has.
+const APART: u64 = 1 << 63;
+
+const INLINE: usize = 22;
+
+#[derive(Debug)]
+enum Text {
+    Short { len: u8, bytes: [u8; INLINE] },
+    Long(Box<str>),
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        let mut bytes = [0; INLINE];
+        match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
+            (Ok(len), Some(start)) => {
+                start.copy_from_slice(text.as_bytes());
+                Self::Short { len, bytes }
+            }
+            _ => Self::Long(text.into()),
+        }
+    }
+}
+
+impl Text {
+    #[inline]
+    fn is(&self, text: &str) -> bool {
+        match self {
+            Self::Short { len, bytes } => {
+                // Never longer than the array.
+                let len = usize::from(*len);
+                len == text.len() && bytes.get(..len).is_some_and(|key| are_equal(key, text))
+            }
+            Self::Long(key) => **key == *text,
+        }
+    }
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
+            Self::Long(text) => text.as_bytes(),
+        }
+    }
+}
+
+/// Whether two short texts of one length are equal: by a few words, which may overlap. To call the
+/// comparison of any length takes longer than it does.
+#[inline]
+fn are_equal(key: &[u8], text: &str) -> bool {
+    fn ends<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        Some((text.first_chunk()?, text.last_chunk()?))
+    }
+    let text = text.as_bytes();
+    match key.len() {
+        0..4 => key == text,
+        4..8 => ends::<4>(key) == ends(text),
+        8..16 => ends::<8>(key) == ends(text),
+        16..=32 => ends::<16>(key) == ends(text),
+        _ => key == text,
+    }
+}
+
+/// As [`Subject`] is hashed.
+impl Hash for Text {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.as_bytes());
+    }
+}
+
+/// What is known of a key.
+pub(super) enum Known {
+    Word(u64),
+    Apart(usize),
+}
+
+impl Shard {
+    pub(super) fn len(&self) -> usize {
+        self.numbers.entries.len() + self.texts.entries.len()
+    }
+
+    /// The word of a key's entry.
+    #[inline]
+    pub(super) fn word(&mut self, hash: u64, user: Subject<'_>) -> Option<&mut u64> {
+        match user {
+            Subject::Number(number) => self.numbers.word(hash, |key| *key == number),
+            Subject::Text(text) => self.texts.word(hash, |key| key.is(text)),
+        }
+    }
+
+    pub(super) fn known(word: u64) -> Known {
+        match word & APART {
+            0 => Known::Word(word),
+            // The index of something in memory.
+            _ => Known::Apart((word & !APART) as usize),
+        }
+    }
+
+    pub(super) fn states(&mut self, index: usize) -> Option<&mut States> {
+        self.states.get_mut(index)
+    }
+
+    /// The states behind a word, which are to be [kept](Self::keep) again.
+    pub(super) fn take(&mut self, word: u64, scale: Scale) -> States {
+        match Self::known(word) {
+            Known::Word(word) => States::One(scale.state_of(word)),
+            Known::Apart(index) => self.states.try_remove(index).unwrap_or_default(),
+        }
+    }
+
+    /// The word by which these states are found again.
+    pub(super) fn keep(&mut self, states: States, plans: &[Plan], scale: Scale) -> u64 {
+        if let (States::One(state), [plan]) = (&states, plans)
+            && let Some(word) = scale.word_of(state, plan)
+        {
+            return word;
+        }
+        APART | self.states.insert(states) as u64
+    }
+
+    pub(super) fn insert(&mut self, hash: u64, user: Subject<'_>, word: u64, hasher: &RandomState) {
+        match user {
+            Subject::Number(key) => {
+                let rehash = |entry: &Entry<u64>| hasher.hash_one(Subject::Number(entry.key));
+                self.numbers
+                    .entries
+                    .insert_unique(hash, Entry { key, word }, rehash);
+            }
+            Subject::Text(text) => {
+                let rehash = |entry: &Entry<Text>| hasher.hash_one(&entry.key);
+                let key = text.into();
+                self.texts
+                    .entries
+                    .insert_unique(hash, Entry { key, word }, rehash);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, user: Subject<'_>) -> bool {
+        let removed = match user {
+            Subject::Number(number) => self.numbers.remove(hash, |key| *key == number),
+            Subject::Text(text) => self.texts.remove(hash, |key| key.is(text)),
+        };
+        removed.inspect(|word| self.drop_states(*word)).is_some()
+    }
+
+    /// Looks at the next `budget` places and forgets the keys that owe nothing; how many.
+    pub(super) fn sweep(
+        &mut self,
+        scale: Scale,
+        longest: u64,
+        now: u64,
+        budget: &mut usize,
+    ) -> usize {
+        let Self {
+            numbers,
+            texts,
+            states,
+        } = self;
+        let mut is_idle = |word| match Self::known(word) {
+            Known::Word(word) => scale.is_idle(word, now),
+            Known::Apart(index) => {
+                let idle = states
+                    .get(index)
+                    .is_none_or(|states| states.is_idle(longest, now));
+                if idle {
+                    states.try_remove(index);
+                }
+                idle
+            }
+        };
+        // Nearly always all keys of a table are of one kind.
+        numbers.sweep(budget, &mut is_idle) + texts.sweep(budget, &mut is_idle)
+    }
+
+    fn drop_states(&mut self, word: u64) {
+        if let Known::Apart(index) = Self::known(word) {
+            self.states.try_remove(index);
+        }
+    }
+}
+
+impl<K> Default for Part<K> {
+    fn default() -> Self {
+        Self {
+            entries: HashTable::new(),
+            hand: 0,
+        }
+    }
+}
+
+impl<K> Part<K> {
+    #[inline]
+    fn word(&mut self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<&mut u64> {
+        self.entries
+            .find_mut(hash, |entry| is_key(&entry.key))
+            .map(|entry| &mut entry.word)
+    }
+
+    fn remove(&mut self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<u64> {
+        let found = self.entries.find_entry(hash, |entry| is_key(&entry.key));
+        found.ok().map(|entry| entry.remove().0.word)
+    }
+
+    fn sweep(&mut self, budget: &mut usize, is_idle: &mut impl FnMut(u64) -> bool) -> usize {
+        let places = self.entries.num_buckets();
+        let steps = places.min(*budget);
+        *budget -= steps;
+        let mut forgotten = 0;
+        for _ in 0..steps {
+            self.hand = (self.hand + 1) % places;
+            if let Ok(entry) = self.entries.get_bucket_entry(self.hand)
+                && is_idle(entry.get().word)
+            {
+                entry.remove();
+                forgotten += 1;
+            }
+        }
+        forgotten
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the memory of a million keys is made of.
+    #[test]
+    fn entries_are_small() {
+        assert_eq!(size_of::<Entry<u64>>(), 16);
+        assert_eq!(size_of::<Entry<Text>>(), 32);
+    }
+
+    #[test]
+    fn texts_are_equal_when_all_bytes_are() {
+        for len in 0..40 {
+            let text = "x".repeat(len);
+            let key = Text::from(&*text);
+            assert!(key.is(&text));
+            assert!(!key.is(&"x".repeat(len + 1)));
+            for at in 0..len {
+                let mut other = text.clone();
+                other.replace_range(at..=at, "y");
+                assert!(!key.is(&other), "{other}");
+                assert!(!Text::from(&*other).is(&text), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn texts_of_every_length_come_back_as_they_were() {
+        for len in [0, 1, 21, 22, 23, 255, 256, 10_000] {
+            let text = "x".repeat(len);
+            assert_eq!(Text::from(&*text).as_bytes(), text.as_bytes());
+        }
+    }
+}

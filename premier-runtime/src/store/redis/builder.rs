@@ -1,0 +1,134 @@
+//! Settings of a handler.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RedisHandler;
+use super::target::{Kind, Options};
+use crate::clock::Clock;
+use crate::error::Error;
+
+/// Builds a [`RedisHandler`].
+///
+/// Defaults: a timeout of 500 ms; user name, password and database as in the URL.
+///
+/// ```
+/// use premier::RedisHandler;
+/// use std::time::Duration;
+///
+/// let single = RedisHandler::builder("rediss://cache.example/2")
+///     .credentials("limits", "secret")
+///     .timeout(Duration::from_millis(200))
+///     .build()?;
+/// assert!(!format!("{single:?}").contains("secret"));
+///
+/// let service = RedisHandler::sentinel("mymaster", ["redis://s1:26379", "redis://s2:26379"])
+///     .password("secret")
+///     .database(2)
+///     .build()?;
+/// let cluster = RedisHandler::cluster(["redis://n1:6379", "redis://n2:6379"]).build()?;
+/// # Ok::<(), premier::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RedisBuilder {
+    options: Options,
+    timeout: Duration,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+impl RedisBuilder {
+    pub(super) fn single(url: String) -> Self {
+        Self::new(vec![url], Kind::Single)
+    }
+
+    pub(super) fn sentinel(service: String, urls: Vec<String>) -> Self {
+        Self::new(urls, Kind::Sentinel(service))
+    }
+
+    pub(super) fn cluster(urls: Vec<String>) -> Self {
+        Self::new(urls, Kind::Cluster)
+    }
+
+    fn new(urls: Vec<String>, kind: Kind) -> Self {
+        let options = Options {
+            urls,
+            kind,
+            ..Options::default()
+        };
+        Self {
+            options,
+            timeout: TIMEOUT,
+            clock: None,
+        }
+    }
+
+    /// The longest that a call may take, making a connection included.
+    pub fn timeout(mut self, longest: Duration) -> Self {
+        self.timeout = longest;
+        self
+    }
+
+    /// The user name and password of the server, instead of those in the URL. Behind sentinels
+    /// those in the URLs are the sentinels' own.
+    pub fn credentials(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
+        self.options.username = Some(username.into());
+        self.options.password = Some(password.into());
+        self
+    }
+
+    /// The password of the server's default user, instead of that in the URL.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.options.password = Some(password.into());
+        self
+    }
+
+    /// The number of the database, instead of that in the URL. A cluster has only 0.
+    pub fn database(mut self, number: u32) -> Self {
+        self.options.database = Some(i64::from(number));
+        self
+    }
+
+    /// The certificate, in PEM, that has to be behind the server's, instead of the system's.
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.options.root_certificate = Some(pem.into());
+        self
+    }
+
+    /// Decides and waits by this clock instead of the server's and the system's: for tests and
+    /// simulations. All processes that share limits have to go by the same clock; keys then live
+    /// an hour longer than they have to.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// The handler. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when an address cannot be used, or the timeout is zero.
+    pub fn build(self) -> Result<RedisHandler, Error> {
+        if self.timeout.is_zero() {
+            return Err(Error::config(
+                "the timeout of redis must be longer than zero",
+            ));
+        }
+        if matches!(self.options.kind, Kind::Cluster) && self.options.database.unwrap_or(0) != 0 {
+            return Err(Error::config("a cluster of redis has only database 0"));
+        }
+        super::new(self.options, self.timeout, self.clock)
+    }
+}
+
+/// Neither user names nor passwords.
+impl fmt::Debug for RedisBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RedisBuilder")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

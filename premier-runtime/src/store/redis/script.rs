@@ -1,0 +1,329 @@
+//! The scripts, what they are asked and how their answers are read.
+//!
+//! A script decides atomically, on the server's time, and says which state it found. The decision
+//! is then computed from that state by the same functions that decide in memory. Scripts only add
+//! and compare: whatever has to be multiplied is multiplied here, in `u128`, so that numbers stay
+//! exact over the whole range.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::{FromRedisValue, RedisError, Value};
+
+use crate::algorithms;
+use crate::algorithms::{Effect, Plan, State};
+use crate::limit::algo::Algo;
+use crate::limit::decision::Decision;
+use crate::store::request::Operation;
+
+/// A script with its hash.
+pub(super) struct Script {
+    pub(super) code: &'static str,
+    pub(super) hash: String,
+}
+
+macro_rules! script {
+    ($($part:literal),*) => {
+        LazyLock::new(|| Script::new(concat!($(include_str!(concat!("scripts/", $part, ".lua"))),*)))
+    };
+}
+
+static TAT: LazyLock<Script> = script!("number", "tat", "single");
+static FIXED_WINDOW: LazyLock<Script> = script!("number", "fixed_window", "single");
+static SLIDING_WINDOW: LazyLock<Script> = script!("number", "sliding_window", "single");
+static SLIDING_LOG: LazyLock<Script> = script!("number", "sliding_log", "single");
+static GROUP: LazyLock<Script> = script!(
+    "number",
+    "tat",
+    "fixed_window",
+    "sliding_window",
+    "sliding_log",
+    "group"
+);
+
+impl Script {
+    fn new(code: &'static str) -> Self {
+        Self {
+            code,
+            hash: redis::Script::new(code).get_hash().to_owned(),
+        }
+    }
+}
+
+/// One script call.
+pub(super) struct Call {
+    pub(super) script: &'static Script,
+    pub(super) arguments: Vec<String>,
+    plans: Box<[Plan]>,
+    operation: Operation,
+}
+
+impl Call {
+    /// `now` is the virtual time in microseconds, if it is not to be the server's.
+    pub(super) fn new(plans: &[Plan], operation: Operation, now: Option<u64>) -> Self {
+        let name = match operation {
+            Operation::Take(_) => "take",
+            Operation::Peek(_) => "look",
+            Operation::Reset => "reset",
+            Operation::Refund(_) => "refund",
+            Operation::Release(..) => "release",
+        };
+        let script = match plans {
+            [plan] => match plan.limit().algo() {
+                Algo::FixedWindow => &*FIXED_WINDOW,
+                Algo::SlidingWindow => &*SLIDING_WINDOW,
+                Algo::SlidingLog => &*SLIDING_LOG,
+                Algo::LeakyBucket | Algo::TokenBucket => &*TAT,
+            },
+            _ => &*GROUP,
+        };
+        let mut arguments = Vec::with_capacity(16);
+        arguments.push(name.to_owned());
+        arguments.push(now.map(|now| now.to_string()).unwrap_or_default());
+        for (nth, plan) in plans.iter().enumerate() {
+            push_arguments(&mut arguments, plan, operation, nth);
+        }
+        if let Operation::Release(slot, _) = operation {
+            arguments.extend([slot.since, slot.until].map(|at| (at / 1_000).to_string()));
+        }
+        Self {
+            script,
+            arguments,
+            plans: plans.into(),
+            operation,
+        }
+    }
+
+    /// The decision that the script has come to.
+    pub(super) fn read(&self, reply: Value) -> Result<Decision, RedisError> {
+        let words = Vec::<String>::from_redis_value(reply)?;
+        let mut words = Words(words.iter());
+        let now = words.number::<u64>()?.saturating_mul(1_000);
+        let mut found = Vec::with_capacity(self.plans.len());
+        for plan in &self.plans {
+            found.push(Found::read(&mut words, plan, now)?);
+        }
+        let allowed = found.iter().all(|found| found.allowed);
+        let decisions = found
+            .into_iter()
+            .zip(&self.plans)
+            .map(|(found, plan)| found.decide(plan, now, self.operation, allowed));
+        Ok(in_micros(algorithms::combine(decisions)).taken_at(now))
+    }
+}
+
+/// The arguments of the `nth` limit.
+fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, nth: usize) {
+    let cost = match operation {
+        Operation::Take(cost) | Operation::Peek(cost) => cost,
+        Operation::Refund(units) | Operation::Release(_, units) => units.min(plan.capacity()),
+        Operation::Reset => 0,
+    };
+    let period = plan.period().div_ceil(1_000).to_string();
+    let quota = plan.limit().quota().to_string();
+    match plan.limit().algo() {
+        Algo::FixedWindow => {
+            arguments.extend(["fixed_window".into(), period, quota, cost.to_string()]);
+        }
+        Algo::SlidingLog => {
+            arguments.extend(["sliding_log".into(), period, quota, cost.to_string()]);
+        }
+        Algo::SlidingWindow => arguments.extend([
+            "sliding_window".into(),
+            (plan.period() / 1_000).to_string(),
+            (plan.period() % 1_000).to_string(),
+            quota,
+            cost.to_string(),
+        ]),
+        algo => {
+            let scale = Scale::of(plan);
+            arguments.extend(["tat".into(), scale.den.to_string()]);
+            let (allowance, asked) = if algo == Algo::TokenBucket {
+                (plan.capacity(), cost)
+            } else {
+                (plan.capacity() - 1, cost.saturating_sub(1))
+            };
+            for units in [allowance, plan.capacity(), cost, asked] {
+                let (whole, rest) = scale.split(plan.ticks(units));
+                arguments.extend([whole.to_string(), rest.to_string()]);
+            }
+            let end = match operation {
+                Operation::Release(slot, _) => slot.end(nth),
+                _ => 0,
+            };
+            let (whole, rest) = scale.split(end);
+            arguments.extend([whole.to_string(), rest.to_string()]);
+        }
+    }
+}
+
+/// How the ticks of a plan (1/den of a nanosecond) become whole microseconds and a remainder in
+/// the coarsest fraction of one that holds it.
+struct Scale {
+    /// Ticks in a microsecond.
+    micro: u128,
+    /// Ticks in one unit of the remainder.
+    unit: u128,
+    /// Units of the remainder in a microsecond.
+    den: u128,
+}
+
+impl Scale {
+    fn of(plan: &Plan) -> Self {
+        let micro = u128::from(plan.den()) * 1_000;
+        // The interval has no factor in common with `den`, so it is that of the 1,000 that counts.
+        let unit = u128::from(greatest_common_divisor(plan.interval() % 1_000, 1_000));
+        Self {
+            micro,
+            unit,
+            den: micro / unit,
+        }
+    }
+
+    fn split(&self, ticks: u128) -> (u128, u128) {
+        (ticks / self.micro, ticks % self.micro / self.unit)
+    }
+
+    fn join(&self, whole: u128, rest: u128) -> u128 {
+        whole
+            .saturating_mul(self.micro)
+            .saturating_add(rest.saturating_mul(self.unit))
+    }
+}
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 {
+        a
+    } else {
+        greatest_common_divisor(b, a % b)
+    }
+}
+
+/// What a script found for one limit.
+struct Found {
+    allowed: bool,
+    state: FoundState,
+}
+
+enum FoundState {
+    Rebuilt(State),
+    Log {
+        used: u64,
+        retry_after: u64,
+        reset_after: u64,
+    },
+}
+
+impl Found {
+    fn read(words: &mut Words<'_>, plan: &Plan, now: u64) -> Result<Self, RedisError> {
+        let allowed = words.next()? == "1";
+        let state = match plan.limit().algo() {
+            Algo::FixedWindow => {
+                let elapsed: u64 = words.number()?;
+                State::fixed_window(now.saturating_sub(elapsed * 1_000), words.number()?)
+            }
+            Algo::SlidingWindow => {
+                let (micros, nanos): (u64, u64) = (words.number()?, words.number()?);
+                let start = now.saturating_sub(micros * 1_000 + nanos);
+                State::sliding_window(start, words.number()?, words.number()?)
+            }
+            Algo::SlidingLog => {
+                let (used, retry_after, reset_after) =
+                    (words.number()?, words.number()?, words.number()?);
+                return Ok(Self {
+                    allowed,
+                    state: FoundState::Log {
+                        used,
+                        retry_after,
+                        reset_after,
+                    },
+                });
+            }
+            _ => {
+                let ahead = Scale::of(plan).join(words.number()?, words.number()?);
+                State::tat(plan, now, ahead)
+            }
+        };
+        Ok(Self {
+            allowed,
+            state: FoundState::Rebuilt(state),
+        })
+    }
+
+    fn decide(self, plan: &Plan, now: u64, operation: Operation, all: bool) -> Decision {
+        let (cost, effect) = match operation {
+            Operation::Take(cost) if all => (cost, Effect::Take),
+            Operation::Take(cost) | Operation::Peek(cost) => (cost, Effect::Look),
+            _ => (0, Effect::Look),
+        };
+        match self.state {
+            FoundState::Rebuilt(mut state) => {
+                let decision = match effect {
+                    Effect::Take => state.take(plan, now, cost),
+                    Effect::Look => state.peek(plan, now, cost),
+                };
+                debug_assert_eq!(decision.allowed, self.allowed, "{plan:?} {state:?}");
+                Decision {
+                    allowed: self.allowed,
+                    ..decision
+                }
+            }
+            FoundState::Log {
+                used,
+                retry_after,
+                reset_after,
+            } => {
+                let taken = if effect == Effect::Take { cost } else { 0 };
+                let reset_after = if taken > 0 {
+                    plan.period().div_ceil(1_000)
+                } else {
+                    reset_after
+                };
+                Decision {
+                    allowed: self.allowed,
+                    remaining: plan.limit().quota().saturating_sub(used + taken),
+                    retry_after: Duration::from_micros(retry_after),
+                    reset_after: Duration::from_micros(reset_after),
+                    ..plan.decision()
+                }
+            }
+        }
+    }
+}
+
+/// The server decides at whole microseconds: what lies between two is decided at the later.
+fn in_micros(decision: Decision) -> Decision {
+    let up = |duration: Duration| {
+        let beyond = duration.subsec_nanos() % 1_000;
+        if beyond == 0 {
+            duration
+        } else {
+            duration.saturating_add(Duration::from_nanos(u64::from(1_000 - beyond)))
+        }
+    };
+    Decision {
+        retry_after: up(decision.retry_after),
+        reset_after: up(decision.reset_after),
+        delay: up(decision.delay),
+        ..decision
+    }
+}
+
+struct Words<'a>(std::slice::Iter<'a, String>);
+
+impl Words<'_> {
+    fn next(&mut self) -> Result<&str, RedisError> {
+        self.0.next().map(String::as_str).ok_or_else(unreadable)
+    }
+
+    fn number<N: std::str::FromStr>(&mut self) -> Result<N, RedisError> {
+        self.next()?.parse().map_err(|_| unreadable())
+    }
+}
+
+fn unreadable() -> RedisError {
+    RedisError::from((
+        redis::ErrorKind::UnexpectedReturnType,
+        "the script's reply makes no sense",
+    ))
+}
