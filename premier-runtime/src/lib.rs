@@ -56,8 +56,8 @@ pub mod __private {
         FromBadValue, Hint, HintInBox, HintInError, HintInLocalBox, HintInSendBox, HintItself,
         HintNowhere, RetrySite, RetrySpec, Strategy, for_attempt,
     };
-    pub use crate::attributes::throttle::{Admission, FromRejection, Site, once};
-    pub use crate::attributes::throttle_spec::Spec;
+    pub use crate::attributes::throttle::{Admission, FromRejection, ThrottleSite as Site, once};
+    pub use crate::attributes::throttle_spec::ThrottleSpec as Spec;
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
     pub use crate::key::subject::{KeyShortly, KeyWritten, NoKey, key};
 }

@@ -8,12 +8,13 @@ use crate::config::builder::Config;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::key::buffer::KeyBuffer;
+use crate::key::subject::{Subject, with_subject_of};
 use crate::limit::decision::Decision;
 use crate::limit::quota::Limit;
 use crate::limiter::acquire::{acquire, acquire_async};
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
-use crate::limiter::wait_queue;
+use crate::limiter::overrides;
 use crate::store::request::Operation;
 
 /// A named limit to ask by hand.
@@ -154,20 +155,23 @@ impl Throttle {
     /// [`Error::CostExceedsCapacity`], [`Error::TooManyKeys`], [`Error::Backend`],
     /// [`Error::Config`].
     pub fn check<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
-        let (limiter, key) = (self.limiter()?, KeyBuffer::format(key));
-        let user = Some(key.as_str());
-        let decided = limiter.handle(user, Operation::Take(self.cost));
-        limiter.tell(user, decided, |decision| decision.allowed)
+        let limiter = self.limiter()?;
+        with_subject_of(key, |key| {
+            let decided = limiter.take(Some(key), self.cost);
+            limiter.recorded(Some(key), decided, |decision| decision.allowed)
+        })
     }
 
-    /// The same as [`Throttle::check`] for async callers.
+    /// As [`Throttle::check`] for async callers.
     ///
     /// # Errors
     /// As for [`Throttle::check`].
     pub async fn check_async<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
         let (limiter, key) = (self.limiter()?, key.to_string());
         let decided = limiter.take_async(Some(&key), self.cost).await;
-        limiter.tell(Some(&key), decided, |decision| decision.allowed)
+        limiter.recorded(Some(Subject::Text(&key)), decided, |decision| {
+            decision.allowed
+        })
     }
 
     /// Takes the cost, waiting for the slot of a leaky bucket, and as long as
@@ -177,15 +181,12 @@ impl Throttle {
     /// [`Error::QuotaExceeded`] or [`Error::BucketFull`] when not admitted, and those of
     /// [`Throttle::check`].
     pub fn acquire<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
-        acquire(
-            self.limiter()?,
-            Some(KeyBuffer::format(key).as_str()),
-            self.cost,
-            self.max_wait,
-        )
+        let limiter = self.limiter()?;
+        let key = KeyBuffer::format(key);
+        acquire(limiter, Some(key.as_str()), self.cost, self.max_wait)
     }
 
-    /// The same as [`Throttle::acquire`] for async callers. Dropping the future takes nothing.
+    /// As [`Throttle::acquire`] for async callers. Dropping the future takes nothing.
     ///
     /// # Errors
     /// As for [`Throttle::acquire`].
@@ -202,7 +203,7 @@ impl Throttle {
         self.handle(key, Operation::Peek(self.cost))
     }
 
-    /// The same as [`Throttle::peek`] for async callers.
+    /// As [`Throttle::peek`] for async callers.
     ///
     /// # Errors
     /// As for [`Throttle::check`].
@@ -217,17 +218,17 @@ impl Throttle {
     /// [`Error::Backend`], [`Error::Config`].
     pub fn reset<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
         let done = self.handle(key, Operation::Reset);
-        self.nudge(&key.to_string(), done)
+        self.notified(&key.to_string(), done)
     }
 
-    /// The same as [`Throttle::reset`] for async callers.
+    /// As [`Throttle::reset`] for async callers.
     ///
     /// # Errors
     /// [`Error::Backend`], [`Error::Config`].
     pub async fn reset_async<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
         let key = key.to_string();
         let done = self.handle_async(&key, Operation::Reset).await;
-        self.nudge(&key, done)
+        self.notified(&key, done)
     }
 
     /// Gives `units` back, at most as many as are taken.
@@ -236,10 +237,10 @@ impl Throttle {
     /// [`Error::Backend`], [`Error::Config`].
     pub fn refund<K: Display + ?Sized>(&self, key: &K, units: u64) -> Result<(), Error> {
         let done = self.handle(key, Operation::Refund(units));
-        self.nudge(&key.to_string(), done)
+        self.notified(&key.to_string(), done)
     }
 
-    /// The same as [`Throttle::refund`] for async callers.
+    /// As [`Throttle::refund`] for async callers.
     ///
     /// # Errors
     /// [`Error::Backend`], [`Error::Config`].
@@ -250,7 +251,7 @@ impl Throttle {
     ) -> Result<(), Error> {
         let key = key.to_string();
         let done = self.handle_async(&key, Operation::Refund(units)).await;
-        self.nudge(&key, done)
+        self.notified(&key, done)
     }
 
     fn build(name: &str, limits: &[Limit], runtime: Option<Arc<Runtime>>) -> Self {
@@ -274,8 +275,8 @@ impl Throttle {
 
     /// The limit, once it has been used.
     #[cfg(feature = "tower")]
-    pub(crate) fn bound(&self) -> Option<&Limiter> {
-        self.shared.limiter.get()?.as_deref().ok()
+    pub(crate) fn bound(&self) -> Option<&Arc<Limiter>> {
+        self.shared.limiter.get()?.as_ref().ok()
     }
 
     /// Whether an admitted call may have to wait for its slot.
@@ -297,9 +298,9 @@ impl Throttle {
         self.max_wait
     }
 
-    /// The same by another store.
+    /// This throttle by another configuration.
     #[cfg(feature = "tower")]
-    pub(crate) fn by(&self, config: impl Into<Config>) -> Self {
+    pub(crate) fn with_config(&self, config: impl Into<Config>) -> Self {
         let Self {
             shared,
             cost,
@@ -312,7 +313,8 @@ impl Throttle {
         }
     }
 
-    pub(crate) fn limiter(&self) -> Result<&Limiter, Error> {
+    #[inline]
+    pub(crate) fn limiter(&self) -> Result<&Arc<Limiter>, Error> {
         let Shared {
             name,
             limits,
@@ -321,10 +323,10 @@ impl Throttle {
         } = &*self.shared;
         limiter
             .get_or_init(|| match runtime {
-                Some(runtime) => Limiter::new(runtime, name, limits),
-                None => Limiter::new(Runtime::global(), name, limits),
+                Some(runtime) => overrides::bind(runtime, name, limits),
+                None => overrides::bind(Runtime::global(), name, limits),
             })
-            .as_deref()
+            .as_ref()
             .map_err(Error::clone)
     }
 
@@ -333,17 +335,17 @@ impl Throttle {
         key: &K,
         operation: Operation,
     ) -> Result<Decision, Error> {
-        self.limiter()?.handle_key(Some(key), operation)
+        let key = KeyBuffer::format(key);
+        self.limiter()?.handle(Some(key.as_str()), operation)
     }
 
     async fn handle_async(&self, key: &str, operation: Operation) -> Result<Decision, Error> {
         self.limiter()?.handle_async(Some(key), operation).await
     }
 
-    /// After something was given back, whoever waits for it may ask again.
-    fn nudge(&self, key: &str, done: Result<Decision, Error>) -> Result<(), Error> {
-        let limiter = self.limiter()?;
-        wait_queue::nudge(limiter.store_id(), limiter.prefix(), Some(key));
+    /// Lets the first waiter of a key ask again after something was given back.
+    fn notified(&self, key: &str, done: Result<Decision, Error>) -> Result<(), Error> {
+        self.limiter()?.notify(Some(key));
         done.map(drop)
     }
 }

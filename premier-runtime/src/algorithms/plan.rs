@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use super::rule::Rule;
 use crate::error::Error;
-use crate::limit::algo::Algo;
 use crate::limit::decision::{Decision, nanos};
 use crate::limit::quota::Limit;
 
-/// A [`Limit`] that has been validated, with its emission interval T = period / quota as a
-/// fraction in lowest terms.
+/// A [`Limit`] that has been validated, with its emission interval T = period / quota as a fraction
+/// in lowest terms.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Plan {
     limit: Limit,
@@ -17,8 +17,7 @@ pub struct Plan {
     /// T = interval / den nanoseconds.
     interval: u64,
     den: u64,
-    /// capacity · T in ticks.
-    full: u128,
+    rule: Rule<u128>,
 }
 
 impl Plan {
@@ -28,17 +27,14 @@ impl Plan {
     /// [`Error::Config`] when a number is out of its range.
     pub fn new(limit: Limit) -> Result<Self, Error> {
         limit.validate()?;
-        let period = limit.period_nanos();
-        let divisor = greatest_common_divisor(period, limit.quota());
-        let (capacity, interval) = (limit.capacity(), period / divisor);
-        let full = u128::from(capacity) * u128::from(interval);
+        let (interval, den) = limit.emission_interval();
         Ok(Self {
             limit,
-            period,
-            capacity,
+            period: limit.period_nanos(),
+            capacity: limit.capacity(),
             interval,
-            den: limit.quota() / divisor,
-            full,
+            den,
+            rule: Rule::new(&limit),
         })
     }
 
@@ -60,6 +56,18 @@ impl Plan {
         self.period
     }
 
+    pub(crate) const fn rule(&self) -> &Rule<u128> {
+        &self.rule
+    }
+
+    /// Whether an admitted call may have to wait for its slot.
+    pub(crate) const fn is_queue(&self) -> bool {
+        match &self.rule {
+            Rule::Gcra(gcra) => gcra.is_queue(),
+            Rule::Log(_) | Rule::Window(_) => false,
+        }
+    }
+
     /// How many ticks of [`Plan::den`] the emission interval has.
     pub(crate) const fn interval(&self) -> u64 {
         self.interval
@@ -70,26 +78,17 @@ impl Plan {
         self.den
     }
 
-    /// `units` · T in ticks. Units are at most a capacity, so this fits: 2^55 · 2^55 for the
-    /// largest quota, 2^33 · 2^55 for the largest burst or queue.
+    /// `units` · T in ticks. Units are at most a capacity, so this fits: 2^55 · 2^55 for the largest
+    /// quota, 2^33 · 2^55 for the largest burst or queue.
     pub(crate) const fn ticks(&self, units: u64) -> u128 {
         units as u128 * self.interval as u128
-    }
-
-    /// The longest debt there can be, in ticks.
-    pub(crate) const fn full(&self) -> u128 {
-        self.full
-    }
-
-    /// Ticks as nanoseconds, rounded up.
-    pub(crate) fn duration(&self, ticks: u128) -> Duration {
-        nanos(ticks.div_ceil(u128::from(self.den)))
     }
 
     pub(crate) fn decision(&self) -> Decision {
         Decision::new(self.capacity)
     }
 
+    /// The denial of a call that no time can admit.
     pub(crate) fn never(&self) -> Decision {
         Decision {
             allowed: false,
@@ -100,40 +99,33 @@ impl Plan {
 
     /// See [`earliest_behind`](super::earliest_behind).
     pub(super) fn earliest_behind(&self, head: u64, units: u64) -> Duration {
-        let quota = u128::from(self.limit.quota());
-        match self.limit.algo() {
-            // What the head leaves behind is less than a nanosecond's worth of a unit: it was
-            // admitted as soon as there was enough. A sliding window gives room no faster than a
-            // bucket does, for no previous window holds more than the quota.
-            Algo::LeakyBucket | Algo::SlidingWindow | Algo::TokenBucket => {
-                let ticks = u128::from(units).saturating_mul(u128::from(self.interval));
-                nanos((ticks / u128::from(self.den)).saturating_sub(1))
-            }
-            Algo::FixedWindow | Algo::SlidingLog => {
-                let together = u128::from(head) + u128::from(units);
-                let periods = together.div_ceil(quota).saturating_sub(1);
-                nanos(periods.saturating_mul(u128::from(self.period)))
-            }
+        let paced = || {
+            let ticks = u128::from(units).saturating_mul(u128::from(self.interval));
+            nanos((ticks / u128::from(self.den)).saturating_sub(1))
+        };
+        let in_windows = || {
+            let together = u128::from(head) + u128::from(units);
+            let quota = u128::from(self.limit.quota());
+            let periods = together.div_ceil(quota).saturating_sub(1);
+            nanos(periods.saturating_mul(u128::from(self.period)))
+        };
+        match &self.rule {
+            // The head leaves less than a nanosecond's worth of a unit behind, because it was
+            // admitted as soon as there was enough.
+            Rule::Gcra(_) => paced(),
+            // No previous window holds more than the quota, so a sliding window makes room no faster
+            // than a bucket.
+            Rule::Window(window) if window.slides() => paced(),
+            Rule::Log(_) | Rule::Window(_) => in_windows(),
         }
     }
 
     /// See [`queue_time`](super::queue_time).
     pub(super) fn queue_time(&self, cost: u64) -> Duration {
-        match self.limit.algo() {
-            Algo::LeakyBucket => {
-                let ahead = self.limit.bucket_size_or_default();
-                nanos(
-                    self.ticks(ahead.saturating_sub(cost.saturating_sub(1))) / u128::from(self.den),
-                )
-            }
-            _ => Duration::ZERO,
+        if !self.is_queue() {
+            return Duration::ZERO;
         }
+        let ahead = self.capacity.saturating_sub(cost.max(1));
+        nanos(self.ticks(ahead) / u128::from(self.den))
     }
-}
-
-fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }

@@ -1,109 +1,131 @@
 //! Sliding log: the instants of all admitted units.
 //!
-//! A call is admitted when at most q − c units lie in (t − d, t]. Equal instants share an entry.
+//! A call of cost c is admitted when at most q − c units lie in (t − d, t]. Equal instants share an
+//! entry.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use super::{Effect, Plan};
-use crate::limit::decision::{Decision, nanos};
+use super::answer::{Answer, Effect};
+use super::rule::Rule;
+use crate::limit::decision::Decision;
+use crate::limit::quota::Limit;
 
+pub(super) fn rule(limit: &Limit) -> Rule<u128> {
+    Rule::Log(Log {
+        quota: limit.quota(),
+        period: limit.period_nanos(),
+    })
+}
+
+/// A limit by a log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Log {
+    quota: u64,
+    /// In nanoseconds.
+    period: u64,
+}
+
+/// The log of one key.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct State {
+pub(super) struct LogState {
     /// (instant, units), ascending.
     entries: VecDeque<(u64, u64)>,
     used: u64,
 }
 
-impl State {
-    pub(super) fn decide(&mut self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
-        self.clamp(now);
-        self.expire(plan, now);
-        let mut decision = self.look(plan, now, cost);
-        if decision.allowed && effect == Effect::Take && cost > 0 {
-            match self.entries.back_mut() {
-                Some((instant, units)) if *instant == now => *units += cost,
-                _ => self.entries.push_back((now, cost)),
-            }
-            self.used += cost;
-            decision.remaining -= cost;
-            decision.reset_after = nanos(u128::from(plan.period()));
-        }
-        decision
+impl Log {
+    /// Whether a call may cost this much, and costs anything.
+    pub(super) const fn has(&self, cost: u64) -> bool {
+        cost.wrapping_sub(1) < self.quota
     }
 
-    /// See [`State::admit`](super::State::admit).
     #[inline]
-    pub(super) fn admit(&mut self, plan: &Plan, now: u64, cost: u64) -> bool {
-        match self.entries.back_mut() {
-            Some((last, _)) if *last <= now => {}
-            _ => return false,
+    pub(super) fn decide<A: Answer>(
+        &self,
+        state: &mut LogState,
+        now: u64,
+        cost: u64,
+        effect: Effect,
+    ) -> A {
+        state.clamp(now);
+        state.expire(self.period, now);
+        let allowed = cost <= self.quota.saturating_sub(state.used);
+        if allowed && effect == Effect::Take && cost > 0 {
+            state.push(now, cost);
         }
-        self.expire(plan, now);
-        let admitted = cost <= plan.limit().quota().saturating_sub(self.used);
-        if admitted {
-            match self.entries.back_mut() {
-                Some((instant, units)) if *instant == now => *units += cost,
-                _ => self.entries.push_back((now, cost)),
+        A::new(allowed, false, || {
+            let mut decision = self.look(state, now, cost);
+            decision.allowed = allowed;
+            if allowed {
+                decision.retry_after = Duration::ZERO;
             }
-            self.used += cost;
-        }
-        admitted
+            decision
+        })
     }
 
     /// The answer without touching the log; expired entries at its front are skipped.
-    pub(super) fn look(&self, plan: &Plan, now: u64, cost: u64) -> Decision {
-        let quota = plan.limit().quota();
-        let live = self
+    pub(super) fn look(&self, state: &LogState, now: u64, cost: u64) -> Decision {
+        let is_over = |instant| is_over(self.period, instant, now);
+        let expired: u64 = state
             .entries
             .iter()
-            .skip_while(|&&(instant, _)| is_over(plan.period(), instant, now));
-        let used = self.used
-            - self
+            .take_while(|&&(instant, _)| is_over(instant))
+            .map(|&(_, units)| units)
+            .sum();
+        let used = state.used - expired;
+        let left = self.quota.saturating_sub(used);
+        let mut decision = Decision::new(self.quota);
+        decision.allowed = cost <= left;
+        decision.remaining = left;
+        if !decision.allowed {
+            let mut excess = used + cost - self.quota;
+            let live = state
                 .entries
                 .iter()
-                .take_while(|&&(instant, _)| is_over(plan.period(), instant, now))
-                .map(|&(_, units)| units)
-                .sum::<u64>();
-        let left = quota.saturating_sub(used);
-        let mut decision = Decision {
-            allowed: cost <= left,
-            remaining: left,
-            ..plan.decision()
-        };
-        if !decision.allowed {
-            let mut excess = used + cost - quota;
+                .skip_while(|&&(instant, _)| is_over(instant));
             for &(instant, units) in live {
                 if units >= excess {
-                    decision.retry_after = leaves_in(plan, instant, now);
+                    decision.retry_after = self.leaves_in(instant, now);
                     break;
                 }
                 excess -= units;
             }
         }
-        if let Some(&(instant, _)) = self.entries.back()
+        if let Some(&(instant, _)) = state.entries.back()
             && used > 0
         {
-            decision.reset_after = leaves_in(plan, instant, now);
+            decision.reset_after = self.leaves_in(instant, now);
         }
         decision
     }
 
-    /// The newest units are given back first.
-    pub(super) fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
-        self.expire(plan, now);
+    /// Gives back the newest units first.
+    pub(super) fn refund(&self, state: &mut LogState, now: u64, units: u64) {
+        state.expire(self.period, now);
         let mut left = units;
         while left > 0 {
-            let Some((_, count)) = self.entries.back_mut() else {
+            let Some((_, count)) = state.entries.back_mut() else {
                 break;
             };
             let given = left.min(*count);
             *count -= given;
             left -= given;
-            self.used -= given;
+            state.used -= given;
             if *count == 0 {
-                self.entries.pop_back();
+                state.entries.pop_back();
             }
         }
+    }
+
+    fn leaves_in(&self, instant: u64, now: u64) -> Duration {
+        Duration::from_nanos(self.period - now.saturating_sub(instant))
+    }
+}
+
+impl LogState {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Whether the newest units were taken at this instant.
@@ -119,9 +141,17 @@ impl State {
             .is_none_or(|&(instant, _)| is_over(period, instant, now))
     }
 
-    fn expire(&mut self, plan: &Plan, now: u64) {
+    fn push(&mut self, now: u64, cost: u64) {
+        match self.entries.back_mut() {
+            Some((instant, units)) if *instant == now => *units += cost,
+            _ => self.entries.push_back((now, cost)),
+        }
+        self.used += cost;
+    }
+
+    fn expire(&mut self, period: u64, now: u64) {
         while let Some(&(instant, units)) = self.entries.front() {
-            if !is_over(plan.period(), instant, now) {
+            if !is_over(period, instant, now) {
                 break;
             }
             self.entries.pop_front();
@@ -142,8 +172,4 @@ impl State {
 
 fn is_over(period: u64, instant: u64, now: u64) -> bool {
     now.saturating_sub(instant) >= period
-}
-
-fn leaves_in(plan: &Plan, instant: u64, now: u64) -> std::time::Duration {
-    nanos(u128::from(plan.period() - now.saturating_sub(instant)))
 }

@@ -12,27 +12,28 @@ use crate::limit::algo::Algo;
 use crate::limit::args::LimitArgs;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
+use crate::limiter::overrides;
 
 /// What an attribute says, as values.
 #[derive(Debug)]
-pub struct Spec {
+pub struct ThrottleSpec {
     call_site: CallSite,
-    nth: usize,
+    index: usize,
     algo: Option<Algo>,
-    terms: LimitArgs,
+    args: LimitArgs,
     max_wait: MaxWait,
     problem: Option<Error>,
 }
 
-impl Spec {
-    /// `nth` counts the throttles above this one.
+impl ThrottleSpec {
+    /// `index` counts the throttles above this one.
     #[must_use]
-    pub fn new(call_site: CallSite, nth: usize) -> Self {
+    pub fn new(call_site: CallSite, index: usize) -> Self {
         Self {
             call_site,
-            nth,
+            index,
             algo: None,
-            terms: LimitArgs::default(),
+            args: LimitArgs::default(),
             max_wait: MaxWait::None,
             problem: None,
         }
@@ -57,7 +58,7 @@ impl Spec {
     pub fn quota(mut self, quota: impl IntoUnits, period: impl IntoPeriod) -> Self {
         let quota = note(&mut self.problem, quota.into_units("quota"));
         let period = note(&mut self.problem, period.into_period());
-        self.terms.rates.extend(quota.zip(period));
+        self.args.rates.extend(quota.zip(period));
         self
     }
 
@@ -66,7 +67,7 @@ impl Spec {
     pub fn rate(mut self, rate: impl AsRef<str>) -> Self {
         let parsed = premier_parse::parse_rate(rate.as_ref()).map_err(Error::config);
         let rate = note(&mut self.problem, parsed);
-        self.terms
+        self.args
             .rates
             .extend(rate.map(|(quota, period)| (quota, Duration::from_nanos(period))));
         self
@@ -75,14 +76,14 @@ impl Spec {
     /// `burst = …`
     #[must_use]
     pub fn burst(mut self, tokens: impl IntoUnits) -> Self {
-        self.terms.burst = note(&mut self.problem, tokens.into_units("burst"));
+        self.args.burst = note(&mut self.problem, tokens.into_units("burst"));
         self
     }
 
     /// `bucket_size = …`
     #[must_use]
     pub fn bucket_size(mut self, units: impl IntoUnits) -> Self {
-        self.terms.bucket_size = note(&mut self.problem, units.into_units("bucket_size"));
+        self.args.bucket_size = note(&mut self.problem, units.into_units("bucket_size"));
         self
     }
 
@@ -103,17 +104,17 @@ impl Spec {
 
     /// Binds the limit to the process's configuration.
     pub(crate) fn bind(self) -> Result<(Arc<Limiter>, MaxWait), Error> {
-        let path = match self.nth {
+        let path = match self.index {
             0 => self.call_site.path(),
             // A second throttle of the same function is another limit.
-            nth => format!("{}#{}", self.call_site.path(), nth + 1),
+            index => format!("{}#{}", self.call_site.path(), index + 1),
         };
         let bound = match &self.problem {
             Some(problem) => Err(problem.clone()),
             None => {
                 let runtime = Runtime::global();
                 let algo = self.algo.unwrap_or(runtime.algo());
-                Limiter::new(runtime, &path, &self.terms.limits(algo))
+                overrides::bind(runtime, &path, &self.args.limits(algo))
             }
         };
         match bound {

@@ -44,7 +44,7 @@ impl Clock for CoarseClock {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[inline]
     fn now(&self) -> u64 {
-        super::system::ORIGIN + super::tick::last_tick()
+        super::system::ORIGIN + last_tick()
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -72,6 +72,17 @@ impl CoarseClock {
             deadline => (SystemClock.now()).saturating_add(deadline.saturating_sub(self.now())),
         }
     }
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC_COARSE` since the machine has started.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+fn last_tick() -> u64 {
+    use rustix::time::{ClockId, clock_gettime};
+
+    let time = clock_gettime(ClockId::MonotonicCoarse);
+    // Neither is negative, and the sum fits for 580 years.
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 struct Sleep {

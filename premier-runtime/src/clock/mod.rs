@@ -9,7 +9,6 @@ mod manual;
 mod sleepers;
 mod steady;
 mod system;
-mod tick;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -23,9 +22,7 @@ use std::time::Duration;
 pub use self::coarse::CoarseClock;
 pub use self::manual::ManualClock;
 pub(crate) use self::steady::SteadyClock;
-pub(crate) use self::system::Counter;
 pub use self::system::SystemClock;
-pub(crate) use self::tick::last_tick;
 
 /// A source of time that can also sleep.
 ///

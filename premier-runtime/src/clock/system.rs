@@ -15,13 +15,6 @@ use super::sleepers::{Place, Sleepers};
 /// it keeps within a few parts in a million; should one core's counter be behind another's, nobody
 /// is hurt for longer than that difference, for instants of the future are clamped.
 ///
-/// On Linux a token bucket without a key that owes more than three seconds does not read this clock
-/// for each call: an admitted call moves what the bucket owes by its cost whenever it comes, and that
-/// it still owes is vouched for by a reading within the last second and by the kernel's ticks. Its
-/// decisions are the same. Only where a kernel leaves out its ticks, which come every 1 to 10 ms, for
-/// two seconds while the process runs on, or just after a whole machine was paused or suspended, may
-/// such a bucket give up to 64 units too many, once each time.
-///
 /// Async sleeps are woken by one timer thread, started at the first need: it is precise to the
 /// system's timer, works under every executor, and asks nothing of a tokio runtime, which may have
 /// been built without a timer.
@@ -59,7 +52,7 @@ impl Clock for SystemClock {
 
 /// The processor's counter and what a tick of it is worth.
 #[derive(Debug)]
-pub(crate) struct Counter {
+struct Counter {
     clock: quanta::Clock,
     start: u64,
     /// What the counter would have shown at the time 0; below zero it wraps.
@@ -69,9 +62,9 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// The one of this process. Whoever reads it often keeps this.
+    /// The counter of this process.
     #[inline]
-    pub(crate) fn get() -> &'static Self {
+    fn get() -> &'static Self {
         static COUNTER: LazyLock<Counter> = LazyLock::new(Counter::new);
         &COUNTER
     }
@@ -98,7 +91,7 @@ impl Counter {
 
     /// What [`SystemClock`] shows.
     #[inline]
-    pub(crate) fn now(&self) -> u64 {
+    fn now(&self) -> u64 {
         let raw = self.clock.raw();
         if self.tick == 0 {
             return self.now_by_division(raw);

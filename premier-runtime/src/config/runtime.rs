@@ -83,7 +83,6 @@ impl Runtime {
         self.config.retry_budget.as_ref()
     }
 
-    #[cfg(feature = "tracing")]
     pub(crate) fn log_keys(&self) -> bool {
         self.config.log_keys
     }

@@ -6,12 +6,12 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Key<'a> {
     prefix: &'a str,
-    user: Option<&'a str>,
+    subject: Option<&'a str>,
 }
 
 impl<'a> Key<'a> {
-    pub(crate) const fn new(prefix: &'a str, user: Option<&'a str>) -> Self {
-        Self { prefix, user }
+    pub(crate) const fn new(prefix: &'a str, subject: Option<&'a str>) -> Self {
+        Self { prefix, subject }
     }
 
     /// Everything before the caller's part.
@@ -22,16 +22,16 @@ impl<'a> Key<'a> {
 
     /// The caller's part, if the limit is keyed.
     #[must_use]
-    pub const fn user(&self) -> Option<&'a str> {
-        self.user
+    pub const fn subject(&self) -> Option<&'a str> {
+        self.subject
     }
 }
 
 impl fmt::Display for Key<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.prefix)?;
-        match self.user {
-            Some(user) => write!(formatter, ":{user}"),
+        match self.subject {
+            Some(subject) => write!(formatter, ":{subject}"),
             None => Ok(()),
         }
     }

@@ -10,6 +10,8 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use castaway::cast;
+
 use crate::key::buffer::KeyBuffer;
 
 /// The caller's part of a key: a text, or a number that is not written out before somebody has to
@@ -76,11 +78,38 @@ impl Hash for Subject<'_> {
     }
 }
 
+/// Calls `then` with the caller's part of a key, by the fast path for its type: texts are used as they
+/// are, numbers stay numbers, and everything else is written by its `Display`.
+#[inline]
+pub(crate) fn with_subject_of<K: Display + ?Sized, R>(
+    key: &K,
+    then: impl FnOnce(Subject<'_>) -> R,
+) -> R {
+    macro_rules! number {
+        ($($number:ty)*) => {$(
+            if let Ok(number) = cast!(key, &$number) {
+                return match u64::try_from(*number) {
+                    Ok(number) => then(Subject::Number(number)),
+                    Err(_) => then(Subject::Text(KeyBuffer::format(number).as_str())),
+                };
+            }
+        )*};
+    }
+    if let Ok(text) = cast!(key, &str) {
+        return then(Subject::Text(text));
+    }
+    if let Ok(text) = cast!(key, &String) {
+        return then(Subject::Text(text));
+    }
+    number!(u64 u32 usize u16 u8 i64 i32 isize i16 i8);
+    then(Subject::Text(KeyBuffer::format(key).as_str()))
+}
+
 /// Calls `then` with the text of a key, or with nothing for a limit without one.
 #[inline]
-pub(crate) fn with_text<R>(user: Option<Subject<'_>>, then: impl FnOnce(Option<&str>) -> R) -> R {
-    match user {
-        Some(user) => user.with_text(|text| then(Some(text))),
+pub(crate) fn with_text<R>(key: Option<Subject<'_>>, then: impl FnOnce(Option<&str>) -> R) -> R {
+    match key {
+        Some(key) => key.with_text(|text| then(Some(text))),
         None => then(None),
     }
 }
@@ -91,12 +120,12 @@ pub trait KeyText: Sized {
     const IS_KEYED: bool = true;
 
     /// Calls `then` with it, or with nothing for a limit without a key.
-    fn with_user<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R;
+    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R;
 
     /// Calls `then` with the text, or with nothing for a limit without a key.
     #[inline]
     fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
-        self.with_user(|user| with_text(user, then))
+        self.with_subject(|key| with_text(key, then))
     }
 }
 
@@ -108,7 +137,7 @@ impl KeyText for NoKey {
     const IS_KEYED: bool = false;
 
     #[inline]
-    fn with_user<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
+    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         then(None)
     }
 }
@@ -116,7 +145,7 @@ impl KeyText for NoKey {
 /// A text as it is.
 impl KeyText for &str {
     #[inline]
-    fn with_user<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
+    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         then(Some(Subject::Text(self)))
     }
 }
@@ -124,7 +153,7 @@ impl KeyText for &str {
 /// A number in decimal.
 impl KeyText for u64 {
     #[inline]
-    fn with_user<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
+    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         then(Some(Subject::Number(self)))
     }
 }
@@ -132,7 +161,7 @@ impl KeyText for u64 {
 /// A number with a sign in decimal.
 impl KeyText for i64 {
     #[inline]
-    fn with_user<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
+    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         match u64::try_from(self) {
             Ok(number) => then(Some(Subject::Number(number))),
             Err(_) => then(Some(Subject::Text(KeyBuffer::format(&self).as_str()))),
@@ -148,7 +177,7 @@ pub struct Written<'a, K: ?Sized> {
 }
 
 impl<K: ?Sized> KeyText for Written<'_, K> {
-    fn with_user<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
+    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         then(Some(Subject::Text((self.format)(self.value).as_str())))
     }
 }

@@ -45,6 +45,32 @@ impl Algo {
             Self::TokenBucket => "token_bucket",
         }
     }
+
+    /// Whether a limit by it has a [`Limit::burst`](crate::Limit::burst).
+    pub(crate) const fn takes_burst(self) -> bool {
+        match self {
+            Self::TokenBucket => true,
+            Self::FixedWindow | Self::LeakyBucket | Self::SlidingLog | Self::SlidingWindow => false,
+        }
+    }
+
+    /// Whether its state grows with every admitted unit, so that the quota has its own bound.
+    pub(crate) const fn remembers_units(self) -> bool {
+        match self {
+            Self::SlidingLog => true,
+            Self::FixedWindow | Self::LeakyBucket | Self::SlidingWindow | Self::TokenBucket => {
+                false
+            }
+        }
+    }
+
+    /// Whether a limit by it has a [`Limit::bucket_size`](crate::Limit::bucket_size).
+    pub(crate) const fn takes_bucket_size(self) -> bool {
+        match self {
+            Self::LeakyBucket => true,
+            Self::FixedWindow | Self::SlidingLog | Self::SlidingWindow | Self::TokenBucket => false,
+        }
+    }
 }
 
 impl fmt::Display for Algo {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::after;
+
 /// The answer of a limit to one call.
 ///
 /// All times are relative to the instant of the decision. They are exact to one nanosecond in
@@ -41,37 +43,20 @@ impl Decision {
         }
     }
 
-    /// Tells when it was made, for what it takes to be given back.
+    /// Notes when the cost was taken, so that it can be given back.
     pub(crate) fn taken_at(mut self, now: u64) -> Self {
         self.reservation.since = now;
-        self.reservation.until = crate::clock::after(now, self.reset_after);
+        self.reservation.until = after(now, self.reset_after);
         self
     }
-}
 
-/// As much of a decision as a client is told.
-#[cfg(feature = "tower")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Brief {
-    pub(crate) allowed: bool,
-    pub(crate) limit: u64,
-    pub(crate) remaining: u64,
-    /// Until all is there again, or, for one denied, until it is admitted.
-    pub(crate) after: Duration,
-}
-
-#[cfg(feature = "tower")]
-impl From<&Decision> for Brief {
-    fn from(decision: &Decision) -> Self {
-        Self {
-            allowed: decision.allowed,
-            limit: decision.limit,
-            remaining: decision.remaining,
-            after: match decision.allowed {
-                true => decision.reset_after,
-                false => decision.retry_after,
-            },
+    /// Notes when the cost was taken, and where the slot of a queue ends if it is one.
+    pub(crate) fn taken_in_slot(self, now: u64, end: Option<u128>) -> Self {
+        let mut decision = self.taken_at(now);
+        if let Some(end) = end {
+            decision.reservation.set_end(0, end);
         }
+        decision
     }
 }
 
@@ -87,7 +72,7 @@ pub struct Reservation {
     /// Until when the state remembers it.
     pub(crate) until: u64,
     /// Whether the memory that stands in for the store has decided.
-    pub(crate) stood_in: bool,
+    pub(crate) from_fallback: bool,
 }
 
 impl Reservation {
@@ -98,7 +83,7 @@ impl Reservation {
         ends: [0; Self::LIMITS],
         since: 0,
         until: 0,
-        stood_in: false,
+        from_fallback: false,
     };
 
     /// Of the slot that ends here.

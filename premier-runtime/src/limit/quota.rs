@@ -74,8 +74,8 @@ impl Limit {
         Self::new(Algo::LeakyBucket, quota, period)
     }
 
-    /// The same by another algorithm.
-    pub(crate) const fn by(mut self, algo: Algo) -> Self {
+    /// This limit by another algorithm.
+    pub(crate) const fn with_algo(mut self, algo: Algo) -> Self {
         self.algo = algo;
         self
     }
@@ -117,11 +117,16 @@ impl Limit {
     /// call that costs more is never admitted.
     #[must_use]
     pub const fn capacity(&self) -> u64 {
-        match (self.algo, self.burst, self.bucket_size) {
-            (Algo::TokenBucket, Some(burst), _) => burst,
-            (Algo::LeakyBucket, _, Some(size)) => size.saturating_add(1),
-            (Algo::LeakyBucket, _, None) => self.quota.saturating_add(1),
-            _ => self.quota,
+        match self.algo {
+            Algo::TokenBucket => match self.burst {
+                Some(tokens) => tokens,
+                None => self.quota,
+            },
+            Algo::LeakyBucket => match self.bucket_size {
+                Some(units) => units.saturating_add(1),
+                None => self.quota.saturating_add(1),
+            },
+            Algo::FixedWindow | Algo::SlidingLog | Algo::SlidingWindow => self.quota,
         }
     }
 
@@ -138,25 +143,29 @@ impl Limit {
         u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    pub(crate) fn bucket_size_or_default(&self) -> u64 {
-        self.bucket_size.unwrap_or(self.quota)
+    /// The emission interval period / quota in lowest terms: its ticks, and how many of them are a
+    /// nanosecond.
+    pub(crate) fn emission_interval(&self) -> (u64, u64) {
+        let (period, quota) = (self.period_nanos(), self.quota);
+        let divisor = greatest_common_divisor(period, quota);
+        (period / divisor, quota / divisor)
     }
 
     fn check(&self) -> Result<(), String> {
         premier_parse::check_quota(u128::from(self.quota))?;
         premier_parse::check_period(self.period_nanos())?;
         premier_parse::check_rate(self.quota, self.period_nanos())?;
-        if self.algo == Algo::SlidingLog {
+        if self.algo.remembers_units() {
             premier_parse::check_log_quota(self.quota)?;
         }
         if let Some(burst) = self.burst {
-            if self.algo != Algo::TokenBucket {
+            if !self.algo.takes_burst() {
                 return Err(format!("burst is for token_bucket, not for {}", self.algo));
             }
             premier_parse::check_burst(u128::from(burst))?;
         }
         if let Some(size) = self.bucket_size {
-            if self.algo != Algo::LeakyBucket {
+            if !self.algo.takes_bucket_size() {
                 return Err(format!(
                     "bucket_size is for leaky_bucket, not for {}",
                     self.algo
@@ -166,6 +175,14 @@ impl Limit {
         }
         Ok(())
     }
+}
+
+/// Euclid's algorithm.
+const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// As in an attribute: `token_bucket 100/60s, burst 20`.

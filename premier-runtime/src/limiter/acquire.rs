@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use crate::clock::SteadyClock;
 use crate::clock::after;
 use crate::error::Error;
+use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
@@ -19,78 +21,194 @@ use crate::limiter::wait_queue::{Ahead, LineKey, Purpose, Standing, Ticket};
 use crate::store::request::Operation;
 use crate::{algorithms, clock};
 
-/// Acquires on the calling thread.
+/// A first decision about a call that may have to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First {
+    decision: Decision,
+    /// How many notifications there had been before the store was asked.
+    notifications: u64,
+}
+
+impl First {
+    /// A call that has taken a slot.
+    pub(crate) fn of_slot(decision: Decision) -> Self {
+        Self {
+            decision,
+            notifications: 0,
+        }
+    }
+
+    /// Whether nothing is left to wait for.
+    pub(crate) const fn is_final(&self) -> bool {
+        self.decision.allowed && self.decision.delay.is_zero()
+    }
+}
+
+/// A slot that comes within this time is waited for without giving up the thread: to sleep would take
+/// longer, and two calls may read the same time where slots are closer than the clock's step.
+const SPIN_WAIT_MAX: Duration = Duration::from_micros(1);
+
+/// Waits for a slot that is nearly there, by the system's clock. A caller whose maximum wait is below
+/// [`SPIN_WAIT_MAX`] must not spin past it. Returns whether the slot has come.
+pub(crate) fn spin(limiter: &Limiter, decision: &Decision, max_wait: MaxWait) -> bool {
+    let may_spin = match max_wait {
+        MaxWait::AtMost(longest) => longest >= SPIN_WAIT_MAX,
+        MaxWait::None | MaxWait::Unbounded => true,
+    };
+    if !may_spin || decision.delay > SPIN_WAIT_MAX {
+        return false;
+    }
+    let SteadyClock::System = limiter.clock() else {
+        return false;
+    };
+    let since = decision.reservation.since;
+    let until = after(since, decision.delay);
+    loop {
+        let now = limiter.clock().now();
+        // A clock that falls back meanwhile shows nothing to wait for.
+        if now >= until || now < since {
+            return true;
+        }
+        std::hint::spin_loop();
+    }
+}
+
+/// Acquires on the calling thread, and records the decision.
+///
+/// # Errors
+/// When the call is not admitted.
 pub(crate) fn acquire(
     limiter: &Limiter,
-    user: Option<&str>,
+    key: Option<&str>,
     cost: u64,
     max_wait: MaxWait,
 ) -> Result<Decision, Error> {
-    limiter.tell(user, acquire_untold(limiter, user, cost, max_wait), |_| {
-        true
-    })
+    acquire_from(limiter, key, cost, max_wait, None)
 }
 
-fn acquire_untold(
-    limiter: &Limiter,
-    user: Option<&str>,
-    cost: u64,
-    max_wait: MaxWait,
-) -> Result<Decision, Error> {
-    if let Some(waiting) = Acquire::join(limiter, user, cost, max_wait)? {
-        return waiting.block();
-    }
-    let nudges = wait_queue::nudges();
-    let decision = limiter.handle(user, Operation::Take(cost))?;
-    match shortcut(limiter, user, max_wait, &decision)? {
-        Some(done) => Ok(done),
-        None => Acquire::after(limiter, user, cost, max_wait, decision, nudges)?.block(),
-    }
-}
-
-/// Acquires without blocking the thread; the caller awaits.
+/// As [`acquire`], without blocking the thread.
+///
+/// # Errors
+/// As for [`acquire`].
 pub(crate) async fn acquire_async(
     limiter: &Limiter,
-    user: Option<&str>,
+    key: Option<&str>,
     cost: u64,
     max_wait: MaxWait,
 ) -> Result<Decision, Error> {
-    let acquired = acquire_untold_async(limiter, user, cost, max_wait).await;
-    limiter.tell(user, acquired, |_| true)
+    acquire_async_from(limiter, key, cost, max_wait, None).await
 }
 
-/// The same, for callers who tell of it themselves.
-pub(crate) async fn acquire_untold_async(
+/// Goes on from a first decision, if there is one.
+pub(crate) fn acquire_from(
     limiter: &Limiter,
-    user: Option<&str>,
+    key: Option<&str>,
     cost: u64,
     max_wait: MaxWait,
+    first: Option<First>,
 ) -> Result<Decision, Error> {
-    if let Some(waiting) = Acquire::join(limiter, user, cost, max_wait)? {
-        return waiting.run().await;
-    }
-    let nudges = wait_queue::nudges();
-    let decision = limiter.take_async(user, cost).await?;
-    match shortcut(limiter, user, max_wait, &decision)? {
+    let acquired = || {
+        let first = match first {
+            Some(first) => first,
+            None => match Acquire::join(limiter, key, cost, max_wait)? {
+                Some(waiting) => return waiting.block(),
+                None => {
+                    let notifications = wait_queue::nudges();
+                    let decision = limiter.handle(key, Operation::Take(cost))?;
+                    First {
+                        decision,
+                        notifications,
+                    }
+                }
+            },
+        };
+        match unless_waiting(limiter, key, max_wait, &first)? {
+            Some(done) => Ok(done),
+            None => Acquire::after(limiter, key, cost, max_wait, first)?.block(),
+        }
+    };
+    limiter.recorded(key.map(Subject::Text), acquired(), |_| true)
+}
+
+/// As [`acquire_from`], without blocking the thread.
+pub(crate) async fn acquire_async_from(
+    limiter: &Limiter,
+    key: Option<&str>,
+    cost: u64,
+    max_wait: MaxWait,
+    first: Option<First>,
+) -> Result<Decision, Error> {
+    let acquired = acquire_unrecorded_async(limiter, key, cost, max_wait, first).await;
+    limiter.recorded(key.map(Subject::Text), acquired, |_| true)
+}
+
+/// As [`acquire_async_from`], for callers who record the decision themselves.
+pub(crate) async fn acquire_unrecorded_async(
+    limiter: &Limiter,
+    key: Option<&str>,
+    cost: u64,
+    max_wait: MaxWait,
+    first: Option<First>,
+) -> Result<Decision, Error> {
+    let first = match first {
+        Some(first) => first,
+        None => match Acquire::join(limiter, key, cost, max_wait)? {
+            Some(waiting) => return waiting.run().await,
+            None => {
+                let notifications = wait_queue::nudges();
+                let decision = limiter.take_async(key, cost).await?;
+                First {
+                    decision,
+                    notifications,
+                }
+            }
+        },
+    };
+    match unless_waiting(limiter, key, max_wait, &first)? {
         Some(done) => Ok(done),
         None => {
-            Acquire::after(limiter, user, cost, max_wait, decision, nudges)?
+            Acquire::after(limiter, key, cost, max_wait, first)?
                 .run()
                 .await
         }
     }
 }
 
-/// A decision that needs no waiting.
-pub(crate) fn shortcut(
+/// The first decision about a call where that needs no waiting: not when the store is outside of the
+/// process, and not when others wait for the key.
+///
+/// # Errors
+/// When the call is refused.
+pub(crate) fn first_decision(
     limiter: &Limiter,
-    user: Option<&str>,
+    key: Option<&str>,
+    cost: u64,
     max_wait: MaxWait,
-    decision: &Decision,
+) -> Result<Option<First>, Error> {
+    if !limiter.is_immediate() || Acquire::would_queue(limiter, key, cost, max_wait) {
+        return Ok(None);
+    }
+    let notifications = wait_queue::nudges();
+    let decision = limiter.handle(key, Operation::Take(cost))?;
+    let first = First {
+        decision,
+        notifications,
+    };
+    unless_waiting(limiter, key, max_wait, &first)?;
+    Ok(Some(first))
+}
+
+/// The decision, if it needs no waiting.
+fn unless_waiting(
+    limiter: &Limiter,
+    key: Option<&str>,
+    max_wait: MaxWait,
+    first: &First,
 ) -> Result<Option<Decision>, Error> {
+    let decision = first.decision;
     match (decision.allowed, max_wait) {
-        (true, _) if decision.delay.is_zero() => Ok(Some(*decision)),
-        (false, MaxWait::None) => Err(limiter.denied(user, decision)),
+        _ if first.is_final() => Ok(Some(decision)),
+        (false, MaxWait::None) => Err(limiter.denied(key, decision.retry_after)),
         _ => Ok(None),
     }
 }
@@ -166,17 +284,16 @@ impl<'a> Acquire<'a> {
         Some((key, ahead))
     }
 
-    /// Goes on from a first decision that was not final, made after so many `nudges`.
+    /// Goes on from a first decision that was not final.
     pub(crate) fn after(
         limiter: &'a Limiter,
         user: Option<&'a str>,
         cost: u64,
         max_wait: MaxWait,
-        decision: Decision,
-        nudges: u64,
+        first: First,
     ) -> Result<Self, Error> {
         let mut acquire = Self::new(limiter, user, cost, max_wait);
-        acquire.decided(decision, nudges)?;
+        acquire.decided(first.decision, first.notifications)?;
         Ok(acquire)
     }
 
@@ -215,7 +332,7 @@ impl<'a> Acquire<'a> {
             return Ok(Some(decision));
         }
         let at = after(now, decision.delay);
-        let plan = &self.limiter.plans()[0];
+        let plan = self.limiter.plans()[0];
         let purpose = Purpose::Slot(plan.interval(), plan.den());
         let key = line_key(self.limiter, self.user, purpose);
         let ticket = Ticket::hold(key, self.cost, at, decision.reservation);
@@ -253,13 +370,13 @@ impl<'a> Acquire<'a> {
     /// Before this the call cannot run, with these ahead of it.
     fn earliest_behind(&self, now: u64, ahead: Ahead) -> u64 {
         let units = ahead.others.saturating_add(self.cost);
-        let behind = algorithms::earliest_behind(self.limiter.plans(), ahead.head, units);
+        let behind = algorithms::earliest_behind(&self.limiter.plans(), ahead.head, units);
         after(after(ahead.head_at, behind).max(now), self.queue_time())
     }
 
     /// What a call that was refused by a full queue has to wait after it found room there.
     fn queue_time(&self) -> Duration {
-        algorithms::queue_time(self.limiter.plans(), self.cost)
+        algorithms::queue_time(&self.limiter.plans(), self.cost)
     }
 
     fn check_deadline(&self, now: u64, at: u64) -> Result<(), Error> {
@@ -333,7 +450,7 @@ impl<'a> Acquire<'a> {
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
         if let Held::Slot(ticket, _) = &self.held
-            && let Some((slot, cost)) = ticket.abandon(self.limiter.plans())
+            && let Some((slot, cost)) = ticket.abandon(&self.limiter.plans())
         {
             self.limiter.release(self.user, slot, cost);
         }

@@ -4,5 +4,4 @@ pub(crate) mod acquire;
 pub(crate) mod max_wait;
 pub(crate) mod named;
 pub mod overrides;
-mod replaceable;
 pub(crate) mod wait_queue;

@@ -1,88 +1,38 @@
-//! A named limit bound to a handler: what call sites and throttles decide through.
+//! A named limit bound to a store: what attributes, throttles and layers decide through.
 
-use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::max_wait::MaxWait;
-use super::replaceable::Replaceable;
-use crate::algorithms::Plan;
+use super::wait_queue;
+use crate::algorithms::{Answer, Plan};
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
-use crate::key::buffer::KeyBuffer;
 use crate::key::full::Key;
-use crate::key::subject::Subject;
+use crate::key::subject::{Subject, with_text};
 use crate::limit::decision::{Decision, Reservation};
 use crate::limit::quota::Limit;
-use crate::limiter::{overrides, wait_queue};
 use crate::store::handler::Handler;
-use crate::store::memory::{self, Bucket, Keys, MemoryHandler, Table, Verdict, as_memory};
-use crate::store::outage;
-use crate::store::outage::OnBackendError;
+use crate::store::memory::{FastPath, MemoryHandler, Table, as_memory};
+use crate::store::outage::{self, OnBackendError};
 use crate::store::request::{BoxFuture, Operation, Request};
 use crate::telemetry::{Outcome, Telemetry, Timer};
 
-const ON_THE_SPOT: Duration = Duration::from_nanos(memory::ON_THE_SPOT);
-
-/// A named limit bound to a handler.
+/// A named limit bound to a store.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    function: Arc<str>,
+    /// The name in errors, events and overrides: a function with its module, or that of a throttle.
+    name: Arc<str>,
+    /// `{keyspace}:{name}:{algo}`
     prefix: Box<str>,
+    fast_path: Option<FastPath>,
     store: Store,
-    rules: Replaceable<Rules>,
+    /// The limits that the code states.
+    stated: Arc<[Plan]>,
+    /// The limits in force.
+    plans: RwLock<Arc<[Plan]>>,
     telemetry: Telemetry,
-}
-
-/// What decides; it may change at run time.
-#[derive(Debug)]
-struct Rules {
-    plans: Box<[Plan]>,
-    shortest: Option<Shortest>,
-}
-
-/// The shortest ways to admit a call, for a single limit in memory.
-#[derive(Debug)]
-struct Shortest {
-    /// Without a key.
-    bucket: Option<Bucket>,
-    /// With one.
-    keys: Keys,
-}
-
-impl Rules {
-    fn new(plans: Box<[Plan]>, store: &Store) -> Self {
-        let shortest = match (store, &*plans) {
-            (Store::Memory(_, table), [plan]) => Some(Shortest {
-                bucket: table.bucket(plan),
-                keys: table.keys(plan),
-            }),
-            _ => None,
-        };
-        Self { plans, shortest }
-    }
-}
-
-fn plans(path: &str, limits: &[Limit]) -> Result<Box<[Plan]>, Error> {
-    let plans: Box<[Plan]> = limits
-        .iter()
-        .copied()
-        .map(Plan::new)
-        .collect::<Result<_, _>>()?;
-    let Some(first) = plans.first() else {
-        return Err(Error::config(format!("{path} has no limit")));
-    };
-    if plans.len() > Reservation::LIMITS
-        && first.limit().algo() == crate::limit::algo::Algo::LeakyBucket
-    {
-        return Err(Error::config(format!(
-            "{path} has {} limits: at most {} leaky buckets can be decided as one",
-            plans.len(),
-            Reservation::LIMITS
-        )));
-    }
-    Ok(plans)
 }
 
 #[derive(Debug)]
@@ -97,66 +47,122 @@ enum Store {
 }
 
 impl Limiter {
-    /// `path` is the function with its module, as it stands in keys and messages.
-    pub(crate) fn new(runtime: &Runtime, path: &str, limits: &[Limit]) -> Result<Arc<Self>, Error> {
+    /// # Errors
+    /// [`Error::Config`] when a limit or the configuration cannot be used.
+    pub(crate) fn new(runtime: &Runtime, name: &str, limits: &[Limit]) -> Result<Arc<Self>, Error> {
         runtime.validate()?;
-        let plans = plans(path, limits)?;
+        let plans = plans(name, limits)?;
         let algo = limits.first().map_or_else(Default::default, Limit::algo);
-        let prefix = format!("{}:{path}:{algo}", runtime.keyspace());
+        let prefix = format!("{}:{name}:{algo}", runtime.keyspace());
         let bind = |memory: &MemoryHandler| (memory.clone(), memory.table(&prefix, &plans));
         let handler = runtime.handler();
-        let store = match as_memory(&**handler) {
+        let (store, fast_path) = match as_memory(&**handler) {
             Some(memory) => {
                 let (memory, table) = bind(memory);
-                Store::Memory(memory, table)
+                let fast_path = FastPath::new(&table, &plans);
+                (Store::Memory(memory, table), Some(fast_path))
             }
-            None => Store::Other {
-                handler: Arc::clone(handler),
-                policy: runtime.on_backend_error(),
-                fallback: bind(runtime.fallback()),
-                clock: runtime.clock().clone(),
-            },
+            None => {
+                let store = Store::Other {
+                    handler: Arc::clone(handler),
+                    policy: runtime.on_backend_error(),
+                    fallback: bind(runtime.fallback()),
+                    clock: runtime.clock().clone(),
+                };
+                (store, None)
+            }
         };
-        let function: Arc<str> = path.into();
-        let limiter = Arc::new(Self {
-            telemetry: Telemetry::new(&function, algo, runtime),
-            function,
+        let name: Arc<str> = name.into();
+        Ok(Arc::new(Self {
+            telemetry: Telemetry::new(&name, algo, runtime.log_keys()),
+            name,
             prefix: prefix.into(),
-            rules: Replaceable::new(Rules::new(plans, &store)),
+            fast_path,
             store,
-        });
-        overrides::register(&limiter);
-        Ok(limiter)
+            stated: Arc::clone(&plans),
+            plans: RwLock::new(plans),
+        }))
     }
 
-    pub(crate) fn function(&self) -> &Arc<str> {
-        &self.function
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
-    /// Tells of a decision.
-    #[inline]
-    pub(crate) fn told(&self, user: Option<Subject<'_>>, outcome: Outcome) {
-        self.telemetry.decided(user, outcome);
-    }
-
-    /// Tells of a decision that was asked for by its text.
-    #[inline]
-    pub(crate) fn tell<T>(
-        &self,
-        user: Option<&str>,
-        result: Result<T, Error>,
-        allowed: impl Fn(&T) -> bool,
-    ) -> Result<T, Error> {
-        let outcome = Outcome::of(result.as_ref().map(allowed));
-        self.told(user.map(Subject::Text), outcome);
-        result
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     pub(crate) fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
 
-    /// What keeps the state, and whether it can be reached, if it tells.
+    /// The limits in force.
+    pub(crate) fn plans(&self) -> Arc<[Plan]> {
+        Arc::clone(&self.plans.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn limits(&self) -> Vec<Limit> {
+        self.plans().iter().map(|plan| *plan.limit()).collect()
+    }
+
+    /// Whether [`Limiter::set_limits`] would succeed.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that says why the limits cannot replace those there are.
+    pub(crate) fn check_limits(&self, limits: &[Limit]) -> Result<(), Error> {
+        self.replacement(limits).map(drop)
+    }
+
+    /// Decides by other limits from now on. The state stays what it is.
+    ///
+    /// # Errors
+    /// As for [`Limiter::check_limits`]; the limits stay as they are then.
+    pub(crate) fn set_limits(&self, limits: &[Limit]) -> Result<(), Error> {
+        self.replace(self.replacement(limits)?);
+        Ok(())
+    }
+
+    /// Decides by the limits that the code states.
+    pub(crate) fn reset_limits(&self) {
+        self.replace(Arc::clone(&self.stated));
+    }
+
+    fn replace(&self, plans: Arc<[Plan]>) {
+        let (Store::Memory(_, table)
+        | Store::Other {
+            fallback: (_, table),
+            ..
+        }) = &self.store;
+        table.register(&plans);
+        // One lock over both, so that they are of the same limits whoever else replaces them.
+        let mut current = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fast_path) = &self.fast_path {
+            fast_path.set_limits(&plans);
+        }
+        *current = plans;
+    }
+
+    fn replacement(&self, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
+        let plans = plans(&self.name, limits)?;
+        if plans.len() != self.stated.len() {
+            return Err(Error::config(format!(
+                "{} limits cannot stand for {}: the state of each is kept",
+                plans.len(),
+                self.stated.len()
+            )));
+        }
+        for (plan, stated) in plans.iter().zip(&*self.stated) {
+            let (algo, stated) = (plan.limit().algo(), stated.limit().algo());
+            if algo != stated {
+                return Err(Error::config(format!(
+                    "{algo} cannot stand for {stated}: its state is of another kind"
+                )));
+            }
+        }
+        Ok(plans)
+    }
+
+    /// What keeps the state, and whether it can be reached if that is known.
     #[cfg(feature = "dashboard")]
     pub(crate) fn store(&self) -> (&'static str, Option<bool>) {
         match &self.store {
@@ -165,72 +171,7 @@ impl Limiter {
         }
     }
 
-    pub(crate) fn plans(&self) -> &[Plan] {
-        &self.rules.get().plans
-    }
-
-    pub(crate) fn limits(&self) -> Vec<Limit> {
-        self.plans().iter().map(|plan| *plan.limit()).collect()
-    }
-
-    /// Whether [`Limiter::change`] can be made.
-    pub(crate) fn check_change(&self, limits: &[Limit]) -> Result<(), Error> {
-        self.changed(limits).map(drop)
-    }
-
-    /// Decides by other limits from now on. The state stays what it is.
-    pub(crate) fn change(&self, limits: &[Limit]) -> Result<(), Error> {
-        let plans = self.changed(limits)?;
-        if *plans != *self.plans() {
-            let (Store::Memory(_, table)
-            | Store::Other {
-                fallback: (_, table),
-                ..
-            }) = &self.store;
-            table.register(&plans);
-            overrides::note_change();
-            self.rules.replace(Rules::new(plans, &self.store));
-        }
-        Ok(())
-    }
-
-    /// Decides by what it began with.
-    pub(crate) fn restore(&self) {
-        let first = &self.rules.first().plans;
-        if **first != *self.plans() {
-            overrides::note_change();
-            self.rules.replace(Rules::new(first.clone(), &self.store));
-        }
-    }
-
-    fn changed(&self, limits: &[Limit]) -> Result<Box<[Plan]>, Error> {
-        let first = &self.rules.first().plans;
-        let algo = |plan: &Plan| plan.limit().algo();
-        let plans = plans(&self.function, limits)?;
-        if plans.len() != first.len() {
-            return Err(Error::config(format!(
-                "{} limits cannot stand for {}, for the state of each is kept",
-                plans.len(),
-                first.len()
-            )));
-        }
-        for (plan, before) in plans.iter().zip(first) {
-            if algo(plan) != algo(before) {
-                return Err(Error::config(format!(
-                    "{} cannot stand for {}, whose state is another",
-                    algo(plan),
-                    algo(before)
-                )));
-            }
-        }
-        Ok(plans)
-    }
-
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// Tells lines of equal keys in different stores apart.
+    /// Tells equal prefixes in different stores apart.
     pub(crate) fn store_id(&self) -> usize {
         match &self.store {
             Store::Memory(memory, _) => memory.id(),
@@ -250,199 +191,185 @@ impl Limiter {
         matches!(self.store, Store::Memory(..))
     }
 
-    /// Admits or refuses a call by the shortest way there is, if there is one.
+    /// Whether an admitted call may have to wait for its slot.
+    pub(crate) fn is_queue(&self) -> bool {
+        self.stated.iter().any(Plan::is_queue)
+    }
+
+    /// Decides about a call on the fast path; `None` where the store has to be asked, and where others
+    /// wait and the caller may wait too: it must not overtake them.
     #[inline]
-    pub(crate) fn admit(&self, user: Option<Subject<'_>>, cost: u64, max_wait: MaxWait) -> Verdict {
-        // Whoever may wait does not overtake those who do.
-        if max_wait != MaxWait::None && wait_queue::any() {
-            return Verdict::Unknown;
-        }
-        let verdict = match (user, &self.rules.get().shortest) {
-            (
-                None,
-                Some(Shortest {
-                    bucket: Some(bucket),
-                    ..
-                }),
-                // Who waits for less than what is waited on the spot is not made to.
-            ) if !matches!(max_wait, MaxWait::AtMost(longest) if longest < ON_THE_SPOT) => {
-                bucket.admit(cost)
-            }
-            _ => self.admit_elsewhere(user, cost),
-        };
-        match verdict {
-            Verdict::Denied(_) if max_wait != MaxWait::None => Verdict::Unknown,
-            verdict => verdict,
-        }
-    }
-
-    /// The shortest way to admit a call without a key, by the limit as it is now.
-    pub(crate) fn bucket(&self) -> Option<Bucket> {
-        self.rules.get().shortest.as_ref()?.bucket.clone()
-    }
-
-    /// The shortest way to admit a call with a key, by the limit as it is now.
-    pub(crate) fn keys(&self) -> Option<Keys> {
-        Some(self.rules.get().shortest.as_ref()?.keys.clone())
-    }
-
-    /// The same for one who wants to know what is left, where there is a short way to it.
-    #[cfg(feature = "tower")]
-    pub(crate) fn brief(&self, user: &str, cost: u64) -> Option<crate::limit::decision::Brief> {
-        let shortest = self.rules.get().shortest.as_ref()?;
-        shortest.keys.brief(Subject::Text(user), cost)
-    }
-
-    // Apart, so that the way above stays short.
-    #[inline(never)]
-    fn admit_elsewhere(&self, user: Option<Subject<'_>>, cost: u64) -> Verdict {
-        let Some(Shortest { keys, .. }) = &self.rules.get().shortest else {
-            return Verdict::Unknown;
-        };
-        match user {
-            Some(user) => keys.admit(user, cost),
-            None => keys.admit_keyless(cost),
-        }
-    }
-
-    /// The error for a denial by [`Limiter::admit`], which queues never make.
-    #[cold]
-    pub(crate) fn denied_for(&self, user: Option<&str>, nanos: u64) -> Error {
-        self.too_late(user, Duration::from_nanos(nanos))
-    }
-
-    /// Formats the key and carries the operation out.
-    pub(crate) fn handle_key<K: Display + ?Sized>(
+    pub(crate) fn try_take<A: Answer>(
         &self,
-        key: Option<&K>,
-        operation: Operation,
-    ) -> Result<Decision, Error> {
-        match key {
-            None => self.handle(None, operation),
-            Some(key) => self.handle(Some(KeyBuffer::format(key).as_str()), operation),
+        key: Option<Subject<'_>>,
+        cost: u64,
+        max_wait: MaxWait,
+    ) -> Option<A> {
+        let fast_path = self.fast_path.as_ref()?;
+        if max_wait != MaxWait::None && wait_queue::any() {
+            return None;
+        }
+        fast_path.try_take(key, cost)
+    }
+
+    /// Decides about a call that does not wait, and takes its cost if it is admitted.
+    ///
+    /// # Errors
+    /// When the store cannot decide, and for a cost that no time can admit.
+    #[inline]
+    pub(crate) fn take(&self, key: Option<Subject<'_>>, cost: u64) -> Result<Decision, Error> {
+        match self.try_take(key, cost, MaxWait::None) {
+            Some(decision) => Ok(decision),
+            None => with_text(key, |key| self.handle(key, Operation::Take(cost))),
         }
     }
 
-    #[inline]
+    /// As [`Limiter::take`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As for [`Limiter::take`].
+    pub(crate) async fn take_async(&self, key: Option<&str>, cost: u64) -> Result<Decision, Error> {
+        if self.is_immediate() {
+            self.take(key.map(Subject::Text), cost)
+        } else {
+            self.handle_async(key, Operation::Take(cost)).await
+        }
+    }
+
+    /// Carries an operation out, blocking the thread where the store does.
+    ///
+    /// # Errors
+    /// As for [`Limiter::take`].
     pub(crate) fn handle(
         &self,
-        user: Option<&str>,
+        key: Option<&str>,
         operation: Operation,
     ) -> Result<Decision, Error> {
-        let request = self.request(user, operation);
+        let plans = self.plans();
+        let request = self.request(key, &plans, operation);
         let result = match &self.store {
             Store::Memory(memory, table) => memory.handle_in(table, &request),
             Store::Other { handler, .. } => {
                 let timer = Timer::start();
                 let result = handler.handle(&request);
                 timer.stop(&result);
-                result.or_else(|error| self.without_store(&request, error))
+                result.or_else(|error| self.apply_outage_policy(&request, error))
             }
         };
-        result.map_err(|error| error.at(&self.function, user))
+        result.map_err(|error| error.at(&self.name, key))
     }
 
+    /// As [`Limiter::handle`], without blocking the thread.
     pub(crate) fn handle_async<'a>(
         &'a self,
-        user: Option<&'a str>,
+        key: Option<&'a str>,
         operation: Operation,
     ) -> BoxFuture<'a, Result<Decision, Error>> {
         let Store::Other { handler, .. } = &self.store else {
-            return Box::pin(std::future::ready(self.handle(user, operation)));
+            return Box::pin(std::future::ready(self.handle(key, operation)));
         };
         Box::pin(async move {
-            let request = self.request(user, operation);
+            let plans = self.plans();
+            let request = self.request(key, &plans, operation);
             let timer = Timer::start();
             let result = handler.handle_async(request).await;
             timer.stop(&result);
             result
-                .or_else(|error| self.without_store(&request, error))
-                .map_err(|error| error.at(&self.function, user))
+                .or_else(|error| self.apply_outage_policy(&request, error))
+                .map_err(|error| error.at(&self.name, key))
         })
     }
 
-    /// Takes without blocking; in memory there is nothing to wait for.
-    pub(crate) async fn take_async(
-        &self,
-        user: Option<&str>,
-        cost: u64,
-    ) -> Result<Decision, Error> {
-        let take = Operation::Take(cost);
-        if self.is_immediate() {
-            self.handle(user, take)
-        } else {
-            self.handle_async(user, take).await
-        }
-    }
-
-    /// Gives back the slot of a caller that no longer waits for it. Nobody hears of a failure: the
-    /// slot then simply passes unused.
-    pub(crate) fn release(&self, user: Option<&str>, slot: Reservation, units: u64) {
-        let release = Operation::Release(slot, units);
+    /// Gives back the slot of a caller that no longer waits for it. A failure is not reported: the
+    /// slot then passes unused.
+    pub(crate) fn release(&self, key: Option<&str>, slot: Reservation, units: u64) {
+        let plans = self.plans();
+        let request = self.request(key, &plans, Operation::Release(slot, units));
         match &self.store {
             Store::Memory(memory, table) => {
-                let _ = memory.handle_in(table, &self.request(user, release));
+                let _ = memory.handle_in(table, &request);
             }
             Store::Other {
                 fallback: (memory, table),
                 ..
-            } if slot.stood_in => {
-                let _ = memory.handle_in(table, &self.request(user, release));
+            } if slot.from_fallback => {
+                let _ = memory.handle_in(table, &request);
             }
-            Store::Other { handler, .. } => handler.handle_detached(&self.request(user, release)),
+            Store::Other { handler, .. } => handler.handle_detached(&request),
         }
-        wait_queue::nudge(self.store_id(), &self.prefix, user);
+        self.notify(key);
     }
 
-    /// Refuses a cost that can never be admitted.
-    pub(crate) fn check_cost(&self, user: Option<&str>, cost: u64) -> Result<(), Error> {
-        self.request(user, Operation::Peek(cost))
+    /// Lets the first waiter of a key ask again: something was given back.
+    pub(crate) fn notify(&self, key: Option<&str>) {
+        wait_queue::nudge(self.store_id(), &self.prefix, key);
+    }
+
+    /// Refuses a cost that no time can admit.
+    ///
+    /// # Errors
+    /// [`Error::CostExceedsCapacity`].
+    pub(crate) fn check_cost(&self, key: Option<&str>, cost: u64) -> Result<(), Error> {
+        self.request(key, &self.plans(), Operation::Peek(cost))
             .check_cost(cost)
-            .map_err(|error| error.at(&self.function, user))
+            .map_err(|error| error.at(&self.name, key))
     }
 
     /// The error for a denial.
-    pub(crate) fn denied(&self, user: Option<&str>, decision: &Decision) -> Error {
-        let (function, key) = (Arc::clone(&self.function), user.map(Into::into));
-        let retry_after = decision.retry_after;
-        if self
-            .plans()
-            .iter()
-            .any(|plan| plan.limit().algo() == crate::limit::algo::Algo::LeakyBucket)
-        {
-            Error::BucketFull {
-                function,
-                key,
-                retry_after,
-            }
-        } else {
-            Error::QuotaExceeded {
-                function,
-                key,
-                retry_after,
-            }
+    #[cold]
+    pub(crate) fn denied(&self, key: Option<&str>, retry_after: Duration) -> Error {
+        if !self.is_queue() {
+            return self.too_late(key, retry_after);
         }
-    }
-
-    /// The error for a wait that would take too long.
-    pub(crate) fn too_late(&self, user: Option<&str>, retry_after: Duration) -> Error {
-        Error::QuotaExceeded {
-            function: Arc::clone(&self.function),
-            key: user.map(Into::into),
+        Error::BucketFull {
+            function: Arc::clone(&self.name),
+            key: key.map(Into::into),
             retry_after,
         }
     }
 
-    fn request<'a>(&'a self, user: Option<&'a str>, operation: Operation) -> Request<'a> {
+    /// The error for a wait that would take too long.
+    pub(crate) fn too_late(&self, key: Option<&str>, retry_after: Duration) -> Error {
+        Error::QuotaExceeded {
+            function: Arc::clone(&self.name),
+            key: key.map(Into::into),
+            retry_after,
+        }
+    }
+
+    /// Records a decision.
+    #[inline]
+    pub(crate) fn record(&self, key: Option<Subject<'_>>, outcome: Outcome) {
+        self.telemetry.decided(key, outcome);
+    }
+
+    /// Records the decision in `result` and returns it.
+    pub(crate) fn recorded<T>(
+        &self,
+        key: Option<Subject<'_>>,
+        result: Result<T, Error>,
+        is_allowed: impl Fn(&T) -> bool,
+    ) -> Result<T, Error> {
+        self.record(key, Outcome::of(result.as_ref().map(is_allowed)));
+        result
+    }
+
+    fn request<'a>(
+        &'a self,
+        key: Option<&'a str>,
+        plans: &'a [Plan],
+        operation: Operation,
+    ) -> Request<'a> {
         Request {
-            key: Key::new(&self.prefix, user),
-            plans: self.plans(),
+            key: Key::new(&self.prefix, key),
+            plans,
             operation,
         }
     }
 
-    /// What the configured policy makes of an outage. Other errors stay as they are.
-    fn without_store(&self, request: &Request<'_>, error: Error) -> Result<Decision, Error> {
+    /// The decision of the configured policy while the store cannot decide. Other errors stay as they
+    /// are.
+    fn apply_outage_policy(&self, request: &Request<'_>, error: Error) -> Result<Decision, Error> {
         let Store::Other {
             policy, fallback, ..
         } = &self.store
@@ -468,16 +395,30 @@ impl Limiter {
                 })
             }
             OnBackendError::Memory => {
-                let mut decision = fallback.0.handle_in(&fallback.1, request)?;
-                decision.reservation.stood_in = true;
+                let (memory, table) = fallback;
+                let mut decision = memory.handle_in(table, request)?;
+                decision.reservation.from_fallback = true;
                 Ok(decision)
             }
         }
     }
 }
 
-impl Drop for Limiter {
-    fn drop(&mut self) {
-        overrides::forget(&self.function);
+fn plans(name: &str, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
+    let plans: Arc<[Plan]> = limits
+        .iter()
+        .copied()
+        .map(Plan::new)
+        .collect::<Result<_, _>>()?;
+    let Some(first) = plans.first() else {
+        return Err(Error::config(format!("{name} has no limit")));
+    };
+    if plans.len() > Reservation::LIMITS && first.is_queue() {
+        return Err(Error::config(format!(
+            "{name} has {} limits: at most {} leaky buckets can be decided as one",
+            plans.len(),
+            Reservation::LIMITS
+        )));
     }
+    Ok(plans)
 }

@@ -42,7 +42,7 @@ pub(crate) fn count(policy: OnBackendError) {
         OnBackendError::Memory => (&IN_MEMORY, "memory"),
     };
     counter.fetch_add(1, Ordering::Relaxed);
-    telemetry::stood_in(name);
+    telemetry::outage_decision(name);
 }
 
 /// What happens to calls while the store cannot decide. The memory handler always can.

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 #[cfg(feature = "dashboard")]
 use self::counts::Counts;
-use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::algo::Algo;
@@ -70,16 +69,9 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Whether anything is told of decisions.
-    pub(crate) const IS_ON: bool = cfg!(any(
-        feature = "dashboard",
-        feature = "metrics",
-        feature = "tracing"
-    ));
-
-    pub(crate) fn new(function: &Arc<str>, algo: Algo, runtime: &Runtime) -> Self {
+    pub(crate) fn new(function: &Arc<str>, algo: Algo, log_keys: bool) -> Self {
         #[cfg(not(feature = "tracing"))]
-        let _ = runtime;
+        let _ = log_keys;
         #[cfg(not(any(feature = "metrics", feature = "tracing")))]
         let _ = (function, algo);
         Self {
@@ -88,7 +80,7 @@ impl Telemetry {
             #[cfg(any(feature = "metrics", feature = "tracing"))]
             algo,
             #[cfg(feature = "tracing")]
-            log_keys: runtime.log_keys(),
+            log_keys,
             #[cfg(feature = "metrics")]
             numbers: OnceLock::new(),
             #[cfg(feature = "dashboard")]
@@ -276,7 +268,7 @@ impl Lookups {
 }
 
 /// A policy has decided for a store that could not.
-pub(crate) fn stood_in(policy: &'static str) {
+pub(crate) fn outage_decision(policy: &'static str) {
     let _ = policy;
     #[cfg(feature = "metrics")]
     metrics::counter!("premier_outage_decisions_total", "policy" => policy).increment(1);

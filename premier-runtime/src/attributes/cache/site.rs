@@ -69,7 +69,7 @@ impl CacheSite {
         key: impl KeyText,
     ) -> Searching<T> {
         let bound = self.bound(spec);
-        key.with_user(|key| {
+        key.with_subject(|key| {
             let (Some(bound), Some(key)) = (bound, key) else {
                 return Searching(Stage::Unbound(codec));
             };

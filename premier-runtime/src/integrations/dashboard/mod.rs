@@ -158,7 +158,7 @@ fn limit_data(limiter: &Limiter, keys: usize) -> LimitData {
     let limits = limiter.limits();
     let (store, up) = limiter.store();
     LimitData {
-        name: limiter.function().to_string(),
+        name: limiter.name().to_string(),
         algo: limits.first().map_or("", |limit| limit.algo().as_str()),
         limits: limits.iter().map(|limit| limit.to_string()).collect(),
         store,

@@ -38,7 +38,7 @@ enum Part {
     Path,
     #[cfg(feature = "axum")]
     MatchedRoute,
-    By(Arc<Maker>),
+    Function(Arc<Maker>),
 }
 
 impl RequestKey {
@@ -92,8 +92,8 @@ impl RequestKey {
 
     /// Whatever a function makes of the head of a request.
     #[must_use]
-    pub fn by(key: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(vec![Part::By(Arc::new(key))])
+    pub fn from_fn(key: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(vec![Part::Function(Arc::new(key))])
     }
 
     /// Both: a limit for each pair.
@@ -107,13 +107,13 @@ impl RequestKey {
     pub(super) fn with_text<R>(&self, head: &Head<'_>, then: impl FnOnce(&str) -> R) -> R {
         match &*self.0 {
             [part] => part.with_text(head, then),
-            _ => then(KeyBuffer::format(&Written { key: self, head }).as_str()),
+            _ => then(KeyBuffer::format(&CompositeText { key: self, head }).as_str()),
         }
     }
 
     /// Whether it is made by a function, which is given all of the head.
     pub(super) fn needs_parts(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::By(_)))
+        self.0.iter().any(|part| matches!(part, Part::Function(_)))
     }
 }
 
@@ -157,19 +157,19 @@ impl fmt::Debug for RequestKey {
             Part::Path => "path".to_owned(),
             #[cfg(feature = "axum")]
             Part::MatchedRoute => "matched_route".to_owned(),
-            Part::By(_) => "by".to_owned(),
+            Part::Function(_) => "from_fn".to_owned(),
         });
         formatter.debug_list().entries(names).finish()
     }
 }
 
 /// The text of a key of several parts.
-struct Written<'a> {
+struct CompositeText<'a> {
     key: &'a RequestKey,
     head: &'a Head<'a>,
 }
 
-impl Display for Written<'_> {
+impl Display for CompositeText<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, part) in self.key.0.iter().enumerate() {
             if nth > 0 {
@@ -213,7 +213,9 @@ impl Part {
                 Some(route) => then(route.as_str()),
                 None => then("-"),
             },
-            Self::By(key) => then(parts.and_then(|parts| key(parts)).as_deref().unwrap_or("-")),
+            Self::Function(key) => {
+                then(parts.and_then(|parts| key(parts)).as_deref().unwrap_or("-"))
+            }
         }
     }
 }
@@ -238,21 +240,41 @@ fn with_address<R>(address: Option<IpAddr>, then: impl FnOnce(&str) -> R) -> R {
     }
 }
 
+/// Every octet in decimal with a dot behind it, and the length of both. `Display` takes four times
+/// as long as a look into this table, 15 ns of a request.
+const OCTETS: [([u8; 4], usize); 256] = {
+    let mut octets = [([b'.'; 4], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
+        let digits = [hundreds as u8, tens as u8, ones as u8];
+        let mut first = match octet {
+            0..10 => 2,
+            10..100 => 1,
+            _ => 0,
+        };
+        while first < 3 {
+            let place = octets[octet].1;
+            octets[octet].0[place] = b'0' + digits[first];
+            octets[octet].1 += 1;
+            first += 1;
+        }
+        octets[octet].1 += 1;
+        octet += 1;
+    }
+    octets
+};
+
 /// An IPv4 address, or the /64 of an IPv6 one.
 pub(crate) fn with_subscriber<R>(address: IpAddr, then: impl FnOnce(&str) -> R) -> R {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            // As `Display` does, in a fraction of its time.
-            let mut text = [b'.'; 15];
+            let mut text = [0; 16];
             let mut end = 0;
-            for byte in address.octets() {
-                for (place, least) in [(100, 100), (10, 10), (1, 0)] {
-                    if byte >= least {
-                        text[end] = b'0' + byte / place % 10;
-                        end += 1;
-                    }
-                }
-                end += 1;
+            for octet in address.octets() {
+                let (digits, len) = OCTETS[usize::from(octet)];
+                text[end..end + 4].copy_from_slice(&digits);
+                end += len;
             }
             then(str::from_utf8(&text[..end - 1]).unwrap_or("-"))
         }
@@ -321,7 +343,7 @@ mod tests {
         assert_key(&RequestKey::header("x-api-key"), &request, "k");
         assert_key(&RequestKey::header("x-other"), &request, "-");
         assert_key(&RequestKey::path(), &request, "/users/7");
-        let by = RequestKey::by(|parts| parts.uri.query().map(str::to_owned));
+        let by = RequestKey::from_fn(|parts| parts.uri.query().map(str::to_owned));
         assert_key(&by, &request, "x=1");
         let both = RequestKey::header("x-api-key").and(RequestKey::path());
         assert_key(&both, &request, "k:/users/7");

@@ -45,7 +45,7 @@ use crate::throttle::Throttle;
 /// ```
 #[derive(Clone)]
 pub struct ThrottleLayer {
-    terms: Terms,
+    config: LayerConfig,
     /// Made when the layer is first used.
     shared: OnceLock<Arc<Shared>>,
 }
@@ -55,7 +55,7 @@ type OfResponse<T> = Arc<dyn Fn(&response::Parts) -> T + Send + Sync>;
 type Reply = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
 
 #[derive(Clone)]
-pub(super) struct Terms {
+pub(super) struct LayerConfig {
     pub(super) throttle: Throttle,
     pub(super) key: Option<RequestKey>,
     pub(super) cost: Option<OfRequest<u64>>,
@@ -70,31 +70,33 @@ pub(super) struct Terms {
 
 /// What all services of a layer share.
 pub(super) struct Shared {
-    pub(super) terms: Terms,
+    pub(super) config: LayerConfig,
     pub(super) policies: Policies,
     /// Whether some function is given the parts of a request.
     pub(super) needs_parts: bool,
-    /// Whether a decision is all there is to it.
+    /// Whether no request ever waits for its turn.
     pub(super) never_waits: bool,
+    /// Whether the reply to an admitted request does not depend on the decision.
+    pub(super) only_passes: bool,
 }
 
 impl ThrottleLayer {
     /// One limit, of the process's configuration.
     #[must_use]
     pub fn new(name: &str, limit: Limit) -> Self {
-        Self::of(Throttle::new(name, limit))
+        Self::from_throttle(Throttle::new(name, limit))
     }
 
     /// Several that decide as one.
     #[must_use]
     pub fn all(name: &str, limits: &[Limit]) -> Self {
-        Self::of(Throttle::all(name, limits))
+        Self::from_throttle(Throttle::all(name, limits))
     }
 
     /// By a [`Throttle`], which is then asked nothing but by this layer and you.
     #[must_use]
-    pub fn of(throttle: Throttle) -> Self {
-        let terms = Terms {
+    pub fn from_throttle(throttle: Throttle) -> Self {
+        let config = LayerConfig {
             throttle,
             key: None,
             cost: None,
@@ -107,7 +109,7 @@ impl ThrottleLayer {
             policies: Vec::new(),
         };
         Self {
-            terms,
+            config,
             shared: OnceLock::new(),
         }
     }
@@ -115,71 +117,71 @@ impl ThrottleLayer {
     /// With a store, or a whole configuration, of its own.
     #[must_use]
     pub fn handler(self, config: impl Into<Config>) -> Self {
-        self.with(|terms| terms.throttle = terms.throttle.by(config))
+        self.with(|layer| layer.throttle = layer.throttle.with_config(config))
     }
 
     /// A limit for each of these.
     #[must_use]
     pub fn key(self, key: RequestKey) -> Self {
-        self.with(|terms| terms.key = Some(key))
+        self.with(|config| config.key = Some(key))
     }
 
     /// What a request costs. 0 asks without taking; more than the limit can ever give is answered
     /// with 400.
     #[must_use]
     pub fn cost(self, cost: impl Fn(&request::Parts) -> u64 + Send + Sync + 'static) -> Self {
-        self.with(|terms| terms.cost = Some(Arc::new(cost)))
+        self.with(|config| config.cost = Some(Arc::new(cost)))
     }
 
-    /// Charges only requests that are answered so. The cost is taken before the service is called,
-    /// so that requests at one time cannot overdraw, and given back after any other answer. It stays
-    /// taken when there is no answer: the service fails, or the client goes away.
+    /// Charges only requests whose response matches; others are refunded. The cost is taken before the
+    /// service is called, so that concurrent requests cannot overdraw. It stays taken when there is no
+    /// response: the service fails, or the client goes away.
     #[must_use]
     pub fn charge_if(
         self,
         charge: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.with(|terms| terms.charge = Some(Arc::new(charge)))
+        self.with(|config| config.charge = Some(Arc::new(charge)))
     }
 
     /// Leaves such requests alone.
     #[must_use]
     pub fn skip_if(self, skip: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|terms| terms.skip = Some(Arc::new(skip)))
+        self.with(|config| config.skip = Some(Arc::new(skip)))
     }
 
     /// Decides and records, and never blocks: for a limit that is to be tried out. Replies have no
     /// headers of it.
     #[must_use]
     pub fn shadow(self) -> Self {
-        self.with(|terms| terms.shadow = true)
+        self.with(|config| config.shadow = true)
     }
 
     /// Lets requests wait for their turn, first come first served. One that would wait longer is
     /// denied at once.
     #[must_use]
     pub fn wait_at_most(self, longest: Duration) -> Self {
-        self.with(|terms| terms.throttle = terms.throttle.wait_at_most(longest))
+        self.with(|config| config.throttle = config.throttle.wait_at_most(longest))
     }
 
     /// The names of the limits in `RateLimit` and `RateLimit-Policy`, in their order. Default: the
     /// layer's, numbered from the second on.
     #[must_use]
     pub fn policies<N: Into<Arc<str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
-        self.with(|terms| terms.policies = names.into_iter().map(Into::into).collect())
+        self.with(|config| config.policies = names.into_iter().map(Into::into).collect())
     }
 
     /// Whether replies carry `RateLimit` and `RateLimit-Policy`. Default: yes.
     #[must_use]
     pub fn headers(self, add: bool) -> Self {
-        self.with(|terms| terms.standard_headers = add)
+        self.with(|config| config.standard_headers = add)
     }
 
     /// Whether replies carry `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now).
     /// Default: no.
     #[must_use]
     pub fn older_headers(self, add: bool) -> Self {
-        self.with(|terms| terms.older_headers = add)
+        self.with(|config| config.older_headers = add)
     }
 
     /// Builds the reply to a request that is not admitted. `Retry-After` and the headers above are
@@ -203,11 +205,11 @@ impl ThrottleLayer {
         self,
         reply: impl Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|terms| terms.reply = Some(Arc::new(reply)))
+        self.with(|config| config.reply = Some(Arc::new(reply)))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Terms)) -> Self {
-        change(&mut self.terms);
+    fn with(mut self, change: impl FnOnce(&mut LayerConfig)) -> Self {
+        change(&mut self.config);
         self.shared = OnceLock::new();
         self
     }
@@ -218,16 +220,18 @@ impl<S> Layer<S> for ThrottleLayer {
 
     fn layer(&self, inner: S) -> Self::Service {
         let shared = self.shared.get_or_init(|| {
-            let terms = self.terms.clone();
-            let throttle = &terms.throttle;
+            let config = self.config.clone();
+            let throttle = &config.throttle;
             Arc::new(Shared {
-                never_waits: terms.shadow
+                never_waits: config.shadow
                     || throttle.max_wait() == MaxWait::None && !throttle.is_queue(),
-                needs_parts: terms.skip.is_some()
-                    || terms.cost.is_some()
-                    || terms.key.as_ref().is_some_and(RequestKey::needs_parts),
-                policies: Policies::new(throttle.name(), &terms.policies, throttle.limits()),
-                terms,
+                only_passes: config.charge.is_none()
+                    && !(config.standard_headers || config.older_headers || config.shadow),
+                needs_parts: config.skip.is_some()
+                    || config.cost.is_some()
+                    || config.key.as_ref().is_some_and(RequestKey::needs_parts),
+                policies: Policies::new(throttle.name(), &config.policies, throttle.limits()),
+                config,
             })
         });
         ThrottleService::new(inner, Arc::clone(shared))
@@ -238,9 +242,9 @@ impl fmt::Debug for ThrottleLayer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("ThrottleLayer")
-            .field("throttle", &self.terms.throttle)
-            .field("key", &self.terms.key)
-            .field("shadow", &self.terms.shadow)
+            .field("throttle", &self.config.throttle)
+            .field("key", &self.config.key)
+            .field("shadow", &self.config.shadow)
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,8 @@ use http::{Response, StatusCode};
 use crate::algorithms::Plan;
 use crate::error::Error;
 use crate::key::subject::Subject;
-use crate::limit::decision::Brief;
+use crate::limit::decision::Decision;
+use crate::limiter::named::Limiter;
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -22,6 +23,28 @@ const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const GRPC: &str = "application/grpc";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// What a client learns of a decision.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RateLimitStatus {
+    pub(super) limit: u64,
+    pub(super) remaining: u64,
+    /// Until everything is there again, or, for a denied request, until it is admitted.
+    pub(super) after: Duration,
+}
+
+impl From<&Decision> for RateLimitStatus {
+    fn from(decision: &Decision) -> Self {
+        Self {
+            limit: decision.limit,
+            remaining: decision.remaining,
+            after: match decision.allowed {
+                true => decision.reset_after,
+                false => decision.retry_after,
+            },
+        }
+    }
+}
 
 /// Whether a request is one of gRPC.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
@@ -161,8 +184,8 @@ pub(crate) struct Policies {
     names: Vec<Arc<str>>,
     /// The same as they stand in headers.
     quoted: Vec<String>,
-    /// The header and the address of the plans it was made of: limits may change.
-    header: RwLock<(usize, HeaderValue)>,
+    /// The header, and the plans that it was made of: limits may change.
+    header: RwLock<Option<(Arc<[Plan]>, HeaderValue)>>,
 }
 
 impl Policies {
@@ -178,23 +201,30 @@ impl Policies {
         Self {
             quoted: names.iter().map(|name| Quoted(name).to_string()).collect(),
             names,
-            header: RwLock::new((0, HeaderValue::from_static(""))),
+            header: RwLock::default(),
         }
     }
 
-    /// Which one a decision is about: the tightest.
-    fn tightest(&self, plans: &[Plan], decision: &Brief) -> usize {
-        if plans.len() < 2 {
+    /// The policy that a decision is about: the tightest.
+    fn tightest(&self, limiter: Option<&Arc<Limiter>>, status: &RateLimitStatus) -> usize {
+        if self.names.len() < 2 {
             return 0;
         }
-        let nth = plans
-            .iter()
-            .position(|plan| plan.capacity() == decision.limit);
-        nth.filter(|nth| *nth < self.names.len()).unwrap_or(0)
+        let index = limiter.and_then(|limiter| {
+            let plans = limiter.plans();
+            plans
+                .iter()
+                .position(|plan| plan.capacity() == status.limit)
+        });
+        index.filter(|index| *index < self.names.len()).unwrap_or(0)
     }
 
-    pub(crate) fn violated(&self, plans: &[Plan], decision: &Brief) -> Vec<Arc<str>> {
-        vec![Arc::clone(&self.names[self.tightest(plans, decision)])]
+    pub(crate) fn violated(
+        &self,
+        limiter: Option<&Arc<Limiter>>,
+        status: &RateLimitStatus,
+    ) -> Vec<Arc<str>> {
+        vec![Arc::clone(&self.names[self.tightest(limiter, status)])]
     }
 
     /// Without a decision all are named.
@@ -206,45 +236,52 @@ impl Policies {
     pub(super) fn add_standard(
         &self,
         headers: &mut HeaderMap,
-        plans: &[Plan],
-        decision: Option<&Brief>,
+        limiter: Option<&Arc<Limiter>>,
+        status: Option<&RateLimitStatus>,
     ) {
-        if let Some(decision) = decision {
+        if let Some(status) = status {
             let mut item = Vec::with_capacity(48);
-            item.extend_from_slice(self.quoted[self.tightest(plans, decision)].as_bytes());
+            item.extend_from_slice(self.quoted[self.tightest(limiter, status)].as_bytes());
             item.extend_from_slice(b";r=");
-            push_number(&mut item, decision.remaining);
+            push_number(&mut item, status.remaining);
             item.extend_from_slice(b";t=");
-            push_number(&mut item, seconds(decision.after));
+            push_number(&mut item, seconds(status.after));
             if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(item)) {
                 headers.append(RATELIMIT, value);
             }
         }
-        headers.append(RATELIMIT_POLICY, self.header(plans));
+        if let Some(limiter) = limiter {
+            headers.append(RATELIMIT_POLICY, self.header(limiter.plans()));
+        }
     }
 
-    fn header(&self, plans: &[Plan]) -> HeaderValue {
-        let made_of = plans.as_ptr().addr();
+    fn header(&self, plans: Arc<[Plan]>) -> HeaderValue {
+        let known = self.header.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, header)) = &*known
+            && Arc::ptr_eq(of, &plans)
         {
-            let header = self.header.read().unwrap_or_else(PoisonError::into_inner);
-            if header.0 == made_of {
-                return header.1.clone();
-            }
+            return header.clone();
         }
+        drop(known);
+        let header = self.written(&plans);
+        let known = Some((plans, header.clone()));
+        *self.header.write().unwrap_or_else(PoisonError::into_inner) = known;
+        header
+    }
+
+    fn written(&self, plans: &[Plan]) -> HeaderValue {
         let mut list = String::new();
         for (plan, name) in plans.iter().zip(&self.quoted) {
             let separator = if list.is_empty() { "" } else { ", " };
             let (quota, window) = policy(plan);
             let _ = write!(list, "{separator}{name};q={quota};w={window}");
         }
-        let value = HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static(""));
-        *self.header.write().unwrap_or_else(PoisonError::into_inner) = (made_of, value.clone());
-        value
+        HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
 /// The older headers: of the tightest limit, the reset in seconds from now.
-pub(super) fn add_older(headers: &mut HeaderMap, decision: &Brief) {
+pub(super) fn add_older(headers: &mut HeaderMap, decision: &RateLimitStatus) {
     let reset = seconds(decision.after);
     headers.insert(X_LIMIT, HeaderValue::from(decision.limit));
     headers.insert(X_REMAINING, HeaderValue::from(decision.remaining));
@@ -310,7 +347,7 @@ mod tests {
         let daily = Limit::fixed_window(1_000, seconds_of(86_400));
         let plans = plans(&[Limit::fixed_window(100, seconds_of(60)), daily]);
         let policies = Policies::new("x", &["burst".into(), "daily".into()], 2);
-        let decision = Brief {
+        let decision = RateLimitStatus {
             allowed: true,
             limit: 100,
             remaining: 50,

@@ -12,16 +12,15 @@ use tower_service::Service;
 use super::body::ThrottleBody;
 use super::key::Head;
 use super::layer::Shared;
-use super::reply::{add_older, is_grpc, rejection_of};
-use crate::algorithms::Plan;
+use super::reply::{RateLimitStatus, add_older, is_grpc, rejection_of};
+use crate::algorithms::Admission;
 use crate::error::Error;
 use crate::key::subject::Subject;
-use crate::limit::decision::{Brief, Decision, Reservation};
-use crate::limiter::acquire::acquire_untold_async;
+use crate::limit::decision::{Decision, Reservation};
+use crate::limiter::acquire::acquire_unrecorded_async;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
-use crate::store::memory::Verdict;
-use crate::store::request::{BoxFuture, Operation};
+use crate::store::request::BoxFuture;
 use crate::telemetry::Outcome;
 
 /// A service behind a [`ThrottleLayer`](super::ThrottleLayer).
@@ -59,15 +58,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
-        let is_grpc = is_grpc(request.headers());
+        let shared = &self.shared;
         let (request, asked) = if shared.needs_parts {
             let (parts, body) = request.into_parts();
-            let terms = &shared.terms;
-            let asked = if terms.skip.as_ref().is_some_and(|skip| skip(&parts)) {
+            let config = &shared.config;
+            let asked = if config.skip.as_ref().is_some_and(|skip| skip(&parts)) {
                 Asked::Pass(None)
             } else {
-                let cost = terms.cost.as_ref().map_or(1, |cost| cost(&parts));
+                let cost = config.cost.as_ref().map_or(1, |cost| cost(&parts));
                 shared.ask(&Head::from(&parts), cost)
             };
             (Request::from_parts(parts, body), asked)
@@ -78,33 +76,30 @@ where
         let stage = match asked {
             Asked::Pass(taken) => Stage::Called {
                 future: self.inner.call(request),
-                taken,
+                taken: taken.map(|taken| (Arc::clone(shared), taken)),
             },
             Asked::Reject(rejected) => Stage::Rejected {
-                rejected: Some(rejected),
+                rejected: Some((Arc::clone(shared), is_grpc(request.headers()), rejected)),
             },
             Asked::Wait(decision) => {
+                let shared = Arc::clone(shared);
                 // The service that was found ready is the one to be called.
                 let other = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, other);
                 Stage::Asking {
                     decision,
-                    call: Some((ready, request)),
+                    call: Some((shared, ready, request)),
                 }
             }
         };
-        ResponseFuture {
-            shared,
-            is_grpc,
-            stage,
-        }
+        ResponseFuture { stage }
     }
 }
 
 /// What was taken for a request that was passed on.
 #[derive(Debug)]
 struct Taken {
-    brief: Brief,
+    status: RateLimitStatus,
     /// What can be given back, where anything may be.
     charge: Option<Box<Charge>>,
 }
@@ -120,17 +115,29 @@ struct Charge {
 #[derive(Debug)]
 struct Rejected {
     error: Error,
-    brief: Option<Brief>,
+    status: Option<RateLimitStatus>,
 }
+
+impl From<Error> for Box<Rejected> {
+    fn from(error: Error) -> Self {
+        Self::new(Rejected {
+            error,
+            status: None,
+        })
+    }
+}
+
+/// Whether a request is passed on, and what was taken for it if the reply depends on that.
+type Judged = Result<Option<Taken>, Box<Rejected>>;
 
 enum Asked {
     Pass(Option<Taken>),
     Reject(Box<Rejected>),
-    Wait(BoxFuture<'static, Result<Option<Taken>, Box<Rejected>>>),
+    Wait(BoxFuture<'static, Judged>),
 }
 
-impl From<Result<Option<Taken>, Box<Rejected>>> for Asked {
-    fn from(judged: Result<Option<Taken>, Box<Rejected>>) -> Self {
+impl From<Judged> for Asked {
+    fn from(judged: Judged) -> Self {
         match judged {
             Ok(taken) => Self::Pass(taken),
             Err(rejected) => Self::Reject(rejected),
@@ -140,158 +147,117 @@ impl From<Result<Option<Taken>, Box<Rejected>>> for Asked {
 
 impl Shared {
     fn ask(self: &Arc<Self>, head: &Head<'_>, cost: u64) -> Asked {
-        let throttle = &self.terms.throttle;
-        let limiter = match throttle.bound() {
-            Some(limiter) => limiter,
-            None => match throttle.limiter() {
-                Ok(limiter) => limiter,
-                Err(error) => return Asked::Reject(Box::new(Rejected { error, brief: None })),
-            },
+        let limiter = match self.config.throttle.limiter() {
+            Ok(limiter) => limiter,
+            Err(error) => return Asked::Reject(error.into()),
         };
-        match &self.terms.key {
+        match &self.config.key {
             None => self.ask_about(limiter, None, cost),
-            Some(key) => key.with_text(head, |user| self.ask_about(limiter, Some(user), cost)),
+            Some(key) => key.with_text(head, |key| self.ask_about(limiter, Some(key), cost)),
         }
     }
 
-    fn ask_about(self: &Arc<Self>, limiter: &Limiter, user: Option<&str>, cost: u64) -> Asked {
+    fn ask_about(self: &Arc<Self>, limiter: &Arc<Limiter>, key: Option<&str>, cost: u64) -> Asked {
         if !(self.never_waits && limiter.is_immediate()) {
-            let (key, shared) = (user.map(str::to_owned), Arc::clone(self));
+            let (limiter, shared) = (Arc::clone(limiter), Arc::clone(self));
+            let key = key.map(str::to_owned);
             return Asked::Wait(Box::pin(async move {
-                let decided = shared.ask_async(key.as_deref(), cost).await;
-                shared.judge(key.as_deref(), cost, decided)
+                let key = key.as_deref();
+                let decided = if shared.never_waits {
+                    limiter.take_async(key, cost).await
+                } else {
+                    let max_wait = shared.config.throttle.max_wait();
+                    acquire_unrecorded_async(&limiter, key, cost, max_wait, None).await
+                };
+                shared.judge(&limiter, key, cost, decided)
             }));
         }
-        match self.shortly(limiter, user, cost) {
-            Some(asked) => asked,
-            None => {
-                let decided = limiter.handle(user, Operation::Take(cost));
-                self.judge(user, cost, decided).into()
+        let subject = key.map(Subject::Text);
+        // Where replies say nothing of the limit, all that counts is whether the request passes.
+        if self.only_passes {
+            match limiter.try_take(subject, cost, MaxWait::None) {
+                Some(Admission::Admitted) => {
+                    limiter.record(subject, Outcome::Admitted);
+                    return Asked::Pass(None);
+                }
+                Some(Admission::Denied(retry_after)) => {
+                    limiter.record(subject, Outcome::Denied);
+                    return Asked::Reject(limiter.denied(None, retry_after).into());
+                }
+                Some(Admission::Delayed(_)) | None => {}
             }
         }
+        let decided = limiter.take(subject, cost);
+        self.judge(limiter, key, cost, decided).into()
     }
 
-    /// By the shortest way there is to what the client is told, if there is one.
-    fn shortly(&self, limiter: &Limiter, user: Option<&str>, cost: u64) -> Option<Asked> {
-        let terms = &self.terms;
-        if terms.charge.is_some() || terms.shadow {
-            return None;
-        }
-        let told = |outcome| limiter.told(user.map(Subject::Text), outcome);
-        let reject = |nanos, brief| {
-            told(Outcome::Denied);
-            // The key stays here: nobody is told of it.
-            let error = limiter.denied_for(None, nanos);
-            Asked::Reject(Box::new(Rejected { error, brief }))
-        };
-        if !(terms.standard_headers || terms.older_headers) {
-            return match limiter.admit(user.map(Subject::Text), cost, MaxWait::None) {
-                Verdict::Admitted => {
-                    told(Outcome::Admitted);
-                    Some(Asked::Pass(None))
-                }
-                Verdict::Denied(nanos) => Some(reject(nanos, None)),
-                Verdict::Unknown => None,
-            };
-        }
-        let brief = limiter.brief(user?, cost)?;
-        if !brief.allowed {
-            let nanos = u64::try_from(brief.after.as_nanos()).unwrap_or(u64::MAX);
-            return Some(reject(nanos, Some(brief)));
-        }
-        told(Outcome::Admitted);
-        Some(Asked::Pass(Some(Taken {
-            brief,
-            charge: None,
-        })))
-    }
-
-    async fn ask_async(&self, user: Option<&str>, cost: u64) -> Result<Decision, Error> {
-        let limiter = self.terms.throttle.limiter()?;
-        if self.never_waits {
-            limiter.take_async(user, cost).await
-        } else {
-            acquire_untold_async(limiter, user, cost, self.terms.throttle.max_wait()).await
-        }
-    }
-
-    /// Whether the request is passed on; tells of the decision.
+    /// Whether the request is passed on. Records the decision.
     fn judge(
         &self,
-        user: Option<&str>,
+        limiter: &Limiter,
+        key: Option<&str>,
         cost: u64,
         decided: Result<Decision, Error>,
-    ) -> Result<Option<Taken>, Box<Rejected>> {
-        let terms = &self.terms;
-        let limiter = match terms.throttle.limiter() {
-            Ok(limiter) => limiter,
-            Err(error) => return Err(Box::new(Rejected { error, brief: None })),
-        };
+    ) -> Judged {
+        let config = &self.config;
         let outcome = match Outcome::of(decided.as_ref().map(|decision| decision.allowed)) {
-            Outcome::Denied if terms.shadow => Outcome::ShadowDenied,
+            Outcome::Denied if config.shadow => Outcome::ShadowDenied,
             outcome => outcome,
         };
-        limiter.told(user.map(Subject::Text), outcome);
-        if terms.shadow {
+        limiter.record(key.map(Subject::Text), outcome);
+        if config.shadow {
             return Ok(None);
         }
-        let decision = decided.map_err(|error| Box::new(Rejected { error, brief: None }))?;
-        let brief = Brief::from(&decision);
+        let decision = decided?;
+        let status = RateLimitStatus::from(&decision);
         if !decision.allowed {
-            let error = limiter.denied(None, &decision);
+            // Without the key, which no reply names.
+            let error = limiter.denied(None, decision.retry_after);
             return Err(Box::new(Rejected {
                 error,
-                brief: Some(brief),
+                status: Some(status),
             }));
         }
-        let charge = terms.charge.as_ref().map(|_| {
+        let charge = config.charge.as_ref().map(|_| {
             Box::new(Charge {
-                key: user.map(str::to_owned),
+                key: key.map(str::to_owned),
                 cost,
                 reservation: decision.reservation,
             })
         });
-        Ok(Some(Taken { brief, charge }))
-    }
-
-    fn plans(&self) -> &[Plan] {
-        self.terms.throttle.bound().map_or(&[], Limiter::plans)
+        Ok((!self.only_passes).then_some(Taken { status, charge }))
     }
 
     fn reject<R>(&self, rejected: Rejected, is_grpc: bool) -> Response<ThrottleBody<R>> {
-        let Rejected { error, brief } = rejected;
-        let plans = self.plans();
-        let violated = match &brief {
-            Some(brief) => self.policies.violated(plans, brief),
+        let Rejected { error, status } = rejected;
+        let limiter = self.config.throttle.bound();
+        let violated = match &status {
+            Some(status) => self.policies.violated(limiter, status),
             None => self.policies.all(),
         };
-        // A wait that would be too long is told of without a decision.
-        let brief = brief.or_else(|| {
-            Some(Brief {
-                allowed: false,
-                limit: plans.first()?.capacity(),
+        // A wait that would be too long is refused without a decision.
+        let status = status.or_else(|| {
+            Some(RateLimitStatus {
+                limit: limiter?.plans().first()?.capacity(),
                 remaining: 0,
                 after: error.retry_after()?,
             })
         });
         let rejection = rejection_of(error, violated);
-        let response = match &self.terms.reply {
+        let response = match &self.config.reply {
             Some(reply) => reply(&rejection),
             None if is_grpc => rejection.to_grpc_response(),
             None => rejection.to_response(),
         };
         let mut response = response.map(ThrottleBody::own);
         rejection.add_retry_after(response.headers_mut());
-        self.add_headers(response.headers_mut(), brief.as_ref());
+        self.add_headers(response.headers_mut(), status.as_ref());
         response
     }
 
-    fn answer<R>(&self, response: Response<R>, taken: Option<Taken>) -> Response<ThrottleBody<R>> {
-        let Some(Taken { mut brief, charge }) = taken else {
-            return response.map(ThrottleBody::service);
-        };
-        let mut response = response;
-        if let (Some(charge), Some(is_charged)) = (charge, &self.terms.charge) {
+    fn answer<R>(&self, mut response: Response<R>, taken: Taken) -> Response<ThrottleBody<R>> {
+        let Taken { mut status, charge } = taken;
+        if let (Some(charge), Some(is_charged)) = (charge, &self.config.charge) {
             let (parts, body) = response.into_parts();
             if !is_charged(&parts) {
                 let Charge {
@@ -299,24 +265,25 @@ impl Shared {
                     cost,
                     reservation,
                 } = *charge;
-                if let Some(limiter) = self.terms.throttle.bound() {
+                if let Some(limiter) = self.config.throttle.bound() {
                     limiter.release(key.as_deref(), reservation, cost);
                 }
-                brief.remaining = brief.remaining.saturating_add(cost).min(brief.limit);
+                status.remaining = status.remaining.saturating_add(cost).min(status.limit);
             }
             response = Response::from_parts(parts, body);
         }
-        self.add_headers(response.headers_mut(), Some(&brief));
+        self.add_headers(response.headers_mut(), Some(&status));
         response.map(ThrottleBody::service)
     }
 
-    fn add_headers(&self, headers: &mut HeaderMap, brief: Option<&Brief>) {
-        let terms = &self.terms;
-        if terms.standard_headers {
-            self.policies.add_standard(headers, self.plans(), brief);
+    fn add_headers(&self, headers: &mut HeaderMap, status: Option<&RateLimitStatus>) {
+        let config = &self.config;
+        if config.standard_headers {
+            self.policies
+                .add_standard(headers, config.throttle.bound(), status);
         }
-        if let (true, Some(brief)) = (terms.older_headers, brief) {
-            add_older(headers, brief);
+        if let (true, Some(status)) = (config.older_headers, status) {
+            add_older(headers, status);
         }
     }
 }
@@ -327,8 +294,6 @@ pin_project_lite::pin_project! {
     where
         S: Service<Request<B>>,
     {
-        shared: Arc<Shared>,
-        is_grpc: bool,
         #[pin]
         stage: Stage<S, B>,
     }
@@ -341,15 +306,15 @@ pin_project_lite::pin_project! {
         S: Service<Request<B>>,
     {
         Asking {
-            decision: BoxFuture<'static, Result<Option<Taken>, Box<Rejected>>>,
-            call: Option<(S, Request<B>)>,
+            decision: BoxFuture<'static, Judged>,
+            call: Option<(Arc<Shared>, S, Request<B>)>,
         },
         Called {
             #[pin]
             future: S::Future,
-            taken: Option<Taken>,
+            taken: Option<(Arc<Shared>, Taken)>,
         },
-        Rejected { rejected: Option<Box<Rejected>> },
+        Rejected { rejected: Option<(Arc<Shared>, bool, Box<Rejected>)> },
     }
 }
 
@@ -365,26 +330,29 @@ where
             match this.stage.as_mut().project() {
                 StageProjection::Asking { decision, call } => {
                     let judged = ready!(decision.as_mut().poll(context));
-                    let (mut inner, request) = call.take().expect("asked once");
+                    let (shared, mut inner, request) = call.take().expect("asked once");
                     let next = match judged {
                         Ok(taken) => Stage::Called {
                             future: inner.call(request),
-                            taken,
+                            taken: taken.map(|taken| (shared, taken)),
                         },
                         Err(rejected) => Stage::Rejected {
-                            rejected: Some(rejected),
+                            rejected: Some((shared, is_grpc(request.headers()), rejected)),
                         },
                     };
                     this.stage.set(next);
                 }
                 StageProjection::Called { future, taken } => {
                     let response = ready!(future.poll(context))?;
-                    let taken = taken.take();
-                    return Poll::Ready(Ok(this.shared.answer(response, taken)));
+                    return Poll::Ready(Ok(match taken.take() {
+                        Some((shared, taken)) => shared.answer(response, taken),
+                        None => response.map(ThrottleBody::service),
+                    }));
                 }
                 StageProjection::Rejected { rejected } => {
-                    let rejected = rejected.take().expect("polled after it was done");
-                    return Poll::Ready(Ok(this.shared.reject(*rejected, *this.is_grpc)));
+                    let (shared, is_grpc, rejected) =
+                        rejected.take().expect("polled after it was done");
+                    return Poll::Ready(Ok(shared.reject(*rejected, is_grpc)));
                 }
             }
         }

@@ -10,29 +10,29 @@ use std::{fs, thread};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ByFile, alive, check, names, reset, want};
+use super::{Source, alive, check, names, replace, reset};
 use crate::error::Error;
 use crate::limit::algo::Algo;
 use crate::limit::args::LimitArgs;
 
-/// How often the file is read. It is small, and reading it sees every way to change it: written in
-/// place, moved over, or behind a link that points elsewhere. What has changed applies when it is
-/// read the same twice.
+/// How often the file is read. It is small, and reading it notices every way to change it: written in
+/// place, moved over, or behind a link that points elsewhere. A change applies once two readings are
+/// equal.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// How the limits file of this process fares; see [`Config::limits_file`](crate::Config).
+/// The state of the limits file of this process; see [`Config::limits_file`](crate::Config).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FileStatus {
-    /// How often its limits were put in force.
+    /// How often its limits have been applied.
     pub applied: u64,
-    /// Why the file, as it is now, was not.
+    /// Why the file, as it is now, has not been applied.
     pub error: Option<Error>,
 }
 
 static STATUS: Mutex<Option<FileStatus>> = Mutex::new(None);
 
-/// How the limits file fares; `None` when there is none.
+/// The state of the limits file; `None` when there is none.
 #[must_use]
 pub fn file_status() -> Option<FileStatus> {
     STATUS
@@ -45,12 +45,12 @@ pub fn file_status() -> Option<FileStatus> {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    limits: BTreeMap<String, Spanned<Entry>>,
+    limits: BTreeMap<String, Spanned<FileLimit>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct FileLimit {
     algo: Option<String>,
     rate: Option<Spanned<String>>,
     rates: Option<Vec<Spanned<String>>>,
@@ -60,24 +60,24 @@ struct Entry {
     bucket_size: Option<u64>,
 }
 
-/// What a file says of a name. The algorithm may be left to the limit that it is for.
+/// The entry of a name. It may leave the algorithm to the limit that it is for.
 #[derive(Clone, Debug, PartialEq)]
-struct Said {
+struct FileEntry {
     name: String,
     line: usize,
     algo: Option<Algo>,
-    terms: LimitArgs,
+    args: LimitArgs,
 }
 
 /// A limits file that has been read once.
 #[derive(Debug)]
 pub(crate) struct Watched {
     path: PathBuf,
-    /// What was read last; `None` when nothing could be.
+    /// The text that was read last; `None` when the file could not be read.
     text: Option<String>,
-    /// What has been read once: it may have been caught half written.
+    /// A text that has been read once, and may have been caught half written.
     seen: Option<String>,
-    said: Vec<Said>,
+    entries: Vec<FileEntry>,
 }
 
 impl Watched {
@@ -90,12 +90,12 @@ impl Watched {
                 path.display()
             ))
         })?;
-        let said = parse(&text).map_err(|message| refused(&path, &message))?;
+        let entries = parse(&text).map_err(|message| refused(&path, &message))?;
         Ok(Self {
             path,
             text: Some(text),
             seen: None,
-            said,
+            entries,
         })
     }
 
@@ -106,20 +106,20 @@ impl Watched {
     pub(crate) fn watch(mut self) -> Result<(), Error> {
         *STATUS.lock().unwrap_or_else(PoisonError::into_inner) = Some(FileStatus::default());
         let applied = self.apply(&[]);
-        self.note(applied);
+        self.record(applied);
         thread::Builder::new()
             .name("premier-limits".into())
             .spawn(move || {
                 loop {
                     thread::sleep(EVERY);
-                    self.look();
+                    self.poll();
                 }
             })
             .map(drop)
             .map_err(|error| Error::config(format!("the limits file cannot be followed: {error}")))
     }
 
-    fn look(&mut self) {
+    fn poll(&mut self) {
         let read = fs::read_to_string(&self.path);
         let text = read.as_ref().ok();
         if text == self.text.as_ref() {
@@ -135,42 +135,42 @@ impl Watched {
             .map_err(|error| format!("it cannot be read: {error}"))
             .and_then(|text| parse(&text))
             .map_err(|message| refused(&self.path, &message))
-            .and_then(|said| {
-                let before = std::mem::replace(&mut self.said, said);
+            .and_then(|entries| {
+                let before = std::mem::replace(&mut self.entries, entries);
                 let applied = self.apply(&before);
                 if applied.is_err() {
-                    self.said = before;
+                    self.entries = before;
                 }
                 applied
             });
-        self.note(changed);
+        self.record(changed);
     }
 
     /// All or nothing: everything is checked before anything changes.
-    fn apply(&self, before: &[Said]) -> Result<(), Error> {
-        let mut wanted = Vec::new();
-        for said in &self.said {
-            let algo = algo_of(said);
-            let limits = said.terms.limits(algo);
-            check(&said.name, &limits)
-                .map_err(|error| refused(&self.path, &format!("line {}: {error}", said.line)))?;
-            wanted.push((said, limits));
+    fn apply(&self, before: &[FileEntry]) -> Result<(), Error> {
+        let mut replacements = Vec::new();
+        for entry in &self.entries {
+            let algo = algo_of(entry);
+            let limits = entry.args.limits(algo);
+            check(&entry.name, &limits)
+                .map_err(|error| refused(&self.path, &format!("line {}: {error}", entry.line)))?;
+            replacements.push((entry, limits));
         }
-        for (said, limits) in wanted {
-            let by_file = ByFile {
-                any_algo: said.algo.is_none(),
-            };
-            want(&said.name, &limits, Some(by_file))?;
+        for (entry, limits) in replacements {
+            let any_algo = entry.algo.is_none();
+            replace(&entry.name, &limits, Source::File { any_algo })?;
         }
         for gone in before {
-            if self.said.iter().all(|said| said.name != gone.name) && is_by_file(&gone.name) {
+            if self.entries.iter().all(|entry| entry.name != gone.name)
+                && is_set_by_file(&gone.name)
+            {
                 reset(&gone.name);
             }
         }
         Ok(())
     }
 
-    fn note(&self, result: Result<(), Error>) {
+    fn record(&self, result: Result<(), Error>) {
         let mut status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
         let status = status.get_or_insert_default();
         match result {
@@ -189,14 +189,14 @@ impl Watched {
     }
 }
 
-/// Whom an entry is for decides where the entry does not say.
-fn algo_of(said: &Said) -> Algo {
-    let limiters = names().get(&*said.name).map(alive).unwrap_or_default();
+/// The algorithm of an entry: its own, or that of the limit that it is for.
+fn algo_of(entry: &FileEntry) -> Algo {
+    let limiters = names().get(&*entry.name).map(alive).unwrap_or_default();
     let in_force = limiters
         .first()
         .and_then(|limiter| limiter.limits().first().copied());
-    said.algo.or(in_force.map(|limit| limit.algo())).unwrap_or(
-        match (said.terms.burst, said.terms.bucket_size) {
+    entry.algo.or(in_force.map(|limit| limit.algo())).unwrap_or(
+        match (entry.args.burst, entry.args.bucket_size) {
             (Some(_), _) => Algo::TokenBucket,
             (None, Some(_)) => Algo::LeakyBucket,
             (None, None) => Algo::default(),
@@ -204,11 +204,11 @@ fn algo_of(said: &Said) -> Algo {
     )
 }
 
-fn is_by_file(name: &str) -> bool {
+fn is_set_by_file(name: &str) -> bool {
     names()
         .get(name)
-        .and_then(|named| named.wanted.as_ref())
-        .is_some_and(|wanted| wanted.by_file.is_some())
+        .and_then(|named| named.replacement.as_ref())
+        .is_some_and(|replacement| matches!(replacement.source, Source::File { .. }))
 }
 
 fn refused(path: &std::path::Path, message: &str) -> Error {
@@ -218,7 +218,7 @@ fn refused(path: &std::path::Path, message: &str) -> Error {
     )))
 }
 
-fn parse(text: &str) -> Result<Vec<Said>, String> {
+fn parse(text: &str) -> Result<Vec<FileEntry>, String> {
     let line = |span: Range<usize>| line_of(text, span.start);
     let file: File = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or_else(String::new, |span| {
@@ -230,7 +230,7 @@ fn parse(text: &str) -> Result<Vec<Said>, String> {
         .into_iter()
         .map(|(name, entry)| {
             let line = line(entry.span());
-            said(name, line, entry.into_inner()).map_err(|(at, message)| {
+            file_entry(name, line, entry.into_inner()).map_err(|(at, message)| {
                 let line = at.map_or(line, |at| line_of(text, at));
                 format!("line {line}: {message}")
             })
@@ -242,7 +242,7 @@ fn line_of(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }
 
-/// A mistake, and where its value stands if it is one value's.
+/// A mistake, and where the value is that it is about, if it is about one.
 type Mistake = (Option<usize>, String);
 
 fn rate(text: &Spanned<String>) -> Result<(u64, Duration), Mistake> {
@@ -251,7 +251,7 @@ fn rate(text: &Spanned<String>) -> Result<(u64, Duration), Mistake> {
         .map_err(|message| (Some(text.span().start), message))
 }
 
-fn said(name: String, line: usize, entry: Entry) -> Result<Said, Mistake> {
+fn file_entry(name: String, line: usize, entry: FileLimit) -> Result<FileEntry, Mistake> {
     let of_entry = |message: String| (None, message);
     let rates = match (entry.rate, entry.rates, entry.quota, entry.duration) {
         (Some(rate), None, None, None) => vec![self::rate(&rate)?],
@@ -269,25 +269,25 @@ fn said(name: String, line: usize, entry: Entry) -> Result<Said, Mistake> {
         }
     };
     let algo = entry.algo.map(|algo| algo.parse()).transpose();
-    let said = Said {
+    let read = FileEntry {
         name,
         line,
         algo: algo.map_err(|error: Error| of_entry(error.to_string()))?,
-        terms: LimitArgs {
+        args: LimitArgs {
             rates,
             burst: entry.burst,
             bucket_size: entry.bucket_size,
         },
     };
     // What is left to be checked depends on the limit that it is for.
-    if let Some(algo) = said.algo {
-        for limit in said.terms.limits(algo) {
+    if let Some(algo) = read.algo {
+        for limit in read.args.limits(algo) {
             limit
                 .validate()
                 .map_err(|error| of_entry(error.to_string()))?;
         }
     }
-    Ok(said)
+    Ok(read)
 }
 
 #[cfg(test)]
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn every_notation_is_read() {
-        let said = parse(
+        let entries = parse(
             r#"
 [limits."shop::search:search"]
 rate = "100/s"
@@ -314,21 +314,21 @@ duration = "5s"
 "#,
         )
         .unwrap();
-        let names: Vec<_> = said.iter().map(|said| &*said.name).collect();
+        let names: Vec<_> = entries.iter().map(|entry| &*entry.name).collect();
         assert_eq!(names, ["login", "shop::search:search", "upload"]);
         assert_eq!(
-            said[0].terms.rates,
+            entries[0].args.rates,
             [
                 (5, Duration::from_secs(60)),
                 (20, Duration::from_secs(3_600))
             ]
         );
-        assert_eq!(said[1].terms.burst, Some(200));
-        assert_eq!(said[2].terms.rates, [(3, Duration::from_secs(5))]);
+        assert_eq!(entries[1].args.burst, Some(200));
+        assert_eq!(entries[2].args.rates, [(3, Duration::from_secs(5))]);
     }
 
     #[test]
-    fn mistakes_are_told_with_their_line() {
+    fn mistakes_are_reported_with_their_line() {
         for (text, message) in [
             (
                 "[limits.a]\nrate = \"10/s\"\n\n[limits.b]\nrte = 1\n",

@@ -1,8 +1,8 @@
 //! Limits that change while the process runs.
 //!
-//! A limit is known by the name that stands in its errors and keys: the path of an annotated
-//! function (`shop::cart:Cart::add`), or the name of a [`Throttle`](crate::Throttle). What has been
-//! consumed stays consumed, and a higher rate counts from now on only.
+//! A limit is known by the name in its errors and keys: the path of an annotated function
+//! (`shop::cart:Cart::add`), or the name of a [`Throttle`](crate::Throttle). What has been consumed
+//! stays consumed, and a higher rate counts from now on only.
 //!
 //! ```
 //! use premier::{Limit, Throttle, limits};
@@ -25,9 +25,9 @@
 pub(crate) mod file;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
@@ -36,57 +36,23 @@ use crate::limiter::wait_queue;
 #[cfg(feature = "limits-file")]
 pub use self::file::{FileStatus, file_status};
 
-/// What is known of a name.
-#[derive(Debug, Default)]
-struct Named {
-    limiters: Vec<Weak<Limiter>>,
-    /// What the code says has been replaced by this.
-    wanted: Option<Wanted>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Wanted {
-    limits: Box<[Limit]>,
-    /// The file takes back what it has set, and nothing else.
-    by_file: Option<ByFile>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct ByFile {
-    /// Whether the algorithm is left to the limit that it is for.
-    any_algo: bool,
-}
-
-static NAMES: Mutex<BTreeMap<Arc<str>, Named>> = Mutex::new(BTreeMap::new());
-
-/// Whether any limit has ever changed. Until then call sites need not look whether theirs has.
-static CHANGED: AtomicBool = AtomicBool::new(false);
-
-#[inline]
-pub(crate) fn any_changed() -> bool {
-    CHANGED.load(Ordering::Relaxed)
-}
-
-/// Before a limit changes.
-pub(crate) fn note_change() {
-    CHANGED.store(true, Ordering::Relaxed);
-}
-
 /// A limit of this process, as it is in force.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct NamedLimit {
-    /// By which it is [`set`].
+    /// The name by which it is [`set`].
     pub name: Arc<str>,
-    /// What decides; several decide as one.
+    /// The limits that decide; several decide as one.
     pub limits: Vec<Limit>,
 }
 
-/// Replaces the limit of a name, in this process, from the next decision on. How many limits have
-/// it; 0 when none has been used yet: then it is what the first use begins with.
+/// Replaces the limit of a name in this process, from the next decision on.
 ///
-/// On Redis every process decides by its own idea of a limit: set it in all of them, for instance by
-/// a limits file.
+/// Returns how many limits have the name. It is 0 when none has been used yet: the first use then
+/// begins with the replacement.
+///
+/// On Redis every process decides by its own limits: set one in all of them, for instance by a limits
+/// file.
 ///
 /// # Errors
 /// [`Error::Config`] when the limit is out of range, or of another algorithm than the one it
@@ -95,29 +61,29 @@ pub fn set(name: &str, limit: Limit) -> Result<usize, Error> {
     set_all(name, &[limit])
 }
 
-/// The same as [`set`] for limits that decide as one. There have to be as many as before.
+/// Replaces the limits of a name that decide as one. There have to be as many as before.
 ///
 /// # Errors
 /// As for [`set`].
 pub fn set_all(name: &str, limits: &[Limit]) -> Result<usize, Error> {
     check(name, limits)?;
-    want(name, limits, None)
+    replace(name, limits, Source::Call)
 }
 
-/// Goes back to what the code says. How many limits have the name.
+/// Removes the override. Returns how many limits have this name.
 pub fn reset(name: &str) -> usize {
     let mut names = names();
     let Some(named) = names.get_mut(name) else {
         return 0;
     };
-    named.wanted = None;
+    named.replacement = None;
     let limiters = alive(named);
     if limiters.is_empty() {
         names.remove(name);
     }
     drop(names);
     for limiter in &limiters {
-        limiter.restore();
+        limiter.reset_limits();
     }
     wait_queue::nudge_all();
     limiters.len()
@@ -126,15 +92,52 @@ pub fn reset(name: &str) -> usize {
 /// The limits that have been used, by name.
 #[must_use]
 pub fn list() -> Vec<NamedLimit> {
-    let limiters: Vec<_> = names().values().map(alive).collect();
-    limiters
+    let named: Vec<_> = names().values().map(alive).collect();
+    named
         .iter()
         .filter_map(|limiters| limiters.first())
         .map(|limiter| NamedLimit {
-            name: Arc::clone(limiter.function()),
+            name: Arc::clone(limiter.name()),
             limits: limiter.limits(),
         })
         .collect()
+}
+
+/// What is known of a name.
+#[derive(Debug, Default)]
+struct Named {
+    limiters: Vec<Weak<Limiter>>,
+    /// Stands instead of the limits that the code states.
+    replacement: Option<Override>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Override {
+    limits: Box<[Limit]>,
+    source: Source,
+}
+
+/// Who has set an override. The file takes back what it has set, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Source {
+    Call,
+    #[cfg(feature = "limits-file")]
+    File {
+        /// Whether the entry leaves the algorithm to the limit that it is for.
+        any_algo: bool,
+    },
+}
+
+static NAMES: Mutex<BTreeMap<Arc<str>, Named>> = Mutex::new(BTreeMap::new());
+
+/// Binds a named limit to the store of a configuration, with the override there is for its name.
+///
+/// # Errors
+/// [`Error::Config`] when a limit or the configuration cannot be used.
+pub(crate) fn bind(runtime: &Runtime, name: &str, limits: &[Limit]) -> Result<Arc<Limiter>, Error> {
+    let limiter = Limiter::new(runtime, name, limits)?;
+    register(&limiter);
+    Ok(limiter)
 }
 
 /// All that decide in this process.
@@ -143,41 +146,43 @@ pub(crate) fn limiters() -> Vec<Arc<Limiter>> {
     names().values().flat_map(alive).collect()
 }
 
-/// Names a limit that begins to decide, by what has been wanted of it before.
-pub(crate) fn register(limiter: &Arc<Limiter>) {
+fn register(limiter: &Arc<Limiter>) {
     let mut names = names();
-    let named = names.entry(Arc::clone(limiter.function())).or_default();
+    forget_dropped(&mut names);
+    let named = names.entry(Arc::clone(limiter.name())).or_default();
     named.limiters.retain(|limiter| limiter.strong_count() > 0);
     named.limiters.push(Arc::downgrade(limiter));
-    let wanted = named.wanted.clone();
+    let replacement = named.replacement.clone();
     drop(names);
-    let Some(Wanted {
-        mut limits,
-        by_file,
-    }) = wanted
-    else {
+    let Some(Override { mut limits, source }) = replacement else {
         return;
     };
-    let algo = limiter.limits().first().map(Limit::algo);
-    if let (Some(ByFile { any_algo: true }), Some(algo)) = (by_file, algo) {
+    let takes_any_algo = match source {
+        Source::Call => false,
+        #[cfg(feature = "limits-file")]
+        Source::File { any_algo } => any_algo,
+    };
+    let stated = limiter.limits().first().map(Limit::algo);
+    if let (true, Some(algo)) = (takes_any_algo, stated) {
         for limit in &mut limits {
-            *limit = limit.by(algo);
+            *limit = limit.with_algo(algo);
         }
     }
-    if let Err(error) = limiter.change(&limits) {
-        complain(limiter.function(), &error);
+    if let Err(error) = limiter.set_limits(&limits) {
+        log_failure(limiter.name(), &error);
     }
 }
 
-/// Forgets a limit that is no more.
-pub(crate) fn forget(name: &str) {
-    let mut names = names();
-    if let Some(named) = names.get_mut(name) {
-        named.limiters.retain(|limiter| limiter.strong_count() > 0);
-        if named.limiters.is_empty() && named.wanted.is_none() {
-            names.remove(name);
-        }
+/// Removes names whose limits are all gone, each time twice as many names have come in.
+fn forget_dropped(names: &mut BTreeMap<Arc<str>, Named>) {
+    const FEW: usize = 64;
+    if names.len() < FEW || !names.len().is_power_of_two() {
+        return;
     }
+    names.retain(|_, named| {
+        named.limiters.retain(|limiter| limiter.strong_count() > 0);
+        !named.limiters.is_empty() || named.replacement.is_some()
+    });
 }
 
 /// Whether the limits of a name can be replaced by these.
@@ -188,36 +193,35 @@ fn check(name: &str, limits: &[Limit]) -> Result<(), Error> {
         _ => limits.iter().try_for_each(Limit::validate),
     };
     for limiter in &limiters {
-        checked = checked.and_then(|()| limiter.check_change(limits));
+        checked = checked.and_then(|()| limiter.check_limits(limits));
     }
     checked.map_err(|error| Error::config(format!("the limit of {name} cannot be set: {error}")))
 }
 
 /// Replaces the limits of a name by these, which have been checked.
-fn want(name: &str, limits: &[Limit], by_file: Option<ByFile>) -> Result<usize, Error> {
+fn replace(name: &str, limits: &[Limit], source: Source) -> Result<usize, Error> {
     let mut names = names();
     let named = names.entry(name.into()).or_default();
-    named.wanted = Some(Wanted {
+    named.replacement = Some(Override {
         limits: limits.into(),
-        by_file,
+        source,
     });
     let limiters = alive(named);
     drop(names);
     for limiter in &limiters {
-        limiter.change(limits)?;
+        limiter.set_limits(limits)?;
     }
-    // Whoever waits may have less to wait for.
+    // Those who wait may have less to wait for.
     wait_queue::nudge_all();
     Ok(limiters.len())
 }
 
-/// To be dropped after the lock on the names: the last owner of a limiter takes that lock.
 fn alive(named: &Named) -> Vec<Arc<Limiter>> {
     named.limiters.iter().filter_map(Weak::upgrade).collect()
 }
 
-/// Nobody is there to be told but a log: a limit that cannot be replaced stays as it is.
-fn complain(name: &str, error: &Error) {
+/// Reports an override that cannot replace a limit, which stays as it is.
+fn log_failure(name: &str, error: &Error) {
     #[cfg(feature = "tracing")]
     tracing::error!(target: "premier", limit = name, %error, "a limit was not replaced");
     #[cfg(not(feature = "tracing"))]

@@ -11,27 +11,26 @@ use hashbrown::HashTable;
 use slab::Slab;
 
 use super::states::States;
-use super::word::Scale;
-use crate::algorithms::Plan;
+use crate::algorithms::{Plan, TimeBase};
 use crate::key::subject::Subject;
 
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    numbers: Part<u64>,
-    texts: Part<Text>,
+    numbers: Map<u64>,
+    texts: Map<Text>,
     /// What does not fit a word.
     states: Slab<States>,
 }
 
 #[derive(Debug)]
-struct Part<K> {
-    entries: HashTable<Entry<K>>,
+struct Map<K> {
+    entries: HashTable<Slot<K>>,
     /// Where the next sweep goes on.
     hand: usize,
 }
 
 #[derive(Debug)]
-struct Entry<K> {
+struct Slot<K> {
     key: K,
     /// The word of a bucket, or where the states are.
     word: u64,
@@ -109,8 +108,10 @@ impl Hash for Text {
 }
 
 /// What is known of a key.
-pub(super) enum Known {
-    Word(u64),
+pub(super) enum Entry {
+    /// The packed state of a bucket.
+    Packed(u64),
+    /// The index of states that do not fit a word.
     Apart(usize),
 }
 
@@ -121,18 +122,18 @@ impl Shard {
 
     /// The word of a key's entry.
     #[inline]
-    pub(super) fn word(&mut self, hash: u64, user: Subject<'_>) -> Option<&mut u64> {
-        match user {
+    pub(super) fn word(&mut self, hash: u64, key: Subject<'_>) -> Option<&mut u64> {
+        match key {
             Subject::Number(number) => self.numbers.word(hash, |key| *key == number),
             Subject::Text(text) => self.texts.word(hash, |key| key.is(text)),
         }
     }
 
-    pub(super) fn known(word: u64) -> Known {
+    pub(super) fn entry(word: u64) -> Entry {
         match word & APART {
-            0 => Known::Word(word),
+            0 => Entry::Packed(word),
             // The index of something in memory.
-            _ => Known::Apart((word & !APART) as usize),
+            _ => Entry::Apart((word & !APART) as usize),
         }
     }
 
@@ -141,43 +142,43 @@ impl Shard {
     }
 
     /// The states behind a word, which are to be [kept](Self::keep) again.
-    pub(super) fn take(&mut self, word: u64, scale: Scale) -> States {
-        match Self::known(word) {
-            Known::Word(word) => States::One(scale.state_of(word)),
-            Known::Apart(index) => self.states.try_remove(index).unwrap_or_default(),
+    pub(super) fn take(&mut self, word: u64, base: TimeBase) -> States {
+        match Self::entry(word) {
+            Entry::Packed(word) => States::One(base.unpack(word)),
+            Entry::Apart(index) => self.states.try_remove(index).unwrap_or_default(),
         }
     }
 
     /// The word by which these states are found again.
-    pub(super) fn keep(&mut self, states: States, plans: &[Plan], scale: Scale) -> u64 {
+    pub(super) fn keep(&mut self, states: States, plans: &[Plan], base: TimeBase) -> u64 {
         if let (States::One(state), [plan]) = (&states, plans)
-            && let Some(word) = scale.word_of(state, plan)
+            && let Some(word) = base.pack(state, plan)
         {
             return word;
         }
         APART | self.states.insert(states) as u64
     }
 
-    pub(super) fn insert(&mut self, hash: u64, user: Subject<'_>, word: u64, hasher: &RandomState) {
-        match user {
+    pub(super) fn insert(&mut self, hash: u64, key: Subject<'_>, word: u64, hasher: &RandomState) {
+        match key {
             Subject::Number(key) => {
-                let rehash = |entry: &Entry<u64>| hasher.hash_one(Subject::Number(entry.key));
+                let rehash = |entry: &Slot<u64>| hasher.hash_one(Subject::Number(entry.key));
                 self.numbers
                     .entries
-                    .insert_unique(hash, Entry { key, word }, rehash);
+                    .insert_unique(hash, Slot { key, word }, rehash);
             }
             Subject::Text(text) => {
-                let rehash = |entry: &Entry<Text>| hasher.hash_one(&entry.key);
+                let rehash = |entry: &Slot<Text>| hasher.hash_one(&entry.key);
                 let key = text.into();
                 self.texts
                     .entries
-                    .insert_unique(hash, Entry { key, word }, rehash);
+                    .insert_unique(hash, Slot { key, word }, rehash);
             }
         }
     }
 
-    pub(super) fn remove(&mut self, hash: u64, user: Subject<'_>) -> bool {
-        let removed = match user {
+    pub(super) fn remove(&mut self, hash: u64, key: Subject<'_>) -> bool {
+        let removed = match key {
             Subject::Number(number) => self.numbers.remove(hash, |key| *key == number),
             Subject::Text(text) => self.texts.remove(hash, |key| key.is(text)),
         };
@@ -187,7 +188,7 @@ impl Shard {
     /// Looks at the next `budget` places and forgets the keys that owe nothing; how many.
     pub(super) fn sweep(
         &mut self,
-        scale: Scale,
+        base: TimeBase,
         longest: u64,
         now: u64,
         budget: &mut usize,
@@ -197,9 +198,9 @@ impl Shard {
             texts,
             states,
         } = self;
-        let mut is_idle = |word| match Self::known(word) {
-            Known::Word(word) => scale.is_idle(word, now),
-            Known::Apart(index) => {
+        let mut is_idle = |word| match Self::entry(word) {
+            Entry::Packed(word) => base.is_idle(word, now),
+            Entry::Apart(index) => {
                 let idle = states
                     .get(index)
                     .is_none_or(|states| states.is_idle(longest, now));
@@ -214,13 +215,13 @@ impl Shard {
     }
 
     fn drop_states(&mut self, word: u64) {
-        if let Known::Apart(index) = Self::known(word) {
+        if let Entry::Apart(index) = Self::entry(word) {
             self.states.try_remove(index);
         }
     }
 }
 
-impl<K> Default for Part<K> {
+impl<K> Default for Map<K> {
     fn default() -> Self {
         Self {
             entries: HashTable::new(),
@@ -229,7 +230,7 @@ impl<K> Default for Part<K> {
     }
 }
 
-impl<K> Part<K> {
+impl<K> Map<K> {
     #[inline]
     fn word(&mut self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<&mut u64> {
         self.entries
@@ -267,8 +268,8 @@ mod tests {
     /// What the memory of a million keys is made of.
     #[test]
     fn entries_are_small() {
-        assert_eq!(size_of::<Entry<u64>>(), 16);
-        assert_eq!(size_of::<Entry<Text>>(), 32);
+        assert_eq!(size_of::<Slot<u64>>(), 16);
+        assert_eq!(size_of::<Slot<Text>>(), 32);
     }
 
     #[test]

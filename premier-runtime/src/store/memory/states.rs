@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use crate::algorithms::{Plan, State};
+use crate::algorithms::{Answer, Rule, State};
 
 /// One state for each limit; nearly always there is one.
 #[derive(Debug)]
@@ -42,12 +42,17 @@ impl States {
         &mut self.as_mut_slice()[..count]
     }
 
-    /// See [`State::admit`].
+    /// See [`State::try_take`].
     #[inline]
-    pub(super) fn admit(&mut self, plan: &Plan, now: u64, cost: u64) -> bool {
+    pub(super) fn try_take<A: Answer>(
+        &mut self,
+        rule: &Rule<u64>,
+        now: impl FnOnce() -> u64,
+        cost: u64,
+    ) -> Option<A> {
         match self {
-            Self::One(state) => state.admit(plan, now, cost),
-            Self::Many(_) => false,
+            Self::One(state) => state.try_take(rule, now(), cost),
+            Self::Many(_) => None,
         }
     }
 

@@ -1,29 +1,25 @@
-//! The atomics and locks of this module: std's, or loom's where every interleaving is tried.
+//! The atomics and locks of the memory store: std's, or loom's where every interleaving is tried.
 
 use std::sync::PoisonError;
 pub(super) use std::sync::atomic::Ordering;
 #[cfg(not(premier_loom))]
-pub(super) use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU64},
-};
+pub(super) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 
 #[cfg(premier_loom)]
-pub(super) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU64},
-};
+pub(super) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 
 /// Nothing behind these locks is left half done by a panic.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a word is a moment after a race for it was lost. The winner goes on meanwhile, perhaps with
-/// several calls: to have its memory go back and forth takes several times as long.
+/// The word a moment after a race for it was lost.
+///
+/// The winner often goes on with several calls; a pause keeps the cache line from going back and
+/// forth meanwhile (two threads on one limit: 16 ns a call instead of 40).
 #[cold]
 #[inline(never)]
-pub(super) fn seen_later(word: &AtomicU64, order: Ordering) -> u64 {
+pub(super) fn reload(word: &AtomicU64, order: Ordering) -> u64 {
     const PAUSES: usize = 8;
     if cfg!(not(premier_loom)) {
         (0..PAUSES).for_each(|_| std::hint::spin_loop());

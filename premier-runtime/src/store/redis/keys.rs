@@ -20,12 +20,12 @@ const LONGEST: usize = 128;
 pub(super) fn of(key: &Key<'_>, plans: &[Plan]) -> Vec<String> {
     let mut base = String::with_capacity(key.prefix().len() + 64);
     push_escaped(&mut base, key.prefix());
-    if let Some(user) = key.user() {
+    if let Some(subject) = key.subject() {
         base.push(':');
-        if user.len() > LONGEST {
-            push_hash(&mut base, user);
+        if subject.len() > LONGEST {
+            push_hash(&mut base, subject);
         } else {
-            push_escaped(&mut base, user);
+            push_escaped(&mut base, subject);
         }
     }
     if plans.len() <= 1 {

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, RedisError, Value};
 
-use crate::algorithms;
-use crate::algorithms::{Effect, Plan, State};
+use crate::algorithms::{self, Effect, Plan, State, WindowState};
 use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
@@ -135,15 +134,11 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
             quota,
             cost.to_string(),
         ]),
-        algo => {
+        Algo::LeakyBucket | Algo::TokenBucket => {
             let scale = Scale::of(plan);
             arguments.extend(["tat".into(), scale.den.to_string()]);
-            let (allowance, asked) = if algo == Algo::TokenBucket {
-                (plan.capacity(), cost)
-            } else {
-                (plan.capacity() - 1, cost.saturating_sub(1))
-            };
-            for units in [allowance, plan.capacity(), cost, asked] {
+            let capacity = plan.capacity();
+            for units in [capacity, capacity, cost, cost] {
                 let (whole, rest) = scale.split(plan.ticks(units));
                 arguments.extend([whole.to_string(), rest.to_string()]);
             }
@@ -220,12 +215,22 @@ impl Found {
         let state = match plan.limit().algo() {
             Algo::FixedWindow => {
                 let elapsed: u64 = words.number()?;
-                State::fixed_window(now.saturating_sub(elapsed * 1_000), words.number()?)
+                State::of_window(WindowState {
+                    start: now.saturating_sub(elapsed * 1_000),
+                    cur: words.number()?,
+                    prev: 0,
+                    slides: false,
+                })
             }
             Algo::SlidingWindow => {
                 let (micros, nanos): (u64, u64) = (words.number()?, words.number()?);
                 let start = now.saturating_sub(micros * 1_000 + nanos);
-                State::sliding_window(start, words.number()?, words.number()?)
+                State::of_window(WindowState {
+                    start,
+                    cur: words.number()?,
+                    prev: words.number()?,
+                    slides: true,
+                })
             }
             Algo::SlidingLog => {
                 let (used, retry_after, reset_after) =
@@ -239,9 +244,9 @@ impl Found {
                     },
                 });
             }
-            _ => {
+            Algo::LeakyBucket | Algo::TokenBucket => {
                 let ahead = Scale::of(plan).join(words.number()?, words.number()?);
-                State::tat(plan, now, ahead)
+                State::bucket(plan, now, ahead)
             }
         };
         Ok(Self {

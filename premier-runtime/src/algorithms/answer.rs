@@ -1,0 +1,53 @@
+//! What a caller wants to know of a decision.
+
+use std::time::Duration;
+
+use crate::limit::decision::Decision;
+
+/// What a decision does with the state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Effect {
+    /// Takes the cost if the call is admitted.
+    Take,
+    /// Changes nothing.
+    Look,
+}
+
+/// The answer to one call, as much of it as the caller asks for.
+///
+/// Every algorithm decides in one function, which is generic over this trait. A caller that only
+/// wants to be admitted asks for an [`Admission`], and the divisions that `remaining` and
+/// `reset_after` take are never made; one that wants all of it asks for a [`Decision`].
+pub(crate) trait Answer: Sized {
+    /// `delayed`: the call is admitted and has to wait for its slot.
+    fn new(allowed: bool, delayed: bool, decision: impl FnOnce() -> Decision) -> Self;
+}
+
+impl Answer for Decision {
+    #[inline]
+    fn new(_: bool, _: bool, decision: impl FnOnce() -> Decision) -> Self {
+        decision()
+    }
+}
+
+/// Whether a call is admitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Admission {
+    /// It may run now.
+    Admitted,
+    /// It has taken a slot of a queue, which begins after the delay of the decision.
+    Delayed(Decision),
+    /// An equal call is admitted after this time.
+    Denied(Duration),
+}
+
+impl Answer for Admission {
+    #[inline]
+    fn new(allowed: bool, delayed: bool, decision: impl FnOnce() -> Decision) -> Self {
+        match (allowed, delayed) {
+            (true, false) => Self::Admitted,
+            (true, true) => Self::Delayed(decision()),
+            (false, _) => Self::Denied(decision().retry_after),
+        }
+    }
+}

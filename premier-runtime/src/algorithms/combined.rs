@@ -1,0 +1,94 @@
+//! Several limits decided as one.
+
+use std::time::Duration;
+
+use super::answer::Effect;
+use super::plan::Plan;
+use super::state::State;
+use crate::limit::decision::Decision;
+
+/// Decides about several limits as one: all admit and all take, or nothing is taken.
+///
+/// The answer carries the tightest `remaining` with its limit, the longest `delay`, and as
+/// `retry_after` the longest of those that deny: an admission that has become possible stays
+/// possible, so that is the first instant at which all admit.
+pub(crate) fn take_all(
+    states: &mut [State],
+    plans: &[Plan],
+    now: u64,
+    cost: u64,
+    effect: Effect,
+) -> Decision {
+    if let ([state], [plan]) = (&mut *states, plans) {
+        return match effect {
+            Effect::Take => state.take(plan, now, cost).taken_at(now),
+            Effect::Look => state.peek(plan, now, cost),
+        };
+    }
+    let looked = combine(
+        states
+            .iter()
+            .zip(plans)
+            .map(|(state, plan)| state.peek(plan, now, cost)),
+    );
+    if !looked.allowed || effect == Effect::Look || cost == 0 {
+        return looked;
+    }
+    let taken = combine(
+        states
+            .iter_mut()
+            .zip(plans)
+            .map(|(state, plan)| state.take(plan, now, cost)),
+    );
+    taken.taken_at(now)
+}
+
+/// One decision of those of several limits, in their order.
+pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
+    let mut combined: Option<Decision> = None;
+    for (index, one) in decisions.enumerate() {
+        let Some(all) = combined else {
+            combined = Some(one);
+            continue;
+        };
+        let (tightest, other) = if one.remaining < all.remaining {
+            (one, all)
+        } else {
+            (all, one)
+        };
+        let mut reservation = all.reservation;
+        reservation.set_end(index, one.reservation.end(0));
+        combined = Some(Decision {
+            allowed: all.allowed && one.allowed,
+            retry_after: all.retry_after.max(one.retry_after),
+            reset_after: all.reset_after.max(one.reset_after),
+            delay: all.delay.max(one.delay),
+            reservation,
+            ..if tightest.allowed && !other.allowed {
+                other
+            } else {
+                tightest
+            }
+        });
+    }
+    combined.unwrap_or_default()
+}
+
+/// How long after the head of a queue may be admitted a further `units` behind it can be at the
+/// earliest, unless something is given back.
+pub(crate) fn earliest_behind(plans: &[Plan], head: u64, units: u64) -> Duration {
+    plans
+        .iter()
+        .map(|plan| plan.earliest_behind(head, units))
+        .max()
+        .unwrap_or_default()
+}
+
+/// How long a call of `cost` that finds room in a full queue waits there until it runs.
+pub(crate) fn queue_time(plans: &[Plan], cost: u64) -> Duration {
+    plans
+        .iter()
+        .map(|plan| plan.queue_time(cost))
+        .max()
+        .unwrap_or_default()
+}

@@ -1,0 +1,194 @@
+//! The generic cell rate algorithm, by which token buckets and leaky buckets decide.
+//!
+//! The whole state of a key is one instant, the theoretical arrival time (TAT): when the next unit
+//! would be due if units came exactly one emission interval T apart. With a capacity of B units, a
+//! call of cost c at t is admitted when max(TAT, t) − t + c·T ≤ B·T, and then moves the TAT to
+//! max(TAT, t) + c·T (ITU-T I.371, annex A: the virtual scheduling algorithm).
+//!
+//! A leaky bucket is the same with room for the unit that runs and those that wait: an admitted call
+//! runs at max(TAT, t) instead of at once.
+//!
+//! Instants are ticks of 1/den nanosecond, the coarsest unit in which T is a whole number. They are
+//! `u64` in the packed representation and `u128` where that overflows.
+
+use std::ops::{Add, Div, Mul, Sub};
+use std::time::Duration;
+
+use crate::limit::decision::{Decision, nanos};
+
+/// A count of ticks.
+pub(crate) trait Ticks:
+    Copy
+    + From<u64>
+    + Ord
+    + Add<Output = Self>
+    + Div<Output = Self>
+    + Mul<Output = Self>
+    + Sub<Output = Self>
+{
+    /// As time, rounded up; `den` ticks are a nanosecond.
+    fn duration(self, den: u64) -> Duration;
+
+    /// As a number of units; it is at most a capacity.
+    fn units(self) -> u64;
+}
+
+impl Ticks for u64 {
+    #[inline]
+    fn duration(self, den: u64) -> Duration {
+        Duration::from_nanos(match den {
+            1 => self,
+            den => self.div_ceil(den),
+        })
+    }
+
+    #[inline]
+    fn units(self) -> u64 {
+        self
+    }
+}
+
+impl Ticks for u128 {
+    fn duration(self, den: u64) -> Duration {
+        nanos(self.div_ceil(Self::from(den)))
+    }
+
+    fn units(self) -> u64 {
+        self as u64
+    }
+}
+
+/// A limit in the terms of the algorithm.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Gcra<T> {
+    /// The emission interval T.
+    interval: T,
+    /// capacity · T: the longest debt.
+    full: T,
+    /// The most that a call may cost.
+    capacity: u64,
+    den: u64,
+    /// Whether an admitted call waits until the TAT, as in a leaky bucket.
+    is_queue: bool,
+}
+
+/// A call as it arrives, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<T> {
+    /// How far the TAT lies ahead.
+    wait: T,
+    /// cost · T.
+    charge: T,
+}
+
+/// Instants and debts of the packed representation stay below this, so that sums of three fit.
+pub(super) const LARGEST: u64 = 1 << 62;
+
+impl Gcra<u128> {
+    pub(super) const fn new(capacity: u64, interval: u64, den: u64, is_queue: bool) -> Self {
+        Self {
+            interval: interval as u128,
+            // Capacities are below 2^55 and intervals too, so the product fits.
+            full: capacity as u128 * interval as u128,
+            capacity,
+            den,
+            is_queue,
+        }
+    }
+
+    /// The same limit for the packed representation, if its debts fit.
+    pub(super) fn narrow(&self) -> Option<Gcra<u64>> {
+        let full = u64::try_from(self.full)
+            .ok()
+            .filter(|full| *full < LARGEST)?;
+        Some(Gcra {
+            interval: u64::try_from(self.interval).ok()?,
+            full,
+            capacity: self.capacity,
+            den: self.den,
+            is_queue: self.is_queue,
+        })
+    }
+}
+
+impl<T: Ticks> Gcra<T> {
+    pub(crate) const fn den(&self) -> u64 {
+        self.den
+    }
+
+    pub(super) const fn full(&self) -> T {
+        self.full
+    }
+
+    pub(crate) const fn is_queue(&self) -> bool {
+        self.is_queue
+    }
+
+    /// Whether a call may cost this much, and costs anything.
+    #[inline]
+    pub(crate) const fn has(&self, cost: u64) -> bool {
+        // A cost of 0 wraps.
+        cost.wrapping_sub(1) < self.capacity
+    }
+
+    /// A call of `cost` units, at most the capacity.
+    #[inline]
+    pub(crate) fn arrive(&self, tat: T, now: T, cost: u64) -> Arrival<T> {
+        Arrival {
+            wait: tat.max(now) - now,
+            charge: self.interval * T::from(cost),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn admits(&self, call: &Arrival<T>) -> bool {
+        call.wait + call.charge <= self.full
+    }
+
+    /// Whether the TAT lies further ahead than a full debt, where only a clock that stepped back or
+    /// a limit that was changed can have put it.
+    #[inline]
+    pub(crate) fn is_beyond(&self, call: &Arrival<T>) -> bool {
+        call.wait > self.full
+    }
+
+    /// Whether an admitted call has to wait.
+    #[inline]
+    pub(crate) fn delays(&self, call: &Arrival<T>) -> bool {
+        self.is_queue && call.wait > T::from(0) && call.charge > T::from(0)
+    }
+
+    /// The decision about a call, which may have taken its cost.
+    #[inline]
+    pub(crate) fn decision(&self, call: &Arrival<T>, allowed: bool, taken: bool) -> Decision {
+        let debt = match taken {
+            true => call.wait + call.charge,
+            false => call.wait,
+        };
+        let mut decision = Decision::new(self.capacity);
+        decision.allowed = allowed;
+        decision.remaining = ((self.full - debt) / self.interval).units();
+        decision.reset_after = debt.duration(self.den);
+        if !allowed {
+            decision.retry_after = (call.wait + call.charge - self.full).duration(self.den);
+        } else if self.delays(call) {
+            decision.delay = call.wait.duration(self.den);
+        }
+        decision
+    }
+
+    /// `units` back from the debt at `now`.
+    pub(super) fn refunded(&self, tat: T, now: T, units: u64) -> T {
+        let given = self.interval * T::from(units.min(self.capacity));
+        let debt = tat.max(now) - now;
+        now + (debt - given.min(debt))
+    }
+}
+
+impl<T: Ticks> Arrival<T> {
+    /// The TAT once the call is admitted.
+    #[inline]
+    pub(crate) fn tat(&self, now: T) -> T {
+        now + self.wait + self.charge
+    }
+}

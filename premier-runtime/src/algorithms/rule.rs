@@ -1,0 +1,38 @@
+//! A limit in the terms of the algorithm that decides.
+
+use super::gcra::Gcra;
+use super::sliding_log::Log;
+use super::window::Window;
+use super::{fixed_window, leaky_bucket, sliding_log, sliding_window, token_bucket};
+use crate::limit::algo::Algo;
+use crate::limit::quota::Limit;
+
+/// By what a limit decides; `T` are the ticks of buckets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rule<T> {
+    Gcra(Gcra<T>),
+    Log(Log),
+    Window(Window),
+}
+
+impl Rule<u128> {
+    /// The one place that tells the algorithms apart.
+    pub(super) fn new(limit: &Limit) -> Self {
+        match limit.algo() {
+            Algo::FixedWindow => fixed_window::rule(limit),
+            Algo::LeakyBucket => leaky_bucket::rule(limit),
+            Algo::SlidingLog => sliding_log::rule(limit),
+            Algo::SlidingWindow => sliding_window::rule(limit),
+            Algo::TokenBucket => token_bucket::rule(limit),
+        }
+    }
+
+    /// The same for the packed representation, if its numbers fit.
+    pub(crate) fn narrow(&self) -> Option<Rule<u64>> {
+        Some(match self {
+            Self::Gcra(gcra) => Rule::Gcra(gcra.narrow()?),
+            Self::Log(log) => Rule::Log(*log),
+            Self::Window(window) => Rule::Window(*window),
+        })
+    }
+}

@@ -1,0 +1,268 @@
+//! The state of one key under one limit, and what calls do to it.
+
+use super::answer::{Answer, Effect};
+use super::plan::Plan;
+use super::rule::Rule;
+use super::sliding_log::LogState;
+use super::tat::Tat;
+use super::window::WindowState;
+use crate::limit::decision::{Decision, Reservation};
+
+/// The state of one key under one limit. [`State::default`] is that of a key never seen.
+///
+/// ```
+/// use premier::Limit;
+/// use premier::algorithms::{Plan, State};
+/// use std::time::Duration;
+///
+/// let plan = Plan::new(Limit::token_bucket(2, Duration::from_secs(1)))?;
+/// let mut state = State::default();
+/// assert!(state.take(&plan, 0, 2).allowed);
+/// let denied = state.take(&plan, 1, 1);
+/// assert!(!denied.allowed);
+/// assert_eq!(denied.retry_after, Duration::from_nanos(499_999_999));
+/// # Ok::<(), premier::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct State(Repr);
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+enum Repr {
+    #[default]
+    Fresh,
+    // Boxed: a log has a heap part anyway, and the state of the others stays small.
+    Log(Box<LogState>),
+    Tat(Tat),
+    Window(WindowState),
+}
+
+impl State {
+    /// Decides about a call that costs `cost` units at `now` (nanoseconds) and takes them if the call
+    /// is admitted. A denied call and a cost of 0 change nothing.
+    ///
+    /// A cost above [`Plan::capacity`] can never be admitted: it is denied with the longest
+    /// `retry_after` there is. Stores answer it with
+    /// [`Error::CostExceedsCapacity`](crate::Error::CostExceedsCapacity) instead.
+    pub fn take(&mut self, plan: &Plan, now: u64, cost: u64) -> Decision {
+        self.decide(plan, now, cost, Effect::Take)
+    }
+
+    /// Decides as [`State::take`] does and takes nothing: `remaining` is what there is before the
+    /// call.
+    #[must_use]
+    pub fn peek(&self, plan: &Plan, now: u64, cost: u64) -> Decision {
+        match &self.0 {
+            // A log is not copied for a look.
+            Repr::Log(state) if cost <= plan.capacity() => match plan.rule() {
+                Rule::Log(log) => log.look(state, now, cost),
+                Rule::Gcra(_) | Rule::Window(_) => Self::default().peek(plan, now, cost),
+            },
+            _ => self.clone().decide(plan, now, cost, Effect::Look),
+        }
+    }
+
+    /// Gives `units` back, at most as many as are taken.
+    pub fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
+        match (&mut self.0, plan.rule()) {
+            (Repr::Log(state), Rule::Log(log)) => log.refund(state, now, units),
+            (Repr::Tat(tat), Rule::Gcra(gcra)) => {
+                let now = u128::from(now) * u128::from(gcra.den());
+                let (ticks, _) = tat.read(gcra, now);
+                *tat = Tat {
+                    ticks: gcra.refunded(ticks, now, units),
+                    den: gcra.den(),
+                };
+            }
+            (Repr::Window(state), Rule::Window(window)) => {
+                *state = window.at(*state, now);
+                state.cur = state.cur.saturating_sub(units);
+            }
+            _ => {}
+        }
+        self.forget_if_fresh(plan, now);
+    }
+
+    /// Whether a key with this state decides exactly as one never seen, from `now` on.
+    #[must_use]
+    pub fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
+        self.is_idle(plan.period(), now)
+    }
+
+    /// Whether the state is fresh under every limit with a period of at most this.
+    pub(crate) fn is_idle(&self, period: u64, now: u64) -> bool {
+        match &self.0 {
+            Repr::Fresh => true,
+            Repr::Log(state) => state.is_fresh(period, now),
+            // An instant is past or not, whatever the limit.
+            Repr::Tat(tat) => tat.is_past(now),
+            Repr::Window(state) => state.is_fresh(period, now),
+        }
+    }
+
+    /// Gives back what a call took under the limit at `index`: its slot, if that is still the last of
+    /// the queue, or its units, if the state still counts them. Otherwise they would be taken from
+    /// somebody else.
+    pub(crate) fn release(
+        &mut self,
+        plan: &Plan,
+        now: u64,
+        slot: &Reservation,
+        index: usize,
+        units: u64,
+    ) {
+        let is_counted = match (&mut self.0, slot.end(index)) {
+            (Repr::Fresh, _) => false,
+            (Repr::Log(state), _) => state.ends_at(slot.since),
+            (Repr::Tat(_), 0) => now < slot.until,
+            (Repr::Tat(tat), end) => {
+                if tat.den == plan.den() && tat.ticks == end {
+                    tat.ticks = end.saturating_sub(plan.ticks(units));
+                }
+                false
+            }
+            (Repr::Window(state), _) => state.start <= slot.since,
+        };
+        if is_counted {
+            self.refund(plan, now, units);
+        } else {
+            self.forget_if_fresh(plan, now);
+        }
+    }
+
+    /// Decides about a call and answers as much as is asked for.
+    pub(crate) fn decide<A: Answer>(
+        &mut self,
+        plan: &Plan,
+        now: u64,
+        cost: u64,
+        effect: Effect,
+    ) -> A {
+        if cost > plan.capacity() {
+            return A::new(false, false, || plan.never());
+        }
+        let takes = |allowed| allowed && cost > 0 && effect == Effect::Take;
+        match plan.rule() {
+            Rule::Gcra(gcra) => {
+                let tat = match &self.0 {
+                    Repr::Tat(tat) => *tat,
+                    _ => Tat::default(),
+                };
+                let (den, at) = (gcra.den(), u128::from(now) * u128::from(gcra.den()));
+                let (ticks, was_beyond) = tat.read(gcra, at);
+                let call = gcra.arrive(ticks, at, cost);
+                let allowed = gcra.admits(&call);
+                let taken = takes(allowed);
+                let end = call.tat(at);
+                if taken {
+                    self.0 = Repr::Tat(Tat { ticks: end, den });
+                } else if was_beyond && effect == Effect::Take {
+                    // Kept although the call is denied: every call until then would meet the
+                    // instant of the future again.
+                    self.0 = Repr::Tat(Tat { ticks, den });
+                }
+                A::new(allowed, gcra.delays(&call), || {
+                    let mut decision = gcra.decision(&call, allowed, taken);
+                    if taken && gcra.is_queue() {
+                        decision.reservation = Reservation::ending(end);
+                    }
+                    decision
+                })
+            }
+            Rule::Log(log) => match &mut self.0 {
+                Repr::Log(state) => log.decide(state, now, cost, effect),
+                _ => {
+                    let mut state = LogState::default();
+                    let answer = log.decide(&mut state, now, cost, effect);
+                    if !state.is_empty() {
+                        self.0 = Repr::Log(Box::new(state));
+                    }
+                    answer
+                }
+            },
+            Rule::Window(window) => {
+                let before = match &self.0 {
+                    Repr::Window(state) => *state,
+                    _ => WindowState::default(),
+                };
+                let mut state = window.at(before, now);
+                let allowed = window.admits(&state, now, cost);
+                if takes(allowed) {
+                    state.cur += cost;
+                    self.0 = Repr::Window(state);
+                } else if before.start > now && effect == Effect::Take {
+                    self.0 = Repr::Window(state);
+                }
+                A::new(allowed, false, || {
+                    window.decision(&state, now, cost, allowed)
+                })
+            }
+        }
+    }
+
+    /// Decides about a call as [`State::decide`] does where that needs nothing but the packed form of
+    /// the limit: a window or a log that has been taken from.
+    #[inline]
+    pub(crate) fn try_take<A: Answer>(
+        &mut self,
+        rule: &Rule<u64>,
+        now: u64,
+        cost: u64,
+    ) -> Option<A> {
+        match (&mut self.0, rule) {
+            (Repr::Log(state), Rule::Log(log)) if log.has(cost) => {
+                Some(log.decide(state, now, cost, Effect::Take))
+            }
+            (Repr::Window(before), Rule::Window(window)) if window.has(cost) => {
+                let mut state = window.at(*before, now);
+                let allowed = window.admits(&state, now, cost);
+                if allowed {
+                    state.cur += cost;
+                    *before = state;
+                } else if before.start > now {
+                    *before = state;
+                }
+                Some(A::new(allowed, false, || {
+                    window.decision(&state, now, cost, allowed)
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    /// The instant of a bucket in ticks of which a nanosecond has `den`; 0 for a key never seen.
+    pub(super) fn instant(&self, den: u64) -> Option<u128> {
+        match &self.0 {
+            Repr::Fresh => Some(0),
+            Repr::Tat(tat) if tat.den == den => Some(tat.ticks),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn at_instant(ticks: u128, den: u64) -> Self {
+        Self(Repr::Tat(Tat { ticks, den }))
+    }
+
+    /// A bucket that a store has kept: its instant lies `ahead` ticks after `now`.
+    #[cfg(feature = "redis")]
+    pub(crate) fn bucket(plan: &Plan, now: u64, ahead: u128) -> Self {
+        Self(Repr::Tat(Tat::ahead(plan.den(), now, ahead)))
+    }
+
+    /// The counters of a window that has been opened.
+    pub(crate) const fn window(&self) -> Option<WindowState> {
+        match &self.0 {
+            Repr::Window(state) => Some(*state),
+            Repr::Fresh | Repr::Log(_) | Repr::Tat(_) => None,
+        }
+    }
+
+    pub(crate) const fn of_window(state: WindowState) -> Self {
+        Self(Repr::Window(state))
+    }
+
+    fn forget_if_fresh(&mut self, plan: &Plan, now: u64) {
+        if self.is_fresh(plan, now) {
+            self.0 = Repr::Fresh;
+        }
+    }
+}

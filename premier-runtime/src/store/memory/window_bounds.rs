@@ -1,0 +1,56 @@
+//! The window that a packed count belongs to.
+
+use super::sync::{AtomicU64, Ordering};
+use crate::algorithms::{State, WindowState};
+
+/// How many bits of the word count; those above tell one window from another.
+const COUNT_BITS: u32 = 40;
+pub(super) const COUNT: u64 = (1 << COUNT_BITS) - 1;
+
+/// The window of a [`Keyless`](super::keyless::Keyless) word.
+///
+/// Only the holder of its lock changes this, while the word is zero, and gives the word another tag
+/// afterwards. A swap that succeeds therefore found the bounds that the word was set with: a change
+/// of the bounds zeroes the word first. Words repeat after 2^24 changes; a call that slept through all
+/// of them and meets an equal count takes from the window that is open when it swaps, whose count
+/// stays within the quota.
+#[derive(Debug, Default)]
+pub(super) struct WindowBounds {
+    start: AtomicU64,
+    /// The count of the window before.
+    prev: AtomicU64,
+    tag: AtomicU64,
+}
+
+impl WindowBounds {
+    /// The counters behind a word. Read after the word, so that a later swap proves they belong
+    /// together.
+    #[inline]
+    pub(super) fn state(&self, word: u64, slides: bool) -> WindowState {
+        WindowState {
+            start: self.start.load(Ordering::Acquire),
+            cur: word & COUNT,
+            prev: self.prev.load(Ordering::Acquire),
+            slides,
+        }
+    }
+
+    /// The word for a state, with the bounds set for it; zero when the state does not fit a word. For
+    /// the holder of the lock, while the word is zero.
+    pub(super) fn pack(&self, state: &State) -> u64 {
+        let Some(WindowState {
+            start, cur, prev, ..
+        }) = state.window()
+        else {
+            return 0;
+        };
+        if cur == 0 || cur > COUNT {
+            return 0;
+        }
+        self.start.store(start, Ordering::Release);
+        self.prev.store(prev, Ordering::Release);
+        let tag = self.tag.load(Ordering::Relaxed) + 1;
+        self.tag.store(tag, Ordering::Relaxed);
+        tag << COUNT_BITS | cur
+    }
+}
