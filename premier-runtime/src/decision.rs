@@ -44,7 +44,9 @@ impl Decision {
     /// Tells when it was made, for what it takes to be given back.
     pub(crate) fn taken_at(mut self, now: u64) -> Self {
         self.reservation.since = now;
-        self.reservation.until = crate::clock::after(now, self.reset_after);
+        for until in &mut self.reservation.until {
+            *until = until.saturating_add(now);
+        }
         self
     }
 }
@@ -84,8 +86,9 @@ pub struct Reservation {
     ends: [u128; Self::LIMITS],
     /// When it was taken, in nanoseconds of the store's clock.
     pub(crate) since: u64,
-    /// Until when the state remembers it.
-    pub(crate) until: u64,
+    /// Until when the state of each limit remembers it; of the last that there is room for and of
+    /// all behind it, until the first of them forgets it.
+    until: [u64; Self::LIMITS],
     /// Whether the memory that stands in for the store has decided.
     pub(crate) stood_in: bool,
 }
@@ -97,7 +100,7 @@ impl Reservation {
     pub(crate) const NONE: Self = Self {
         ends: [0; Self::LIMITS],
         since: 0,
-        until: 0,
+        until: [0; Self::LIMITS],
         stood_in: false,
     };
 
@@ -111,6 +114,20 @@ impl Reservation {
     /// The end of the slot in the `nth` of several limits; 0 when there is none.
     pub(crate) fn end(&self, nth: usize) -> u128 {
         self.ends.get(nth).copied().unwrap_or(0)
+    }
+
+    /// Until when the state of the `nth` of several limits remembers it.
+    pub(crate) fn until(&self, nth: usize) -> u64 {
+        self.until[nth.min(Self::LIMITS - 1)]
+    }
+
+    /// Says how long the state of the `nth` of several limits remembers it, in order.
+    pub(crate) fn remember(&mut self, nth: usize, length: Duration) {
+        let length = crate::clock::after(0, length);
+        match self.until.get_mut(nth) {
+            Some(until) => *until = length,
+            None => self.until[Self::LIMITS - 1] = self.until(nth).min(length),
+        }
     }
 
     /// Sets the end of the slot in the `nth` of several limits.

@@ -170,7 +170,7 @@ impl State {
         units: u64,
     ) {
         match (&mut self.0, slot.end(nth)) {
-            (Repr::Tat(state), 0) if now < slot.until => state.refund(plan, now, units),
+            (Repr::Tat(state), 0) if now < slot.until(nth) => state.refund(plan, now, units),
             (Repr::Tat(state), end) => leaky_bucket::release(state, plan, end, units),
             (Repr::FixedWindow(state), _) if state.is_of(slot.since) => {
                 state.refund(plan, now, units);
@@ -304,7 +304,7 @@ pub(crate) fn take_all(
 ) -> Decision {
     if let ([state], [plan]) = (&mut *states, plans) {
         return match effect {
-            Effect::Take => state.take(plan, now, cost).taken_at(now),
+            Effect::Take => combine(std::iter::once(state.take(plan, now, cost))).taken_at(now),
             Effect::Look => state.peek(plan, now, cost),
         };
     }
@@ -328,8 +328,9 @@ pub(crate) fn take_all(
 
 pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
     let mut combined: Option<Decision> = None;
-    for (nth, one) in decisions.enumerate() {
+    for (nth, mut one) in decisions.enumerate() {
         let Some(all) = combined else {
+            one.reservation.remember(0, one.reset_after);
             combined = Some(one);
             continue;
         };
@@ -340,6 +341,7 @@ pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
         };
         let mut reservation = all.reservation;
         reservation.set_end(nth, one.reservation.end(0));
+        reservation.remember(nth, one.reset_after);
         combined = Some(Decision {
             allowed: all.allowed && one.allowed,
             retry_after: all.retry_after.max(one.retry_after),
