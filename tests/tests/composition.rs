@@ -197,7 +197,6 @@ orders! {
 fn drive<T>(future: impl Future<Output = T> + Send) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
-    // No call here sleeps nearly as often.
     for _ in 0..10_000 {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
@@ -213,10 +212,7 @@ fn drive_thread(function: fn() -> Result<u32, Failure>) -> Result<u32, Failure> 
     let thread = thread::spawn(function);
     let began = Instant::now();
     loop {
-        assert!(
-            began.elapsed() < LONGEST,
-            "waited in vain for the call to end"
-        );
+        assert!(began.elapsed() < LONGEST, "the call does not end");
         let workers = timeout_workers();
         let callers = usize::from(!thread.is_finished());
         if workers + callers == 0 {

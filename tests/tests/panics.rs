@@ -117,8 +117,8 @@ fn a_thread_that_panics_lets_the_next_in_line_run() {
         }
         work(panics)
     }
-    let (panic, told) = mpsc::channel();
-    *PANIC.lock().unwrap() = Some(told);
+    let (panic, awaited) = mpsc::channel();
+    *PANIC.lock().unwrap() = Some(awaited);
     let first = thread::spawn(|| run(true));
     eventually("the first runs", || PANIC.lock().unwrap().is_none());
     let second = thread::spawn(|| run(false));

@@ -31,8 +31,8 @@ fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     Some(reply.headers().get(name)?.to_str().unwrap())
 }
 
-/// Both requests at 0 s are admitted, one at 2.5 s is denied and told `seconds` to wait, which is
-/// what it then has to wait.
+/// Both requests at 0 s are admitted, one at 2.5 s is denied, and `seconds` is what its
+/// header says and what it then has to wait.
 async fn denied_until(name: &str, layer: ThrottleLayer, seconds: u32) {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
@@ -51,8 +51,8 @@ async fn denied_until(name: &str, layer: ThrottleLayer, seconds: u32) {
     for _ in 0..2 {
         let denied = ask(&service).await;
         assert_eq!(denied.status(), 429, "{name}");
-        let told = seconds.to_string();
-        assert_eq!(header(&denied, "retry-after"), Some(&*told), "{name}");
+        let expected = seconds.to_string();
+        assert_eq!(header(&denied, "retry-after"), Some(&*expected), "{name}");
     }
     clock.advance((seconds - 1) * SECOND);
     let early = ask(&service).await;
@@ -63,7 +63,7 @@ async fn denied_until(name: &str, layer: ThrottleLayer, seconds: u32) {
 }
 
 #[tokio::test]
-async fn a_denied_request_is_told_when_to_come_again() {
+async fn a_denied_request_learns_when_to_come_again() {
     for (algo, limit, seconds) in [
         ("fixed window", Limit::fixed_window(2, 20 * SECOND), 18),
         ("sliding log", Limit::sliding_log(2, 20 * SECOND), 18),
@@ -102,7 +102,7 @@ async fn a_denied_request_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_full_queue_tells_when_there_is_room() {
+async fn a_full_queue_says_when_there_is_room() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     let limit = Limit::leaky_bucket(1, 10 * SECOND).bucket_size(0);

@@ -74,7 +74,7 @@ fn the_limit_that_alone_denies_says_what_remains_and_when_to_retry() {
 }
 
 #[test]
-fn when_several_limits_deny_the_longest_wait_is_told() {
+fn when_several_limits_deny_the_longest_wait_counts() {
     let short = Limit::fixed_window(1, 10 * SECOND);
     let long = Limit::token_bucket(1, 60 * SECOND);
     let (_clock, stores, _server) = stores();

@@ -49,7 +49,7 @@ pub(crate) enum What {
     Fail,
     /// Only the first call does.
     FailOnce,
-    /// Takes so many seconds.
+    /// Takes this many seconds.
     Slow(u64),
     /// Only the first call does.
     SlowOnce(u64),

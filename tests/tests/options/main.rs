@@ -62,7 +62,7 @@ const MAJOR: u32 = 102;
 const NONE: u32 = 103;
 const STUCK: u32 = 104;
 
-/// Polls until it is ready: whoever sleeps moves the clock on.
+/// Polls until it is ready: a call that sleeps moves the clock on.
 fn drive<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
