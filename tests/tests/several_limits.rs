@@ -92,6 +92,24 @@ fn when_several_limits_deny_the_longest_wait_counts() {
 }
 
 #[test]
+fn when_several_limits_deny_the_tightest_says_what_remains() {
+    let tight = Limit::fixed_window(3, 10 * SECOND);
+    let wide = Limit::fixed_window(4, 60 * SECOND);
+    let (_clock, stores, _server) = stores();
+    for config in stores {
+        for (name, limits) in [
+            ("tight first", [tight, wide]),
+            ("wide first", [wide, tight]),
+        ] {
+            let throttle = Throttle::all_with_handler(config.clone(), name, &limits);
+            assert!(throttle.cost(2).check("k").unwrap().allowed);
+            let denied = throttle.cost(3).check("k").unwrap();
+            assert_eq!(summary(&denied), (false, 3, 1, 60 * SECOND), "{name}");
+        }
+    }
+}
+
+#[test]
 fn several_limits_are_reset_when_the_last_of_them_is() {
     let short = Limit::fixed_window(5, 10 * SECOND);
     let long = Limit::fixed_window(50, 60 * SECOND);
