@@ -1,6 +1,8 @@
 //! Every option of every attribute, on a function of each shape: sync, async, one that returns a
 //! future and one that returns a boxed future. Time is virtual, and moves on when somebody sleeps.
 #![forbid(unsafe_code)]
+// The shapes are what is tested.
+#![allow(clippy::manual_async_fn, clippy::type_complexity)]
 
 use std::future::Future;
 use std::pin::{Pin, pin};

@@ -23,7 +23,7 @@ fn a_cost_is_taken_as_often_as_it_fits() {
 fn a_written_cost_is_taken_each_time() {
     let shapes = shapes!(|calls, what, user| #[throttle(quota = 10, duration = 60, cost = 3)]);
     each(shapes, |subject, shape| {
-        assert_eq!(admitted(subject), 3, "{shape}")
+        assert_eq!(admitted(subject), 3, "{shape}");
     });
 }
 
