@@ -3,6 +3,7 @@
 
 pub mod conformance;
 pub mod redis;
+pub mod waits;
 
 use std::time::Duration;
 

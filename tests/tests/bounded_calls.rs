@@ -4,10 +4,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use premier::clock::ManualClock;
 use premier::{Error, MemoryHandler, circuit_breaker, concurrency, timeout, timeout_workers};
+use premier_tests::waits::{
+    LONGEST, cancelled, done, eventually, finishes, joined, sleepers, within,
+};
 use tokio::sync::Notify;
 use tokio::task;
 
@@ -30,14 +33,6 @@ fn alone() -> MutexGuard<'static, ()> {
 async fn settle() {
     for _ in 0..50 {
         task::yield_now().await;
-    }
-}
-
-fn until(what: &str, done: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < 20 * SECOND, "{what}");
-        thread::yield_now();
     }
 }
 
@@ -82,7 +77,7 @@ async fn an_async_call_is_dropped_at_its_deadline() {
     settle().await;
     assert!(!call.is_finished());
     CLOCK.advance(Duration::from_nanos(1));
-    let error = call.await.unwrap().unwrap_err();
+    let error = done("the call ends", call).await.unwrap_err();
     assert!(DROPPED.load(Ordering::SeqCst));
     let Failure::Premier(error) = error else {
         panic!("{error:?}")
@@ -104,7 +99,7 @@ fn a_sync_caller_is_released_and_the_worker_is_counted_to_its_end() {
             .lock()
             .unwrap()
             .push(thread::current().name().unwrap_or_default().to_owned());
-        let _ = end.lock().unwrap().recv();
+        let _ = end.lock().unwrap().recv_timeout(LONGEST);
         7
     }
     let _turn = alone();
@@ -114,13 +109,16 @@ fn a_sync_caller_is_released_and_the_worker_is_counted_to_its_end() {
         let ended = Arc::clone(&ended);
         || slow(ended)
     });
-    CLOCK.wait_for_sleepers(1);
+    sleepers(&CLOCK, 1);
     assert_eq!(timeout_workers(), 1);
     CLOCK.advance(60 * SECOND);
-    assert!(matches!(caller.join().unwrap(), Err(Error::Timeout { .. })));
+    assert!(matches!(
+        joined("the caller ends", caller).unwrap(),
+        Err(Error::Timeout { .. })
+    ));
     assert_eq!(timeout_workers(), 1);
     end.send(()).unwrap();
-    until("the worker ends", || timeout_workers() == 0);
+    eventually("the worker ends", || timeout_workers() == 0);
     end.send(()).unwrap();
     assert_eq!(slow(ended).unwrap(), 7);
     let names = NAMES.lock().unwrap();
@@ -139,12 +137,12 @@ fn a_panic_of_the_worker_goes_on_in_the_caller() {
         panic!("no {number}");
     }
     let _turn = alone();
-    let panic = thread::spawn(|| panics(3)).join().unwrap_err();
+    let panic = joined("the caller ends", thread::spawn(|| panics(3))).unwrap_err();
     assert_eq!(
         panic.downcast_ref::<String>().map(String::as_str),
         Some("no 3")
     );
-    until("the worker ends", || timeout_workers() == 0);
+    eventually("the worker ends", || timeout_workers() == 0);
 }
 
 #[test]
@@ -213,17 +211,16 @@ async fn a_half_open_breaker_lets_so_many_try_and_forgets_those_that_leave() {
     let trial = task::spawn(call(false));
     settle().await;
     assert!(matches!(
-        call(false).await,
+        within("a second probe is refused", call(false)).await,
         Err(Failure::Premier(Error::CircuitOpen { .. }))
     ));
-    trial.abort();
-    settle().await;
+    cancelled("the probe", trial).await;
     let trial = task::spawn(call(false));
     settle().await;
     GATE.notify_one();
-    assert!(trial.await.unwrap().is_ok());
+    assert!(done("the trial ends", trial).await.is_ok());
     GATE.notify_one();
-    assert!(call(false).await.is_ok());
+    assert!(within("a call ends", call(false)).await.is_ok());
 }
 
 /// A probe may live longer than the phase it tried: what becomes of it then says nothing.
@@ -247,14 +244,14 @@ async fn a_probe_of_an_earlier_phase_says_nothing() {
     CLOCK.advance(SECOND);
     let new = task::spawn(call(2));
     settle().await;
-    old.abort();
-    new.abort();
-    settle().await;
+    // Tasks keep a panic to themselves unless they are asked.
+    cancelled("the old probe", old).await;
+    cancelled("the new probe", new).await;
     // Both places are free again, and only successes of this phase close it.
     for _ in 0..2 {
-        assert!(call(0).await.is_ok());
+        assert!(within("a call ends", call(0)).await.is_ok());
     }
-    assert!(call(0).await.is_ok());
+    assert!(within("a call ends", call(0)).await.is_ok());
 }
 
 #[tokio::test]
@@ -281,14 +278,16 @@ async fn only_so_many_run_at_a_time_and_others_wait_their_turn() {
     assert_eq!(tasks.iter().filter(|task| task.is_finished()).count(), 1);
     // The last one's patience ends.
     CLOCK.advance(5 * SECOND);
-    let last = tasks.pop().unwrap().await.unwrap().unwrap_err();
+    let last = done("the last task ends", tasks.pop().unwrap())
+        .await
+        .unwrap_err();
     assert!(matches!(last, Error::ConcurrencyExceeded { limit: 2, .. }));
     // One that runs and is dropped makes room.
     tasks.iter().for_each(|task| task.abort());
     settle().await;
     RUNNING.store(0, Ordering::SeqCst);
     GATE.notify_one();
-    assert_eq!(run().await.unwrap(), 1);
+    assert_eq!(within("there is room", run()).await.unwrap(), 1);
 }
 
 #[test]
@@ -319,11 +318,11 @@ fn threads_run_so_many_at_a_time_and_are_refused_at_once_where_nobody_waits() {
         .collect();
     threads
         .into_iter()
-        .for_each(|thread| thread.join().unwrap());
+        .for_each(|thread| joined("the thread ends", thread).unwrap());
     assert_eq!(MOST.load(Ordering::SeqCst), 3);
     assert!(matches!(
-        nested(1),
+        finishes("the inner call is refused", || nested(1)),
         Err(Error::ConcurrencyExceeded { limit: 1, .. })
     ));
-    assert_eq!(nested(0).unwrap(), 0);
+    assert_eq!(finishes("a call runs", || nested(0)).unwrap(), 0);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use premier::clock::ManualClock;
 use premier::{MemoryHandler, cache, timeout};
+use premier_tests::waits::{done, joined, within};
 use tokio::sync::Notify;
 use tokio::task;
 
@@ -161,7 +162,7 @@ async fn a_thousand_tasks_share_one_computation() {
     thread::sleep(Duration::from_millis(50));
     GATE.notify_one();
     for task in tasks {
-        assert_eq!(task.await.unwrap(), Ok(11));
+        assert_eq!(done("the task ends", task).await, Ok(11));
     }
     assert_eq!(CALLS.load(Ordering::SeqCst), 1);
 }
@@ -177,7 +178,7 @@ fn a_thousand_threads_share_one_computation() {
     LazyLock::force(&CLOCK);
     let threads: Vec<_> = (0..1_000).map(|_| thread::spawn(|| slow(10))).collect();
     for thread in threads {
-        assert_eq!(thread.join().unwrap(), 11);
+        assert_eq!(joined("the thread ends", thread).unwrap(), 11);
     }
     assert_eq!(CALLS.load(Ordering::SeqCst), 1);
 }
@@ -203,7 +204,7 @@ async fn a_failure_is_not_kept_and_the_next_caller_tries() {
     GATE.notify_one();
     let mut results = Vec::new();
     for task in tasks {
-        results.push(task.await.unwrap());
+        results.push(done("the task ends", task).await);
     }
     assert_eq!(results[0], Err(Failure(1)));
     assert!(results[1..].iter().all(|result| *result == Ok(2)));
@@ -233,9 +234,14 @@ async fn one_who_is_cancelled_or_panics_strands_nobody() {
     GATE.notify_one();
     for (nth, task) in tasks.into_iter().enumerate() {
         match nth {
-            0 | 3 => assert!(task.await.unwrap_err().is_cancelled()),
-            1 => assert!(task.await.unwrap_err().is_panic()),
-            _ => assert_eq!(task.await.unwrap(), 3),
+            0 | 3 => assert!(
+                within("the task ends", task)
+                    .await
+                    .unwrap_err()
+                    .is_cancelled()
+            ),
+            1 => assert!(within("the task ends", task).await.unwrap_err().is_panic()),
+            _ => assert_eq!(done("the task ends", task).await, 3),
         }
     }
 }
@@ -267,11 +273,11 @@ async fn what_is_invalidated_is_computed_anew() {
     settle().await;
     cache::invalidate("invalidated", &9).unwrap();
     GATE.notify_one();
-    assert_eq!(begun.await.unwrap(), 7);
+    assert_eq!(done("the begun ends", begun).await, 7);
     let again = task::spawn(load(9));
     settle().await;
     GATE.notify_one();
-    assert_eq!(again.await.unwrap(), 8);
+    assert_eq!(done("the again ends", again).await, 8);
 }
 
 /// On a clock of its own: the others move it on.
@@ -291,24 +297,24 @@ async fn while_one_renews_a_stale_value_all_others_have_it() {
     }
     LazyLock::force(&CLOCK);
     GATE.notify_one();
-    assert_eq!(load().await, Ok(1));
+    assert_eq!(within("a value is loaded", load()).await, Ok(1));
     CLOCK.advance(1_000_000_000 * SECOND);
     let renews = task::spawn(load());
     settle().await;
-    assert_eq!(load().await, Ok(1));
+    assert_eq!(within("a value is loaded", load()).await, Ok(1));
     assert_eq!(CALLS.load(Ordering::SeqCst), 2);
     // It cannot be renewed: the old value has to do.
     FAILS.store(true, Ordering::SeqCst);
     GATE.notify_one();
-    assert_eq!(renews.await.unwrap(), Ok(1));
+    assert_eq!(done("the renews ends", renews).await, Ok(1));
     FAILS.store(false, Ordering::SeqCst);
     GATE.notify_one();
-    assert_eq!(load().await, Ok(3));
+    assert_eq!(within("a value is loaded", load()).await, Ok(3));
     // Too old for that.
     CLOCK.advance(1_030_000_000 * SECOND);
     FAILS.store(true, Ordering::SeqCst);
     GATE.notify_one();
-    assert_eq!(load().await, Err(Failure(4)));
+    assert_eq!(within("a value is loaded", load()).await, Err(Failure(4)));
 }
 
 /// A timeout around the cache lets go of a slow computation, and the next caller takes it up.
@@ -327,8 +333,8 @@ async fn a_timeout_around_a_computation_strands_nobody() {
     let first = task::spawn(slow());
     settle().await;
     CLOCK.advance(Duration::from_millis(10));
-    assert!(first.await.unwrap().is_err());
-    assert_eq!(slow().await.unwrap(), 7);
+    assert!(done("the first ends", first).await.is_err());
+    assert_eq!(within("the next caller computes", slow()).await.unwrap(), 7);
 }
 
 /// Invalidating a key says nothing of the others, whose values are being computed.
@@ -356,7 +362,7 @@ async fn an_invalidation_leaves_the_flights_of_other_keys_alone() {
         settle().await;
     }
     for call in calls {
-        assert_eq!(call.await.unwrap(), 8);
+        assert_eq!(done("the call ends", call).await, 8);
     }
     // Each of the three is in the group of this key with a probability of 1/32, and its value then
     // is computed once more.
@@ -375,7 +381,7 @@ async fn an_invalidation_leaves_the_flights_of_other_keys_alone() {
         settle().await;
     }
     for call in calls {
-        call.await.unwrap();
+        done("the call ends", call).await;
     }
     assert_eq!(CALLS.load(Ordering::SeqCst) - again, 2);
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use premier::clock::ManualClock;
 use premier::{Algo, Config, Error, Limit, MemoryHandler, RedisHandler, Throttle, limits};
 use premier_tests::redis::Server;
+use premier_tests::waits::{eventually, joined};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -150,13 +151,13 @@ fn a_waiter_hears_of_a_higher_limit() {
         let throttle = throttle.clone();
         move || throttle.acquire("k").map(drop)
     });
-    while !waiter.is_finished() {
+    eventually("the waiter hears of the higher limit", || {
         limits::set(&name, Limit::fixed_window(2, MINUTE)).unwrap();
         limits::reset(&name);
         limits::set(&name, Limit::fixed_window(2, MINUTE)).unwrap();
-        std::thread::yield_now();
-    }
-    waiter.join().unwrap().unwrap();
+        waiter.is_finished()
+    });
+    joined("the waiter ends", waiter).unwrap().unwrap();
 }
 
 /// Threads that decide while the limit changes never see anything but one of its values.

@@ -10,12 +10,13 @@ use std::pin::pin;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use premier::clock::{Clock, ManualClock};
 use premier::{
     Error, Limit, MemoryHandler, Throttle, cache, retry, throttle, timeout, timeout_workers,
 };
+use premier_tests::waits::LONGEST;
 
 /// Each call of the body takes so long.
 const BODY: u64 = 200;
@@ -196,19 +197,22 @@ orders! {
 fn drive<T>(future: impl Future<Output = T> + Send) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
-    loop {
+    for _ in 0..10_000 {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
         assert!(CLOCK.advance_to_next(), "nothing to wait for");
     }
+    panic!("waited in vain for the call to end");
 }
 
 /// The same on a thread; the clock moves on when all there are sleep: the caller, and the worker of
 /// the timeout. A worker whose caller has gone runs to its end.
 fn drive_thread(function: fn() -> Result<u32, Failure>) -> Result<u32, Failure> {
     let thread = thread::spawn(function);
+    let began = Instant::now();
     loop {
+        assert!(began.elapsed() < LONGEST, "the call does not end");
         let workers = timeout_workers();
         let callers = usize::from(!thread.is_finished());
         if workers + callers == 0 {

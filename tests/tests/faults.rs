@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use premier::{Config, Error, Limit, OnBackendError, RedisHandler, Throttle};
 use premier_tests::redis::{Cluster, Sentinels, Server};
+use premier_tests::waits::joined;
 
 const TIMEOUT: Duration = Duration::from_millis(500);
 /// How much later than the timeout a call may end.
@@ -117,7 +118,7 @@ impl Traffic {
     fn stop(self, keys: u32, states: u64) -> Vec<Outcome> {
         self.stop.store(true, Ordering::Relaxed);
         for caller in self.callers {
-            caller.join().expect("a caller panicked");
+            joined("a caller ends", caller).expect("a caller panicked");
         }
         let elapsed = self.began.elapsed().as_secs_f64();
         let outcomes = std::mem::take(&mut *self.outcomes.lock().unwrap());
@@ -233,7 +234,7 @@ fn a_stalled_server_holds_nobody_longer_than_the_timeout() {
     });
     thread::sleep(Duration::from_secs(1));
     assert!(!redis.status().up);
-    sleeper.join().unwrap();
+    joined("the sleeper ends", sleeper).unwrap();
     traffic.assert_back_within_a_second(Instant::now());
     let outcomes = traffic.stop(1, 1);
     let waited = outcomes

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use premier::clock::ManualClock;
 use premier::{Algo, Config, Error, Handler, Limit, OnBackendError, RedisHandler, Throttle};
 use premier_tests::redis::{Cluster, Sentinels, Server};
+use premier_tests::waits::{cancelled, eventually_async, until_denied};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ALL: [Algo; 5] = [
@@ -183,7 +184,7 @@ fn a_clock_that_was_set_back_locks_no_group_out() {
             Limit::new(algo, 1_000, 60 * SECOND),
         ];
         let group = Throttle::all_with_handler(redis, &format!("group-{algo}"), &limits);
-        while group.check("k").unwrap().allowed {}
+        until_denied("a group", || group.check("k").unwrap().allowed);
         clock.set((1_000_000 - 86_400) * SECOND);
         let again = (0..200).find(|_| {
             let allowed = group.check("k").unwrap().allowed;
@@ -252,11 +253,11 @@ async fn a_waiter_of_the_fallback_gives_back_to_the_fallback() {
         let throttle = throttle.clone();
         async move { throttle.acquire_async("k").await }
     });
-    while throttle.peek_async("k").await.unwrap().remaining == before {
-        tokio::task::yield_now().await;
-    }
-    waiter.abort();
-    let _ = waiter.await;
+    eventually_async("the waiter has its slot", async || {
+        throttle.peek_async("k").await.unwrap().remaining != before
+    })
+    .await;
+    cancelled("the waiter", waiter).await;
     assert_eq!(throttle.peek_async("k").await.unwrap().remaining, before);
 }
 
@@ -279,15 +280,10 @@ async fn a_waiter_of_a_mixed_group_gives_everything_back() {
             let throttle = throttle.clone();
             async move { throttle.acquire_async("k").await }
         });
-        while throttle.peek_async("k").await.unwrap().remaining > 3 {
-            tokio::task::yield_now().await;
-        }
-        waiter.abort();
-        let began = Instant::now();
-        while throttle.peek_async("k").await.unwrap().remaining < 4 {
-            assert!(began.elapsed() < SECOND, "the unit is lost");
-            tokio::task::yield_now().await;
-        }
+        let remaining = async || throttle.peek_async("k").await.unwrap().remaining;
+        eventually_async("the waiter has its slot", async || remaining().await <= 3).await;
+        cancelled("the waiter", waiter).await;
+        eventually_async("the unit is given back", async || remaining().await >= 4).await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use premier::cache;
+use premier_tests::waits::joined;
 
 #[test]
 fn what_was_invalidated_is_never_seen_again() {
@@ -239,5 +240,5 @@ fn a_value_that_is_dropped_may_use_other_caches() {
     });
     let ended = told.recv_timeout(std::time::Duration::from_secs(60));
     assert!(ended.is_ok(), "it waits for itself");
-    worker.join().unwrap();
+    joined("the worker ends", worker).unwrap();
 }

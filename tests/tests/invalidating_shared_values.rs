@@ -10,6 +10,7 @@ use std::time::Duration;
 use premier::cache;
 use premier::cache::{Loaded, ValueStore};
 use premier::{BoxFuture, Config, Decision, Error, Handler, Key, MemoryHandler, Request};
+use premier_tests::waits::joined;
 
 /// Where whoever comes waits while it is shut.
 #[derive(Debug, Default)]
@@ -162,12 +163,12 @@ fn what_was_loaded_before_is_not_for_those_who_come_after() {
     let before = thread::spawn(|| load(1));
     STORE.loaded.await_somebody();
     STORE.forgets.open();
-    invalidates.join().unwrap();
+    joined("the invalidates ends", invalidates).unwrap();
     let after = thread::spawn(|| load(1));
     thread::sleep(Duration::from_millis(100));
     STORE.loaded.open();
-    before.join().unwrap();
-    assert_ne!(after.join().unwrap(), 7);
+    joined("the before ends", before).unwrap();
+    assert_ne!(joined("the after ends", after).unwrap(), 7);
 }
 
 #[test]
@@ -201,11 +202,11 @@ fn what_is_read_while_another_renews_it_is_not_kept_over_an_invalidation() {
     let after = thread::spawn(|| load(1));
     thread::sleep(Duration::from_millis(100));
     STORE.loaded.open();
-    let _ = before.join().unwrap();
+    let _ = joined("the before ends", before).unwrap();
     thread::sleep(Duration::from_millis(100));
     FAILS.open();
-    let _ = renews.join().unwrap();
-    assert_ne!(after.join().unwrap(), Ok(7));
+    let _ = joined("the renews ends", renews).unwrap();
+    assert_ne!(joined("the after ends", after).unwrap(), Ok(7));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use premier::clock::ManualClock;
 use premier::{Algo, Error, Limit, MemoryHandler, Throttle};
 use premier_tests::manual;
+use premier_tests::waits::until_denied;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -138,9 +139,7 @@ fn several_limits_are_all_or_nothing() {
     let both = Throttle::all_with_handler(handler, "both", &limits);
     let mut taken = 0;
     for _ in 0..10 {
-        while both.check("k").unwrap().allowed {
-            taken += 1;
-        }
+        taken += until_denied("both limits", || both.check("k").unwrap().allowed);
         clock.advance(SECOND);
     }
     assert_eq!(

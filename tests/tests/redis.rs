@@ -7,6 +7,7 @@ use premier::clock::ManualClock;
 use premier::{Algo, Config, Error, Handler, Limit, MemoryHandler, RedisHandler, Throttle};
 use premier_tests::conformance;
 use premier_tests::redis::{Cluster, Server};
+use premier_tests::waits::{eventually_async, joined, until_denied, within};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -151,7 +152,7 @@ fn keys_expire_when_they_owe_nothing_and_not_before() {
     for algo in ALL {
         let throttle =
             Throttle::with_handler(config(&server), "short", Limit::new(algo, 3, period));
-        while throttle.check("k").unwrap().allowed {}
+        until_denied("a key", || throttle.check("k").unwrap().allowed);
         let key = server.keys().remove(0);
         let ttl = server.command(&["PTTL", &key]);
         let ttl: u64 = ttl.trim_start_matches(':').trim().parse().unwrap();
@@ -355,7 +356,7 @@ async fn sync_calls_work_inside_a_runtime() {
         let throttle = throttle.clone();
         move || throttle.check("k").unwrap().allowed
     });
-    assert!(thread.join().unwrap());
+    assert!(joined("the thread ends", thread).unwrap());
     assert!(!throttle.check("k").unwrap().allowed);
 }
 
@@ -371,17 +372,12 @@ async fn dropped_waiters_give_back_what_they_took() {
             tokio::spawn(async move { throttle.acquire_async("k").await })
         })
         .collect();
-    while throttle.peek_async("k").await.unwrap().remaining > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let remaining = async || throttle.peek_async("k").await.unwrap().remaining;
+    eventually_async("all slots are taken", async || remaining().await == 0).await;
     waiters[1].abort();
-    while throttle.peek_async("k").await.unwrap().remaining != 1 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually_async("one slot is free", async || remaining().await == 1).await;
     waiters.iter().for_each(tokio::task::JoinHandle::abort);
-    while throttle.peek_async("k").await.unwrap().remaining != 3 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually_async("three slots are free", async || remaining().await == 3).await;
 
     // Cut off in the middle of a call, at many points of it.
     let limit = Limit::token_bucket(1_000, 3_600 * SECOND);
@@ -452,7 +448,8 @@ async fn waiting_over_redis_is_in_order_and_at_the_rate() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for expected in 0..8 {
-        assert_eq!(order.recv().await, Some(expected));
+        let next = within("the next is admitted", order.recv()).await;
+        assert_eq!(next, Some(expected));
     }
     assert!(
         started.elapsed() >= Duration::from_millis(349),

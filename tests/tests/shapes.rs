@@ -40,6 +40,7 @@ macro_rules! admitted_async {
         let mut count = 0;
         while assert_send($call).await.is_ok() {
             count += 1;
+            assert!(count < 100, "it is never refused");
         }
         count
     }};

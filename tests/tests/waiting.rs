@@ -7,6 +7,7 @@ use std::time::Duration;
 use premier::clock::ManualClock;
 use premier::{Algo, Error, Limit, MemoryHandler, Throttle};
 use premier_tests::manual;
+use premier_tests::waits::{LONGEST, done, eventually, joined, sleepers};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task;
 
@@ -27,12 +28,12 @@ fn a_thread_waits_until_it_is_admitted() {
         let throttle = throttle.wait();
         move || throttle.acquire("k")
     });
-    clock.wait_for_sleepers(1);
+    sleepers(&clock, 1);
     clock.advance(10 * SECOND - Duration::from_nanos(1));
-    clock.wait_for_sleepers(1);
+    sleepers(&clock, 1);
     assert!(!waiter.is_finished());
     clock.advance(Duration::from_nanos(1));
-    assert!(waiter.join().unwrap().unwrap().allowed);
+    assert!(joined("the waiter ends", waiter).unwrap().unwrap().allowed);
 }
 
 #[test]
@@ -56,22 +57,24 @@ fn threads_are_served_in_the_order_they_came() {
                     done.send(index).unwrap();
                 });
                 // Only a thread that sleeps has taken its place.
-                clock.wait_for_sleepers(index + 1);
+                sleepers(&clock, index + 1);
                 waiter
             })
             .collect();
         for expected in 0..5 {
-            let index = loop {
-                match order.recv_timeout(Duration::from_millis(1)) {
-                    Ok(index) => break index,
-                    Err(_) => clock.advance(SECOND / 10),
+            let mut served = None;
+            eventually("the next thread is served", || {
+                served = order.recv_timeout(Duration::from_millis(1)).ok();
+                if served.is_none() {
+                    clock.advance(SECOND / 10);
                 }
-            };
-            assert_eq!(index, expected, "{algo}");
+                served.is_some()
+            });
+            assert_eq!(served, Some(expected), "{algo}");
         }
         waiters
             .into_iter()
-            .for_each(|waiter| waiter.join().unwrap());
+            .for_each(|waiter| joined("the waiter ends", waiter).unwrap());
     }
 }
 
@@ -134,7 +137,7 @@ async fn a_wait_that_cannot_succeed_fails_at_once() {
         clock.advance(SECOND);
         settle().await;
     }
-    assert!(patient.await.unwrap().is_ok());
+    assert!(done("the patient ends", patient).await.is_ok());
 }
 
 #[tokio::test]
@@ -159,7 +162,7 @@ async fn behind_an_endless_wait_patience_still_ends() {
         settle().await;
     }
     assert!(matches!(
-        small.await.unwrap(),
+        done("the small ends", small).await,
         Err(Error::QuotaExceeded { .. })
     ));
     assert!(!big.is_finished());
@@ -228,7 +231,7 @@ async fn a_leaky_bucket_is_a_queue_for_threads_and_tasks_alike() {
         let throttle = throttle.clone();
         move || throttle.acquire("k").unwrap().delay
     });
-    clock.wait_for_sleepers(1);
+    sleepers(&clock, 1);
     let task = task::spawn({
         let throttle = throttle.clone();
         async move { throttle.acquire_async("k").await.unwrap().delay }
@@ -237,11 +240,11 @@ async fn a_leaky_bucket_is_a_queue_for_threads_and_tasks_alike() {
     let full = throttle.acquire_async("k").await.unwrap_err();
     assert!(matches!(full, Error::BucketFull { retry_after, .. } if retry_after == SECOND));
     clock.advance(SECOND);
-    assert_eq!(thread.join().unwrap(), SECOND);
+    assert_eq!(joined("the thread ends", thread).unwrap(), SECOND);
     settle().await;
     assert!(!task.is_finished());
     clock.advance(SECOND);
-    assert_eq!(task.await.unwrap(), 2 * SECOND);
+    assert_eq!(done("the task ends", task).await, 2 * SECOND);
 }
 
 #[tokio::test]
@@ -254,7 +257,7 @@ async fn a_full_queue_can_be_waited_for() {
     settle().await;
     clock.advance(SECOND);
     settle().await;
-    assert!(waiter.await.unwrap().is_ok());
+    assert!(done("the waiter ends", waiter).await.is_ok());
 }
 
 #[tokio::test]
@@ -268,7 +271,7 @@ async fn what_is_given_back_wakes_who_waits_for_it() {
         assert!(!waiter.is_finished());
         give_back(&throttle).unwrap();
         settle().await;
-        assert!(waiter.await.unwrap().is_ok());
+        assert!(done("the waiter ends", waiter).await.is_ok());
     }
 }
 
@@ -301,10 +304,10 @@ async fn many_waiters_on_the_real_clock_all_get_through_at_the_rate() {
         })
         .collect();
     for task in tasks {
-        task.await.unwrap();
+        done("the task ends", task).await;
     }
     threads.into_iter().for_each(|thread| {
-        thread.join().unwrap();
+        joined("the thread ends", thread).unwrap();
     });
     assert!(
         start.elapsed() >= Duration::from_millis(219),
@@ -345,7 +348,8 @@ fn async_waits_work_without_tokio() {
     for _ in 0..5 {
         let mut call = std::pin::pin!(throttle.acquire_async("k"));
         while call.as_mut().poll(&mut context).is_pending() {
-            thread::park();
+            assert!(start.elapsed() < LONGEST, "waited in vain for a slot");
+            thread::park_timeout(LONGEST);
         }
     }
     assert!(start.elapsed() >= Duration::from_millis(40));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use premier::algorithms::{Plan, State};
 use premier::{Algo, Error, Limit, MemoryHandler, Throttle};
+use premier_tests::waits::until_denied;
 use premier_tests::{admitted, manual};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,9 +52,7 @@ fn six_hundred_million_a_second_stay_below_their_rate() {
     let mut taken = 0;
     let nanos = 100_000;
     for _ in 0..nanos {
-        while throttle.check("k").unwrap().allowed {
-            taken += 1;
-        }
+        taken += until_denied("a quick bucket", || throttle.check("k").unwrap().allowed);
         clock.advance(Duration::from_nanos(1));
     }
     // 0.6 units a nanosecond; a burst of one can only be taken once a nanosecond.
@@ -68,9 +67,8 @@ fn uneven_rates_do_not_drift() {
         let cost = (quota / 3).max(1);
         let mut taken = 0u64;
         for _ in 0..3_000 {
-            while throttle.cost(cost).check("k").unwrap().allowed {
-                taken += cost;
-            }
+            let costly = throttle.cost(cost);
+            taken += cost * until_denied("a bucket", || costly.check("k").unwrap().allowed);
             clock.advance(Duration::from_millis(100));
         }
         let bound = quota * 300 + quota;
@@ -104,7 +102,7 @@ fn a_state_from_the_future_costs_one_refill_at_most() {
         let plan = Plan::new(limit(algo, 5, 5 * SECOND)).unwrap();
         let mut state = State::default();
         let then = 1_000_000_000_000;
-        while state.take(&plan, then, 1).allowed {}
+        until_denied("a state", || state.take(&plan, then, 1).allowed);
         let refill = state.peek(&plan, then, 1).reset_after;
         let now = then / 2;
         let denied = state.take(&plan, now, 1);
@@ -201,7 +199,7 @@ fn a_full_memory_drops_no_debt() {
 fn a_raised_rate_gives_no_retroactive_credit() {
     for algo in ALL {
         let (clock, slow) = manual(limit(algo, 10, 10 * SECOND));
-        while slow.check("k").unwrap().allowed {}
+        until_denied("a slow limit", || slow.check("k").unwrap().allowed);
         clock.advance(SECOND / 2);
         // The same state under another limit is what a limit changed at run time is.
         let quick = slow.with_limit(limit(algo, 10, SECOND));

@@ -40,14 +40,15 @@ pub(crate) fn take_all(
             .zip(plans)
             .map(|(state, plan)| state.take(plan, now, cost)),
     );
-    taken.taken_at(now)
+    taken.all_taken_at(now)
 }
 
 /// One decision of those of several limits, in their order.
 pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
     let mut combined: Option<Decision> = None;
-    for (index, one) in decisions.enumerate() {
+    for (index, mut one) in decisions.enumerate() {
         let Some(all) = combined else {
+            one.reservation.remember(0, one.reset_after);
             combined = Some(one);
             continue;
         };
@@ -58,6 +59,7 @@ pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
         };
         let mut reservation = all.reservation;
         reservation.set_end(index, one.reservation.end(0));
+        reservation.remember(index, one.reset_after);
         combined = Some(Decision {
             allowed: all.allowed && one.allowed,
             retry_after: all.retry_after.max(one.retry_after),

@@ -113,7 +113,7 @@ impl State {
         let is_counted = match (&mut self.0, slot.end(index)) {
             (Repr::Fresh, _) => false,
             (Repr::Log(state), _) => state.ends_at(slot.since),
-            (Repr::Tat(_), 0) => now < slot.until,
+            (Repr::Tat(_), 0) => now < slot.until(index),
             (Repr::Tat(tat), end) => {
                 if tat.den == plan.den() && tat.ticks == end {
                     tat.ticks = end.saturating_sub(plan.ticks(units));

@@ -43,10 +43,19 @@ impl Decision {
         }
     }
 
-    /// Notes when the cost was taken, so that it can be given back.
+    /// Notes when the cost was taken from a single limit, so that it can be given back.
     pub(crate) fn taken_at(mut self, now: u64) -> Self {
+        self.reservation.remember(0, self.reset_after);
+        self.all_taken_at(now)
+    }
+
+    /// Notes when the cost was taken from limits that each
+    /// [remember](Reservation::remember) it for their own time.
+    pub(crate) fn all_taken_at(mut self, now: u64) -> Self {
         self.reservation.since = now;
-        self.reservation.until = after(now, self.reset_after);
+        for until in &mut self.reservation.until {
+            *until = until.saturating_add(now);
+        }
         self
     }
 
@@ -69,8 +78,9 @@ pub struct Reservation {
     ends: [u128; Self::LIMITS],
     /// When it was taken, in nanoseconds of the store's clock.
     pub(crate) since: u64,
-    /// Until when the state remembers it.
-    pub(crate) until: u64,
+    /// Until when the state of each limit remembers it; the last place also holds the earliest end of
+    /// those beyond it.
+    until: [u64; Self::LIMITS],
     /// Whether the memory that stands in for the store has decided.
     pub(crate) from_fallback: bool,
 }
@@ -82,7 +92,7 @@ impl Reservation {
     pub(crate) const NONE: Self = Self {
         ends: [0; Self::LIMITS],
         since: 0,
-        until: 0,
+        until: [0; Self::LIMITS],
         from_fallback: false,
     };
 
@@ -93,14 +103,28 @@ impl Reservation {
         slot
     }
 
-    /// The end of the slot in the `nth` of several limits; 0 when there is none.
-    pub(crate) fn end(&self, nth: usize) -> u128 {
-        self.ends.get(nth).copied().unwrap_or(0)
+    /// The end of the slot in the limit at `index`; 0 when there is none.
+    pub(crate) fn end(&self, index: usize) -> u128 {
+        self.ends.get(index).copied().unwrap_or(0)
     }
 
-    /// Sets the end of the slot in the `nth` of several limits.
-    pub(crate) fn set_end(&mut self, nth: usize, end: u128) {
-        if let Some(slot) = self.ends.get_mut(nth) {
+    /// Until when the state of the limit at `index` remembers it.
+    pub(crate) fn until(&self, index: usize) -> u64 {
+        self.until[index.min(Self::LIMITS - 1)]
+    }
+
+    /// Notes how long the state of the limit at `index` remembers it; called in order.
+    pub(crate) fn remember(&mut self, index: usize, length: Duration) {
+        let length = after(0, length);
+        match self.until.get_mut(index) {
+            Some(until) => *until = length,
+            None => self.until[Self::LIMITS - 1] = self.until(index).min(length),
+        }
+    }
+
+    /// Sets the end of the slot in the limit at `index`.
+    pub(crate) fn set_end(&mut self, index: usize, end: u128) {
+        if let Some(slot) = self.ends.get_mut(index) {
             *slot = end;
         }
     }

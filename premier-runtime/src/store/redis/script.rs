@@ -83,7 +83,7 @@ impl Call {
             push_arguments(&mut arguments, plan, operation, nth);
         }
         if let Operation::Release(slot, _) = operation {
-            arguments.extend([slot.since, slot.until].map(|at| (at / 1_000).to_string()));
+            arguments.push((slot.since / 1_000).to_string());
         }
         Self {
             script,
@@ -107,7 +107,7 @@ impl Call {
             .into_iter()
             .zip(&self.plans)
             .map(|(found, plan)| found.decide(plan, now, self.operation, allowed));
-        Ok(in_micros(algorithms::combine(decisions)).taken_at(now))
+        Ok(in_micros(algorithms::combine(decisions)).all_taken_at(now))
     }
 }
 
@@ -142,12 +142,12 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
                 let (whole, rest) = scale.split(plan.ticks(units));
                 arguments.extend([whole.to_string(), rest.to_string()]);
             }
-            let end = match operation {
-                Operation::Release(slot, _) => slot.end(nth),
-                _ => 0,
+            let (end, until) = match operation {
+                Operation::Release(slot, _) => (slot.end(nth), slot.until(nth) / 1_000),
+                _ => (0, 0),
             };
             let (whole, rest) = scale.split(end);
-            arguments.extend([whole.to_string(), rest.to_string()]);
+            arguments.extend([whole.to_string(), rest.to_string(), until.to_string()]);
         }
     }
 }

@@ -58,12 +58,9 @@ local algo = {}
 -- Whether a limit was found with an instant of the future, which only a taking call mends.
 local unsettled = false
 
--- What a caller gives back that no longer wants its admission: when it was taken, and until when
--- the state remembers it.
-local since, before = 0, 0
-if ARGV[1] == 'release' then
-  since, before = tonumber(ARGV[#ARGV - 1]), tonumber(ARGV[#ARGV])
-end
+-- When a caller that no longer wants its admission took what it gives back.
+local since = 0
+if ARGV[1] == 'release' then since = tonumber(ARGV[#ARGV]) end
 
 if ARGV[1] == 'reset' then redis.call('UNLINK', unpack(KEYS)) end
 

@@ -3,7 +3,8 @@
 -- its denominator.
 --
 -- Arguments: den, then as (microseconds, remainder) each: allowance, full debt, cost, asked, and
--- the end of a slot to release. Multiplying by the interval is done by the caller.
+-- the end of a slot to release; then until when the state remembers units to release. Multiplying
+-- by the interval is done by the caller.
 algo.tat = function(key, op, i)
   local dh, dl = parse(ARGV[i])
   local free = ARGV[i + 5] == '0' and ARGV[i + 6] == '0'
@@ -84,7 +85,8 @@ algo.tat = function(key, op, i)
 
   unsettled = unsettled or settled
   -- Without a slot it is units, and they count as long as the instant has not been passed by.
-  if op == 'release' and ARGV[i + 9] == '0' and ARGV[i + 10] == '0' and now < before then
+  if op == 'release' and ARGV[i + 9] == '0' and ARGV[i + 10] == '0'
+    and now < tonumber(ARGV[i + 11]) then
     op = 'refund'
   end
   local allowed = true
@@ -117,5 +119,5 @@ algo.tat = function(key, op, i)
   out[#out + 1] = allowed and '1' or '0'
   out[#out + 1] = show(wh, wl)
   out[#out + 1] = show(rh, rl)
-  return allowed, 11
+  return allowed, 12
 end

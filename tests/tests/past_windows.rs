@@ -1,0 +1,204 @@
+//! What is given back after its window has gone is not given to the window that follows: in memory
+//! as on Redis.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use premier::clock::ManualClock;
+use premier::{Config, Limit, MemoryHandler, RedisHandler, Throttle};
+use premier_tests::redis::Server;
+use premier_tests::waits::{cancelled, eventually_async};
+use tokio::task;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How many scripts a server has run.
+fn scripts(server: &Server) -> u64 {
+    let stats = server.command(&["INFO", "commandstats"]);
+    ["cmdstat_evalsha:calls=", "cmdstat_eval:calls="]
+        .iter()
+        .filter_map(|name| {
+            stats
+                .split(name)
+                .nth(1)?
+                .split(',')
+                .next()?
+                .parse::<u64>()
+                .ok()
+        })
+        .sum()
+}
+
+struct Store {
+    clock: ManualClock,
+    config: Config,
+    server: Option<Server>,
+}
+
+impl Store {
+    fn memory() -> Self {
+        let clock = ManualClock::new();
+        let memory = MemoryHandler::builder().clock(clock.clone()).build();
+        Self {
+            clock,
+            config: memory.into(),
+            server: None,
+        }
+    }
+
+    fn redis() -> Self {
+        let (clock, server) = (ManualClock::new(), Server::start());
+        let redis = RedisHandler::builder(server.url())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        Self {
+            clock,
+            config: redis.into(),
+            server: Some(server),
+        }
+    }
+
+    fn both() -> [Self; 2] {
+        [Self::memory(), Self::redis()]
+    }
+
+    /// For messages.
+    fn name(&self) -> &'static str {
+        if self.server.is_some() {
+            "redis"
+        } else {
+            "memory"
+        }
+    }
+
+    /// Runs what makes the store give something back, and waits until it has.
+    async fn given_back(&self, what: impl Future<Output = ()>) {
+        let before = self.server.as_ref().map(scripts);
+        what.await;
+        if let (Some(server), Some(before)) = (&self.server, before) {
+            eventually_async("redis hears of it", async || scripts(server) > before).await;
+        }
+    }
+}
+
+/// A queue together with another limit: who leaves the queue gives back to both, as far as there
+/// is something to give back.
+async fn leaves_the_queue_at(
+    store: &Store,
+    name: &str,
+    limit: Limit,
+    leaves: Duration,
+) -> [u64; 2] {
+    store.clock.set(Duration::ZERO);
+    let queue = Limit::leaky_bucket(1, 10 * SECOND).bucket_size(1_000);
+    let throttle = Throttle::all_with_handler(store.config.clone(), name, &[queue, limit]);
+    throttle.acquire_async("k").await.unwrap();
+    let waiter = task::spawn({
+        let throttle = throttle.clone();
+        async move { throttle.acquire_async("k").await }
+    });
+    let taken = throttle.peek_async("k").await.unwrap().limit - 2;
+    eventually_async("the waiter has its slot", async || {
+        throttle.peek_async("k").await.unwrap().remaining == taken
+    })
+    .await;
+    // Somebody else takes one, who stays.
+    store.clock.set(leaves);
+    assert!(throttle.check_async("k").await.unwrap().allowed, "{name}");
+    let before = throttle.peek_async("k").await.unwrap().remaining;
+    store.given_back(cancelled("the waiter", waiter)).await;
+    let after = throttle.peek_async("k").await.unwrap().remaining;
+    [before, after]
+}
+
+/// A quarter into the window after that in which it was taken.
+macro_rules! late {
+    ($($name:ident: $store:ident, $limit:expr, $remaining:literal;)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                let store = Store::$store();
+                let seen = leaves_the_queue_at(&store, "late", $limit, SECOND * 5 / 4).await;
+                assert_eq!(seen, [$remaining; 2]);
+            }
+        )*
+    };
+}
+
+late! {
+    who_leaves_late_takes_nothing_from_a_fixed_window_in_memory:
+        memory, Limit::fixed_window(5, SECOND), 4;
+    who_leaves_late_takes_nothing_from_a_fixed_window_on_redis:
+        redis, Limit::fixed_window(5, SECOND), 4;
+    // The window before counts for floor(2 · 3/4) = 1.
+    who_leaves_late_takes_nothing_from_a_sliding_window_in_memory:
+        memory, Limit::sliding_window(5, SECOND), 3;
+    who_leaves_late_takes_nothing_from_a_sliding_window_on_redis:
+        redis, Limit::sliding_window(5, SECOND), 3;
+    who_leaves_late_takes_nothing_from_a_log_in_memory:
+        memory, Limit::sliding_log(5, SECOND), 4;
+    who_leaves_late_takes_nothing_from_a_log_on_redis:
+        redis, Limit::sliding_log(5, SECOND), 4;
+    who_leaves_late_takes_nothing_from_a_bucket_in_memory:
+        memory, Limit::token_bucket(5, SECOND), 4;
+    who_leaves_late_takes_nothing_from_a_bucket_on_redis:
+        redis, Limit::token_bucket(5, SECOND), 4;
+}
+
+#[tokio::test]
+async fn who_leaves_a_queue_within_the_window_gives_back_what_was_taken() {
+    for store in Store::both() {
+        for (name, limit) in [
+            ("fixed", Limit::fixed_window(5, SECOND)),
+            ("sliding", Limit::sliding_window(5, SECOND)),
+        ] {
+            let seen = leaves_the_queue_at(&store, name, limit, SECOND / 2).await;
+            assert_eq!(seen, [2, 3], "{name} in {}", store.name());
+        }
+    }
+}
+
+#[test]
+fn a_refund_after_the_window_gives_nothing_to_the_window_that_follows() {
+    for store in Store::both() {
+        for (name, limit, remaining) in [
+            ("fixed", Limit::fixed_window(5, SECOND), 5),
+            // The previous window still counts for floor(4 · 3/4) = 3, whatever is given back.
+            ("sliding", Limit::sliding_window(5, SECOND), 2),
+            ("log", Limit::sliding_log(5, SECOND), 5),
+        ] {
+            store.clock.set(Duration::ZERO);
+            let throttle = Throttle::with_handler(store.config.clone(), name, limit);
+            assert!(throttle.cost(4).check("k").unwrap().allowed);
+            store.clock.set(SECOND * 5 / 4);
+            throttle.refund("k", 4).unwrap();
+            let left = throttle.peek("k").unwrap().remaining;
+            assert_eq!(left, remaining, "{name} in {}", store.name());
+            // And no more than that can be taken.
+            assert!(
+                throttle.cost(remaining).check("k").unwrap().allowed,
+                "{name}"
+            );
+            assert!(!throttle.check("k").unwrap().allowed, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_late_gives_nothing_back_to_the_next_sliding_window() {
+    let server = Server::start();
+    let period = Duration::from_millis(400);
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let throttle = Throttle::with_handler(redis, "late", Limit::sliding_window(3, period)).cost(3);
+    let mut call = Box::pin(throttle.check_async("k"));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(call.as_mut().poll(&mut context).is_pending());
+    // The task is busy with something else for two windows.
+    std::thread::sleep(2 * period + Duration::from_millis(50));
+    assert!(throttle.check("k").unwrap().allowed);
+    let before = scripts(&server);
+    drop(call);
+    eventually_async("redis hears of it", async || scripts(&server) > before).await;
+    assert!(!throttle.cost(1).check("k").unwrap().allowed);
+}

@@ -1,0 +1,129 @@
+//! What only real time shows of Redis: how long a key lives, and how often a server that is down is
+//! asked whether it is back.
+#![forbid(unsafe_code)]
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier::{Algo, Limit, RedisHandler, Throttle};
+use premier_tests::redis::Server;
+use premier_tests::waits::eventually;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The bound that the documentation of [`RedisHandler`] states.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+fn time_to_live(server: &Server, key: &str) -> Duration {
+    let reply = server.command(&["PTTL", key]);
+    let millis: i64 = reply.trim_start_matches(':').trim().parse().unwrap();
+    Duration::from_millis(u64::try_from(millis).expect("a key with a TTL"))
+}
+
+/// A key lives until its newest unit has left, not until its oldest has, and no longer.
+#[test]
+fn a_key_with_units_of_different_instants_outlives_the_last_of_them() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let period = 2 * SECOND;
+    let throttles: Vec<_> = [
+        Algo::FixedWindow,
+        Algo::SlidingWindow,
+        Algo::SlidingLog,
+        Algo::TokenBucket,
+    ]
+    .into_iter()
+    .map(|algo| {
+        let limit = Limit::new(algo, 4, period);
+        (
+            algo,
+            Throttle::with_handler(redis.clone(), &algo.to_string(), limit),
+        )
+    })
+    .collect();
+    // Each of them at 0, 0.6 and 1.2 s.
+    for pause in [Duration::ZERO, SECOND * 3 / 5, SECOND * 3 / 5] {
+        thread::sleep(pause);
+        for (algo, throttle) in &throttles {
+            assert!(throttle.check("k").unwrap().allowed, "{algo}");
+            let reset = throttle.peek("k").unwrap().reset_after;
+            let key = format!("premier:{algo}:{algo}:k");
+            let lives = time_to_live(&server, &key);
+            let slack = Duration::from_millis(100);
+            assert!(
+                lives + slack >= reset && lives <= reset + slack,
+                "{algo}: {lives:?} for {reset:?}"
+            );
+        }
+    }
+    // The first unit of the log has left, the other two are still there.
+    thread::sleep(SECOND);
+    let (_, log) = &throttles[2];
+    assert_eq!(log.peek("k").unwrap().remaining, 2);
+    assert!(!log.cost(3).check("k").unwrap().allowed);
+    eventually("all keys have expired", || server.keys().is_empty());
+}
+
+/// A server that is gone for long is asked no less often than one that is gone for a moment.
+#[test]
+fn a_server_that_is_down_is_probed_at_most_a_quarter_of_a_second_apart() {
+    let mut server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    redis.ping().unwrap();
+    server.kill();
+    // In its place, something that takes every connection and says nothing.
+    let mut listener = None;
+    eventually("the port is free again", || {
+        listener = TcpListener::bind(("127.0.0.1", server.port())).ok();
+        listener.is_some()
+    });
+    let listener = listener.unwrap();
+    let probes = Arc::new(Mutex::new(Vec::new()));
+    let ends = Instant::now() + 4 * SECOND;
+    let counter = thread::spawn({
+        let probes = Arc::clone(&probes);
+        listener.set_nonblocking(true).unwrap();
+        move || {
+            while Instant::now() < ends {
+                match listener.accept() {
+                    Ok((stream, _)) => {
+                        drop(stream);
+                        probes.lock().unwrap().push(Instant::now());
+                    }
+                    Err(_) => thread::sleep(Duration::from_millis(1)),
+                }
+            }
+        }
+    });
+    eventually("four seconds are over", || counter.is_finished());
+    let probes = probes.lock().unwrap();
+    let pauses: Vec<_> = probes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let longest = pauses.iter().max().copied().unwrap_or(4 * SECOND);
+    assert!(
+        longest < LONGEST_PAUSE + Duration::from_millis(150),
+        "{longest:?} between two of {} probes",
+        probes.len()
+    );
+    // A server that comes back is not run over: the pauses do grow.
+    assert!(probes.len() < 100, "{} probes in 4 s", probes.len());
+    let last = probes.last().expect("it is probed at all");
+    assert!(ends - *last < LONGEST_PAUSE + Duration::from_millis(150));
+}
+
+#[test]
+fn a_server_that_was_down_for_long_is_in_use_within_the_bound() {
+    let mut server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let throttle = Throttle::with_handler(redis, "t", Limit::fixed_window(100, 60 * SECOND));
+    throttle.check("k").unwrap();
+    server.kill();
+    eventually("the outage is noticed", || throttle.check("k").is_err());
+    thread::sleep(3 * SECOND);
+    server.restart();
+    let back = Instant::now();
+    eventually("redis is in use", || throttle.check("k").is_ok());
+    assert!(back.elapsed() < 2 * LONGEST_PAUSE, "{:?}", back.elapsed());
+}

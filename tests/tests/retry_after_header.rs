@@ -1,0 +1,165 @@
+//! `Retry-After` behind the layer, whichever way a request is denied: with a key or without, with
+//! the headers of the draft or without, by each algorithm. And what a late answer gives back.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{Request, Response, StatusCode};
+use premier::clock::ManualClock;
+use premier::tower::{RequestKey, ThrottleBody, ThrottleLayer};
+use premier::{Limit, MemoryHandler};
+use premier_tests::waits::{done, within};
+use tokio::sync::Notify;
+use tokio::task;
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+type Reply = Response<ThrottleBody<String>>;
+
+async fn ask<S>(service: &S) -> Reply
+where
+    S: Service<Request<()>, Response = Reply, Error = std::convert::Infallible> + Clone,
+{
+    let request = Request::builder().uri("/path").body(()).unwrap();
+    let asked = service.clone().oneshot(request);
+    within("an answer", asked).await.unwrap()
+}
+
+fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+    Some(reply.headers().get(name)?.to_str().unwrap())
+}
+
+/// Both requests at 0 s are admitted, one at 2.5 s is denied, and `seconds` is what its
+/// header says and what it then has to wait.
+async fn denied_until(name: &str, layer: ThrottleLayer, seconds: u32) {
+    let clock = ManualClock::new();
+    let handler = MemoryHandler::builder().clock(clock.clone()).build();
+    let service = layer
+        .handler(handler)
+        .layer(service_fn(async |_: Request<()>| {
+            Ok(Response::new("hello".to_owned()))
+        }));
+    for _ in 0..2 {
+        let reply = ask(&service).await;
+        assert_eq!(reply.status(), 200, "{name}");
+        assert_eq!(header(&reply, "retry-after"), None, "{name}");
+    }
+    clock.advance(SECOND * 5 / 2);
+    // The second of them finds what the first has left.
+    for _ in 0..2 {
+        let denied = ask(&service).await;
+        assert_eq!(denied.status(), 429, "{name}");
+        let expected = seconds.to_string();
+        assert_eq!(header(&denied, "retry-after"), Some(&*expected), "{name}");
+    }
+    clock.advance((seconds - 1) * SECOND);
+    let early = ask(&service).await;
+    assert_eq!(early.status(), 429, "{name}");
+    assert_eq!(header(&early, "retry-after"), Some("1"), "{name}");
+    clock.advance(SECOND);
+    assert_eq!(ask(&service).await.status(), 200, "{name}");
+}
+
+#[tokio::test]
+async fn a_denied_request_learns_when_to_come_again() {
+    for (algo, limit, seconds) in [
+        ("fixed window", Limit::fixed_window(2, 20 * SECOND), 18),
+        ("sliding log", Limit::sliding_log(2, 20 * SECOND), 18),
+        // floor(2 · (20 − e) / 20) is 1 just after e = 0.
+        ("sliding window", Limit::sliding_window(2, 20 * SECOND), 18),
+        ("token bucket", Limit::token_bucket(2, 20 * SECOND), 8),
+    ] {
+        for (way, layer) in [
+            ("plain", ThrottleLayer::new("a", limit)),
+            ("bare", ThrottleLayer::new("a", limit).headers(false)),
+            (
+                "keyed",
+                ThrottleLayer::new("a", limit).key(RequestKey::path()),
+            ),
+            (
+                "keyed and bare",
+                ThrottleLayer::new("a", limit)
+                    .key(RequestKey::path())
+                    .headers(false),
+            ),
+            (
+                "keyed, with the older headers alone",
+                ThrottleLayer::new("a", limit)
+                    .key(RequestKey::path())
+                    .headers(false)
+                    .older_headers(true),
+            ),
+            (
+                "of two",
+                ThrottleLayer::all("a", &[limit, Limit::fixed_window(100, 60 * SECOND)]),
+            ),
+        ] {
+            denied_until(&format!("{algo}, {way}"), layer, seconds).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_there_is_room() {
+    let clock = ManualClock::new();
+    let handler = MemoryHandler::builder().clock(clock.clone()).build();
+    let limit = Limit::leaky_bucket(1, 10 * SECOND).bucket_size(0);
+    let layer = ThrottleLayer::new("queue", limit).handler(handler);
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok(Response::new("hello".to_owned()))
+    }));
+    assert_eq!(ask(&service).await.status(), 200);
+    clock.advance(SECOND * 5 / 2);
+    let denied = ask(&service).await;
+    assert_eq!(denied.status(), 429);
+    assert_eq!(header(&denied, "retry-after"), Some("8"));
+}
+
+/// Only failed requests are charged; one that succeeds after its window has gone is not given back
+/// to the window that follows.
+#[tokio::test]
+async fn an_answer_after_its_window_gives_nothing_back() {
+    for (name, limit) in [
+        ("fixed", Limit::fixed_window(1, 60 * SECOND)),
+        ("sliding", Limit::sliding_window(1, 60 * SECOND)),
+        ("log", Limit::sliding_log(1, 60 * SECOND)),
+        ("bucket", Limit::token_bucket(1, 60 * SECOND)),
+    ] {
+        let clock = ManualClock::new();
+        let handler = MemoryHandler::builder().clock(clock.clone()).build();
+        let layer = ThrottleLayer::new("late", limit)
+            .charge_if(|response| response.status == StatusCode::UNAUTHORIZED)
+            .handler(handler);
+        let slow = Arc::new(Notify::new());
+        let service = layer.layer(service_fn({
+            let slow = Arc::clone(&slow);
+            move |request: Request<()>| {
+                let slow = Arc::clone(&slow);
+                async move {
+                    let mut response = Response::new(String::new());
+                    if request.headers().contains_key("slow") {
+                        slow.notified().await;
+                    } else {
+                        *response.status_mut() = StatusCode::UNAUTHORIZED;
+                    }
+                    Ok::<_, std::convert::Infallible>(response)
+                }
+            }
+        }));
+        let request = Request::builder().header("slow", "1").body(()).unwrap();
+        let late = task::spawn(service.clone().oneshot(request));
+        task::yield_now().await;
+        assert_eq!(
+            ask(&service).await.status(),
+            429,
+            "{name}: it is charged so far"
+        );
+        clock.advance(121 * SECOND);
+        assert_eq!(ask(&service).await.status(), 401, "{name}");
+        slow.notify_one();
+        assert_eq!(done("the late answer", late).await.unwrap().status(), 200);
+        assert_eq!(ask(&service).await.status(), 429, "{name}");
+    }
+}

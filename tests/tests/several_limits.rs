@@ -1,0 +1,224 @@
+//! What a decision says of several limits, of a queue between two slots, and how many keys there
+//! are: by memory and by Redis alike.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use premier::clock::ManualClock;
+use premier::{
+    Config, Decision, Error, Handler, Limit, MemoryHandler, RedisHandler, Throttle, throttle,
+};
+use premier_tests::redis::Server;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Both stores on one clock, and the server that has to live as long.
+fn stores() -> (ManualClock, [Config; 2], Server) {
+    let server = Server::start();
+    let clock = ManualClock::new();
+    let memory = MemoryHandler::builder().clock(clock.clone()).build();
+    let redis = RedisHandler::builder(server.url())
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    (clock, [memory.into(), redis.into()], server)
+}
+
+fn summary(decision: &Decision) -> (bool, u64, u64, Duration) {
+    let Decision {
+        allowed,
+        limit,
+        remaining,
+        retry_after,
+        ..
+    } = *decision;
+    (allowed, limit, remaining, retry_after)
+}
+
+#[test]
+fn the_limit_that_alone_denies_says_what_remains_and_when_to_retry() {
+    let tight = Limit::fixed_window(3, 10 * SECOND);
+    let wide = Limit::fixed_window(100, 3_600 * SECOND);
+    let wider = Limit::token_bucket(200, 3_600 * SECOND);
+    let (clock, stores, _server) = stores();
+    for config in stores {
+        for (name, limits) in [
+            ("first", [tight, wide, wider]),
+            ("second", [wide, tight, wider]),
+            ("third", [wider, wide, tight]),
+        ] {
+            let throttle = Throttle::all_with_handler(config.clone(), name, &limits);
+            let two = throttle.cost(2);
+            assert_eq!(
+                summary(&two.check("k").unwrap()),
+                (true, 3, 1, Duration::ZERO),
+                "{name}"
+            );
+            clock.advance(4 * SECOND);
+            // One unit is left, and two are asked for.
+            for denied in [two.check("k").unwrap(), two.peek("k").unwrap()] {
+                assert_eq!(summary(&denied), (false, 3, 1, 6 * SECOND), "{name}");
+            }
+            assert_eq!(
+                summary(&throttle.check("k").unwrap()),
+                (true, 3, 0, Duration::ZERO),
+                "{name}: what is left can be taken"
+            );
+            assert_eq!(
+                summary(&throttle.check("k").unwrap()),
+                (false, 3, 0, 6 * SECOND),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn when_several_limits_deny_the_longest_wait_counts() {
+    let short = Limit::fixed_window(1, 10 * SECOND);
+    let long = Limit::token_bucket(1, 60 * SECOND);
+    let (_clock, stores, _server) = stores();
+    for config in stores {
+        for (name, limits) in [
+            ("short first", [short, long]),
+            ("long first", [long, short]),
+        ] {
+            let throttle = Throttle::all_with_handler(config.clone(), name, &limits);
+            assert!(throttle.check("k").unwrap().allowed);
+            let denied = throttle.check("k").unwrap();
+            assert_eq!(summary(&denied), (false, 1, 0, 60 * SECOND), "{name}");
+        }
+    }
+}
+
+#[test]
+fn when_several_limits_deny_the_tightest_says_what_remains() {
+    let tight = Limit::fixed_window(3, 10 * SECOND);
+    let wide = Limit::fixed_window(4, 60 * SECOND);
+    let (_clock, stores, _server) = stores();
+    for config in stores {
+        for (name, limits) in [
+            ("tight first", [tight, wide]),
+            ("wide first", [wide, tight]),
+        ] {
+            let throttle = Throttle::all_with_handler(config.clone(), name, &limits);
+            assert!(throttle.cost(2).check("k").unwrap().allowed);
+            let denied = throttle.cost(3).check("k").unwrap();
+            assert_eq!(summary(&denied), (false, 3, 1, 60 * SECOND), "{name}");
+        }
+    }
+}
+
+#[test]
+fn several_limits_are_reset_when_the_last_of_them_is() {
+    let short = Limit::fixed_window(5, 10 * SECOND);
+    let long = Limit::fixed_window(50, 60 * SECOND);
+    let (_clock, stores, _server) = stores();
+    for config in stores {
+        for (name, limits) in [
+            ("short first", [short, long]),
+            ("long first", [long, short]),
+        ] {
+            let throttle = Throttle::all_with_handler(config.clone(), name, &limits);
+            assert_eq!(throttle.check("k").unwrap().reset_after, 60 * SECOND);
+        }
+    }
+}
+
+#[test]
+fn a_function_denied_by_the_first_of_its_limits_says_when_to_retry() {
+    #[throttle(limits("2/h", "100/d"), algo = "fixed_window")]
+    fn first() -> Result<(), Error> {
+        Ok(())
+    }
+    #[throttle(limits("100/d", "2/h"), algo = "fixed_window")]
+    fn last() -> Result<(), Error> {
+        Ok(())
+    }
+    for call in [first, last] {
+        assert!(call().is_ok() && call().is_ok());
+        let retry_after = call().unwrap_err().retry_after().unwrap();
+        assert!(
+            retry_after <= 3_600 * SECOND && retry_after > 3_500 * SECOND,
+            "{retry_after:?}"
+        );
+    }
+}
+
+/// Between two slots there is room for as many calls as are admitted, and not for a part of one.
+#[test]
+fn what_remains_between_two_slots_can_be_taken_and_no_more() {
+    let (clock, stores, _server) = stores();
+    for (nth, config) in stores.into_iter().enumerate() {
+        for limit in [
+            Limit::leaky_bucket(1, SECOND).bucket_size(3),
+            Limit::leaky_bucket(3, SECOND).bucket_size(5),
+            Limit::token_bucket(1, SECOND).burst(3),
+        ] {
+            for quarter in 0..20 {
+                clock.set(Duration::ZERO);
+                let name = format!("{nth} {} {quarter}", limit.quota());
+                let throttle = Throttle::with_handler(config.clone(), &name, limit);
+                throttle.cost(2).check("k").unwrap();
+                clock.set(quarter * SECOND / 4);
+                let remaining = throttle.peek("k").unwrap().remaining;
+                let mut taken = 0;
+                loop {
+                    let decision = throttle.check("k").unwrap();
+                    if !decision.allowed {
+                        assert_eq!(decision.remaining, 0, "{limit:?} at {quarter}/4 s");
+                        break;
+                    }
+                    taken += 1;
+                    assert_eq!(
+                        decision.remaining + taken,
+                        remaining,
+                        "{limit:?} at {quarter}/4 s, after {taken}"
+                    );
+                }
+                assert_eq!(taken, remaining, "{limit:?} at {quarter}/4 s");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_keys_are_left_after_a_clear_and_as_many_find_room_as_before() {
+    let handler = MemoryHandler::builder()
+        .clock(ManualClock::new())
+        .max_keys(50)
+        .build();
+    let limit = Limit::fixed_window(1, 3_600 * SECOND);
+    let make = |keyspace: &str| {
+        Throttle::with_handler(Config::new(handler.clone()).keyspace(keyspace), "t", limit)
+    };
+    let (shop, other) = (make("shop"), make("other"));
+    assert!(other.check("stays").unwrap().allowed);
+    for round in 1..=3 {
+        for key in 0..49 {
+            assert!(shop.check(&key).unwrap().allowed, "round {round}: {key}");
+        }
+        assert_eq!(handler.keys(), 50);
+        assert!(matches!(
+            shop.check("one too many"),
+            Err(Error::TooManyKeys { .. })
+        ));
+        handler.clear("shop").unwrap();
+        assert_eq!(handler.keys(), 1, "round {round}");
+    }
+    assert!(!other.check("stays").unwrap().allowed);
+}
+
+#[test]
+fn a_key_that_is_reset_is_not_counted_any_more() {
+    let handler = MemoryHandler::builder().clock(ManualClock::new()).build();
+    let limit = Limit::fixed_window(1, 3_600 * SECOND);
+    let throttle = Throttle::with_handler(handler.clone(), "t", limit);
+    for key in 0..3 {
+        throttle.check(&key).unwrap();
+    }
+    throttle.reset(&1).unwrap();
+    assert_eq!(handler.keys(), 2);
+    throttle.reset(&1).unwrap();
+    assert_eq!(handler.keys(), 2);
+}
