@@ -2,10 +2,10 @@
 //!
 //! The window opens at the first call after the last one closed. See [`window`](super::window).
 
-use super::rule::Rule;
 use super::window::Window;
 use crate::limit::quota::Limit;
 
-pub(super) fn rule(limit: &Limit) -> Rule<u128> {
-    Rule::Window(Window::new(limit.quota(), limit.period_nanos(), false))
+/// The limit in the terms of the algorithm.
+pub(super) fn rule(limit: &Limit) -> Window {
+    Window::new(limit.quota(), limit.period_nanos(), false)
 }

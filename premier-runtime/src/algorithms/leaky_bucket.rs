@@ -4,10 +4,10 @@
 //! TAT has come. See [`gcra`](super::gcra).
 
 use super::gcra::Gcra;
-use super::rule::Rule;
 use crate::limit::quota::Limit;
 
-pub(super) fn rule(limit: &Limit) -> Rule<u128> {
+/// The limit in the terms of the algorithm.
+pub(super) fn rule(limit: &Limit) -> Gcra<u128> {
     let (interval, den) = limit.emission_interval();
-    Rule::Gcra(Gcra::new(limit.capacity(), interval, den, true))
+    Gcra::new(limit.capacity(), interval, den, true)
 }

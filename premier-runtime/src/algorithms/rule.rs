@@ -19,11 +19,11 @@ impl Rule<u128> {
     /// The one place that tells the algorithms apart.
     pub(super) fn new(limit: &Limit) -> Self {
         match limit.algo() {
-            Algo::FixedWindow => fixed_window::rule(limit),
-            Algo::LeakyBucket => leaky_bucket::rule(limit),
-            Algo::SlidingLog => sliding_log::rule(limit),
-            Algo::SlidingWindow => sliding_window::rule(limit),
-            Algo::TokenBucket => token_bucket::rule(limit),
+            Algo::FixedWindow => Self::Window(fixed_window::rule(limit)),
+            Algo::LeakyBucket => Self::Gcra(leaky_bucket::rule(limit)),
+            Algo::SlidingLog => Self::Log(sliding_log::rule(limit)),
+            Algo::SlidingWindow => Self::Window(sliding_window::rule(limit)),
+            Algo::TokenBucket => Self::Gcra(token_bucket::rule(limit)),
         }
     }
 

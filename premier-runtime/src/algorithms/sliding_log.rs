@@ -7,15 +7,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::answer::{Answer, Effect};
-use super::rule::Rule;
 use crate::limit::decision::Decision;
 use crate::limit::quota::Limit;
 
-pub(super) fn rule(limit: &Limit) -> Rule<u128> {
-    Rule::Log(Log {
+/// The limit in the terms of the algorithm.
+pub(super) fn rule(limit: &Limit) -> Log {
+    Log {
         quota: limit.quota(),
         period: limit.period_nanos(),
-    })
+    }
 }
 
 /// A limit by a log.

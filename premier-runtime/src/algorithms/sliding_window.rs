@@ -3,10 +3,10 @@
 //! The units of the previous window count as if they had been spread evenly. See
 //! [`window`](super::window).
 
-use super::rule::Rule;
 use super::window::Window;
 use crate::limit::quota::Limit;
 
-pub(super) fn rule(limit: &Limit) -> Rule<u128> {
-    Rule::Window(Window::new(limit.quota(), limit.period_nanos(), true))
+/// The limit in the terms of the algorithm.
+pub(super) fn rule(limit: &Limit) -> Window {
+    Window::new(limit.quota(), limit.period_nanos(), true)
 }

@@ -3,10 +3,10 @@
 //! It is full when the TAT has passed. See [`gcra`](super::gcra).
 
 use super::gcra::Gcra;
-use super::rule::Rule;
 use crate::limit::quota::Limit;
 
-pub(super) fn rule(limit: &Limit) -> Rule<u128> {
+/// The limit in the terms of the algorithm.
+pub(super) fn rule(limit: &Limit) -> Gcra<u128> {
     let (interval, den) = limit.emission_interval();
-    Rule::Gcra(Gcra::new(limit.capacity(), interval, den, false))
+    Gcra::new(limit.capacity(), interval, den, false)
 }

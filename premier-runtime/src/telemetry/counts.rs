@@ -3,16 +3,16 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::key::subject::Subject;
 
-/// Whether denied keys are kept: they may be personal, so that somebody has to ask for it.
+/// Whether denied keys are kept. Keys may be personal, so keeping them has to be asked for.
 static KEEP_KEYS: AtomicBool = AtomicBool::new(false);
 
 /// How many denied keys of a limit are kept.
 const KEYS: usize = 64;
 
-/// From now on the keys that are denied most often are kept.
+/// Keeps the keys that are denied most often from now on.
 pub(crate) fn keep_keys() {
     KEEP_KEYS.store(true, Ordering::Relaxed);
 }
@@ -40,7 +40,7 @@ pub(crate) struct Totals {
 
 impl Counts {
     #[inline]
-    pub(super) fn count(&self, user: Option<Subject<'_>>, outcome: Outcome) {
+    pub(super) fn count(&self, key: Option<Subject<'_>>, outcome: Outcome) {
         let counter = match outcome {
             Outcome::Admitted => &self.admitted,
             Outcome::Denied => &self.denied,
@@ -49,11 +49,11 @@ impl Counts {
             Outcome::Failed => &self.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        if let Some(user) = user
+        if let Some(key) = key
             && !matches!(outcome, Outcome::Admitted | Outcome::Failed)
             && KEEP_KEYS.load(Ordering::Relaxed)
         {
-            user.with_text(|key| self.keep(key));
+            key.with_text(|key| self.keep(key));
         }
     }
 

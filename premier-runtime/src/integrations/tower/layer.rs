@@ -8,11 +8,12 @@ use bytes::Bytes;
 use http::{Response, request, response};
 use tower_layer::Layer;
 
-use super::reply::Policies;
-use super::{Rejection, RequestKey, ThrottleService};
+use super::config::{LayerConfig, Shared};
+use super::key::RequestKey;
+use super::reply::Rejection;
+use super::service::ThrottleService;
 use crate::config::builder::Config;
 use crate::limit::quota::Limit;
-use crate::limiter::max_wait::MaxWait;
 use crate::throttle::Throttle;
 
 /// Limits the requests to a service.
@@ -48,36 +49,6 @@ pub struct ThrottleLayer {
     config: LayerConfig,
     /// Made when the layer is first used.
     shared: OnceLock<Arc<Shared>>,
-}
-
-type OfRequest<T> = Arc<dyn Fn(&request::Parts) -> T + Send + Sync>;
-type OfResponse<T> = Arc<dyn Fn(&response::Parts) -> T + Send + Sync>;
-type Reply = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
-
-#[derive(Clone)]
-pub(super) struct LayerConfig {
-    pub(super) throttle: Throttle,
-    pub(super) key: Option<RequestKey>,
-    pub(super) cost: Option<OfRequest<u64>>,
-    pub(super) skip: Option<OfRequest<bool>>,
-    pub(super) charge: Option<OfResponse<bool>>,
-    pub(super) reply: Option<Reply>,
-    pub(super) shadow: bool,
-    pub(super) standard_headers: bool,
-    pub(super) older_headers: bool,
-    policies: Vec<Arc<str>>,
-}
-
-/// What all services of a layer share.
-pub(super) struct Shared {
-    pub(super) config: LayerConfig,
-    pub(super) policies: Policies,
-    /// Whether some function is given the parts of a request.
-    pub(super) needs_parts: bool,
-    /// Whether no request ever waits for its turn.
-    pub(super) never_waits: bool,
-    /// Whether the reply to an admitted request does not depend on the decision.
-    pub(super) only_passes: bool,
 }
 
 impl ThrottleLayer {
@@ -219,21 +190,9 @@ impl<S> Layer<S> for ThrottleLayer {
     type Service = ThrottleService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let shared = self.shared.get_or_init(|| {
-            let config = self.config.clone();
-            let throttle = &config.throttle;
-            Arc::new(Shared {
-                never_waits: config.shadow
-                    || throttle.max_wait() == MaxWait::None && !throttle.is_queue(),
-                only_passes: config.charge.is_none()
-                    && !(config.standard_headers || config.older_headers || config.shadow),
-                needs_parts: config.skip.is_some()
-                    || config.cost.is_some()
-                    || config.key.as_ref().is_some_and(RequestKey::needs_parts),
-                policies: Policies::new(throttle.name(), &config.policies, throttle.limits()),
-                config,
-            })
-        });
+        let shared = self
+            .shared
+            .get_or_init(|| Arc::new(self.config.clone().into()));
         ThrottleService::new(inner, Arc::clone(shared))
     }
 }

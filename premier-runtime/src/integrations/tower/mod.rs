@@ -35,6 +35,7 @@
 //! [draft-ietf-httpapi-ratelimit-headers-11]: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/
 
 mod body;
+mod config;
 mod forwarded;
 mod key;
 mod layer;

@@ -10,8 +10,8 @@ use http::{HeaderMap, Request, Response};
 use tower_service::Service;
 
 use super::body::ThrottleBody;
+use super::config::Shared;
 use super::key::Head;
-use super::layer::Shared;
 use super::reply::{RateLimitStatus, add_older, is_grpc, rejection_of};
 use crate::algorithms::Admission;
 use crate::error::Error;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::RedisHandler;
-use super::target::{Kind, Options};
+use super::address::{Kind, Options};
+use super::handler::{self, RedisHandler};
 use crate::clock::Clock;
 use crate::error::Error;
 
@@ -119,7 +119,36 @@ impl RedisBuilder {
         if matches!(self.options.kind, Kind::Cluster) && self.options.database.unwrap_or(0) != 0 {
             return Err(Error::config("a cluster of redis has only database 0"));
         }
-        super::new(self.options, self.timeout, self.clock)
+        handler::new(self.options, self.timeout, self.clock)
+    }
+}
+
+impl RedisHandler {
+    /// One server, by its URL: `redis://[user:password@]host[:port][/database]`, `rediss://…` with
+    /// TLS, or `unix:///path/of/the/socket`. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the URL cannot be used. It is not repeated in the message.
+    pub fn connect(url: impl Into<String>) -> Result<Self, Error> {
+        Self::builder(url).build()
+    }
+
+    /// One server with further settings.
+    pub fn builder(url: impl Into<String>) -> RedisBuilder {
+        RedisBuilder::single(url.into())
+    }
+
+    /// The master that sentinels name for `service`; `urls` are those of the sentinels.
+    pub fn sentinel<U: Into<String>>(
+        service: impl Into<String>,
+        urls: impl IntoIterator<Item = U>,
+    ) -> RedisBuilder {
+        RedisBuilder::sentinel(service.into(), urls.into_iter().map(Into::into).collect())
+    }
+
+    /// A cluster, found through any of the nodes at `urls`.
+    pub fn cluster<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> RedisBuilder {
+        RedisBuilder::cluster(urls.into_iter().map(Into::into).collect())
     }
 }
 

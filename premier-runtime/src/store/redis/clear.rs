@@ -6,9 +6,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError, Value};
 use tokio::time::timeout;
 
+use super::address::{Options, certificates, client, connection_info, moved};
+use super::failure::Failure;
 use super::keys;
-use super::link::Failure;
-use super::target::{Connection, Options, certificates, client, connection_info, moved};
+use super::target::Connection;
 
 /// How many keys a step of the walk looks at.
 const STEP: usize = 1_000;

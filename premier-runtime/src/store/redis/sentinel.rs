@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisError, TlsCertificates, Value};
 use tokio::task::JoinSet;
 
-use super::target::{Options, client, moved, no_address};
+use super::address::{Options, client, moved, no_address};
 
 /// The sentinels of a service.
 pub(super) struct Sentinels {

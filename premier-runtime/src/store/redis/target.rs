@@ -8,10 +8,11 @@ use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
-    ProtocolVersion, PushInfo, PushKind, RedisError, RedisFuture, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, PushInfo, PushKind, RedisError,
+    RedisFuture, Value,
 };
 
+use super::address::{Kind, Options, certificates, client, connection_info, no_address};
 use super::sentinel::Sentinels;
 
 /// A server, a service behind sentinels, or a cluster.
@@ -19,25 +20,6 @@ pub(super) enum Target {
     Single(Client),
     Sentinel(Sentinels),
     Cluster(ClusterClient),
-}
-
-/// What the builder has gathered.
-#[derive(Clone, Default)]
-pub(super) struct Options {
-    pub(super) urls: Vec<String>,
-    pub(super) kind: Kind,
-    pub(super) username: Option<String>,
-    pub(super) password: Option<String>,
-    pub(super) database: Option<i64>,
-    pub(super) root_certificate: Option<Vec<u8>>,
-}
-
-#[derive(Clone, Default)]
-pub(super) enum Kind {
-    #[default]
-    Single,
-    Sentinel(String),
-    Cluster,
 }
 
 /// A connection that many calls share at one time.
@@ -154,79 +136,6 @@ impl ConnectionLike for Connection {
     }
 }
 
-/// The connection that a URL describes, with what the builder has set besides.
-pub(super) fn connection_info(url: &str, options: &Options) -> Result<ConnectionInfo, RedisError> {
-    // A `#` that was not escaped makes a host of what stands before it, which may be a password.
-    if url
-        .split_once('#')
-        .is_some_and(|(_, rest)| rest != "insecure")
-    {
-        return Err(RedisError::from((
-            redis::ErrorKind::InvalidClientConfig,
-            "the URL has a `#` that is not escaped",
-        )));
-    }
-    let info = url.into_connection_info()?;
-    let mut settings = info.redis_settings().clone();
-    if !matches!(options.kind, Kind::Cluster) {
-        // In this protocol the driver is told when a connection has ended.
-        settings = settings.set_protocol(ProtocolVersion::RESP3);
-    }
-    // Behind sentinels these are for the server that they name, not for themselves.
-    if !matches!(options.kind, Kind::Sentinel(_)) {
-        if let Some(username) = &options.username {
-            settings = settings.set_username(username);
-        }
-        if let Some(password) = &options.password {
-            settings = settings.set_password(password);
-        }
-        if let Some(database) = options.database {
-            settings = settings.set_db(database);
-        }
-    }
-    Ok(info
-        .set_redis_settings(settings)
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
-}
-
-pub(super) fn client(
-    info: ConnectionInfo,
-    certificates: Option<TlsCertificates>,
-) -> Result<Client, RedisError> {
-    match certificates {
-        Some(certificates) if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) => {
-            Client::build_with_tls(info, certificates)
-        }
-        _ => Client::open(info),
-    }
-}
-
-/// The certificates that the options name.
-pub(super) fn certificates(options: &Options) -> Option<TlsCertificates> {
-    let root_cert = Some(options.root_certificate.clone()?);
-    Some(TlsCertificates {
-        client_tls: None,
-        root_cert,
-    })
-}
-
-/// The same server under another host and port.
-pub(super) fn moved(address: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
-    match address {
-        ConnectionAddr::TcpTls {
-            insecure,
-            tls_params,
-            ..
-        } => ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: *insecure,
-            tls_params: tls_params.clone(),
-        },
-        _ => ConnectionAddr::Tcp(host, port),
-    }
-}
-
 async fn open(
     client: &Client,
     timeout: Duration,
@@ -245,11 +154,4 @@ async fn open(
     client
         .get_multiplexed_async_connection_with_config(&config)
         .await
-}
-
-pub(super) fn no_address() -> RedisError {
-    RedisError::from((
-        redis::ErrorKind::InvalidClientConfig,
-        "no address was given",
-    ))
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, Value};
 
-use super::{RedisHandler, keys};
+use super::failure::Failure;
+use super::handler::{RedisHandler, backend};
+use super::keys;
 use crate::error::Error;
 use crate::key::full::Key;
 use crate::store::request::BoxFuture;
@@ -38,11 +40,11 @@ impl RedisHandler {
     }
 }
 
-type Work = BoxFuture<'static, Result<Value, super::Failure>>;
+type Work = BoxFuture<'static, Result<Value, Failure>>;
 
 fn read(reply: Value) -> Result<Loaded, Error> {
     let (value, left): (Option<Vec<u8>>, i64) = FromRedisValue::from_redis_value(reply)
-        .map_err(|error| super::backend(error.to_string().into()))?;
+        .map_err(|error| backend(error.to_string().into()))?;
     let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
     Ok(value.map(|value| (value, left)))
 }

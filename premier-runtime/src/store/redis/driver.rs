@@ -1,0 +1,136 @@
+//! The thread that drives a connection.
+//!
+//! A handler has a thread of its own, so that calls work from any thread, with a runtime or without,
+//! and a caller waits for an answer no longer than its timeout, whatever the driver does.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::failure::{Failure, describe};
+use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link, State, lock};
+use super::probe::probe;
+use super::target::Connection;
+
+thread_local! {
+    static ON_DRIVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread drives a connection, so that it must not wait for an answer.
+pub(super) fn on_driver() -> bool {
+    ON_DRIVER.get()
+}
+
+/// The thread that drives the connection; it ends with the last handler.
+pub(super) struct Driver {
+    handle: Handle,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Driver {
+    pub(super) fn start(link: &Arc<Link>) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (broken, reports) = mpsc::unbounded_channel();
+        let weak = Arc::downgrade(link);
+        thread::Builder::new()
+            .name("premier-redis".into())
+            .spawn(move || {
+                ON_DRIVER.set(true);
+                if let Some(link) = weak.upgrade() {
+                    runtime.spawn(keep_connected(link, reports));
+                }
+                // An error says that the handler is gone, which is the sign to stop.
+                let _ = runtime.block_on(stopped);
+                runtime.shutdown_background();
+            })?;
+        *lock(&link.broken) = Some(broken);
+        Ok(Self {
+            handle,
+            _stop: stop,
+        })
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+/// Connects, and connects again whenever the connection is reported as broken.
+async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u64>) {
+    let link = {
+        let weak = Arc::downgrade(&link);
+        drop(link);
+        weak
+    };
+    let mut generation = 0;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Some(strong) = link.upgrade() else { return };
+        match connect(&strong, generation + 1).await {
+            Ok(connection) => {
+                generation += 1;
+                pause = FIRST_PAUSE;
+                strong.state.send_replace(State::Up(connection, generation));
+                strong.note_back();
+                drop(strong);
+                loop {
+                    match reports.recv().await {
+                        Some(broken) if broken < generation => {}
+                        Some(_) => break,
+                        None => return,
+                    }
+                }
+            }
+            Err(reason) => {
+                strong.note_down(&reason);
+                strong.state.send_replace(State::Down(reason));
+                drop(strong);
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Several servers may have to be asked, which takes longer than one call may; but after one
+/// timeout the callers know.
+async fn connect(link: &Arc<Link>, generation: u64) -> Result<Connection, Failure> {
+    let longest = link.timeout.saturating_mul(4);
+    let closed = {
+        let link = Arc::downgrade(link);
+        move || {
+            if let Some(link) = link.upgrade() {
+                link.lost(generation);
+            }
+        }
+    };
+    let attempt = async {
+        let mut connection = link.target.connect(link.timeout, closed).await?;
+        let last_failed_key = lock(&link.last_failed_key).clone();
+        if let Some(key) = last_failed_key {
+            probe(&mut connection, &key).await?;
+        }
+        Ok(connection)
+    };
+    let mut attempt = std::pin::pin!(timeout(longest, attempt));
+    let result = match timeout(link.timeout, &mut attempt).await {
+        Ok(result) => result,
+        Err(_) => {
+            let reason: Failure = format!("no connection within {:?}", link.timeout).into();
+            link.state.send_replace(State::Down(Arc::clone(&reason)));
+            link.note_down(&reason);
+            attempt.await
+        }
+    };
+    match result {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(describe(&error)),
+        Err(_) => Err(format!("no connection within {longest:?}").into()),
+    }
+}

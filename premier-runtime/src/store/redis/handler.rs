@@ -1,0 +1,363 @@
+//! The Redis handler.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::address::Options;
+use super::driver::{Driver, on_driver};
+use super::failure::Failure;
+use super::link::Link;
+use super::script::Call;
+use super::target::Target;
+use super::{clear, keys};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::limit::decision::Decision;
+use crate::store::handler::Handler;
+use crate::store::request::{BoxFuture, Operation, Request};
+
+/// Keeps the state of limits in Redis 6.2 or newer, or Valkey, so that they hold across a fleet.
+///
+/// Defaults: a timeout of 500 ms, connects at the first use.
+///
+/// Every decision is one script call on one key, atomic and on the server's time. Every key has a
+/// TTL from the moment it exists. All calls share one connection (a cluster: one a node), which a
+/// thread of the handler's own drives and renews, so that a handler can be used from threads, with
+/// or without a runtime around them, and from tasks of any executor.
+///
+/// No call takes longer than the timeout. When there is no answer,
+/// [`OnBackendError`](crate::OnBackendError) decides; while Redis is known to be down that happens
+/// at once, and probes in the background (at most 250 ms apart) find out when it is back.
+///
+/// # What it stores
+/// One string a key (a list for a sliding log), named `{keyspace}:{function}:{algo}` plus `:{key}`;
+/// braces and `%` in a part are escaped as `%7B`, `%7D` and `%25`, and a caller's part longer than
+/// 128 bytes is replaced by `%#` and its SHA-256. The keys of `limits(…)` share a cluster's slot.
+/// `MEMORY USAGE` on Redis 7.0 with a key of 35 bytes: token and leaky bucket 88 bytes, fixed and
+/// sliding window 120, a hash of two fields 136; a sliding log of 500 units 12,496.
+///
+/// # What a failover can lose
+/// Redis replicates asynchronously: what was taken in the last moments before a master dies may be
+/// unknown to its successor, and be admitted once more. A call that was cut off has either been
+/// taken or not, and such a doubt is never resolved in favour of admitting: the driver of a cluster
+/// may send it once more, so that it is taken twice, and what a caller takes that goes away at the
+/// same moment may stay taken.
+///
+/// ```no_run
+/// use premier::{Config, RedisHandler, throttle};
+///
+/// #[throttle(algo = "token_bucket", rate = "100/min", key = user)]
+/// fn search(user: &str) {}
+///
+/// let redis = RedisHandler::connect("redis://127.0.0.1/")?;
+/// redis.ping()?;
+/// premier::config(Config::new(redis).keyspace("shop"))?;
+/// search("alice")?;
+/// # Ok::<(), premier::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct RedisHandler {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) link: Arc<Link>,
+    driver: Mutex<Option<Driver>>,
+    options: Options,
+    /// The time to decide by, where it is not to be the server's.
+    clock: Option<Arc<dyn Clock>>,
+}
+
+/// How a [`RedisHandler`] stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RedisStatus {
+    /// Whether the server, and every master of a cluster, answered last.
+    pub up: bool,
+    /// How often it has gone from answering to not answering.
+    pub outages: u64,
+}
+
+impl RedisHandler {
+    /// Asks the server for a sign of life, for example when a service starts.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when there is no answer in time.
+    pub fn ping(&self) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        self.block(async move { shared.ping().await })
+    }
+
+    /// The same as [`RedisHandler::ping`] for async callers.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when there is no answer in time.
+    pub async fn ping_async(&self) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { shared.ping().await }).await
+    }
+
+    /// How the connection stands.
+    #[must_use]
+    pub fn status(&self) -> RedisStatus {
+        let link = &self.shared.link;
+        RedisStatus {
+            up: link.is_up(),
+            outages: link.outages.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn driver(&self) -> Result<Handle, Error> {
+        let mut driver = self
+            .shared
+            .driver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(driver) = &*driver {
+            return Ok(driver.handle().clone());
+        }
+        let started = Driver::start(&self.shared.link)
+            .map_err(|error| backend(format!("the driver could not be started: {error}").into()))?;
+        Ok(driver.insert(started).handle().clone())
+    }
+
+    /// Runs on the driver while the calling thread waits for the answer.
+    ///
+    /// # Errors
+    /// On the thread of a driver, where code of the user's may run that listens to events: it
+    /// would wait for itself.
+    pub(super) fn block<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Error> {
+        if on_driver() {
+            return Err(backend(
+                "a thread that drives a connection to redis cannot wait for an answer".into(),
+            ));
+        }
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.driver()?.spawn(async move {
+            let _ = answer.try_send(work.await);
+        });
+        match answered.recv() {
+            Ok(result) => result.map_err(backend),
+            Err(_) => Err(backend("the driver has stopped".into())),
+        }
+    }
+
+    /// Runs on the driver while the caller awaits the answer.
+    pub(super) async fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.driver()?.spawn(async move {
+            let _ = answer.send(work.await);
+        });
+        match answered.await {
+            Ok(result) => result.map_err(backend),
+            Err(_) => Err(backend("the driver has stopped".into())),
+        }
+    }
+}
+
+impl Shared {
+    async fn ping(&self) -> Result<(), Failure> {
+        self.link.command(None, &redis::cmd("PING")).await.map(drop)
+    }
+
+    fn job(&self, request: &Request<'_>) -> Result<Job, Error> {
+        if let Operation::Take(cost) | Operation::Peek(cost) = request.operation {
+            request.check_cost(cost)?;
+        }
+        let now = self.clock.as_ref().map(|clock| clock.now() / 1_000);
+        Ok(Job {
+            keys: keys::of(&request.key, request.plans),
+            call: Call::new(request.plans, request.operation, now),
+            operation: request.operation,
+            plans: request.plans.into(),
+            now,
+        })
+    }
+
+    async fn clear(&self, keyspace: &str) -> Result<(), Failure> {
+        let Link { timeout, .. } = *self.link;
+        let connected = tokio::time::timeout(timeout, self.link.connection()).await;
+        let (connection, _) =
+            connected.map_err(|_| Failure::from(format!("no answer within {timeout:?}")))??;
+        clear::clear(connection, &self.options, keyspace, timeout).await
+    }
+}
+
+/// One operation, ready to be sent from the driver's thread.
+struct Job {
+    keys: Vec<String>,
+    call: Call,
+    operation: Operation,
+    plans: Box<[crate::algorithms::Plan]>,
+    now: Option<u64>,
+}
+
+impl Job {
+    async fn run(&self, link: &Arc<Link>) -> Result<Decision, Failure> {
+        let reply: Value = link.run(&self.keys, &self.call).await?;
+        self.call
+            .read(reply)
+            .map_err(|error| error.to_string().into())
+    }
+
+    /// Gives back what was taken for a caller that is not there any more.
+    async fn undo(&self, link: &Arc<Link>, decision: Decision) {
+        let Operation::Take(cost) = self.operation else {
+            return;
+        };
+        if !decision.allowed || cost == 0 {
+            return;
+        }
+        let release = Operation::Release(decision.reservation, cost);
+        let call = Call::new(&self.plans, release, self.now);
+        // If it fails the units stay taken, which errs on the side of the limit.
+        let _ = link.run(&self.keys, &call).await;
+    }
+}
+
+/// An answer on its way. When it has come and nobody has read it, it is undone.
+struct Answer {
+    answered: oneshot::Receiver<Result<Decision, Failure>>,
+    job: Arc<Job>,
+    link: Arc<Link>,
+    driver: Handle,
+}
+
+impl Answer {
+    async fn read(mut self) -> Result<Decision, Error> {
+        match (&mut self.answered).await {
+            Ok(result) => result.map_err(backend),
+            Err(_) => Err(backend("the driver has stopped".into())),
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Ok(Ok(decision)) = self.answered.try_recv() {
+            let (job, link) = (Arc::clone(&self.job), Arc::clone(&self.link));
+            self.driver
+                .spawn(async move { job.undo(&link, decision).await });
+        }
+    }
+}
+
+impl Handler for RedisHandler {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn is_up(&self) -> Option<bool> {
+        Some(self.status().up)
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
+        let job = self.shared.job(request)?;
+        let link = Arc::clone(&self.shared.link);
+        self.block(async move { job.run(&link).await })
+    }
+
+    fn handle_async<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Decision, Error>> {
+        Box::pin(async move {
+            let job = Arc::new(self.shared.job(&request)?);
+            let link = Arc::clone(&self.shared.link);
+            let driver = self.driver()?;
+            let (answer, answered) = oneshot::channel();
+            driver.spawn({
+                let (job, link) = (Arc::clone(&job), Arc::clone(&link));
+                async move {
+                    if let Err(Ok(decision)) = answer.send(job.run(&link).await) {
+                        job.undo(&link, decision).await;
+                    }
+                }
+            });
+            Answer {
+                answered,
+                job,
+                link,
+                driver,
+            }
+            .read()
+            .await
+        })
+    }
+
+    fn handle_detached(&self, request: &Request<'_>) {
+        let (Ok(job), Ok(driver)) = (self.shared.job(request), self.driver()) else {
+            return;
+        };
+        let link = Arc::clone(&self.shared.link);
+        driver.spawn(async move { job.run(&link).await.map(drop) });
+    }
+
+    fn clear(&self, keyspace: &str) -> Result<(), Error> {
+        let (shared, keyspace) = (Arc::clone(&self.shared), keyspace.to_owned());
+        self.block(async move { shared.clear(&keyspace).await })
+    }
+
+    fn clear_async<'a>(&'a self, keyspace: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        let (shared, keyspace) = (Arc::clone(&self.shared), keyspace.to_owned());
+        Box::pin(self.spawn(async move { shared.clear(&keyspace).await }))
+    }
+
+    #[cfg(feature = "cache")]
+    fn values(&self) -> Option<&dyn crate::store::values::ValueStore> {
+        Some(self)
+    }
+
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        self.shared.clock.clone()
+    }
+}
+
+impl fmt::Debug for RedisHandler {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RedisHandler")
+            .field("target", &self.shared.link.target)
+            .field("timeout", &self.shared.link.timeout)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn backend(message: Failure) -> Error {
+    Error::backend("redis", message)
+}
+
+pub(super) fn new(
+    options: Options,
+    timeout: Duration,
+    clock: Option<Arc<dyn Clock>>,
+) -> Result<RedisHandler, Error> {
+    let target = Target::new(&options, timeout).map_err(|error| {
+        // Only the kind: the text may hold parts of the URL, and so a password.
+        Error::config(format!(
+            "the address of redis cannot be used: {:?}",
+            error.kind()
+        ))
+    })?;
+    let link = Arc::new(Link::new(target, timeout));
+    let shared = Shared {
+        link,
+        driver: Mutex::new(None),
+        options,
+        clock,
+    };
+    Ok(RedisHandler {
+        shared: Arc::new(shared),
+    })
+}

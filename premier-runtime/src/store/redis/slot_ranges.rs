@@ -1,0 +1,82 @@
+//! Ranges of a cluster's slots whose master does not answer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::failure::Failure;
+
+/// The ranges that are known to be down.
+#[derive(Debug, Default)]
+pub(super) struct SlotRangeOutages {
+    down: Mutex<Vec<SlotRangeOutage>>,
+    last_id: AtomicU64,
+}
+
+#[derive(Debug)]
+struct SlotRangeOutage {
+    id: u64,
+    first: u16,
+    last: u16,
+    reason: Failure,
+}
+
+impl SlotRangeOutages {
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Why a slot is down, if it is.
+    pub(super) fn reason(&self, slot: u16) -> Option<Failure> {
+        self.lock()
+            .iter()
+            .find(|range| range.contains(slot))
+            .map(|range| Failure::clone(&range.reason))
+    }
+
+    /// Marks a slot as down; the id of its range, or `None` when it was down already.
+    pub(super) fn add(&self, slot: u16, reason: &Failure) -> Option<u64> {
+        let mut down = self.lock();
+        if down.iter().any(|range| range.contains(slot)) {
+            return None;
+        }
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed);
+        down.push(SlotRangeOutage {
+            id,
+            first: slot,
+            last: slot,
+            reason: Failure::clone(reason),
+        });
+        Some(id)
+    }
+
+    /// Extends a range to all slots of its master. Returns whether the range is new; one that is known
+    /// already is removed.
+    pub(super) fn extend(&self, id: u64, (first, last): (u16, u16)) -> bool {
+        let mut down = self.lock();
+        let is_known = down
+            .iter()
+            .any(|range| range.id != id && (range.first, range.last) == (first, last));
+        if is_known {
+            down.retain(|range| range.id != id);
+            return false;
+        }
+        for range in down.iter_mut().filter(|range| range.id == id) {
+            (range.first, range.last) = (first, last);
+        }
+        true
+    }
+
+    pub(super) fn remove(&self, id: u64) {
+        self.lock().retain(|range| range.id != id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<SlotRangeOutage>> {
+        self.down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SlotRangeOutage {
+    fn contains(&self, slot: u16) -> bool {
+        (self.first..=self.last).contains(&slot)
+    }
+}

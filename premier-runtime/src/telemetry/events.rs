@@ -1,0 +1,123 @@
+//! What is recorded beside the decisions of limits.
+
+use std::sync::Arc;
+#[cfg(feature = "metrics")]
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Records that an attempt has failed and another is to come.
+pub(crate) fn retried(function: &Arc<str>, attempt: u32, delay: Duration) {
+    let _ = (function, attempt, delay);
+    #[cfg(feature = "metrics")]
+    metrics::counter!("premier_retries_total", "function" => Arc::clone(function)).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "premier", function = &**function, attempt, ?delay, "retries");
+}
+
+/// Records a call that took too long.
+pub(crate) fn timed_out(function: &Arc<str>, after: Duration) {
+    let _ = (function, after);
+    #[cfg(feature = "metrics")]
+    metrics::counter!("premier_timeouts_total", "function" => Arc::clone(function)).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "premier", function = &**function, ?after, "timed out");
+}
+
+/// The state of a breaker.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BreakerState {
+    Closed,
+    HalfOpen,
+    Open,
+}
+
+/// Records that a breaker has changed.
+pub(crate) fn breaker(function: &Arc<str>, state: BreakerState) {
+    let _ = (function, state);
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    let (name, number) = match state {
+        BreakerState::Closed => ("closed", 0.0),
+        BreakerState::HalfOpen => ("half_open", 1.0),
+        BreakerState::Open => ("open", 2.0),
+    };
+    #[cfg(feature = "metrics")]
+    {
+        metrics::gauge!("premier_breaker_state", "function" => Arc::clone(function)).set(number);
+        metrics::counter!("premier_breaker_changes_total", "function" => Arc::clone(function), "to" => name)
+            .increment(1);
+    }
+    #[cfg(all(feature = "tracing", not(feature = "metrics")))]
+    let _ = number;
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "premier", function = &**function, to = name, "the circuit breaker changed");
+}
+
+/// Counts how often a cache had the value.
+#[cfg(feature = "cache")]
+#[derive(Default)]
+pub(crate) struct Lookups {
+    #[cfg(feature = "metrics")]
+    numbers: OnceLock<[metrics::Counter; 2]>,
+}
+
+#[cfg(feature = "cache")]
+impl Lookups {
+    /// Records a look-up: a hit, or a value that had to be computed.
+    #[inline]
+    pub(crate) fn count(&self, cache: &Arc<str>, hit: bool) {
+        let _ = (cache, hit);
+        #[cfg(feature = "metrics")]
+        {
+            let counter = |outcome: &'static str| metrics::counter!("premier_cache_lookups_total", "function" => Arc::clone(cache), "outcome" => outcome);
+            let numbers = self
+                .numbers
+                .get_or_init(|| [counter("miss"), counter("hit")]);
+            numbers[usize::from(hit)].increment(1);
+        }
+        #[cfg(feature = "tracing")]
+        tracing::trace!(target: "premier", function = &**cache, hit, "looked up");
+    }
+}
+
+/// Records that the outage policy has decided for the store.
+pub(crate) fn outage_decision(policy: &'static str) {
+    let _ = policy;
+    #[cfg(feature = "metrics")]
+    metrics::counter!("premier_outage_decisions_total", "policy" => policy).increment(1);
+}
+
+/// Records whether the store can be reached.
+#[cfg(feature = "redis")]
+pub(crate) fn backend_is(up: bool) {
+    let _ = up;
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("premier_backend_up").set(f64::from(u8::from(up)));
+}
+
+/// Measures how long a store takes.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    #[cfg(feature = "metrics")]
+    since: std::time::Instant,
+}
+
+impl Timer {
+    pub(crate) fn start() -> Self {
+        Self {
+            #[cfg(feature = "metrics")]
+            since: std::time::Instant::now(),
+        }
+    }
+
+    pub(crate) fn stop<T>(self, result: &Result<T, Error>) {
+        let _ = result;
+        #[cfg(feature = "metrics")]
+        metrics::histogram!(
+            "premier_backend_seconds",
+            "outcome" => if result.is_ok() { "ok" } else { "error" }
+        )
+        .record(self.since.elapsed().as_secs_f64());
+    }
+}
