@@ -12,7 +12,6 @@ use crate::algorithms::Plan;
 use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
-use crate::limiter::named::Limiter;
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -206,25 +205,18 @@ impl Policies {
     }
 
     /// The policy that a decision is about: the tightest.
-    fn tightest(&self, limiter: Option<&Arc<Limiter>>, status: &RateLimitStatus) -> usize {
+    fn tightest(&self, plans: &[Plan], status: &RateLimitStatus) -> usize {
         if self.names.len() < 2 {
             return 0;
         }
-        let index = limiter.and_then(|limiter| {
-            let plans = limiter.plans();
-            plans
-                .iter()
-                .position(|plan| plan.capacity() == status.limit)
-        });
+        let index = plans
+            .iter()
+            .position(|plan| plan.capacity() == status.limit);
         index.filter(|index| *index < self.names.len()).unwrap_or(0)
     }
 
-    pub(crate) fn violated(
-        &self,
-        limiter: Option<&Arc<Limiter>>,
-        status: &RateLimitStatus,
-    ) -> Vec<Arc<str>> {
-        vec![Arc::clone(&self.names[self.tightest(limiter, status)])]
+    pub(super) fn violated(&self, plans: &[Plan], status: &RateLimitStatus) -> Vec<Arc<str>> {
+        vec![Arc::clone(&self.names[self.tightest(plans, status)])]
     }
 
     /// Without a decision all are named.
@@ -236,12 +228,12 @@ impl Policies {
     pub(super) fn add_standard(
         &self,
         headers: &mut HeaderMap,
-        limiter: Option<&Arc<Limiter>>,
+        plans: &Arc<[Plan]>,
         status: Option<&RateLimitStatus>,
     ) {
         if let Some(status) = status {
             let mut item = Vec::with_capacity(48);
-            item.extend_from_slice(self.quoted[self.tightest(limiter, status)].as_bytes());
+            item.extend_from_slice(self.quoted[self.tightest(plans, status)].as_bytes());
             item.extend_from_slice(b";r=");
             push_number(&mut item, status.remaining);
             item.extend_from_slice(b";t=");
@@ -250,21 +242,19 @@ impl Policies {
                 headers.append(RATELIMIT, value);
             }
         }
-        if let Some(limiter) = limiter {
-            headers.append(RATELIMIT_POLICY, self.header(limiter.plans()));
-        }
+        headers.append(RATELIMIT_POLICY, self.header(plans));
     }
 
-    fn header(&self, plans: Arc<[Plan]>) -> HeaderValue {
+    fn header(&self, plans: &Arc<[Plan]>) -> HeaderValue {
         let known = self.header.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, header)) = &*known
-            && Arc::ptr_eq(of, &plans)
+            && Arc::ptr_eq(of, plans)
         {
             return header.clone();
         }
         drop(known);
-        let header = self.written(&plans);
-        let known = Some((plans, header.clone()));
+        let header = self.written(plans);
+        let known = Some((Arc::clone(plans), header.clone()));
         *self.header.write().unwrap_or_else(PoisonError::into_inner) = known;
         header
     }
@@ -348,13 +338,12 @@ mod tests {
         let plans = plans(&[Limit::fixed_window(100, seconds_of(60)), daily]);
         let policies = Policies::new("x", &["burst".into(), "daily".into()], 2);
         let decision = RateLimitStatus {
-            allowed: true,
             limit: 100,
             remaining: 50,
             after: seconds_of(29) + Duration::from_nanos(1),
         };
         let mut headers = HeaderMap::new();
-        policies.add_standard(&mut headers, &plans, Some(&decision));
+        policies.add_standard(&mut headers, &plans.into(), Some(&decision));
         assert_eq!(headers["ratelimit"], "\"burst\";r=50;t=30");
         assert_eq!(
             headers["ratelimit-policy"],

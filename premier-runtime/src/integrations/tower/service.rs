@@ -13,7 +13,7 @@ use super::body::ThrottleBody;
 use super::config::Shared;
 use super::key::Head;
 use super::reply::{RateLimitStatus, add_older, is_grpc, rejection_of};
-use crate::algorithms::Admission;
+use crate::algorithms::{Admission, Plan};
 use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::{Decision, Reservation};
@@ -230,15 +230,15 @@ impl Shared {
 
     fn reject<R>(&self, rejected: Rejected, is_grpc: bool) -> Response<ThrottleBody<R>> {
         let Rejected { error, status } = rejected;
-        let limiter = self.config.throttle.bound();
+        let plans = self.plans();
         let violated = match &status {
-            Some(status) => self.policies.violated(limiter, status),
+            Some(status) => self.policies.violated(&plans, status),
             None => self.policies.all(),
         };
         // A wait that would be too long is refused without a decision.
         let status = status.or_else(|| {
             Some(RateLimitStatus {
-                limit: limiter?.plans().first()?.capacity(),
+                limit: plans.first()?.capacity(),
                 remaining: 0,
                 after: error.retry_after()?,
             })
@@ -276,11 +276,15 @@ impl Shared {
         response.map(ThrottleBody::service)
     }
 
+    fn plans(&self) -> Arc<[Plan]> {
+        let limiter = self.config.throttle.bound();
+        limiter.map_or_else(|| [].into(), |limiter| limiter.plans())
+    }
+
     fn add_headers(&self, headers: &mut HeaderMap, status: Option<&RateLimitStatus>) {
         let config = &self.config;
         if config.standard_headers {
-            self.policies
-                .add_standard(headers, config.throttle.bound(), status);
+            self.policies.add_standard(headers, &self.plans(), status);
         }
         if let (true, Some(status)) = (config.older_headers, status) {
             add_older(headers, status);
