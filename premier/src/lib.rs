@@ -349,6 +349,7 @@
 //!
 //! Without features: memory, sync, and async functions under any executor, woken by one timer
 //! thread that starts at the first wait.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc(inline)]
 pub use premier_macros::{circuit_breaker, concurrency, retry, throttle, timeout};
