@@ -1,4 +1,5 @@
 //! Implementation detail of the [`premier`](https://docs.rs/premier) crate: depend on that one.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod algorithms;
 mod attributes;

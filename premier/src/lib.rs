@@ -280,8 +280,8 @@
 //!
 //! # Changing limits without a deploy
 //!
-//! [`limits::set`] replaces a limit by its name, and the feature `limits-file` follows a file. What
-//! was consumed stays consumed; a higher rate counts from then on.
+//! [`limits::set`] replaces a limit by its name, and the feature [`limits-file`](#limits-file)
+//! follows a file. What was consumed stays consumed; a higher rate counts from then on.
 //!
 //! # Telemetry
 //!
@@ -332,23 +332,129 @@
 //! # Ok::<(), premier::Error>(())
 //! ```
 //!
-//! # Feature flags
+//! # Features
 //!
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `tokio` (default) | nothing yet: async functions wait under any executor |
-//! | `cache` | `#[cache]` |
-//! | `redis` | `RedisHandler`: limits, and cached values, shared by a fleet |
-//! | `tower` | [`tower::ThrottleLayer`](https://docs.rs/premier/latest/premier/tower/): limits for HTTP services and clients |
-//! | `axum` | [`Error`] as a response, peer addresses, matched routes |
-//! | `dashboard` | a live page of every limit, as a router |
-//! | `coarse-clock` | `clock::CoarseClock`: cheaper, and late by a tick |
-//! | `limits-file` | `Config::limits_file`: a TOML file that is followed |
-//! | `metrics` | numbers, by the crate `metrics` |
-//! | `tracing` | events, by the crate `tracing` |
+//! | `cache` | [`#[cache]`](#cache) |
+//! | `redis` | [`RedisHandler`]: limits, and cached values, [shared by a fleet](#redis) |
+//! | `tower` | [`ThrottleLayer`]: limits for [HTTP services and clients](#tower) |
+//! | `axum` | [`Error`] as a response, peer addresses, matched routes: [in handlers](#axum) |
+//! | `dashboard` | [`Dashboard`]: [a live page of every limit](#dashboard), as a router |
+//! | `coarse-clock` | [`CoarseClock`]: [cheaper, and late by a tick](#coarse-clock) |
+//! | `limits-file` | [`Config::limits_file`]: [limits in a file](#limits-file) that is followed |
+//! | `metrics` | [numbers](#telemetry), by the crate `metrics` |
+//! | `tracing` | [events](#telemetry), by the crate `tracing` |
 //!
 //! Without features: memory, sync, and async functions under any executor, woken by one timer
 //! thread that starts at the first wait.
+//!
+//! An item behind a feature has a page of its own only in documentation that is built with this
+//! feature, as on docs.rs or by `cargo doc --open -p premier --all-features`. In other builds its
+//! name links to the section below that describes it.
+//!
+//! ## redis
+//!
+//! Keeps the state of limits in Redis 6.2 or newer, or Valkey, so that a limit holds for all
+//! processes together. Needs one line in `main`:
+//!
+//! ```no_run
+//! # #[cfg(feature = "redis")] {
+//! use premier::{Config, RedisHandler};
+//!
+//! premier::config(Config::new(RedisHandler::connect("redis://127.0.0.1/")?).keyspace("shop"))?;
+//! # }
+//! # Ok::<(), premier::Error>(())
+//! ```
+//!
+//! [`RedisHandler`] also has `sentinel`, `cluster` and `builder`, for several nodes, TLS,
+//! credentials and a timeout (500 ms by default). [`OnBackendError`] says what happens to calls
+//! while Redis cannot be reached, and [`outage_calls`] counts them.
+//!
+//! ## tower
+//!
+//! [`ThrottleLayer`] limits the requests of a service (axum, tonic, hyper) or of a client.
+//! `RequestKey` says which requests share a limit: by peer address, `Forwarded`,
+//! `X-Forwarded-For`, header, path, or a function of yours.
+//!
+//! ```
+//! # #[cfg(feature = "tower")] {
+//! use premier::Limit;
+//! use premier::tower::{RequestKey, ThrottleLayer};
+//! use std::time::Duration;
+//!
+//! // A hundred requests a minute for each address.
+//! let api = ThrottleLayer::new("api", Limit::token_bucket(100, Duration::from_secs(60)))
+//!     .key(RequestKey::x_forwarded_for(1));
+//! # let _ = api;
+//! # }
+//! ```
+//!
+//! A denied request is answered with 429, `Retry-After`, the `RateLimit` fields of the IETF draft
+//! and a problem of RFC 9457; a gRPC client gets `RESOURCE_EXHAUSTED`. `charge_if` charges only
+//! requests whose response matches, `shadow` denies nothing and only counts, `wait_at_most` waits.
+//!
+//! ## axum
+//!
+//! [`Error`] implements `IntoResponse`, so that a handler can carry `#[throttle]` and return it:
+//! 429 for a denied call, 503 while the store is down or a breaker is open, 504 after a timeout.
+//! `premier::axum::PeerIp` is an extractor that serves as a key, and
+//! `RequestKey::matched_route` is the route of a request. Includes `tower`.
+//!
+//! ## dashboard
+//!
+//! [`Dashboard`] is a page that shows every limit of this process while it runs: what is admitted
+//! and denied in each second, and whether the store can be reached. It is a router to nest:
+//! `Router::new().nest("/premier", Dashboard::new().router())`. It has no authentication: mount it
+//! behind yours. Includes `axum`.
+//!
+//! ## coarse-clock
+//!
+//! [`CoarseClock`] reads the time of the system's last tick, which makes a decision in memory
+//! cheaper and late by up to a tick (1 to 10 ms); it is never early.
+//!
+//! ```
+//! # #[cfg(feature = "coarse-clock")] {
+//! use premier::MemoryHandler;
+//! use premier::clock::CoarseClock;
+//!
+//! premier::config(MemoryHandler::builder().clock(CoarseClock).build())?;
+//! # }
+//! # Ok::<(), premier::Error>(())
+//! ```
+//!
+//! ## limits-file
+//!
+//! [`Config::limits_file`] reads limits from a TOML file and follows its changes:
+//!
+//! ```toml
+//! [limits."shop::search:search"]  # the name in errors: module, colon, function
+//! rate = "100/s"                  # as in #[throttle]; or quota = 100, duration = "1s"
+//! burst = 200
+//!
+//! [limits.login]
+//! rates = ["5/min", "20/h"]       # for limits("…", "…")
+//! ```
+//!
+// Where a feature is off, the name of what it adds leads to its section.
+#![cfg_attr(feature = "redis", doc = "[`RedisHandler`]: RedisHandler")]
+#![cfg_attr(not(feature = "redis"), doc = "[`RedisHandler`]: #redis")]
+#![cfg_attr(feature = "tower", doc = "[`ThrottleLayer`]: tower::ThrottleLayer")]
+#![cfg_attr(not(feature = "tower"), doc = "[`ThrottleLayer`]: #tower")]
+#![cfg_attr(feature = "dashboard", doc = "[`Dashboard`]: dashboard::Dashboard")]
+#![cfg_attr(not(feature = "dashboard"), doc = "[`Dashboard`]: #dashboard")]
+#![cfg_attr(feature = "coarse-clock", doc = "[`CoarseClock`]: clock::CoarseClock")]
+#![cfg_attr(not(feature = "coarse-clock"), doc = "[`CoarseClock`]: #coarse-clock")]
+#![cfg_attr(
+    feature = "limits-file",
+    doc = "[`Config::limits_file`]: Config::limits_file"
+)]
+#![cfg_attr(
+    not(feature = "limits-file"),
+    doc = "[`Config::limits_file`]: #limits-file"
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc(inline)]
 pub use premier_macros::{circuit_breaker, concurrency, retry, throttle, timeout};

@@ -1,56 +1,74 @@
 //! The shortest way to see real limits at work: no set-up, everything in this process.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use premier::{Error, throttle};
 
-/// Three calls per second, for everybody together.
+/// Three calls per second, for all callers together.
 #[throttle(algo = "token_bucket", quota = 3, duration = "1s")]
 fn greet(name: &str) -> Result<String, Error> {
     Ok(format!("hello, {name}"))
 }
 
-/// Two calls per second for each user; it says so instead of failing.
+/// Two calls per second for each user. A refused call returns a message instead of an error.
 #[throttle(quota = 2, duration = "1s", key = user, on_reject = |error| format!("refused: {error}"))]
 async fn profile(user: &str) -> String {
     format!("the profile of {user}")
 }
 
-/// One call each 100 ms: whoever comes too early waits for a slot.
+/// One call each 100 ms. A call that comes too early waits for its turn: the task waits, the
+/// thread is free.
 #[throttle(algo = "leaky_bucket", rate = "10/s")]
-fn tick() {}
+async fn send(message: u32) -> Result<u32, Error> {
+    Ok(message)
+}
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    println!("A token bucket of 3 per second, asked 5 times at once:");
+fn main() -> Result<(), Error> {
+    sync_calls()?;
+    async_calls()
+}
+
+fn sync_calls() -> Result<(), Error> {
+    println!("A token bucket of 3 per second, called 5 times at once:");
     let mut wait = Duration::ZERO;
-    for attempt in 1..=5 {
+    for call in 1..=5 {
         match greet("world") {
-            Ok(greeting) => println!("  call {attempt}: {greeting}"),
+            Ok(greeting) => println!("  call {call}: {greeting}"),
             Err(error) => {
                 wait = error.retry_after().unwrap_or_default();
-                println!("  call {attempt}: {error}");
+                println!("  call {call}: {error}");
             }
         }
     }
 
-    println!("As told, {wait:.0?} later there is one token more:");
-    std::thread::sleep(wait);
+    println!("The error says when to come back: {wait:.0?} later there is one more token.");
+    thread::sleep(wait);
     println!("  call 6: {}", greet("world")?);
+    Ok(())
+}
 
-    println!("Two calls per second for each user; alice asks three times, bob once:");
+#[tokio::main(flavor = "current_thread")]
+async fn async_calls() -> Result<(), Error> {
+    println!("Two calls per second for each user; alice calls three times, bob once:");
     for user in ["alice", "alice", "alice", "bob"] {
         println!("  {user}: {}", profile(user).await);
     }
 
-    println!("A leaky bucket runs five calls 100 ms apart:");
+    println!("A leaky bucket runs five tasks 100 ms apart:");
     let start = Instant::now();
-    for call in 1..=5 {
-        tick()?;
-        println!(
-            "  call {call} ran after {:>3} ms",
-            start.elapsed().as_millis()
-        );
+    let tasks: Vec<_> = (1..=5)
+        .map(|message| {
+            tokio::spawn(async move {
+                send(message).await?;
+                let elapsed = start.elapsed().as_millis();
+                println!("  message {message} was sent after {elapsed:>3} ms");
+                Ok::<_, Error>(())
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("a task panicked")?;
     }
     Ok(())
 }
