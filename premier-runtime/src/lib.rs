@@ -57,18 +57,21 @@ pub use self::timeout::timeout_workers;
 pub mod __private {
     #[cfg(feature = "cache")]
     pub use crate::cache::{
-        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, Parts, Probe, key_part, only_part,
+        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, Parts as CompositeKey, Probe,
+        key_part as key_argument, only_part as only_argument,
     };
     pub use crate::circuit_breaker::{BreakerSite, BreakerSpec};
     pub use crate::concurrency::{ConcurrencySite, ConcurrencySpec};
-    pub use crate::key_text::{KeyShortly, KeyWritten, NoKey, key};
-    pub use crate::place::Place;
+    pub use crate::key_text::{KeyShortly as KeyFast, KeyWritten as KeyFormatted, NoKey, key};
+    pub use crate::place::Place as CallSite;
     pub use crate::retry::{
-        FromBadValue, Hint, HintInBox, HintInError, HintInLocalBox, HintInSendBox, HintItself,
-        HintNowhere, RetrySite, RetrySpec, Strategy, for_attempt,
+        FromBadValue, Hint as RetryAfter, HintInBox as RetryAfterInBox,
+        HintInError as RetryAfterInError, HintInLocalBox as RetryAfterInLocalBox,
+        HintInSendBox as RetryAfterInSendBox, HintItself as RetryAfterItself,
+        HintNowhere as NoRetryAfter, RetrySite, RetrySpec, Strategy, for_attempt,
     };
-    pub use crate::site::{Admission, FromRejection, Site, once};
-    pub use crate::spec::Spec;
+    pub use crate::site::{Admission, FromRejection, Site as ThrottleSite, once};
+    pub use crate::spec::Spec as ThrottleSpec;
     pub use crate::timeout::{TimeoutSite, TimeoutSpec, for_worker};
-    pub use crate::values::{OneUnit, cost, period};
+    pub use crate::values::{OneUnit as UnitCost, cost, period};
 }
