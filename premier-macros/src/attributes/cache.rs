@@ -65,12 +65,7 @@ impl Layer for Cache {
         let span = Span::mixed_site();
         let found = self.search(expansion);
         let awaited = expansion.awaited();
-        let find = if awaited.is_some() {
-            "find_async"
-        } else {
-            "find"
-        };
-        let find = Ident::new(find, span);
+        let find = expansion.method("find");
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
         let is_result = expansion.yields_result();

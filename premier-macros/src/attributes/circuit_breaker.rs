@@ -73,7 +73,7 @@ impl Layer for CircuitBreaker {
         let unwrap_trial = Expansion::let_ok_or_return(&trial, &trial, &error, &rejection);
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
-        let counts = selects(&self.filter, &quote_spanned!(span=> __premier_failure));
+        let is_failure = selects(&self.filter, &quote_spanned!(span=> __premier_failure));
         quote_spanned! {span=>
             let #trial = {
                 #items
@@ -83,7 +83,7 @@ impl Layer for CircuitBreaker {
             let __premier_outcome #ascription = #scope;
             let __premier_failed = match &__premier_outcome {
                 ::core::result::Result::Ok(_) => false,
-                ::core::result::Result::Err(__premier_failure) => #counts,
+                ::core::result::Result::Err(__premier_failure) => #is_failure,
             };
             #trial.done(__premier_failed);
             __premier_outcome

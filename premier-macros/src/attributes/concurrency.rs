@@ -61,12 +61,7 @@ impl Layer for Concurrency {
             &error,
             &rejection,
         );
-        let enter = if awaited.is_some() {
-            "enter_async"
-        } else {
-            "enter"
-        };
-        let enter = Ident::new(enter, span);
+        let enter = expansion.method("enter");
         quote_spanned! {span=>
             let #permit = {
                 #items

@@ -9,26 +9,13 @@ mod retry;
 mod throttle;
 mod timeout;
 
-use proc_macro2::TokenStream;
-use syn::Result;
+use crate::expand::stack::AttributeMacro;
 
-use crate::expand::attribute::AttributeMacro;
-use crate::expand::expansion::Layer;
-use crate::parse::function::Function;
-
-/// All attributes.
 pub(crate) static ALL: &[AttributeMacro] = &[
-    attribute("cache", cache::parse),
-    attribute("circuit_breaker", circuit_breaker::parse),
-    attribute("concurrency", concurrency::parse),
-    attribute("retry", retry::parse),
-    attribute("throttle", throttle::parse),
-    attribute("timeout", timeout::parse),
+    AttributeMacro::new("cache", cache::parse),
+    AttributeMacro::new("circuit_breaker", circuit_breaker::parse),
+    AttributeMacro::new("concurrency", concurrency::parse),
+    AttributeMacro::new("retry", retry::parse),
+    AttributeMacro::new("throttle", throttle::parse),
+    AttributeMacro::new("timeout", timeout::parse),
 ];
-
-const fn attribute(
-    name: &'static str,
-    parse: fn(TokenStream, &Function, usize) -> Result<Box<dyn Layer>>,
-) -> AttributeMacro {
-    AttributeMacro { name, parse }
-}

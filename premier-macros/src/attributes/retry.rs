@@ -134,12 +134,7 @@ impl Layer for Retry {
         let is_retried = selects(&self.filter, &quote_spanned!(span=> __premier_error));
         let delay = self.delay();
         let awaited = expansion.awaited();
-        let sleep = if awaited.is_some() {
-            "sleep_async"
-        } else {
-            "sleep"
-        };
-        let sleep = Ident::new(sleep, span);
+        let sleep = expansion.method("sleep");
         quote_spanned! {span=>
             #begin
             loop {

@@ -130,19 +130,18 @@ impl Layer for Throttle {
     }
 
     fn wrap(&self, expansion: &Expansion<'_>, _: usize, inner: &TokenStream) -> TokenStream {
-        let enter = if expansion.function.is_async() {
-            "enter_async"
-        } else {
-            "enter"
-        };
-        let admission = self.admission(expansion.function, enter);
+        let enter = expansion.method("enter");
+        let admission = self.admission(expansion.function, &enter);
         let rejection = self.rejection(expansion);
         quote!(#admission #rejection #inner)
     }
 
     fn deferred(&self, expansion: &Expansion<'_>) -> Option<Deferred> {
         Some(Deferred {
-            at_call: self.admission(expansion.function, "enter_deferred"),
+            at_call: self.admission(
+                expansion.function,
+                &Ident::new("enter_deferred", Span::mixed_site()),
+            ),
             at_first_poll: self.rejection(expansion),
         })
     }
@@ -150,11 +149,10 @@ impl Layer for Throttle {
 
 impl Throttle {
     /// Returns the statement that asks for admission, by the method `enter` of the call site.
-    fn admission(&self, function: &Function, enter: &str) -> TokenStream {
+    fn admission(&self, function: &Function, enter: &Ident) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
         let admission = self.admission_name();
-        let enter = Ident::new(enter, span);
         let CallSite { items, spec } =
             CallSite::indexed(crate_path, "Throttle", self.index, &self.setters);
         let key = self.key.as_ref();

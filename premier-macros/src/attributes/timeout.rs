@@ -73,12 +73,12 @@ impl Layer for Timeout {
         let error = Ident::new("__premier_error", span);
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), crate_path);
         let awaited = expansion.awaited();
-        let (run, assertions) = if awaited.is_some() {
-            ("run_async", TokenStream::new())
+        let run = expansion.method("run");
+        let assertions = if expansion.function.is_async() {
+            TokenStream::new()
         } else {
-            ("run", self.assert_worker_arguments(expansion.function))
+            self.assert_worker_arguments(expansion.function)
         };
-        let run = Ident::new(run, span);
         let block = expansion.block(inner, index);
         quote_spanned! {span=>
             #assertions

@@ -6,11 +6,9 @@ use syn::Result;
 
 use super::expansion::Expansion;
 use super::fallback::fallback;
-use super::stack::{self, is_use_mark, strip, use_marks};
+use super::stack::{self, AttributeMacro, is_use_mark, strip, use_marks};
 use crate::parse::function::Function;
 use crate::validate::function::check_function_kind;
-
-pub(crate) use super::stack::AttributeMacro;
 
 /// Expands an attribute together with all others of premier's on the item. `attributes` is the
 /// list of all attribute macros.

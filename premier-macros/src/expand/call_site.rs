@@ -19,7 +19,7 @@ impl CallSite {
         Self::with_index(crate_path, types, None, setters)
     }
 
-    /// Passes an index to the spec, which tells apart several attributes of one function.
+    /// Passes an index to the spec, which distinguishes several attributes of one function.
     pub(crate) fn indexed(
         crate_path: &TokenStream,
         types: &str,

@@ -1,7 +1,7 @@
 //! What the attributes of one function know of the function and of each other.
 
-use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote_spanned};
 use syn::{Result, Type};
 
 use crate::parse::function::Function;
@@ -108,6 +108,16 @@ impl<'a> Expansion<'a> {
         self.function
             .is_async()
             .then(|| quote_spanned!(span=> .await))
+    }
+
+    /// Returns `method`, or `method_async` if the body runs in a future.
+    pub(crate) fn method(&self, method: &str) -> Ident {
+        let suffix = if self.function.is_async() {
+            "_async"
+        } else {
+            ""
+        };
+        format_ident!("{method}{suffix}", span = Span::mixed_site())
     }
 
     /// Returns whether this layer, or one around it, may run the enclosed code more than once.

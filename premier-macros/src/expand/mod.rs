@@ -22,5 +22,5 @@ mod output;
 mod rejection;
 mod scope;
 pub(crate) mod setters;
-mod stack;
+pub(crate) mod stack;
 mod values;

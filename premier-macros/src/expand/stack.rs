@@ -16,9 +16,17 @@ use crate::parse::manifest;
 /// An attribute macro of premier.
 pub(crate) struct AttributeMacro {
     pub(crate) name: &'static str,
-    /// Parses and validates the arguments of the attribute. The last argument is the number of
-    /// attributes with this name above it on the function.
-    pub(crate) parse: fn(TokenStream, &Function, usize) -> Result<Box<dyn Layer>>,
+    parse: ParseAttribute,
+}
+
+/// Parses and validates the arguments of an attribute. The last argument is the number of
+/// attributes with the same name above this one on the function.
+type ParseAttribute = fn(TokenStream, &Function, usize) -> Result<Box<dyn Layer>>;
+
+impl AttributeMacro {
+    pub(crate) const fn new(name: &'static str, parse: ParseAttribute) -> Self {
+        Self { name, parse }
+    }
 }
 
 /// An attribute that was taken off the item.
@@ -27,7 +35,7 @@ pub(super) struct Stripped {
     meta: Meta,
 }
 
-/// The arguments of this macro call are a mark that an attribute has been used.
+/// Returns whether these are the arguments that [`use_marks`] gives to an attribute.
 pub(super) fn is_use_mark(arguments: &TokenStream) -> bool {
     arguments.to_string() == "__premier_used"
 }

@@ -16,7 +16,7 @@ pub(crate) struct Parameter {
     /// The `mut` of `mut name`. The emitted signature has none; the body binds the name again.
     pub(crate) mutability: Option<Token![mut]>,
     /// The pattern of the parameter if it is not a name. The emitted signature has a generated
-    /// name in its place.
+    /// name instead.
     pub(crate) pattern: Option<Pat>,
     /// The pattern of the parameter if `#[async_trait]` has moved it into the body.
     pub(crate) inner_pattern: Option<Pat>,

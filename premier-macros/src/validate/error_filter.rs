@@ -2,11 +2,11 @@
 
 use super::callback::check_callback;
 use crate::parse::arguments::Arguments;
-use crate::parse::error_filter::{ErrorFilter, ErrorFilterArgs};
+use crate::parse::error_filter::ErrorFilter;
 
 /// Takes `on` or `when`, of which at most one may be given.
 pub(crate) fn take_error_filter(arguments: &mut Arguments) -> ErrorFilter {
-    let ErrorFilterArgs { on, when } = ErrorFilterArgs::take(arguments);
+    let (on, when) = (arguments.on(), arguments.expr("when"));
     let errors = &mut arguments.errors;
     match (on, when) {
         (Some(_), Some((name, _))) => {
