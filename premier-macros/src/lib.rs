@@ -1,50 +1,40 @@
 //! Implementation detail of the [`premier`](https://docs.rs/premier) crate: its attribute macros.
 //!
-//! Every attribute goes the same way: the item is read into one function model together with all
-//! of premier's attributes on it (`function`, `stack`), each attribute's arguments are parsed
-//! and validated in its own module, and the whole stack is expanded once (`expand`).
+//! The stages are `parse`, `validate` and `expand`. Each uses only the stages before it.
+//! `attributes` contains one file for each attribute, which uses all three, and the list of all
+//! attributes.
 
-mod arguments;
-mod cache;
-mod circuit_breaker;
-mod concurrency;
-mod crate_path;
-mod error_filter;
+mod attributes;
 mod expand;
-mod function;
-mod key;
-mod output;
-mod retry;
-mod stack;
-mod throttle;
-mod timeout;
+mod parse;
+mod validate;
 
 use proc_macro::TokenStream;
 
-use crate::stack::Attribute;
+use crate::expand::attribute::expand_attribute;
 
-/// Keeps what a function returned, for calls with the same key.
+/// Caches what a function returns, for calls with the same key.
 ///
 /// See the documentation of the `premier` crate, which is its manual.
 #[proc_macro_attribute]
 pub fn cache(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(Attribute::Cache, arguments.into(), item.into()).into()
+    expand("cache", arguments, item)
 }
 
-/// Stops calling a function that keeps failing, for a while.
+/// Rejects calls of a function for a while when it keeps failing.
 ///
 /// See the documentation of the `premier` crate, which is its manual.
 #[proc_macro_attribute]
 pub fn circuit_breaker(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(Attribute::CircuitBreaker, arguments.into(), item.into()).into()
+    expand("circuit_breaker", arguments, item)
 }
 
-/// Lets at most so many calls of a function run at a time.
+/// Limits how many calls of a function run at the same time.
 ///
 /// See the documentation of the `premier` crate, which is its manual.
 #[proc_macro_attribute]
 pub fn concurrency(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(Attribute::Concurrency, arguments.into(), item.into()).into()
+    expand("concurrency", arguments, item)
 }
 
 /// Calls a function again when it fails.
@@ -52,21 +42,29 @@ pub fn concurrency(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// See the documentation of the `premier` crate, which is its manual.
 #[proc_macro_attribute]
 pub fn retry(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(Attribute::Retry, arguments.into(), item.into()).into()
+    expand("retry", arguments, item)
 }
 
-/// Admits calls of a function by a limit.
+/// Limits the rate of calls of a function.
 ///
 /// See the documentation of the `premier` crate, which is its manual.
 #[proc_macro_attribute]
 pub fn throttle(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(Attribute::Throttle, arguments.into(), item.into()).into()
+    expand("throttle", arguments, item)
 }
 
-/// Ends the wait for a function at a deadline.
+/// Stops waiting for a function after a time.
 ///
 /// See the documentation of the `premier` crate, which is its manual.
 #[proc_macro_attribute]
 pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(Attribute::Timeout, arguments.into(), item.into()).into()
+    expand("timeout", arguments, item)
+}
+
+fn expand(name: &str, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let attribute = attributes::ALL
+        .iter()
+        .find(|attribute| attribute.name == name)
+        .expect("every entry point is in the list of attributes");
+    expand_attribute(attribute, attributes::ALL, arguments.into(), item.into()).into()
 }

@@ -47,18 +47,20 @@ pub use self::throttle::Throttle;
 pub mod __private {
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::{
-        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, Parts, Probe, key_part, only_part,
+        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, Parts as CompositeKey, Probe,
+        key_part as key_argument, only_part as only_argument,
     };
-    pub use crate::attributes::call_site::CallSite as Place;
+    pub use crate::attributes::call_site::CallSite;
     pub use crate::attributes::circuit_breaker::{BreakerSite, BreakerSpec};
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
-    pub use crate::attributes::into_arg::{OneUnit, cost, period};
+    pub use crate::attributes::into_arg::{UnitCost, cost, period};
     pub use crate::attributes::retry::{
-        FromBadValue, Hint, HintInBox, HintInError, HintInLocalBox, HintInSendBox, HintItself,
-        HintNowhere, RetrySite, RetrySpec, Strategy, for_attempt,
+        FromBadValue, NoRetryAfter, RetryAfter, RetryAfterInBox, RetryAfterInError,
+        RetryAfterInLocalBox, RetryAfterInSendBox, RetryAfterItself, RetrySite, RetrySpec,
+        Strategy, for_attempt,
     };
-    pub use crate::attributes::throttle::{Admission, FromRejection, ThrottleSite as Site, once};
-    pub use crate::attributes::throttle_spec::ThrottleSpec as Spec;
+    pub use crate::attributes::throttle::{Admission, FromRejection, ThrottleSite, once};
+    pub use crate::attributes::throttle_spec::ThrottleSpec;
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
-    pub use crate::key::subject::{KeyShortly, KeyWritten, NoKey, key};
+    pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey, key};
 }

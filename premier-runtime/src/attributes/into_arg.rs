@@ -166,9 +166,9 @@ impl Cost for Result<u64, Error> {
 
 /// Of a call whose attribute says nothing of its cost.
 #[derive(Clone, Copy, Debug)]
-pub struct OneUnit;
+pub struct UnitCost;
 
-impl Cost for OneUnit {
+impl Cost for UnitCost {
     #[inline]
     fn units(self) -> Result<u64, Error> {
         Ok(1)

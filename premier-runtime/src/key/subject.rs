@@ -171,12 +171,12 @@ impl KeyText for i64 {
 
 /// Whatever the value writes.
 #[derive(Debug)]
-pub struct Written<'a, K: ?Sized> {
+pub struct FormattedKey<'a, K: ?Sized> {
     value: &'a K,
     format: fn(&K) -> KeyBuffer,
 }
 
-impl<K: ?Sized> KeyText for Written<'_, K> {
+impl<K: ?Sized> KeyText for FormattedKey<'_, K> {
     fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         then(Some(Subject::Text((self.format)(self.value).as_str())))
     }
@@ -205,16 +205,16 @@ pub fn key<K: Display + ?Sized>(value: &K) -> KeyOf<'_, K> {
 }
 
 /// Types with a shorter way.
-pub trait KeyShortly<'a> {
+pub trait KeyFast<'a> {
     /// What the key is used as.
     type Key;
     /// The key.
     fn premier_key(&self) -> Self::Key;
 }
 
-macro_rules! shortly {
+macro_rules! key_fast {
     ($($type:ty: |$value:ident| -> $key:ty { $text:expr })*) => {$(
-        impl<'a> KeyShortly<'a> for &KeyOf<'a, $type> {
+        impl<'a> KeyFast<'a> for &KeyOf<'a, $type> {
             type Key = $key;
 
             #[inline]
@@ -224,7 +224,7 @@ macro_rules! shortly {
             }
         }
 
-        impl<'a> KeyShortly<'a> for &KeyOf<'a, &$type> {
+        impl<'a> KeyFast<'a> for &KeyOf<'a, &$type> {
             type Key = $key;
 
             #[inline]
@@ -236,7 +236,7 @@ macro_rules! shortly {
     )*};
 }
 
-shortly! {
+key_fast! {
     str: |value| -> &'a str { value }
     String: |value| -> &'a str { value.as_str() }
     Arc<str>: |value| -> &'a str { value }
@@ -258,18 +258,18 @@ shortly! {
 }
 
 /// All other types.
-pub trait KeyWritten<'a> {
+pub trait KeyFormatted<'a> {
     /// What is written.
     type Value: ?Sized;
     /// The key.
-    fn premier_key(&self) -> Written<'a, Self::Value>;
+    fn premier_key(&self) -> FormattedKey<'a, Self::Value>;
 }
 
-impl<'a, K: ?Sized> KeyWritten<'a> for KeyOf<'a, K> {
+impl<'a, K: ?Sized> KeyFormatted<'a> for KeyOf<'a, K> {
     type Value = K;
 
-    fn premier_key(&self) -> Written<'a, K> {
-        Written {
+    fn premier_key(&self) -> FormattedKey<'a, K> {
+        FormattedKey {
             value: self.value,
             format: self.format,
         }

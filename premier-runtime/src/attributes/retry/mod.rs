@@ -1,14 +1,15 @@
 //! Calling again what failed.
 
-mod hint;
+mod retry_after;
 mod strategy;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-pub use self::hint::{
-    Hint, HintInBox, HintInError, HintInLocalBox, HintInSendBox, HintItself, HintNowhere,
+pub use self::retry_after::{
+    NoRetryAfter, RetryAfter, RetryAfterInBox, RetryAfterInError, RetryAfterInLocalBox,
+    RetryAfterInSendBox, RetryAfterItself,
 };
 pub use self::strategy::Strategy;
 use self::strategy::{Backoff, Jitter};

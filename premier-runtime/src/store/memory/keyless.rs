@@ -209,7 +209,13 @@ mod tests {
                         &[plan],
                         base,
                         || at,
-                        |states, at| states[0].take(&plan, at, cost),
+                        |states, at| {
+                            let decision = states[0].take(&plan, at, cost);
+                            match decision.allowed {
+                                true => decision.taken_at(at),
+                                false => decision,
+                            }
+                        },
                     )
                 });
                 let mut expected = state.take(&plan, at, cost);

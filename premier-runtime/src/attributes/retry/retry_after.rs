@@ -1,6 +1,6 @@
 //! Finds a `retry_after` of premier's in the error of a function, whatever its type.
 //!
-//! The expansion calls a method on `&&&&&&Hint(&error)`. The compiler takes the first trait below
+//! The expansion calls a method on `&&&&&&RetryAfter(&error)`. The compiler takes the first trait below
 //! whose bounds the type meets, from the one for the most references on: premier's own error, a
 //! boxed one, an error of any kind, and at last anything.
 
@@ -13,9 +13,9 @@ use crate::error::Error;
 
 /// An error to look into.
 #[derive(Debug)]
-pub struct Hint<'a, E>(pub &'a E);
+pub struct RetryAfter<'a, E>(pub &'a E);
 
-macro_rules! hints {
+macro_rules! retry_after {
     ($($name:ident: $receiver:ty, [$($bound:tt)*], |$error:ident| $found:expr;)*) => {$(
         /// Looks into one kind of error.
         pub trait $name {
@@ -32,41 +32,41 @@ macro_rules! hints {
     )*};
 }
 
-hints! {
-    HintInSendBox: &&&&Hint<'_, E>, [Deref<Target = dyn StdError + Send + Sync>], |error| in_chain(&**error);
-    HintInBox: &&&Hint<'_, E>, [Deref<Target = dyn StdError + Send>], |error| in_chain(&**error);
-    HintInLocalBox: &&Hint<'_, E>, [Deref<Target = dyn StdError>], |error| in_chain(&**error);
+retry_after! {
+    RetryAfterInSendBox: &&&&RetryAfter<'_, E>, [Deref<Target = dyn StdError + Send + Sync>], |error| in_chain(&**error);
+    RetryAfterInBox: &&&RetryAfter<'_, E>, [Deref<Target = dyn StdError + Send>], |error| in_chain(&**error);
+    RetryAfterInLocalBox: &&RetryAfter<'_, E>, [Deref<Target = dyn StdError>], |error| in_chain(&**error);
     // Not `'static`, which nobody asks of an error: only what it comes from can be told apart.
-    HintInError: &Hint<'_, E>, [StdError], |error| error.source().and_then(in_chain);
+    RetryAfterInError: &RetryAfter<'_, E>, [StdError], |error| error.source().and_then(in_chain);
 }
 
 /// The error is premier's own, or one of the standard library's that may be.
-pub trait HintItself {
+pub trait RetryAfterItself {
     /// How long to wait before a retry, if the error tells.
     fn premier_retry_after(&self) -> Option<Duration>;
 }
 
-impl HintItself for &&&&&Hint<'_, Error> {
+impl RetryAfterItself for &&&&&RetryAfter<'_, Error> {
     fn premier_retry_after(&self) -> Option<Duration> {
         self.0.retry_after()
     }
 }
 
-impl HintItself for &&&&&Hint<'_, io::Error> {
+impl RetryAfterItself for &&&&&RetryAfter<'_, io::Error> {
     fn premier_retry_after(&self) -> Option<Duration> {
         in_chain(self.0)
     }
 }
 
 /// Of last resort: nothing is known of the error.
-pub trait HintNowhere {
+pub trait NoRetryAfter {
     /// Never tells.
     fn premier_retry_after(&self) -> Option<Duration> {
         None
     }
 }
 
-impl<E> HintNowhere for Hint<'_, E> {}
+impl<E> NoRetryAfter for RetryAfter<'_, E> {}
 
 fn in_chain(error: &(dyn StdError + 'static)) -> Option<Duration> {
     let mut next = Some(error);

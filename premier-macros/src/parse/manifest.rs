@@ -1,59 +1,14 @@
-//! How the caller's crate calls premier.
+//! The name under which the crate being compiled depends on premier.
 //!
-//! `::premier`, unless the manifest gives the dependency another name. That is read from the
-//! manifest as text: the one line in question does not warrant a TOML parser in every build.
+//! The manifest is read as text: one line of it does not justify compiling a TOML parser.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{env, fs};
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote_spanned;
-
-/// The path that expansions use: the one the user gave, or the one the manifest tells.
-pub(crate) fn crate_path(explicit: Option<&syn::Path>) -> TokenStream {
-    let span = Span::mixed_site();
-    match explicit {
-        Some(path) => quote_spanned!(span=> #path),
-        None => {
-            let name = Ident::new(&name(), span);
-            quote_spanned!(span=> ::#name)
-        }
-    }
-}
-
-/// The static of an attribute, of this type, and the item that tells where it stands.
-pub(crate) fn site(krate: &TokenStream, of: &str) -> TokenStream {
-    let span = Span::mixed_site();
-    let of = Ident::new(of, span);
-    quote_spanned! {span=>
-        static __PREMIER_SITE: #krate::__private::#of = #krate::__private::#of::new();
-        #[allow(clippy::missing_const_for_fn)]
-        fn __premier_here() {}
-    }
-}
-
-/// Where an expansion stands, told by an item `__premier_here` next to it.
-pub(crate) fn place(krate: &TokenStream) -> TokenStream {
-    let span = Span::mixed_site();
-    quote_spanned!(span=> #krate::__private::Place::new(::core::module_path!(), __premier_here))
-}
-
-/// The same path, blamed on other tokens: an error about a call is shown where the path stands.
-pub(crate) fn at(path: &TokenStream, span: Span) -> TokenStream {
-    let span = span.resolved_at(Span::mixed_site());
-    path.clone()
-        .into_iter()
-        .map(|mut token| {
-            token.set_span(span);
-            token
-        })
-        .collect()
-}
-
-/// The name under which the crate being compiled depends on premier.
-pub(crate) fn name() -> String {
+/// Returns the name of the dependency `premier` in the manifest of the crate being compiled.
+pub(crate) fn dependency_name() -> String {
     static NAMES: OnceLock<Mutex<HashMap<PathBuf, String>>> = OnceLock::new();
     let Some(manifest) = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from) else {
         return "premier".into();
@@ -64,16 +19,16 @@ pub(crate) fn name() -> String {
         .unwrap_or_else(PoisonError::into_inner);
     names
         .entry(manifest)
-        .or_insert_with_key(|manifest| renamed(manifest).unwrap_or_else(|| "premier".into()))
+        .or_insert_with_key(|manifest| alias(manifest).unwrap_or_else(|| "premier".into()))
         .clone()
 }
 
-fn renamed(manifest: &Path) -> Option<String> {
+fn alias(manifest: &Path) -> Option<String> {
     let text = fs::read_to_string(manifest.join("Cargo.toml")).ok()?;
     if let Some(name) = alias_in(&text) {
         return Some(name);
     }
-    // `name.workspace = true` takes the alias from the workspace's manifest.
+    // With `name.workspace = true` the alias is in the manifest of the workspace.
     manifest.ancestors().skip(1).find_map(|parent| {
         let workspace = fs::read_to_string(parent.join("Cargo.toml")).ok()?;
         let alias = alias_in(&workspace)?;
@@ -87,8 +42,8 @@ fn renamed(manifest: &Path) -> Option<String> {
     })
 }
 
-/// `alias = { package = "premier", … }`, or `package = "premier"` under `[dependencies.alias]`. A
-/// dependency of the crate itself counts before those of its tests.
+/// Finds `alias = { package = "premier", … }`, or `package = "premier"` below
+/// `[dependencies.alias]`. A dependency has precedence over a dev-dependency.
 fn alias_in(manifest: &str) -> Option<String> {
     let mut table = String::new();
     let mut names: Vec<(bool, String)> = Vec::new();
@@ -140,7 +95,7 @@ mod tests {
     use super::alias_in;
 
     #[test]
-    fn an_alias_is_found_however_it_is_written() {
+    fn an_alias_is_found_in_every_toml_notation() {
         for (manifest, alias) in [
             ("[dependencies]\npremier = \"0.1\"", None),
             (

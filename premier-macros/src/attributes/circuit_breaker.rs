@@ -1,0 +1,92 @@
+//! `#[circuit_breaker]` rejects calls for a while when the function keeps failing.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote_spanned;
+use syn::{Expr, Result};
+
+use crate::expand::call_site::CallSite;
+use crate::expand::crate_path::take_crate_path;
+use crate::expand::error_filter::selects;
+use crate::expand::expansion::{Expansion, Layer};
+use crate::expand::setters::Setters;
+use crate::parse::arguments::Arguments;
+use crate::parse::error_filter::ErrorFilter;
+use crate::parse::function::Function;
+use crate::validate::callback::take_on_reject;
+use crate::validate::error_filter::take_error_filter;
+use crate::validate::function::check_yields_result;
+
+const KNOWN: &str = "failures, within, open_for, half_open, on, when, name, on_reject, crate";
+
+struct CircuitBreaker {
+    setters: Setters,
+    /// The errors that count as failures.
+    filter: ErrorFilter,
+    on_reject: Option<Expr>,
+    crate_path: TokenStream,
+}
+
+pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<dyn Layer>> {
+    let mut arguments = Arguments::parse("circuit_breaker", KNOWN, tokens)?;
+    let mut setters = Setters::default();
+    for name in ["failures", "half_open"] {
+        setters.take_positive(name, &mut arguments);
+    }
+    for name in ["within", "open_for"] {
+        setters.take_positive_duration(name, &mut arguments);
+    }
+    setters.take_text("name", &mut arguments);
+    let breaker = CircuitBreaker {
+        setters,
+        filter: take_error_filter(&mut arguments),
+        on_reject: take_on_reject(&mut arguments),
+        crate_path: take_crate_path(&mut arguments),
+    };
+    arguments.finish(Box::new(breaker))
+}
+
+impl Layer for CircuitBreaker {
+    fn crate_path(&self) -> &TokenStream {
+        &self.crate_path
+    }
+
+    fn can_reject(&self) -> bool {
+        self.on_reject.is_none()
+    }
+
+    fn validate(&self, expansion: &Expansion<'_>) -> Result<()> {
+        check_yields_result(
+            expansion.function,
+            expansion.yields_result(),
+            "circuit_breaker",
+            "it counts the errors",
+        )
+    }
+
+    fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
+        let crate_path = &self.crate_path;
+        let span = Span::mixed_site();
+        let CallSite { items, spec } = CallSite::new(crate_path, "Breaker", &self.setters);
+        let error = Ident::new("__premier_error", span);
+        let rejection = expansion.rejection(&error, self.on_reject.as_ref(), crate_path);
+        let trial = quote_spanned!(span=> __premier_trial);
+        let unwrap_trial = Expansion::let_ok_or_return(&trial, &trial, &error, &rejection);
+        let ascription = expansion.ascription();
+        let scope = expansion.scope(inner, index);
+        let is_failure = selects(&self.filter, &quote_spanned!(span=> __premier_failure));
+        quote_spanned! {span=>
+            let #trial = {
+                #items
+                __PREMIER_SITE.enter(#spec)
+            };
+            #unwrap_trial
+            let __premier_outcome #ascription = #scope;
+            let __premier_failed = match &__premier_outcome {
+                ::core::result::Result::Ok(_) => false,
+                ::core::result::Result::Err(__premier_failure) => #is_failure,
+            };
+            #trial.done(__premier_failed);
+            __premier_outcome
+        }
+    }
+}

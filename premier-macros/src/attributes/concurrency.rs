@@ -1,0 +1,74 @@
+//! `#[concurrency]` limits how many calls run at the same time (a bulkhead).
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote_spanned;
+use syn::{Expr, Result};
+
+use crate::expand::call_site::CallSite;
+use crate::expand::crate_path::take_crate_path;
+use crate::expand::expansion::{Expansion, Layer};
+use crate::expand::setters::Setters;
+use crate::parse::arguments::Arguments;
+use crate::parse::function::Function;
+use crate::validate::callback::take_on_reject;
+
+const KNOWN: &str = "limit, wait, name, on_reject, crate";
+
+struct Concurrency {
+    setters: Setters,
+    on_reject: Option<Expr>,
+    crate_path: TokenStream,
+}
+
+pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<dyn Layer>> {
+    let mut arguments = Arguments::parse("concurrency", KNOWN, tokens)?;
+    let mut setters = Setters::default();
+    if !setters.take_positive("limit", &mut arguments) {
+        arguments.report_missing("`limit = 10`: how many calls may run at a time");
+    }
+    let wait = arguments.wait("1s");
+    setters.set_wait(wait.as_ref(), &mut arguments.errors);
+    setters.take_text("name", &mut arguments);
+    let concurrency = Concurrency {
+        setters,
+        on_reject: take_on_reject(&mut arguments),
+        crate_path: take_crate_path(&mut arguments),
+    };
+    arguments.finish(Box::new(concurrency))
+}
+
+impl Layer for Concurrency {
+    fn crate_path(&self) -> &TokenStream {
+        &self.crate_path
+    }
+
+    fn can_reject(&self) -> bool {
+        self.on_reject.is_none()
+    }
+
+    /// The permit is a variable of the block, so it is released when `inner` has run.
+    fn wrap(&self, expansion: &Expansion<'_>, _: usize, inner: &TokenStream) -> TokenStream {
+        let crate_path = &self.crate_path;
+        let span = Span::mixed_site();
+        let CallSite { items, spec } = CallSite::new(crate_path, "Concurrency", &self.setters);
+        let error = Ident::new("__premier_error", span);
+        let rejection = expansion.rejection(&error, self.on_reject.as_ref(), crate_path);
+        let awaited = expansion.awaited();
+        let permit = quote_spanned!(span=> __premier_permit);
+        let unwrap_permit = Expansion::let_ok_or_return(
+            &permit,
+            &quote_spanned!(span=> #permit #awaited),
+            &error,
+            &rejection,
+        );
+        let enter = expansion.method("enter");
+        quote_spanned! {span=>
+            let #permit = {
+                #items
+                __PREMIER_SITE.#enter(#spec)
+            };
+            #unwrap_permit
+            #inner
+        }
+    }
+}

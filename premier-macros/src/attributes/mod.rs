@@ -1,0 +1,21 @@
+//! The attributes: one file for each.
+//!
+//! A new attribute needs its file, a line in [`ALL`] and an entry point in `lib.rs`.
+
+mod cache;
+mod circuit_breaker;
+mod concurrency;
+mod retry;
+mod throttle;
+mod timeout;
+
+use crate::expand::stack::AttributeMacro;
+
+pub(crate) static ALL: &[AttributeMacro] = &[
+    AttributeMacro::new("cache", cache::parse),
+    AttributeMacro::new("circuit_breaker", circuit_breaker::parse),
+    AttributeMacro::new("concurrency", concurrency::parse),
+    AttributeMacro::new("retry", retry::parse),
+    AttributeMacro::new("throttle", throttle::parse),
+    AttributeMacro::new("timeout", timeout::parse),
+];

@@ -1,0 +1,122 @@
+//! `#[timeout]` stops waiting for a call after a time.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote_spanned;
+use syn::spanned::Spanned;
+use syn::{Expr, Result};
+
+use crate::expand::call_site::CallSite;
+use crate::expand::crate_path::{respan, take_crate_path};
+use crate::expand::expansion::{Expansion, Layer};
+use crate::expand::setters::Setters;
+use crate::parse::arguments::Arguments;
+use crate::parse::function::Function;
+use crate::parse::positional::split_positional;
+use crate::validate::callback::take_on_reject;
+use crate::validate::function::check_owned_arguments;
+use crate::validate::values::positive_duration;
+
+const KNOWN: &str = "seconds, name, on_reject, crate";
+
+struct Timeout {
+    setters: Setters,
+    on_reject: Option<Expr>,
+    crate_path: TokenStream,
+}
+
+pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<dyn Layer>> {
+    let (positional, rest) = split_positional(tokens)?;
+    let mut arguments = Arguments::parse("timeout", KNOWN, rest)?;
+    let mut setters = Setters::default();
+    match (positional, arguments.expr("seconds")) {
+        (Some(_), Some((name, _))) => {
+            arguments
+                .errors
+                .push_at(name.span(), "the length of time is given twice");
+        }
+        (Some(length), None) | (None, Some((_, length))) => {
+            let length = positive_duration("a timeout", &length, &mut arguments.errors);
+            setters.set("after", length);
+        }
+        // An unknown argument may be a misspelt `seconds`.
+        (None, None) if !arguments.errors.is_empty() => {}
+        (None, None) => arguments.report_missing(
+            "a length of time, as in `#[timeout(60)]`, `#[timeout(\"500ms\")]` or `#[timeout(seconds = 1.5)]`",
+        ),
+    }
+    setters.take_text("name", &mut arguments);
+    let timeout = Timeout {
+        setters,
+        on_reject: take_on_reject(&mut arguments),
+        crate_path: take_crate_path(&mut arguments),
+    };
+    arguments.finish(Box::new(timeout))
+}
+
+impl Layer for Timeout {
+    fn crate_path(&self) -> &TokenStream {
+        &self.crate_path
+    }
+
+    fn can_reject(&self) -> bool {
+        self.on_reject.is_none()
+    }
+
+    fn validate(&self, expansion: &Expansion<'_>) -> Result<()> {
+        check_owned_arguments(expansion.function)
+    }
+
+    fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
+        let crate_path = &self.crate_path;
+        let span = Span::mixed_site();
+        let CallSite { items, spec } = CallSite::new(crate_path, "Timeout", &self.setters);
+        let error = Ident::new("__premier_error", span);
+        let rejection = expansion.rejection(&error, self.on_reject.as_ref(), crate_path);
+        let awaited = expansion.awaited();
+        let run = expansion.method("run");
+        let assertions = if expansion.function.is_async() {
+            TokenStream::new()
+        } else {
+            self.assert_worker_arguments(expansion.function)
+        };
+        let block = expansion.block(inner, index);
+        quote_spanned! {span=>
+            #assertions
+            let __premier_timed = {
+                #items
+                __PREMIER_SITE.#run(
+                    #spec,
+                    #block,
+                )
+            };
+            match __premier_timed #awaited {
+                ::core::result::Result::Ok(__premier_output) => __premier_output,
+                ::core::result::Result::Err(#error) => #rejection,
+            }
+        }
+    }
+}
+
+impl Timeout {
+    /// Returns statements that only compile if the arguments can be sent to a worker thread. The
+    /// compiler reports an argument that cannot at its type.
+    fn assert_worker_arguments(&self, function: &Function) -> TokenStream {
+        function
+            .parameters
+            .iter()
+            .map(|parameter| {
+                let span = parameter
+                    .ty_span()
+                    .unwrap_or_else(|| parameter.name.span())
+                    .resolved_at(Span::mixed_site());
+                let crate_path = respan(&self.crate_path, span);
+                let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
+                quote_spanned! {span=>
+                    #(#cfg_attrs)*
+                    #[allow(clippy::used_underscore_binding)]
+                    #crate_path::__private::for_worker(&#name);
+                }
+            })
+            .collect()
+    }
+}

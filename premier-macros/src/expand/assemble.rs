@@ -1,0 +1,140 @@
+//! The emitted function: the body of the user within all layers.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::ReturnType;
+
+use super::arguments::{named_body, named_boxed_block};
+use super::expansion::{Deferred, Expansion};
+use super::function::{Changes, function_with};
+use crate::parse::shape::Shape;
+use crate::parse::types::is_nameable;
+
+impl Expansion<'_> {
+    /// Emits the function. `items` are put before its body.
+    pub(super) fn assemble(&self, items: TokenStream) -> TokenStream {
+        let re_runs_body = self.layers.iter().any(|layer| layer.re_runs_body());
+        function_with(
+            self.function,
+            Changes {
+                items,
+                body: self.body(),
+                output: self.wrapped.as_ref(),
+                without_mut_self: re_runs_body && self.renames_self(),
+            },
+        )
+    }
+
+    fn body(&self) -> TokenStream {
+        let span = Span::mixed_site();
+        match self.function.shape {
+            Shape::Sync | Shape::Async => self.layered(),
+            Shape::BoxedBlock => self.boxed(&self.async_block()),
+            Shape::Future | Shape::BoxedFuture => {
+                let (at_call, future) = match self.deferred_layers() {
+                    Some(layers) => self.deferred(&layers),
+                    None => (TokenStream::new(), self.async_block()),
+                };
+                let future = self.boxed(&future);
+                quote_spanned!(span=> #at_call #future)
+            }
+        }
+    }
+
+    fn async_block(&self) -> TokenStream {
+        let span = Span::mixed_site();
+        let block = self.layered();
+        quote_spanned!(span=> async move { #block })
+    }
+
+    /// Boxes the future, unless the function returns `impl Future`.
+    fn boxed(&self, future: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        match self.function.shape {
+            Shape::Future => future.clone(),
+            _ => quote_spanned!(span=> ::std::boxed::Box::pin(#future)),
+        }
+    }
+
+    /// Returns the code of the user within all layers.
+    fn layered(&self) -> TokenStream {
+        let mut code = self.innermost();
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            code = layer.wrap(self, index, &code);
+        }
+        code
+    }
+
+    /// Returns the code of the user, which yields `Ok` if the output is wrapped.
+    fn innermost(&self) -> TokenStream {
+        let body = match self.function.shape {
+            Shape::Sync | Shape::Async => named_body(self.function),
+            Shape::BoxedBlock => named_boxed_block(self.function),
+            Shape::Future | Shape::BoxedFuture => {
+                let future = self.made_future();
+                return self.awaited_output(&future);
+            }
+        };
+        if self.wrapped.is_none() {
+            return body;
+        }
+        let output = &self.function.output;
+        let named = is_nameable(output).then_some(output);
+        let scope = self.scope_yielding(&body, named, self.layers.len() - 1);
+        let span = Span::mixed_site();
+        if self.function.yields_unit() {
+            // `Ok(scope)` would trip lints against passing a unit value.
+            return quote_spanned!(span=> { #scope; } ::core::result::Result::Ok(()));
+        }
+        quote_spanned!(span=> ::core::result::Result::Ok(#scope))
+    }
+
+    /// Runs the body of a function that returns a future. The expression yields the future.
+    fn made_future(&self) -> TokenStream {
+        let span = Span::mixed_site();
+        let body = named_body(self.function);
+        let crate_path = self.layers[0].crate_path();
+        let ascription = match &self.function.signature.output {
+            ReturnType::Type(_, returned) if self.function.shape == Shape::BoxedFuture => {
+                quote_spanned!(span=> -> #returned)
+            }
+            _ => TokenStream::new(),
+        };
+        quote_spanned!(span=> #crate_path::__private::once(move || #ascription { #body }))
+    }
+
+    /// Awaits the future of the user, and wraps its output where the output is wrapped.
+    fn awaited_output(&self, future: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        match &self.wrapped {
+            Some(_) => quote_spanned!(span=> ::core::result::Result::Ok(#future.await)),
+            None => quote_spanned!(span=> #future.await),
+        }
+    }
+
+    /// Returns the deferred parts of all layers, if all layers have them.
+    fn deferred_layers(&self) -> Option<Vec<Deferred>> {
+        self.layers
+            .iter()
+            .map(|layer| layer.deferred(self))
+            .collect()
+    }
+
+    /// Returns the statements that run when the function is called, and the future that it
+    /// returns. The body runs at the call, so that the function borrows what the user's function
+    /// borrows; the layers take effect at the first poll.
+    fn deferred(&self, layers: &[Deferred]) -> (TokenStream, TokenStream) {
+        let span = Span::mixed_site();
+        let at_call = layers.iter().map(|layer| &layer.at_call);
+        let at_first_poll = layers.iter().map(|layer| &layer.at_first_poll);
+        let made = self.made_future();
+        let output = self.awaited_output(&quote_spanned!(span=> __premier_future));
+        (
+            quote_spanned! {span=>
+                #(#at_call)*
+                let __premier_future = #made;
+            },
+            quote_spanned! {span=> async move { #(#at_first_poll)* #output } },
+        )
+    }
+}

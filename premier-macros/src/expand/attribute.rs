@@ -1,0 +1,44 @@
+//! The expansion of one attribute macro: parse, validate, expand.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Result;
+
+use super::expansion::Expansion;
+use super::fallback::fallback;
+use super::stack::{self, AttributeMacro, is_use_mark, strip, use_marks};
+use crate::parse::function::Function;
+use crate::validate::function::check_function_kind;
+
+/// Expands an attribute together with all others of premier's on the item. `attributes` is the
+/// list of all attribute macros.
+pub(crate) fn expand_attribute(
+    attribute: &'static AttributeMacro,
+    attributes: &'static [AttributeMacro],
+    arguments: TokenStream,
+    item: TokenStream,
+) -> TokenStream {
+    if is_use_mark(&arguments) {
+        return TokenStream::new();
+    }
+    expand_item(attribute, attributes, arguments, item.clone()).unwrap_or_else(|error| {
+        let error = error.into_compile_error();
+        let item = fallback(item, attributes);
+        quote!(#error #item)
+    })
+}
+
+fn expand_item(
+    attribute: &'static AttributeMacro,
+    attributes: &'static [AttributeMacro],
+    arguments: TokenStream,
+    item: TokenStream,
+) -> Result<TokenStream> {
+    let mut function: Function = syn::parse2(item)?;
+    check_function_kind(&function)?;
+    let stripped = strip(&mut function, attributes);
+    let items = use_marks(&stripped);
+    let layers = stack::layers(attribute, arguments, stripped, &function)?;
+    let expansion = Expansion::new(&function, &layers)?;
+    Ok(expansion.assemble(items))
+}

@@ -1,0 +1,129 @@
+//! What the attributes of one function know of the function and of each other.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote_spanned};
+use syn::{Result, Type};
+
+use crate::parse::function::Function;
+use crate::parse::types::is_nameable;
+
+/// An attribute on a function, with validated arguments.
+pub(crate) trait Layer {
+    /// The path of premier, as this attribute names it.
+    fn crate_path(&self) -> &TokenStream;
+
+    /// Returns whether the caller of the function may get a `premier::Error` from this layer.
+    fn can_reject(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the layer may run the code that it encloses more than once.
+    fn re_runs_body(&self) -> bool {
+        false
+    }
+
+    /// Checks the rules that involve the function and the other layers.
+    fn validate(&self, _expansion: &Expansion<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Wraps `inner`, the code that this layer encloses. `index` is the position of this layer in
+    /// the expansion.
+    fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream;
+
+    /// Returns the parts of this layer for a function that returns a future, if the layer can let
+    /// the body make the future at once.
+    fn deferred(&self, _expansion: &Expansion<'_>) -> Option<Deferred> {
+        None
+    }
+}
+
+/// The parts of a layer around a function that makes and returns a future.
+pub(crate) struct Deferred {
+    /// Statements that run when the function is called, before the body.
+    pub(crate) at_call: TokenStream,
+    /// Statements that run at the first poll of the future.
+    pub(crate) at_first_poll: TokenStream,
+}
+
+/// A function and the layers around it.
+pub(crate) struct Expansion<'a> {
+    pub(crate) function: &'a Function,
+    /// The first layer is the outermost.
+    pub(super) layers: &'a [Box<dyn Layer>],
+    /// `Result<T, premier::Error>`, where `T` is the output that the user wrote. `None` if `T` is
+    /// a `Result` already, or if no layer can reject a call.
+    pub(super) wrapped: Option<Type>,
+}
+
+impl<'a> Expansion<'a> {
+    /// Returns the expansion if the rules of all layers are obeyed.
+    pub(super) fn new(function: &'a Function, layers: &'a [Box<dyn Layer>]) -> Result<Self> {
+        let rejecting = layers.iter().find(|layer| layer.can_reject());
+        let wrapped = rejecting
+            .filter(|_| !function.yields_result())
+            .map(|layer| {
+                let (output, crate_path) = (&function.output, layer.crate_path());
+                let span = Span::mixed_site();
+                Type::Verbatim(
+                    quote_spanned!(span=> ::core::result::Result<#output, #crate_path::Error>),
+                )
+            });
+        let expansion = Self {
+            function,
+            layers,
+            wrapped,
+        };
+        for layer in layers {
+            layer.validate(&expansion)?;
+        }
+        Ok(expansion)
+    }
+
+    /// The output of the emitted function.
+    pub(crate) fn output(&self) -> &Type {
+        self.wrapped.as_ref().unwrap_or(&self.function.output)
+    }
+
+    /// The output of the emitted function, unless it contains `impl Trait`.
+    pub(super) fn nameable_output(&self) -> Option<&Type> {
+        is_nameable(self.output()).then(|| self.output())
+    }
+
+    /// Returns whether the output of the emitted function is a `Result`.
+    pub(crate) fn yields_result(&self) -> bool {
+        self.wrapped.is_some() || self.function.yields_result()
+    }
+
+    /// Returns `: Output`, for a variable that holds the output.
+    pub(crate) fn ascription(&self) -> Option<TokenStream> {
+        let span = Span::mixed_site();
+        self.nameable_output()
+            .map(|output| quote_spanned!(span=> : #output))
+    }
+
+    /// Returns `.await` if the body runs in a future.
+    pub(crate) fn awaited(&self) -> Option<TokenStream> {
+        let span = Span::mixed_site();
+        self.function
+            .is_async()
+            .then(|| quote_spanned!(span=> .await))
+    }
+
+    /// Returns `method`, or `method_async` if the body runs in a future.
+    pub(crate) fn method(&self, method: &str) -> Ident {
+        let suffix = if self.function.is_async() {
+            "_async"
+        } else {
+            ""
+        };
+        format_ident!("{method}{suffix}", span = Span::mixed_site())
+    }
+
+    /// Returns whether this layer, or one around it, may run the enclosed code more than once.
+    pub(super) fn is_re_run(&self, index: usize) -> bool {
+        self.layers[..=index]
+            .iter()
+            .any(|layer| layer.re_runs_body())
+    }
+}

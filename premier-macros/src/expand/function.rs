@@ -1,0 +1,61 @@
+//! The function with another body.
+
+use proc_macro2::{Delimiter, Group, TokenStream};
+use quote::quote;
+use syn::{FnArg, Meta, Signature, Type};
+
+use super::output::replace_output;
+use crate::parse::function::Function;
+
+/// How the emitted function differs from the one that the user wrote.
+#[derive(Default)]
+pub(super) struct Changes<'a> {
+    /// Items to put before the body.
+    pub(super) items: TokenStream,
+    pub(super) body: TokenStream,
+    /// The output, if it changes.
+    pub(super) output: Option<&'a Type>,
+    /// Whether to take the `mut` off a receiver by value, because the body does not use `self`.
+    pub(super) without_mut_self: bool,
+}
+
+/// Emits the function with these changes.
+pub(super) fn function_with(function: &Function, changes: Changes<'_>) -> TokenStream {
+    let Function {
+        attributes,
+        visibility,
+        default,
+        inner_attributes,
+        ..
+    } = function;
+    let Changes {
+        items,
+        body,
+        output,
+        without_mut_self,
+    } = changes;
+    let mut signature = function.signature.clone();
+    if without_mut_self {
+        remove_mut_self(&mut signature);
+    }
+    if let Some(output) = output {
+        replace_output(&mut signature, function.shape, output);
+    }
+    // The new output is a `Result`, which is `must_use` already.
+    let attributes = attributes.iter().filter(|attribute| {
+        output.is_none()
+            || !matches!(&attribute.meta, Meta::Path(path) if path.is_ident("must_use"))
+    });
+    // The documentation of the user's function cannot describe errors that only the attribute adds.
+    let quiet = output.map(|_| quote!(#[allow(clippy::missing_errors_doc)]));
+    let body = quote!(#inner_attributes #items #body);
+    let mut group = Group::new(Delimiter::Brace, body);
+    group.set_span(function.body.span());
+    quote!(#(#attributes)* #quiet #visibility #default #signature #group)
+}
+
+fn remove_mut_self(signature: &mut Signature) {
+    if let Some(FnArg::Receiver(receiver)) = signature.inputs.first_mut() {
+        receiver.mutability = None;
+    }
+}

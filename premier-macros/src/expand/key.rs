@@ -1,0 +1,103 @@
+//! The key of a call.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ExprClosure;
+use syn::spanned::Spanned;
+
+use super::arguments::borrow_patterns;
+use super::crate_path::respan;
+use crate::parse::function::Function;
+use crate::parse::key::Key;
+
+/// The tokens of a key.
+pub(crate) struct KeyTokens {
+    /// Statements that come before `value`, in the same block.
+    pub(crate) statements: TokenStream,
+    /// An expression for the key. It may borrow from temporaries, so it cannot be in a block of
+    /// its own.
+    pub(crate) value: TokenStream,
+}
+
+impl KeyTokens {
+    pub(crate) fn new(key: &Key, function: &Function, crate_path: &TokenStream) -> Self {
+        let mut statements = TokenStream::new();
+        let (expr, span) = match key {
+            Key::Expr(expr) => (quote!((#expr)), expr.span()),
+            Key::Format(text) => {
+                let span = text.span().resolved_at(Span::mixed_site());
+                (quote_spanned!(span=> ::core::format_args!(#text)), span)
+            }
+            Key::Call(callee) => {
+                let references = function.parameters.iter().map(|parameter| {
+                    let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
+                    quote!(#(#cfg_attrs)* &#name)
+                });
+                (quote!((#callee)(#(#references),*)), callee.span())
+            }
+            Key::Closure(closure) => {
+                let body = &closure.body;
+                statements = bind_closure_parameters(closure, function);
+                (quote!({ #body }), body.span())
+            }
+        };
+        let span = span.resolved_at(Span::mixed_site());
+        Self {
+            statements,
+            value: key_of(&respan(crate_path, span), &expr, span),
+        }
+    }
+}
+
+/// Returns statements that bind the names that `key` refers to and that only exist in the body of
+/// the function. The closures and functions of `keymaker` get the whole arguments instead.
+pub(crate) fn borrow_for_key(key: &Key, function: &Function) -> Option<TokenStream> {
+    match key {
+        Key::Expr(_) | Key::Format(_) => Some(borrow_patterns(function)),
+        Key::Closure(_) | Key::Call(_) => None,
+    }
+}
+
+/// Returns the key for an expression that implements `Display`. The traits of
+/// [`import_key_traits`] choose a faster representation than text for types that have one.
+pub(crate) fn key_of(crate_path: &TokenStream, expr: &TokenStream, span: Span) -> TokenStream {
+    quote_spanned!(span=> (&&#crate_path::__private::key(&#expr)).premier_key())
+}
+
+/// Returns the imports that the expression of [`key_of`] needs.
+pub(crate) fn import_key_traits(crate_path: &TokenStream) -> TokenStream {
+    let span = Span::mixed_site();
+    quote_spanned! {span=>
+        #[allow(unused_imports)]
+        use #crate_path::__private::{KeyFast as _, KeyFormatted as _};
+    }
+}
+
+/// Binds the parameters of the closure to references to the arguments. All references are made
+/// first, because a parameter may have the name of another argument.
+fn bind_closure_parameters(closure: &ExprClosure, function: &Function) -> TokenStream {
+    let references: Vec<Ident> = (0..closure.inputs.len())
+        .map(|index| format_ident!("__premier_reference_{index}", span = Span::mixed_site()))
+        .collect();
+    let parameters = || function.parameters.iter().zip(&references);
+    let make_references = parameters().map(|(parameter, reference)| {
+        let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
+        quote! {
+            #(#cfg_attrs)*
+            #[allow(clippy::used_underscore_binding)]
+            let #reference = &#name;
+        }
+    });
+    let bind_patterns =
+        parameters()
+            .zip(&closure.inputs)
+            .map(|((parameter, reference), pattern)| {
+                let cfg_attrs = &parameter.cfg_attrs;
+                quote! {
+                    #(#cfg_attrs)*
+                    #[allow(clippy::no_effect_underscore_binding)]
+                    let #pattern = #reference;
+                }
+            });
+    quote!(#(#make_references)* #(#bind_patterns)*)
+}

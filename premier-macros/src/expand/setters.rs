@@ -1,0 +1,66 @@
+//! Calls of setters on a spec: the configuration of an attribute as the runtime receives it.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+
+use crate::parse::arguments::{Arguments, Wait};
+use crate::parse::errors::Errors;
+use crate::validate::values::{duration, positive, positive_duration};
+
+/// `.name("page").ttl(…)`, in the order of the calls below.
+#[derive(Default)]
+pub(crate) struct Setters(TokenStream);
+
+impl Setters {
+    /// Adds a call of the setter `name`.
+    pub(crate) fn set(&mut self, name: &str, values: impl ToTokens) {
+        self.set_at(&Ident::new(name, Span::mixed_site()), values);
+    }
+
+    /// Adds a call of the setter that has the name of the argument.
+    pub(crate) fn set_at(&mut self, name: &Ident, values: impl ToTokens) {
+        self.0.extend(quote!(.#name(#values)));
+    }
+
+    /// Takes `name = "…"` and adds a call of the setter with this name.
+    pub(crate) fn take_text(&mut self, name: &str, arguments: &mut Arguments) {
+        if let Some(text) = arguments.text(name) {
+            self.set(name, text);
+        }
+    }
+
+    /// Takes `name = 10`, where the number is at least 1, and adds a call of the setter. Returns
+    /// whether the argument was given.
+    pub(crate) fn take_positive(&mut self, name: &str, arguments: &mut Arguments) -> bool {
+        let Some((ident, number)) = arguments.expr(name) else {
+            return false;
+        };
+        self.set_at(&ident, positive(name, &number, &mut arguments.errors));
+        true
+    }
+
+    /// Takes `name = "5s"`, where the duration is longer than zero, and adds a call of the setter.
+    pub(crate) fn take_positive_duration(&mut self, name: &str, arguments: &mut Arguments) {
+        if let Some((ident, length)) = arguments.expr(name) {
+            self.set_at(
+                &ident,
+                positive_duration(name, &length, &mut arguments.errors),
+            );
+        }
+    }
+
+    /// Adds the call for `wait`, if it was given.
+    pub(crate) fn set_wait(&mut self, wait: Option<&Wait>, errors: &mut Errors) {
+        match wait {
+            None => {}
+            Some(Wait::Unlimited) => self.set("wait", TokenStream::new()),
+            Some(Wait::AtMost(longest)) => self.set("wait_at_most", duration(longest, errors)),
+        }
+    }
+}
+
+impl ToTokens for Setters {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.to_tokens(tokens);
+    }
+}

@@ -1,0 +1,122 @@
+//! Collecting premier's attributes on one function, top-down.
+//!
+//! The compiler expands the topmost attribute first. If each attribute wrapped the function by
+//! itself, the topmost would end up innermost. So the first one takes the others off the item and
+//! expands all of them.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Error, Meta, Result};
+
+use super::expansion::Layer;
+use crate::parse::errors::Errors;
+use crate::parse::function::Function;
+use crate::parse::manifest;
+
+/// An attribute macro of premier.
+pub(crate) struct AttributeMacro {
+    pub(crate) name: &'static str,
+    parse: ParseAttribute,
+}
+
+/// Parses and validates the arguments of an attribute. The last argument is the number of
+/// attributes with the same name above this one on the function.
+type ParseAttribute = fn(TokenStream, &Function, usize) -> Result<Box<dyn Layer>>;
+
+impl AttributeMacro {
+    pub(crate) const fn new(name: &'static str, parse: ParseAttribute) -> Self {
+        Self { name, parse }
+    }
+}
+
+/// An attribute that was taken off the item.
+pub(super) struct Stripped {
+    attribute: &'static AttributeMacro,
+    meta: Meta,
+}
+
+/// Returns whether these are the arguments that [`use_marks`] gives to an attribute.
+pub(super) fn is_use_mark(arguments: &TokenStream) -> bool {
+    arguments.to_string() == "__premier_used"
+}
+
+/// Takes all of premier's attributes off the item.
+///
+/// An attribute is recognised as `throttle`, as `premier::throttle`, and with the name that the
+/// manifest gives to premier. An attribute imported under another name stays on the item, expands
+/// later and ends up outermost.
+pub(super) fn strip(
+    function: &mut Function,
+    attributes: &'static [AttributeMacro],
+) -> Vec<Stripped> {
+    let mut stripped = Vec::new();
+    for other in std::mem::take(&mut function.attributes) {
+        match recognise(&other.meta, attributes) {
+            Some(attribute) => stripped.push(Stripped {
+                attribute,
+                meta: other.meta,
+            }),
+            None => function.attributes.push(other),
+        }
+    }
+    stripped
+}
+
+/// Returns items that use the imports of attributes that were taken off the item. The compiler
+/// never calls these macros, and would report their imports as unused.
+pub(super) fn use_marks(stripped: &[Stripped]) -> TokenStream {
+    stripped
+        .iter()
+        .map(|Stripped { meta, .. }| {
+            let path = meta.path();
+            quote!(#[#path(__premier_used)] const _: () = ();)
+        })
+        .collect()
+}
+
+/// Returns the layers of the attribute that is being expanded, which is the outermost, and of
+/// those below it.
+pub(super) fn layers(
+    first: &'static AttributeMacro,
+    arguments: TokenStream,
+    stripped: Vec<Stripped>,
+    function: &Function,
+) -> Result<Vec<Box<dyn Layer>>> {
+    let mut calls = vec![(first, arguments)];
+    let mut errors = Errors::default();
+    for Stripped { attribute, meta } in stripped {
+        match meta {
+            Meta::List(list) => calls.push((attribute, list.tokens)),
+            Meta::Path(_) => calls.push((attribute, TokenStream::new())),
+            Meta::NameValue(meta) => errors.push(Error::new_spanned(
+                meta,
+                "expected arguments in parentheses, as in `#[throttle(quota = 3, duration = 5)]`",
+            )),
+        }
+    }
+    let mut layers = Vec::with_capacity(calls.len());
+    let mut above: Vec<&str> = Vec::with_capacity(calls.len());
+    for (attribute, arguments) in calls {
+        let index = above.iter().filter(|name| **name == attribute.name).count();
+        layers.extend(errors.keep((attribute.parse)(arguments, function, index)));
+        above.push(attribute.name);
+    }
+    errors.finish(layers)
+}
+
+fn recognise(
+    meta: &Meta,
+    attributes: &'static [AttributeMacro],
+) -> Option<&'static AttributeMacro> {
+    let path = meta.path();
+    let name = &path.segments.last()?.ident;
+    let attribute = attributes.iter().find(|attribute| name == attribute.name)?;
+    match path.segments.len() {
+        1 => Some(attribute),
+        2 => {
+            let first = &path.segments.first()?.ident;
+            (first == "premier" || first == &manifest::dependency_name()).then_some(attribute)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,234 @@
+//! Arguments of an attribute: `name`, `name = value` and `name(value, …)`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Error, Expr, ExprLit, Lit, LitStr, Pat, Path, Result, Token, parenthesized};
+
+use super::errors::Errors;
+use super::literal::{Literal, literal, peel};
+
+/// One argument as the user wrote it.
+struct Argument {
+    name: Ident,
+    value: Value,
+}
+
+enum Value {
+    /// `name`
+    Flag,
+    /// `name = expr`
+    Expr(Expr),
+    /// `name(expr, …)`
+    List(Vec<Expr>),
+    /// `on = pattern if guard`
+    Pattern(Pat, Option<Expr>),
+}
+
+/// `wait` or `wait = "2s"`: how long a call may wait to be admitted.
+pub(crate) enum Wait {
+    Unlimited,
+    AtMost(Expr),
+}
+
+/// The arguments of one attribute, each present at most once, and the errors found in them.
+pub(crate) struct Arguments {
+    attribute: &'static str,
+    given: Vec<Argument>,
+    pub(crate) errors: Errors,
+}
+
+impl Arguments {
+    /// Parses `tokens`. An argument that is given twice, or that is not in the comma-separated
+    /// list `known`, is an error.
+    pub(crate) fn parse(attribute: &'static str, known: &str, tokens: TokenStream) -> Result<Self> {
+        let mut errors = Errors::default();
+        let mut given: Vec<Argument> = Vec::new();
+        for argument in syn::parse2::<ArgumentList>(tokens)?.0 {
+            let name = argument.name.to_string();
+            if !known.split(", ").any(|known| known == name) {
+                errors.push_at(
+                    argument.name.span(),
+                    format!("unknown argument `{name}`: #[{attribute}] takes {known}"),
+                );
+            } else if given.iter().any(|other| other.name == name) {
+                errors.push_at(argument.name.span(), format!("`{name}` is given twice"));
+            } else {
+                given.push(argument);
+            }
+        }
+        Ok(Self {
+            attribute,
+            given,
+            errors,
+        })
+    }
+
+    /// Takes the expression of `name = expr`, and the name for its span.
+    pub(crate) fn expr(&mut self, name: &str) -> Option<(Ident, Expr)> {
+        let Argument { name, value } = self.take(name)?;
+        match value {
+            Value::Expr(expr) => Some((name, expr)),
+            _ => {
+                self.errors
+                    .push_at(name.span(), format!("expected `{name} = …`"));
+                None
+            }
+        }
+    }
+
+    /// Takes the string of `name = "…"`, which must not be empty.
+    pub(crate) fn text(&mut self, name: &str) -> Option<LitStr> {
+        let (name, expr) = self.expr(name)?;
+        let Some(Literal::Text(text)) = literal(&expr) else {
+            self.errors.push(Error::new_spanned(
+                expr,
+                format!("expected a string, as in `{name} = \"…\"`"),
+            ));
+            return None;
+        };
+        if text.value().is_empty() {
+            self.errors
+                .push_at(text.span(), format!("the {name} must not be empty"));
+        }
+        Some(text)
+    }
+
+    /// Takes `name`, `name = true` or `name = false`.
+    pub(crate) fn flag(&mut self, name: &str) -> bool {
+        let Some(Argument { name, value }) = self.take(name) else {
+            return false;
+        };
+        if let Value::Flag = value {
+            return true;
+        }
+        if let Value::Expr(expr) = &value
+            && let Expr::Lit(ExprLit {
+                lit: Lit::Bool(flag),
+                ..
+            }) = peel(expr)
+        {
+            return flag.value;
+        }
+        self.errors
+            .push_at(name.span(), format!("expected `{name}`"));
+        false
+    }
+
+    /// Takes the expressions of `name(expr, …)`. An error shows `example`.
+    pub(crate) fn list(&mut self, name: &str, example: &str) -> Option<(Ident, Vec<Expr>)> {
+        let Argument { name, value } = self.take(name)?;
+        match value {
+            Value::List(list) => Some((name, list)),
+            _ => {
+                self.errors
+                    .push_at(name.span(), format!("expected `{example}`"));
+                None
+            }
+        }
+    }
+
+    /// Takes `wait` or `wait = expr`. An error shows `example` as the duration.
+    pub(crate) fn wait(&mut self, example: &str) -> Option<Wait> {
+        let Argument { name, value } = self.take("wait")?;
+        match value {
+            Value::Flag => Some(Wait::Unlimited),
+            Value::Expr(longest) => Some(Wait::AtMost(longest)),
+            _ => {
+                self.errors.push_at(
+                    name.span(),
+                    format!("expected `wait` or `wait = \"{example}\"`"),
+                );
+                None
+            }
+        }
+    }
+
+    /// Takes the pattern and the guard of `on = pattern if guard`.
+    pub(crate) fn on(&mut self) -> Option<(Pat, Option<Expr>)> {
+        let Argument { name, value } = self.take("on")?;
+        match value {
+            Value::Pattern(pattern, guard) => Some((pattern, guard)),
+            _ => {
+                self.errors.push_at(
+                    name.span(),
+                    "expected a pattern over the error, as in `on = AppError::Timeout | AppError::Busy(_)`",
+                );
+                None
+            }
+        }
+    }
+
+    /// Takes `crate = ::path`.
+    pub(crate) fn crate_path(&mut self) -> Option<Path> {
+        let (_, expr) = self.expr("crate")?;
+        match peel(&expr) {
+            Expr::Path(path) => Some(path.path.clone()),
+            other => {
+                self.errors.push(Error::new_spanned(
+                    other,
+                    "expected a path, as in `crate = ::premier`",
+                ));
+                None
+            }
+        }
+    }
+
+    /// Records that the attribute lacks an argument that it needs.
+    pub(crate) fn report_missing(&mut self, what: &str) {
+        self.errors.push_at(
+            Span::call_site(),
+            format!("#[{}] needs {what}", self.attribute),
+        );
+    }
+
+    /// Returns `value`, or the errors of all arguments.
+    pub(crate) fn finish<T>(self, value: T) -> Result<T> {
+        self.errors.finish(value)
+    }
+
+    fn take(&mut self, name: &str) -> Option<Argument> {
+        let index = self.given.iter().position(|other| other.name == name)?;
+        Some(self.given.remove(index))
+    }
+}
+
+struct ArgumentList(Vec<Argument>);
+
+impl Parse for ArgumentList {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        Punctuated::<Argument, Token![,]>::parse_terminated(input)
+            .map(|arguments| Self(arguments.into_iter().collect()))
+    }
+}
+
+impl Parse for Argument {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        if input.peek(syn::Lit) {
+            return Err(input.error("expected `name = value`"));
+        }
+        let name = input.call(Ident::parse_any)?;
+        let value = if input.peek(Token![=]) {
+            input.parse::<Token![=]>()?;
+            if name == "on" {
+                let pattern = Pat::parse_multi_with_leading_vert(input)?;
+                let guard = match input.parse::<Option<Token![if]>>()? {
+                    Some(_) => Some(input.parse()?),
+                    None => None,
+                };
+                Value::Pattern(pattern, guard)
+            } else {
+                Value::Expr(input.parse()?)
+            }
+        } else if input.peek(syn::token::Paren) {
+            let list;
+            parenthesized!(list in input);
+            let list = Punctuated::<Expr, Token![,]>::parse_terminated(&list)?;
+            Value::List(list.into_iter().collect())
+        } else {
+            Value::Flag
+        };
+        Ok(Self { name, value })
+    }
+}

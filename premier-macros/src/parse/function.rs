@@ -1,0 +1,101 @@
+//! The function that an attribute is on.
+
+use proc_macro2::{Group, Ident, Span, TokenStream};
+use quote::ToTokens;
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Result, Signature, Token, Type, Visibility};
+
+use super::async_trait::find_inner_patterns;
+use super::body::{braces, split_inner_attributes};
+use super::parameter::{Parameter, PassMode, name_parameters};
+use super::shape::{Shape, shape_and_output};
+use super::types::{last_segment, type_arguments};
+
+/// A function or method. The body stays unparsed, so that editors can complete inside it while it
+/// does not parse.
+pub(crate) struct Function {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    /// `default`, of a method that can be specialised.
+    pub(crate) default: Option<Ident>,
+    /// The signature with a name for every parameter.
+    pub(crate) signature: Signature,
+    /// The `#![…]` attributes at the start of the body.
+    pub(crate) inner_attributes: TokenStream,
+    /// The body without its attributes.
+    pub(crate) body: Group,
+    /// All parameters, the receiver included.
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) receiver: Option<PassMode>,
+    pub(crate) shape: Shape,
+    /// What the function yields when it has run: its return type, or the output of its future.
+    pub(crate) output: Type,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        let not_a_function = Error::new(
+            input.span(),
+            "premier's attributes stand on functions and methods, not on other items",
+        );
+        let visibility: Visibility = input.parse()?;
+        let default = match input.fork().parse::<Ident>() {
+            Ok(word) if word == "default" => Some(input.parse()?),
+            _ => None,
+        };
+        let mut signature: Signature = input.parse().map_err(|_| not_a_function)?;
+        if input.peek(Token![;]) {
+            return Err(Error::new(
+                signature.ident.span(),
+                "premier's attributes need a body: put them on the method of the impl",
+            ));
+        }
+        let body = braces(input.parse()?)?;
+        let (inner_attributes, body) = split_inner_attributes(&body);
+        let mut parameters = name_parameters(&mut signature);
+        let receiver = signature.receiver().map(PassMode::of_receiver);
+        let (shape, output) = shape_and_output(&signature, &body);
+        if shape == Shape::BoxedBlock {
+            find_inner_patterns(&body, &mut parameters);
+        }
+        Ok(Self {
+            attributes,
+            visibility,
+            default,
+            signature,
+            inner_attributes,
+            body,
+            parameters,
+            receiver,
+            shape,
+            output,
+        })
+    }
+}
+
+impl Function {
+    /// Returns whether the output is a `Result`. Aliases are recognised by a name that ends in
+    /// `Result`.
+    pub(crate) fn yields_result(&self) -> bool {
+        last_segment(&self.output).is_some_and(|last| last.ident.to_string().ends_with("Result"))
+    }
+
+    /// Returns whether the output is `()`.
+    pub(crate) fn yields_unit(&self) -> bool {
+        self.output.to_token_stream().is_empty()
+            || self.output.to_token_stream().to_string() == "()"
+    }
+
+    /// Returns whether the body runs in a future.
+    pub(crate) fn is_async(&self) -> bool {
+        self.shape != Shape::Sync
+    }
+
+    /// The span of the error type of the output, or of the whole output if it names none.
+    pub(crate) fn error_span(&self) -> Span {
+        let error = last_segment(&self.output).and_then(|last| type_arguments(last).nth(1));
+        error.unwrap_or(&self.output).span()
+    }
+}

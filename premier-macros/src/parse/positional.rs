@@ -1,0 +1,21 @@
+//! A first argument without a name, as in `#[timeout(60)]`.
+
+use proc_macro2::TokenStream;
+use syn::parse::{ParseStream, Parser};
+use syn::{Expr, Result, Token};
+
+/// Splits the arguments into a first expression without a name, if there is one, and the rest.
+pub(crate) fn split_positional(arguments: TokenStream) -> Result<(Option<Expr>, TokenStream)> {
+    split.parse2(arguments)
+}
+
+fn split(input: ParseStream<'_>) -> Result<(Option<Expr>, TokenStream)> {
+    let named = input.peek(syn::Ident) && (input.peek2(Token![=]) && !input.peek2(Token![==]))
+        || input.peek(Token![crate]) && input.peek2(Token![=])
+        || input.is_empty();
+    let first = if named { None } else { Some(input.parse()?) };
+    if first.is_some() && !input.is_empty() {
+        input.parse::<Token![,]>()?;
+    }
+    Ok((first, input.parse()?))
+}

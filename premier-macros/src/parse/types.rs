@@ -1,0 +1,49 @@
+//! Questions about types that their tokens answer.
+
+use syn::visit_mut::VisitMut;
+use syn::{GenericArgument, PathArguments, PathSegment, Type};
+
+/// Returns the types between the angle brackets of a path segment.
+pub(crate) fn type_arguments(segment: &PathSegment) -> impl DoubleEndedIterator<Item = &Type> {
+    let arguments = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        _ => None,
+    };
+    arguments
+        .into_iter()
+        .flatten()
+        .filter_map(|argument| match argument {
+            GenericArgument::Type(argument) => Some(argument),
+            _ => None,
+        })
+}
+
+/// Returns the last segment of a type that is a path.
+pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match peel_type(ty) {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+/// Removes parentheses, and the invisible groups that `macro_rules!` puts around its fragments.
+pub(crate) fn peel_type(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => peel_type(&group.elem),
+        Type::Paren(paren) => peel_type(&paren.elem),
+        other => other,
+    }
+}
+
+/// Returns `false` if the type contains `impl Trait`, which cannot be written in a body.
+pub(crate) fn is_nameable(ty: &Type) -> bool {
+    struct FindOpaque(bool);
+    impl VisitMut for FindOpaque {
+        fn visit_type_impl_trait_mut(&mut self, _: &mut syn::TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let mut find = FindOpaque(false);
+    find.visit_type_mut(&mut ty.clone());
+    !find.0
+}

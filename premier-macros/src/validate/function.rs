@@ -1,0 +1,108 @@
+//! The functions that attributes can be on.
+
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{Error, Result, Signature, Type};
+
+use crate::parse::errors::Errors;
+use crate::parse::function::Function;
+use crate::parse::parameter::PassMode;
+use crate::parse::types::{is_nameable, peel_type};
+
+const WORKER: &str = "a sync function with #[timeout] runs on a worker thread, so its arguments must be `Send + 'static`";
+
+/// Checks that the function is of a kind that all attributes support.
+pub(crate) fn check_function_kind(function: &Function) -> Result<()> {
+    let Signature {
+        constness,
+        abi,
+        variadic,
+        ..
+    } = &function.signature;
+    let unsupported = |tokens: &dyn ToTokens, what: &str| {
+        Err(Error::new_spanned(
+            tokens.to_token_stream(),
+            format!("premier's attributes cannot stand on {what} functions"),
+        ))
+    };
+    if let Some(constness) = constness {
+        return unsupported(constness, "const");
+    }
+    if let Some(variadic) = variadic {
+        return unsupported(variadic, "variadic");
+    }
+    if let Some(abi) = abi {
+        return unsupported(abi, "extern");
+    }
+    if let Type::Never(never) = &function.output {
+        return Err(Error::new_spanned(
+            never,
+            "premier's attributes cannot stand on functions that never return",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that the function yields a `Result`, which `attribute` needs because of `reason`.
+/// `yields_result` includes the effect of all attributes on the output.
+pub(crate) fn check_yields_result(
+    function: &Function,
+    yields_result: bool,
+    attribute: &str,
+    reason: &str,
+) -> Result<()> {
+    if yields_result {
+        return Ok(());
+    }
+    Err(Error::new(
+        function.error_span(),
+        format!(
+            "#[{attribute}] needs a function that returns a Result: {reason}; premier tells it by its name, which has to end in `Result`"
+        ),
+    ))
+}
+
+/// Checks that a cache can name the type of its values.
+pub(crate) fn check_cacheable(output: &Type) -> Result<()> {
+    if is_nameable(output) {
+        return Ok(());
+    }
+    Err(Error::new_spanned(
+        output,
+        "a value of an `impl Trait` type cannot be cached: name the type",
+    ))
+}
+
+/// Checks that a sync function with a timeout borrows nothing, for it runs on a worker thread.
+pub(crate) fn check_owned_arguments(function: &Function) -> Result<()> {
+    let mut errors = Errors::default();
+    if function.is_async() {
+        return Ok(());
+    }
+    for parameter in &function.parameters {
+        let (borrowed, advice) = match &parameter.ty {
+            None => (
+                parameter.pass_mode != PassMode::Value,
+                "take `self` by value or `self: Arc<Self>`",
+            ),
+            Some(ty) => (is_borrowed(ty), "pass it by value or in an `Arc`"),
+        };
+        if borrowed {
+            errors.push_at(
+                parameter.ty_span().unwrap_or_else(|| parameter.name.span()),
+                format!("{WORKER}: {advice}, or make the function async"),
+            );
+        }
+    }
+    errors.finish(())
+}
+
+fn is_borrowed(ty: &Type) -> bool {
+    match peel_type(ty) {
+        Type::Reference(reference) => reference
+            .lifetime
+            .as_ref()
+            .is_none_or(|lifetime| lifetime.ident != "static"),
+        _ => false,
+    }
+}

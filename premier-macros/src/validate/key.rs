@@ -1,0 +1,132 @@
+//! Keys, and expressions that must not depend on the arguments of a call.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, ExprClosure, GenericParam, Pat, Result};
+
+use super::callback::check_no_exits;
+use crate::parse::errors::Errors;
+use crate::parse::function::Function;
+use crate::parse::key::{Key, KeyArgs};
+use crate::parse::literal::{Literal, literal};
+
+/// Checks `key` and `keymaker`, of which at most one may be given.
+pub(crate) fn check_key(
+    KeyArgs { key, keymaker }: KeyArgs,
+    function: &Function,
+    errors: &mut Errors,
+) -> Option<Key> {
+    match (key, keymaker) {
+        (Some(_), Some((name, _))) => {
+            errors.push_at(
+                name.span(),
+                "`keymaker` cannot be given together with `key`: both say what the key is",
+            );
+            None
+        }
+        (Some((_, key)), None) => Some(Key::from_key(key)),
+        (None, Some((_, keymaker))) => errors.keep(check_keymaker(keymaker, function)),
+        (None, None) => None,
+    }
+}
+
+fn check_keymaker(keymaker: Expr, function: &Function) -> Result<Key> {
+    if let Some(Literal::Text(text)) = literal(&keymaker) {
+        return Err(Error::new_spanned(
+            text,
+            "keymaker is a function over the arguments: for a format string use `key = \"…\"`",
+        ));
+    }
+    let key = Key::from_keymaker(keymaker);
+    if let Key::Closure(closure) = &key {
+        check_arity(closure, function)?;
+        check_no_exits(&closure.body, "a keymaker")?;
+    }
+    Ok(key)
+}
+
+fn check_arity(closure: &ExprClosure, function: &Function) -> Result<()> {
+    let (takes, has) = (closure.inputs.len(), function.parameters.len());
+    if takes == has {
+        return Ok(());
+    }
+    let names: Vec<String> = function
+        .parameters
+        .iter()
+        .map(|parameter| match &parameter.pattern {
+            Some(pattern) => pattern.to_token_stream().to_string(),
+            None => parameter.name.to_string(),
+        })
+        .collect();
+    let span = closure
+        .inputs
+        .first()
+        .map_or(closure.inputs_begin.span(), Pat::span);
+    Err(Error::new(
+        span,
+        format!(
+            "the keymaker takes {takes} argument{}, the function has {has}: it gets a reference to each of ({})",
+            if takes == 1 { "" } else { "s" },
+            names.join(", "),
+        ),
+    ))
+}
+
+/// Checks that the arguments of the function alone determine what the function returns, so that
+/// they can be the key of a cache.
+pub(crate) fn check_default_cache_key(function: &Function, errors: &mut Errors) {
+    if let Some(receiver) = function.signature.receiver() {
+        errors.push_at(
+            receiver.self_token.span(),
+            "#[cache] on a method needs `key = …`: two values of `Self` would share the cached values",
+        );
+    }
+    let generic = function
+        .signature
+        .generics
+        .params
+        .iter()
+        .find(|parameter| !matches!(parameter, GenericParam::Lifetime(_)));
+    if let Some(parameter) = generic {
+        errors.push_at(
+            parameter.span(),
+            "#[cache] on a generic function needs `key = …`: all instances share the cached values",
+        );
+    }
+}
+
+/// Checks that an expression that is evaluated once for all calls names no argument of a call.
+pub(crate) fn check_independent(expr: &Expr, function: &Function, errors: &mut Errors) {
+    let names: Vec<String> = function
+        .parameters
+        .iter()
+        .map(|parameter| parameter.name.to_string())
+        .collect();
+    if let Some(word) = find_name(expr.to_token_stream(), &names) {
+        errors.push_at(
+            word.span(),
+            format!(
+                "`{word}` is an argument of a call, and this is evaluated once for all calls; only `key`, `keymaker` and `cost` see the arguments"
+            ),
+        );
+    }
+}
+
+/// Finds the first of `names` that is neither a field nor a segment of a longer path.
+fn find_name(tokens: TokenStream, names: &[String]) -> Option<Ident> {
+    let mut after_path_or_dot = false;
+    tokens.into_iter().find_map(|token| {
+        let is_continuation = std::mem::replace(
+            &mut after_path_or_dot,
+            matches!(&token, TokenTree::Punct(mark) if mark.as_char() == '.' || mark.as_char() == ':'),
+        );
+        match token {
+            TokenTree::Ident(word) if !is_continuation && names.contains(&word.to_string()) => {
+                Some(word)
+            }
+            TokenTree::Group(group) => find_name(group.stream(), names),
+            _ => None,
+        }
+    })
+}
