@@ -86,8 +86,7 @@ impl MemoryCache {
         let mut new = Some((key, entry));
         self.epochs.if_current(epoch, || {
             if let Some((key, entry)) = new.take() {
-                self.entries
-                    .insert_with_lifecycle(key, entry, &mut evicted);
+                self.entries.insert_with_lifecycle(key, entry, &mut evicted);
             }
         });
     }

@@ -87,12 +87,6 @@ impl CacheSpec {
             fresh: self.ttl,
             stale: self.stale,
         };
-        Some(BoundCache::new(
-            name,
-            keyspace,
-            ttl,
-            self.capacity,
-            runtime,
-        ))
+        Some(BoundCache::new(name, keyspace, ttl, self.capacity, runtime))
     }
 }
