@@ -113,8 +113,7 @@ impl BoundCache {
     }
 
     /// Returns the value of a key if it is in memory, fresh, and not shared.
-    // Inlined into its caller, which knows whether the key is a number.
-    #[inline(always)]
+    #[inline]
     pub(super) fn hit<T: CacheValue>(&self, key: Subject<'_>, codec: Codec<T>) -> Option<T> {
         if self.is_shared(codec) {
             return None;
@@ -140,12 +139,15 @@ impl BoundCache {
             return Known::Nothing;
         }
         let now = self.clock.now();
-        let known = match now {
-            now if now < entry.fresh_until => Known::Fresh,
-            now if now < after(entry.fresh_until, self.ttl.stale) => Known::Stale,
-            _ => return Known::Nothing,
-        };
-        entry.value.get().map_or(Known::Nothing, known)
+        let is_fresh = now < entry.fresh_until;
+        if !is_fresh && now >= after(entry.fresh_until, self.ttl.stale) {
+            return Known::Nothing;
+        }
+        match entry.value.get() {
+            Some(value) if is_fresh => Known::Fresh(value),
+            Some(value) => Known::Stale(value),
+            None => Known::Nothing,
+        }
     }
 
     /// Returns the current epoch of a key.

@@ -18,8 +18,8 @@ use super::memory_key::{BorrowedKey, MemoryKey};
 use crate::key::hasher::secret_hasher;
 use crate::key::subject::Subject;
 
-/// How many values a shard holds at least, unless the cache holds fewer. A shard evicts when it is
-/// full itself, so a cache of many small shards would evict long before it holds its capacity.
+/// How many values a shard holds at least, unless the cache holds fewer. A shard evicts as soon as it
+/// is full, so a cache of many small shards would evict long before it holds its capacity.
 const MIN_SHARD_CAPACITY: usize = 512;
 
 /// The values of one cache, of all types.
@@ -46,11 +46,13 @@ impl Lifecycle<MemoryKey, Entry> for CollectEvicted {
 }
 
 impl MemoryCache {
-    /// A cache that holds at most `capacity` values, rounded up to a multiple of its shards.
+    /// A cache that holds at most `capacity` values, rounded up to a multiple of the number of shards.
     pub(super) fn new(capacity: u64) -> Self {
         let items = usize::try_from(capacity).unwrap_or(usize::MAX);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = (items / MIN_SHARD_CAPACITY).clamp(1, 4 * threads);
+        // quick_cache would round up to a power of two.
+        let shards = 1 << shards.ilog2();
         let options = OptionsBuilder::new()
             .shards(shards)
             .estimated_items_capacity(items)
@@ -65,8 +67,7 @@ impl MemoryCache {
     }
 
     /// Returns the entry of a key, which may have expired.
-    // Inlined into its caller, which knows whether the key is a number.
-    #[inline(always)]
+    #[inline]
     pub(super) fn get<T: CacheValue>(&self, key: Subject<'_>) -> Option<Entry> {
         self.entries.get(&BorrowedKey::new(TypeId::of::<T>(), key))
     }

@@ -5,13 +5,16 @@
 //! together.
 //!
 //! # How long values stay in memory
-//! A value that was invalidated, or is older than `ttl` and `stale`, is never returned. A cache holds
-//! at most `capacity` values, rounded up by less than one for each of its shards. When a cache is full, a new
-//! value replaces one that is rarely used. An expired value stays in memory until a new value of its
-//! key replaces it, it is invalidated, or it makes room for another one.
+//! A value is never returned after `ttl` plus `stale`, nor to a call that began after its
+//! invalidation. Its memory is freed when a new value of its key replaces it, when it is invalidated,
+//! or when a full cache evicts it; expiring alone does not free it.
 //!
-//! Values are cloned and dropped while no lock is held, so `Clone` and `Drop` may call cached
-//! functions, of the same cache too.
+//! A full cache evicts values that are rarely used. A cache of 1,024 values or more consists of shards
+//! with equal parts of the capacity, each of which evicts when it is full: keys spread unevenly, so
+//! such a cache may evict when it is a few percent short of `capacity`.
+//!
+//! No lock is held while a value is cloned or dropped. `Clone` and `Drop` may therefore call cached
+//! functions, including the function that returned the value, and invalidate values.
 //!
 //! # Examples
 //! ```

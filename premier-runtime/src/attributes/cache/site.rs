@@ -46,7 +46,6 @@ impl CacheSite {
     }
 
     #[cold]
-    #[inline(never)]
     fn bind(&'static self, spec: fn() -> CacheSpec) -> Option<&'static BoundCache> {
         // `get_or_init` runs the closure for one caller, which registers the cache.
         let mut is_new = false;
@@ -99,6 +98,7 @@ impl<T: CacheValue> CacheCall<T> {
         }
     }
 
+    /// Everything but a hit, kept out of the callers of `find`.
     #[inline(never)]
     fn find_missed(lookup: Lookup<T>) -> Result<T, Flight<T>> {
         if let Some(store) = lookup.store_of_stale() {
