@@ -47,8 +47,8 @@ pub use self::throttle::Throttle;
 pub mod __private {
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::{
-        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, Parts as CompositeKey, Probe,
-        key_part as key_argument, only_part as only_argument,
+        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, CompositeKey, Probe, key_argument,
+        only_argument,
     };
     pub use crate::attributes::call_site::CallSite;
     pub use crate::attributes::circuit_breaker::{BreakerSite, BreakerSpec};

@@ -164,7 +164,6 @@ fn the_other_attributes_allocate_nothing_on_success() {
     assert_none("circuit breaker", || drop(guarded()));
     assert_none("concurrency", || drop(bounded()));
     assert_none("several", || drop(ready(layered())));
-    // A hit is recorded by moka in its own time.
     remembered(1);
     let counted = allocations(|| (0..100).for_each(|_| assert_eq!(remembered(1), 1)));
     assert!(counted < 100, "cache hits: {counted}");

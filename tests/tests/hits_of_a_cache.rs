@@ -1,4 +1,4 @@
-//! Hits are found without moka, which goes on deciding what is kept.
+//! Hits of `#[cache]`: what they never return, and that they may run the user's code.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -169,8 +169,8 @@ fn made<M: Make>(id: u64) -> M::Value {
     M::make()
 }
 
-/// Values of many types are forgotten one after the other, so that there is time to bring one forward
-/// meanwhile.
+/// The values of a key are removed one type after the other, so that there is time for other threads to
+/// insert one meanwhile.
 #[test]
 fn a_value_is_not_brought_forward_in_place_of_a_newer_one() {
     macro_rules! sizes {

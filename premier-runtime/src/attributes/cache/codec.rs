@@ -1,8 +1,8 @@
-//! How a value gets into a shared store and back, where its type can.
+//! Encoding values for the shared store, if their type has serde.
 
 use std::marker::PhantomData;
 
-/// What can be cached: every hit is a clone.
+/// A value that can be cached: every hit returns a clone.
 #[diagnostic::on_unimplemented(
     message = "a value of type `{Self}` cannot be cached",
     label = "is not `Clone + Send + Sync + 'static`",
@@ -13,7 +13,7 @@ pub trait CacheValue: Clone + Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Clone + Send + Sync + 'static> CacheValue for T {}
 
-/// How a type is written and read; neither where it has no serde.
+/// Encodes and decodes values of one type. Both functions are `None` if the type has no serde.
 #[derive(Debug)]
 pub struct Codec<T> {
     pub(super) encode: Option<Encode<T>>,
@@ -31,23 +31,23 @@ impl<T> Clone for Codec<T> {
 
 impl<T> Copy for Codec<T> {}
 
-/// Stands for the type of a value. The expansion calls a method on `&&Probe`; the compiler takes
-/// the first trait below whose bounds the type meets.
+/// Selects the [`Codec`] of a type. The expansion calls `premier_codec` on `&&Probe<T>`, and method
+/// resolution takes [`CodecBySerde`] if `T` has serde, [`CodecByMemory`] otherwise.
 #[derive(Debug)]
 pub struct Probe<T>(PhantomData<fn() -> T>);
 
 impl<T: CacheValue> Probe<T> {
-    /// For what a function yields.
+    /// Infers the type of the cached value from the function that extracts it.
     pub fn of<R>(_: fn(R) -> Option<T>) -> Self {
         Self(PhantomData)
     }
 }
 
-/// Of types with serde.
+/// Provides the codec of types with serde.
 pub trait CodecBySerde {
-    /// What is cached.
+    /// The cached type.
     type Value;
-    /// By serde.
+    /// Returns a codec that uses serde.
     fn premier_codec(&self) -> Codec<Self::Value>;
 }
 
@@ -63,11 +63,11 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned> CodecBySerde for &Probe<
     }
 }
 
-/// Of last resort: the value stays in this process.
+/// Provides the codec of types without serde: their values stay in this process.
 pub trait CodecByMemory {
-    /// What is cached.
+    /// The cached type.
     type Value;
-    /// None.
+    /// Returns a codec without functions.
     fn premier_codec(&self) -> Codec<Self::Value>;
 }
 
@@ -82,8 +82,8 @@ impl<T> CodecByMemory for Probe<T> {
     }
 }
 
-/// As JSON after the name of the type: readable, and telling when another version of the type has
-/// written it.
+/// Values as the name of their type and JSON. Both are readable, and a value that another version of
+/// the type has written is recognised.
 #[cfg(feature = "redis")]
 mod shared {
     use std::any::type_name;
@@ -98,7 +98,7 @@ mod shared {
         Ok(bytes)
     }
 
-    /// Only what reads back as what was written: JSON has no NaN, for one.
+    /// Encodes a value that decodes to the same bytes. Others fail: JSON has no NaN, for example.
     pub(super) fn encode_checked<T: Serialize + DeserializeOwned>(
         value: &T,
     ) -> Result<Vec<u8>, String> {
@@ -109,7 +109,7 @@ mod shared {
         }
     }
 
-    /// A field that the type does not know is an error as much as one that is missing.
+    /// Decodes a value. A field that the type does not have is an error, like one that is missing.
     pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
         let json = bytes
             .strip_prefix(type_name::<T>().as_bytes())
@@ -139,7 +139,7 @@ mod shared {
         }
 
         #[test]
-        fn what_does_not_read_back_is_not_written() {
+        fn values_that_decode_differently_are_not_encoded() {
             use std::collections::HashMap;
 
             assert!(encode_checked(&f64::NAN).is_err());
@@ -151,7 +151,7 @@ mod shared {
         }
 
         #[test]
-        fn what_another_version_wrote_is_not_read() {
+        fn values_of_another_version_of_a_type_are_not_decoded() {
             let user = User {
                 id: 1,
                 name: "a\nb".into(),

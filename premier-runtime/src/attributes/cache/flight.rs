@@ -1,68 +1,71 @@
-//! The right to compute a value, which one caller has at a time.
+//! The right to compute a value, which one caller per key has at a time.
 
-use super::bound::Bound;
+use super::bound_cache::BoundCache;
 use super::codec::{CacheValue, Codec};
-use super::forgotten::Mark;
-use crate::limiter::wait_queue::Ticket;
+use super::epochs::Epoch;
+use super::flight_queue::QueuePlace;
 
-/// A caller that computes a value while others wait for it. Dropping it, with or without a value,
-/// lets the next one look.
+/// A caller that computes a value while others wait for it. When it is dropped, with or without
+/// having kept a value, the next caller looks for the value.
 #[derive(Debug)]
 pub struct Flight<T> {
-    begun: Option<Begun>,
+    /// `None` if the cache is disabled.
+    target: Option<Target>,
     codec: Codec<T>,
     stale: Option<T>,
 }
 
+/// Where the value belongs.
 #[derive(Debug)]
-struct Begun {
-    bound: &'static Bound,
+struct Target {
+    cache: &'static BoundCache,
     key: Box<str>,
-    forgotten: Mark,
-    _ticket: Ticket,
+    /// The epoch in which the computation began.
+    epoch: Epoch,
+    _place: QueuePlace,
 }
 
 impl<T: CacheValue> Flight<T> {
     pub(super) fn new(
-        bound: &'static Bound,
+        cache: &'static BoundCache,
         key: &str,
         codec: Codec<T>,
-        forgotten: Mark,
-        ticket: Ticket,
+        epoch: Epoch,
+        place: QueuePlace,
         stale: Option<T>,
     ) -> Self {
-        let begun = Begun {
-            bound,
-            key: key.into(),
-            forgotten,
-            _ticket: ticket,
-        };
         Self {
-            begun: Some(begun),
+            target: Some(Target {
+                cache,
+                key: key.into(),
+                epoch,
+                _place: place,
+            }),
             codec,
             stale,
         }
     }
 
-    /// Of a cache that cannot be used.
-    pub(super) const fn unbound(codec: Codec<T>) -> Self {
+    /// The flight of a cache that cannot be used: nothing is kept.
+    pub(super) const fn disabled(codec: Codec<T>) -> Self {
         Self {
-            begun: None,
+            target: None,
             codec,
             stale: None,
         }
     }
 
-    /// Keeps the value for others.
+    /// Caches the computed value.
     pub fn keep(&self, value: &T) {
-        if let Some(begun) = &self.begun {
-            begun
-                .bound
-                .keep(&begun.key, value, self.codec, begun.forgotten);
+        if let Some(target) = &self.target {
+            let Target {
+                cache, key, epoch, ..
+            } = target;
+            cache.keep(key, value, self.codec, *epoch);
         }
     }
 
-    /// The old value, to fall back on when a new one cannot be computed.
+    /// Returns the stale value, which replaces a new one that could not be computed.
     #[must_use]
     pub fn stale(&self) -> Option<T> {
         self.stale.clone()

@@ -2,29 +2,30 @@
 
 use std::sync::OnceLock;
 
-use super::bound::{Bound, Known};
-use super::caches;
+use super::bound_cache::{BoundCache, Known};
 use super::codec::{CacheValue, Codec};
 use super::flight::Flight;
-use super::search::Search;
+use super::lookup::Lookup;
+use super::registry;
 use super::spec::CacheSpec;
 use crate::key::subject::KeyText;
 
 /// The static of one `#[cache]`.
 #[derive(Debug, Default)]
 pub struct CacheSite {
-    bound: OnceLock<Option<Bound>>,
+    /// `None` inside if the attribute's arguments are invalid: the cache is disabled.
+    cache: OnceLock<Option<BoundCache>>,
 }
 
-/// A call that looks for its value.
+/// A call of a cached function that looks for its value.
 #[derive(Debug)]
-pub struct Searching<T>(Stage<T>);
+pub struct CacheCall<T>(State<T>);
 
 #[derive(Debug)]
-enum Stage<T> {
-    Found(T),
-    Unbound(Codec<T>),
-    Search(Search<T>),
+enum State<T> {
+    Hit(T),
+    Disabled(Codec<T>),
+    Miss(Lookup<T>),
 }
 
 impl CacheSite {
@@ -32,122 +33,123 @@ impl CacheSite {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            bound: OnceLock::new(),
+            cache: OnceLock::new(),
         }
     }
 
     #[inline]
-    fn bound(&'static self, spec: fn() -> CacheSpec) -> Option<&'static Bound> {
-        match self.bound.get() {
-            Some(bound) => bound.as_ref(),
+    fn cache(&'static self, spec: fn() -> CacheSpec) -> Option<&'static BoundCache> {
+        match self.cache.get() {
+            Some(cache) => cache.as_ref(),
             None => self.bind(spec),
         }
     }
 
     #[cold]
-    #[inline(never)]
-    fn bind(&'static self, spec: fn() -> CacheSpec) -> Option<&'static Bound> {
-        // Taken in only once: `get_or_init` runs for one caller.
-        let mut new = false;
-        let bound = self.bound.get_or_init(|| {
-            new = true;
+    fn bind(&'static self, spec: fn() -> CacheSpec) -> Option<&'static BoundCache> {
+        // `get_or_init` runs the closure for one caller, which registers the cache.
+        let mut is_new = false;
+        let cache = self.cache.get_or_init(|| {
+            is_new = true;
             spec().bind()
         });
-        let bound = bound.as_ref()?;
-        if new {
-            caches().push(bound);
+        let cache = cache.as_ref()?;
+        if is_new {
+            registry::register(cache);
         }
-        Some(bound)
+        Some(cache)
     }
 
-    /// Looks for the value of a key: at once if it is at hand.
+    /// Looks for the value of a key. A fresh value in memory is found here, without allocating.
     #[inline]
     pub fn search<T: CacheValue>(
         &'static self,
         spec: fn() -> CacheSpec,
         codec: Codec<T>,
         key: impl KeyText,
-    ) -> Searching<T> {
-        let bound = self.bound(spec);
+    ) -> CacheCall<T> {
+        let cache = self.cache(spec);
         key.with_subject(|key| {
-            let (Some(bound), Some(key)) = (bound, key) else {
-                return Searching(Stage::Unbound(codec));
+            let (Some(cache), Some(key)) = (cache, key) else {
+                return CacheCall(State::Disabled(codec));
             };
-            Searching(match bound.fresh(key, codec) {
+            CacheCall(match cache.hit(key, codec) {
                 Some(value) => {
-                    bound.lookups.count(&bound.name, true);
-                    Stage::Found(value)
+                    cache.record_lookup(true);
+                    State::Hit(value)
                 }
-                None => key.with_text(|key| Stage::Search(Search::new(bound, key, codec))),
+                None => key.with_text(|key| State::Miss(Lookup::new(cache, key, codec))),
             })
         })
     }
 }
 
-impl<T: CacheValue> Searching<T> {
-    /// The value, or the right to compute it; waits on the thread while another computes it.
+impl<T: CacheValue> CacheCall<T> {
+    /// Returns the value. Blocks the thread while another caller computes it.
     ///
     /// # Errors
-    /// The value has to be computed.
+    /// The value has to be computed: returns the right to do so.
     #[inline]
     pub fn find(self) -> Result<T, Flight<T>> {
         match self.0 {
-            Stage::Found(value) => Ok(value),
-            Stage::Unbound(codec) => Err(Flight::unbound(codec)),
-            Stage::Search(search) => Self::find_by(search),
+            State::Hit(value) => Ok(value),
+            State::Disabled(codec) => Err(Flight::disabled(codec)),
+            State::Miss(lookup) => Self::find_missed(lookup),
         }
     }
 
+    /// Everything but a hit, kept out of the callers of `find`.
     #[inline(never)]
-    fn find_by(search: Search<T>) -> Result<T, Flight<T>> {
-        if let Some(store) = search.store_while_renewed() {
-            let asked = search.asked();
-            if let Some(value) = search.old(store.load(search.shared_key()), asked) {
+    fn find_missed(lookup: Lookup<T>) -> Result<T, Flight<T>> {
+        if let Some(store) = lookup.store_of_stale() {
+            let attempt = lookup.start_load();
+            let loaded = store.load(lookup.store_key());
+            if let Some(value) = lookup.finish_stale_load(loaded, attempt) {
                 return Ok(value);
             }
         }
-        let (ticket, stale) = match search.board() {
-            Ok(value) => return Ok(value),
-            Err(boarding) => boarding,
+        let (place, stale) = match lookup.join_flight() {
+            Ok(joined) => joined,
+            Err(value) => return Ok(value),
         };
-        ticket.turn(search.bound.clock, u64::MAX, || Some(()));
-        let mut known = search.look(stale);
-        if let (Known::Nothing, Some(store)) = (&known, search.store()) {
-            let asked = search.asked();
-            known = search.read(store.load(search.shared_key()), asked);
+        place.wait(lookup.cache.clock);
+        let mut known = lookup.look_again(stale);
+        if let (Known::Nothing, Some(store)) = (&known, lookup.store()) {
+            let attempt = lookup.start_load();
+            let loaded = store.load(lookup.store_key());
+            known = lookup.finish_load(loaded, attempt);
         }
-        search.decide(known, ticket)
+        lookup.finish(known, place)
     }
 
-    /// The same, awaiting.
+    /// Returns the value. Waits while another caller computes it.
     ///
     /// # Errors
-    /// The value has to be computed.
+    /// The value has to be computed: returns the right to do so.
     pub async fn find_async(self) -> Result<T, Flight<T>> {
-        let search = match self.0 {
-            Stage::Found(value) => return Ok(value),
-            Stage::Unbound(codec) => return Err(Flight::unbound(codec)),
-            Stage::Search(search) => search,
+        let lookup = match self.0 {
+            State::Hit(value) => return Ok(value),
+            State::Disabled(codec) => return Err(Flight::disabled(codec)),
+            State::Miss(lookup) => lookup,
         };
-        if let Some(store) = search.store_while_renewed() {
-            let asked = search.asked();
-            let loaded = store.load_async(search.shared_key()).await;
-            if let Some(value) = search.old(loaded, asked) {
+        if let Some(store) = lookup.store_of_stale() {
+            let attempt = lookup.start_load();
+            let loaded = store.load_async(lookup.store_key()).await;
+            if let Some(value) = lookup.finish_stale_load(loaded, attempt) {
                 return Ok(value);
             }
         }
-        let (ticket, stale) = match search.board() {
-            Ok(value) => return Ok(value),
-            Err(boarding) => boarding,
+        let (place, stale) = match lookup.join_flight() {
+            Ok(joined) => joined,
+            Err(value) => return Ok(value),
         };
-        ticket
-            .turn_async(search.bound.clock, u64::MAX, || Some(()))
-            .await;
-        let mut known = search.look(stale);
-        if let (Known::Nothing, Some(store)) = (&known, search.store()) {
-            let asked = search.asked();
-            known = search.read(store.load_async(search.shared_key()).await, asked);
+        place.wait_async(lookup.cache.clock).await;
+        let mut known = lookup.look_again(stale);
+        if let (Known::Nothing, Some(store)) = (&known, lookup.store()) {
+            let attempt = lookup.start_load();
+            let loaded = store.load_async(lookup.store_key()).await;
+            known = lookup.finish_load(loaded, attempt);
         }
-        search.decide(known, ticket)
+        lookup.finish(known, place)
     }
 }

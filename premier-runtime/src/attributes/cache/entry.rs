@@ -1,0 +1,89 @@
+//! A value in memory with its times.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use super::codec::CacheValue;
+
+/// A value in memory. A clone runs no code of the user's, because the cache clones entries under a lock.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) value: StoredValue,
+    /// When the value began to be read from the shared store, or when its computation ended.
+    pub(super) loaded_at: u64,
+    /// The value is fresh before this instant; `u64::MAX` if it never expires.
+    pub(super) fresh_until: u64,
+}
+
+impl Entry {
+    /// Whether the value is fresh. A value that never expires does not need the time.
+    #[inline]
+    pub(super) fn is_fresh(&self, now: impl FnOnce() -> u64) -> bool {
+        self.fresh_until == u64::MAX || now() < self.fresh_until
+    }
+}
+
+macro_rules! stored_value {
+    ($($variant:ident($primitive:ty),)*) => {
+        /// A value of any type: a primitive itself, or an `Arc` of everything else.
+        #[derive(Clone, Debug)]
+        pub(super) enum StoredValue {
+            $($variant($primitive),)*
+            Shared(Arc<dyn Any + Send + Sync>),
+        }
+
+        impl StoredValue {
+            pub(super) fn new<T: CacheValue>(value: T) -> Self {
+                let any: &dyn Any = &value;
+                $(if let Some(value) = any.downcast_ref::<$primitive>() {
+                    return Self::$variant(*value);
+                })*
+                Self::Shared(Arc::new(value))
+            }
+
+            /// Returns a clone of the value, or `None` if it is of another type.
+            ///
+            /// Call this without any lock held: `T::clone` is the user's code.
+            #[inline]
+            pub(super) fn get<T: CacheValue>(&self) -> Option<T> {
+                // For a known `T` the compiler resolves these downcasts.
+                let any: &dyn Any = match self {
+                    $(Self::$variant(value) => return (value as &dyn Any).downcast_ref().cloned(),)*
+                    Self::Shared(value) => &**value,
+                };
+                any.downcast_ref().cloned()
+            }
+        }
+    };
+}
+
+stored_value! {
+    U8(u8), U16(u16), U32(u32), U64(u64), Usize(usize),
+    I8(i8), I16(i16), I32(i32), I64(i64), Isize(isize),
+    F32(f32), F64(f64), Bool(bool), Char(char),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_reads_back_as_its_own_type_only() {
+        macro_rules! assert_stored {
+            ($($value:expr),*) => {$(
+                let stored = StoredValue::new($value);
+                assert!(!matches!(stored, StoredValue::Shared(_)));
+                assert_eq!(stored.get(), Some($value));
+                assert_eq!(stored.get::<String>(), None);
+            )*};
+        }
+        assert_stored![
+            1_u8, 2_u16, 3_u32, 4_u64, 5_usize, -1_i8, -2_i16, -3_i32, -4_i64, -5_isize, 1.5_f32,
+            2.5_f64, true, 'c'
+        ];
+        let stored = StoredValue::new("text".to_owned());
+        assert_eq!(stored.get(), Some("text".to_owned()));
+        assert_eq!(stored.get::<u64>(), None);
+        assert_eq!(StoredValue::new(4_u64).get::<i64>(), None);
+    }
+}
