@@ -13,7 +13,6 @@ use crate::limit::quota::Limit;
 use crate::limiter::acquire::{acquire, acquire_async};
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
-use crate::limiter::wait_queue;
 use crate::store::request::Operation;
 
 /// A named limit to ask by hand.
@@ -217,7 +216,7 @@ impl Throttle {
     /// [`Error::Backend`], [`Error::Config`].
     pub fn reset<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
         let done = self.handle(key, Operation::Reset);
-        self.nudge(&key.to_string(), done)
+        self.notify(&key.to_string(), done)
     }
 
     /// The same as [`Throttle::reset`] for async callers.
@@ -227,7 +226,7 @@ impl Throttle {
     pub async fn reset_async<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
         let key = key.to_string();
         let done = self.handle_async(&key, Operation::Reset).await;
-        self.nudge(&key, done)
+        self.notify(&key, done)
     }
 
     /// Gives `units` back, at most as many as are taken.
@@ -236,7 +235,7 @@ impl Throttle {
     /// [`Error::Backend`], [`Error::Config`].
     pub fn refund<K: Display + ?Sized>(&self, key: &K, units: u64) -> Result<(), Error> {
         let done = self.handle(key, Operation::Refund(units));
-        self.nudge(&key.to_string(), done)
+        self.notify(&key.to_string(), done)
     }
 
     /// The same as [`Throttle::refund`] for async callers.
@@ -250,7 +249,7 @@ impl Throttle {
     ) -> Result<(), Error> {
         let key = key.to_string();
         let done = self.handle_async(&key, Operation::Refund(units)).await;
-        self.nudge(&key, done)
+        self.notify(&key, done)
     }
 
     fn build(name: &str, limits: &[Limit], runtime: Option<Arc<Runtime>>) -> Self {
@@ -340,10 +339,9 @@ impl Throttle {
         self.limiter()?.handle_async(Some(key), operation).await
     }
 
-    /// After something was given back, whoever waits for it may ask again.
-    fn nudge(&self, key: &str, done: Result<Decision, Error>) -> Result<(), Error> {
-        let limiter = self.limiter()?;
-        wait_queue::nudge(limiter.store_id(), limiter.prefix(), Some(key));
+    /// After something was given back, those who wait for it may ask again.
+    fn notify(&self, key: &str, done: Result<Decision, Error>) -> Result<(), Error> {
+        self.limiter()?.queues().notify(Some(key));
         done.map(drop)
     }
 }

@@ -13,7 +13,7 @@ use crate::limit::decision::Decision;
 use crate::limiter::acquire::{Acquire, acquire, acquire_async, shortcut};
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
-use crate::limiter::{overrides, wait_queue};
+use crate::limiter::overrides;
 use crate::store::memory::{Bucket, Keys, Verdict};
 use crate::store::request::Operation;
 use crate::telemetry::{Outcome, Telemetry};
@@ -229,7 +229,7 @@ impl Site {
         if !limiter.is_immediate() || Acquire::would_queue(limiter, user, cost, max_wait) {
             return Ok(Admission::wait(limiter, user, cost, max_wait, None));
         }
-        let nudges = wait_queue::nudges();
+        let seen = limiter.queues().notifications();
         let first = limiter
             .handle(user, Operation::Take(cost))
             .and_then(|decision| Ok((shortcut(limiter, user, max_wait, &decision)?, decision)));
@@ -240,7 +240,7 @@ impl Site {
         };
         Ok(match done {
             Some(_) => Admission(Stage::Decided(None)),
-            None => Admission::wait(limiter, user, cost, max_wait, Some((decision, nudges))),
+            None => Admission::wait(limiter, user, cost, max_wait, Some((decision, seen))),
         })
     }
 
@@ -306,9 +306,9 @@ impl Admission {
         Self(Stage::Waiting(Box::pin(async move {
             let user = user.as_deref();
             match first {
-                Some((first, nudges)) => {
+                Some((first, seen)) => {
                     let acquired = async {
-                        Acquire::after(limiter, user, cost, max_wait, first, nudges)?
+                        Acquire::after(limiter, user, cost, max_wait, first, seen)?
                             .run()
                             .await
                     };

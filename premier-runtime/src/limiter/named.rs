@@ -15,7 +15,8 @@ use crate::key::full::Key;
 use crate::key::subject::Subject;
 use crate::limit::decision::{Decision, Reservation};
 use crate::limit::quota::Limit;
-use crate::limiter::{overrides, wait_queue};
+use crate::limiter::overrides;
+use crate::limiter::wait_queue::WaitQueues;
 use crate::store::handler::Handler;
 use crate::store::memory::{self, Bucket, Keys, MemoryHandler, Table, Verdict, as_memory};
 use crate::store::outage;
@@ -33,6 +34,7 @@ pub(crate) struct Limiter {
     store: Store,
     rules: Replaceable<Rules>,
     telemetry: Telemetry,
+    queues: Arc<WaitQueues>,
 }
 
 /// What decides; it may change at run time.
@@ -96,6 +98,16 @@ enum Store {
     },
 }
 
+impl Store {
+    /// Tells limits of equal prefix in different stores apart.
+    fn id(&self) -> usize {
+        match self {
+            Self::Memory(memory, _) => memory.id(),
+            Self::Other { handler, .. } => Arc::as_ptr(handler).addr(),
+        }
+    }
+}
+
 impl Limiter {
     /// `path` is the function with its module, as it stands in keys and messages.
     pub(crate) fn new(runtime: &Runtime, path: &str, limits: &[Limit]) -> Result<Arc<Self>, Error> {
@@ -121,6 +133,7 @@ impl Limiter {
         let limiter = Arc::new(Self {
             telemetry: Telemetry::new(&function, algo, runtime),
             function,
+            queues: WaitQueues::shared(store.id(), &prefix),
             prefix: prefix.into(),
             rules: Replaceable::new(Rules::new(plans, &store)),
             store,
@@ -226,16 +239,9 @@ impl Limiter {
         Ok(plans)
     }
 
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// Tells lines of equal keys in different stores apart.
-    pub(crate) fn store_id(&self) -> usize {
-        match &self.store {
-            Store::Memory(memory, _) => memory.id(),
-            Store::Other { handler, .. } => Arc::as_ptr(handler).addr(),
-        }
+    /// The callers that wait for this limit.
+    pub(crate) fn queues(&self) -> &WaitQueues {
+        &self.queues
     }
 
     pub(crate) fn clock(&self) -> &SteadyClock {
@@ -254,7 +260,7 @@ impl Limiter {
     #[inline]
     pub(crate) fn admit(&self, user: Option<Subject<'_>>, cost: u64, max_wait: MaxWait) -> Verdict {
         // Whoever may wait does not overtake those who do.
-        if max_wait != MaxWait::None && wait_queue::any() {
+        if max_wait != MaxWait::None && !self.queues.is_empty() {
             return Verdict::Unknown;
         }
         let verdict = match (user, &self.rules.get().shortest) {
@@ -391,7 +397,7 @@ impl Limiter {
             }
             Store::Other { handler, .. } => handler.handle_detached(&self.request(user, release)),
         }
-        wait_queue::nudge(self.store_id(), &self.prefix, user);
+        self.queues.notify(user);
     }
 
     /// Refuses a cost that can never be admitted.

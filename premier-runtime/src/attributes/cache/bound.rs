@@ -9,6 +9,7 @@ use ahash::RandomState;
 use moka::sync::Cache;
 
 use super::codec::{CacheValue, Codec};
+use super::flights::Flights;
 use super::forgotten::{Forgotten, Mark};
 use super::front::{Fronts, GivenUp};
 use super::key::{BorrowedKey, MemoryKey, Name};
@@ -51,6 +52,7 @@ pub(crate) struct Bound {
     pub(super) forgotten: Forgotten,
     /// Whether a value could not be written so that it reads back: such are for this process alone.
     unshared: AtomicBool,
+    pub(super) flights: Flights,
     pub(super) clock: &'static SteadyClock,
     pub(super) store: Option<&'static dyn ValueStore>,
 }
@@ -144,6 +146,7 @@ impl Bound {
             types: Mutex::default(),
             forgotten: Forgotten::new(secret_hasher()),
             unshared: AtomicBool::new(false),
+            flights: Flights::default(),
             clock,
             store: runtime.handler().values(),
         }

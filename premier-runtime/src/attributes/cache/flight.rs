@@ -2,8 +2,8 @@
 
 use super::bound::Bound;
 use super::codec::{CacheValue, Codec};
+use super::flights::FlightWaiter;
 use super::forgotten::Mark;
-use crate::limiter::wait_queue::Ticket;
 
 /// A caller that computes a value while others wait for it. Dropping it, with or without a value,
 /// lets the next one look.
@@ -19,7 +19,7 @@ struct Begun {
     bound: &'static Bound,
     key: Box<str>,
     forgotten: Mark,
-    _ticket: Ticket,
+    _waiter: FlightWaiter,
 }
 
 impl<T: CacheValue> Flight<T> {
@@ -28,14 +28,14 @@ impl<T: CacheValue> Flight<T> {
         key: &str,
         codec: Codec<T>,
         forgotten: Mark,
-        ticket: Ticket,
+        waiter: FlightWaiter,
         stale: Option<T>,
     ) -> Self {
         let begun = Begun {
             bound,
             key: key.into(),
             forgotten,
-            _ticket: ticket,
+            _waiter: waiter,
         };
         Self {
             begun: Some(begun),

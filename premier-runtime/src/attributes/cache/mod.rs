@@ -28,6 +28,7 @@
 mod bound;
 mod codec;
 mod flight;
+mod flights;
 mod forgotten;
 mod front;
 mod key;

@@ -1,18 +1,17 @@
 //! A call on its way to a value that is not at hand.
 
 use std::any::TypeId;
-use std::sync::Arc;
 
 use super::bound::{Bound, Known};
 use super::codec::{CacheValue, Codec};
 use super::flight::Flight;
+use super::flights::FlightWaiter;
 use super::forgotten::Mark;
 use super::warn;
 use crate::error::Error;
 use crate::key::full::Key;
 use crate::key::subject::Subject;
-use crate::limiter::wait_queue;
-use crate::limiter::wait_queue::{LineKey, Purpose, Ticket};
+use crate::limiter::wait_queue::Waiter;
 use crate::store::values::{Loaded, ValueStore};
 
 /// See [`self`].
@@ -20,7 +19,6 @@ use crate::store::values::{Loaded, ValueStore};
 pub(super) struct Search<T> {
     pub(super) bound: &'static Bound,
     key: Box<str>,
-    line: LineKey,
     codec: Codec<T>,
     shared: bool,
     since: u64,
@@ -35,13 +33,9 @@ pub(super) struct Asked {
 
 impl<T: CacheValue> Search<T> {
     pub(super) fn new(bound: &'static Bound, key: &str, codec: Codec<T>) -> Self {
-        let site = std::ptr::from_ref(bound).addr();
-        let purpose = Purpose::Flight(TypeId::of::<T>());
-        let line = Arc::new((site, purpose, "".into(), Some(key.into())));
         Self {
             bound,
             key: key.into(),
-            line,
             codec,
             shared: bound.is_shared(codec),
             since: bound.clock.now(),
@@ -51,9 +45,15 @@ impl<T: CacheValue> Search<T> {
     /// Where an old value may be had while another caller renews it, if it is shared: what this
     /// process remembers does not count, for others may have invalidated it.
     pub(super) fn store_while_renewed(&self) -> Option<&'static dyn ValueStore> {
-        let renewed = !self.bound.lives.stale.is_zero() && wait_queue::any();
-        self.store()
-            .filter(|_| renewed && wait_queue::ahead(&self.line).is_some())
+        let may_be_stale = !self.bound.lives.stale.is_zero();
+        self.store().filter(|_| may_be_stale && self.is_in_flight())
+    }
+
+    /// Whether somebody computes the value.
+    fn is_in_flight(&self) -> bool {
+        self.bound
+            .flights
+            .contains(TypeId::of::<T>(), Some(&self.key))
     }
 
     pub(super) fn old(&self, loaded: Result<Loaded, Error>, asked: Asked) -> Option<T> {
@@ -67,20 +67,19 @@ impl<T: CacheValue> Search<T> {
     }
 
     /// A place behind those who compute the value; or an old value, while others renew it.
-    pub(super) fn board(&self) -> Result<T, (Ticket, Option<T>)> {
+    pub(super) fn board(&self) -> Result<T, (FlightWaiter, Option<T>)> {
         let stale = match self.bound.look::<T>(self.user(), self.shared, self.since) {
             Known::Stale(value) => Some(value),
             _ => None,
         };
         if let Some(value) = &stale
-            && wait_queue::any()
-            && wait_queue::ahead(&self.line).is_some()
+            && self.is_in_flight()
         {
             self.bound.lookups.count(&self.bound.name, true);
             return Ok(value.clone());
         }
-        let ticket = Ticket::wait(Arc::clone(&self.line), 1, 0, wait_queue::nudges());
-        Err((ticket, stale))
+        let queue = self.bound.flights.enter(TypeId::of::<T>(), Some(&self.key));
+        Err((Waiter::join(queue, 1, 0), stale))
     }
 
     /// What there is once it is this one's turn.
@@ -108,7 +107,7 @@ impl<T: CacheValue> Search<T> {
         Key::new(&self.bound.prefix, Some(&self.key))
     }
 
-    pub(super) fn decide(&self, known: Known<T>, ticket: Ticket) -> Result<T, Flight<T>> {
+    pub(super) fn decide(&self, known: Known<T>, waiter: FlightWaiter) -> Result<T, Flight<T>> {
         let Bound { lookups, name, .. } = self.bound;
         lookups.count(name, matches!(known, Known::Fresh(_)));
         let stale = match known {
@@ -122,7 +121,7 @@ impl<T: CacheValue> Search<T> {
             self.codec,
             // From here on it is computed.
             self.forgotten(),
-            ticket,
+            waiter,
             stale,
         ))
     }

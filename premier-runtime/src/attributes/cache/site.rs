@@ -106,17 +106,17 @@ impl<T: CacheValue> Searching<T> {
                 return Ok(value);
             }
         }
-        let (ticket, stale) = match search.board() {
+        let (waiter, stale) = match search.board() {
             Ok(value) => return Ok(value),
             Err(boarding) => boarding,
         };
-        ticket.turn(search.bound.clock, u64::MAX, || Some(()));
+        waiter.turn(search.bound.clock, u64::MAX, || Some(()));
         let mut known = search.look(stale);
         if let (Known::Nothing, Some(store)) = (&known, search.store()) {
             let asked = search.asked();
             known = search.read(store.load(search.shared_key()), asked);
         }
-        search.decide(known, ticket)
+        search.decide(known, waiter)
     }
 
     /// The same, awaiting.
@@ -136,11 +136,11 @@ impl<T: CacheValue> Searching<T> {
                 return Ok(value);
             }
         }
-        let (ticket, stale) = match search.board() {
+        let (waiter, stale) = match search.board() {
             Ok(value) => return Ok(value),
             Err(boarding) => boarding,
         };
-        ticket
+        waiter
             .turn_async(search.bound.clock, u64::MAX, || Some(()))
             .await;
         let mut known = search.look(stale);
@@ -148,6 +148,6 @@ impl<T: CacheValue> Searching<T> {
             let asked = search.asked();
             known = search.read(store.load_async(search.shared_key()).await, asked);
         }
-        search.decide(known, ticket)
+        search.decide(known, waiter)
     }
 }

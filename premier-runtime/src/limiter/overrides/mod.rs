@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::error::Error;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
-use crate::limiter::wait_queue;
+use crate::limiter::wait_queue::notify_every_queue;
 
 #[cfg(feature = "limits-file")]
 pub use self::file::{FileStatus, file_status};
@@ -119,7 +119,7 @@ pub fn reset(name: &str) -> usize {
     for limiter in &limiters {
         limiter.restore();
     }
-    wait_queue::nudge_all();
+    notify_every_queue();
     limiters.len()
 }
 
@@ -207,7 +207,7 @@ fn want(name: &str, limits: &[Limit], by_file: Option<ByFile>) -> Result<usize, 
         limiter.change(limits)?;
     }
     // Whoever waits may have less to wait for.
-    wait_queue::nudge_all();
+    notify_every_queue();
     Ok(limiters.len())
 }
 
