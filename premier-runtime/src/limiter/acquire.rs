@@ -341,7 +341,7 @@ impl<'a> Acquire<'a> {
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        if let Held::Slot(waiter, _) = &self.held
+        if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing)
             && let Some((slot, units)) = waiter.abandon()
         {
             self.limiter.release(self.user, slot, units);

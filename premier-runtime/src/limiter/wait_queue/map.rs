@@ -13,6 +13,9 @@ use crate::key::hasher::secret_hasher;
 /// Callers choose keys and must not be able to choose collisions.
 static HASHER: LazyLock<RandomState> = LazyLock::new(secret_hasher);
 
+/// How many places a map keeps when its last queue has gone. What a crowd needed is freed.
+const KEPT: usize = 64;
+
 /// Queues of the type `Q`, found by a caller's key and a `kind` that tells apart several queues of
 /// one key.
 ///
@@ -164,8 +167,7 @@ impl<K, Q> Drop for QueueRef<'_, K, Q> {
         }
         // The entry itself is dropped by the field of this reference, without the lock.
         found.remove();
-        if table.is_empty() {
-            // A crowd that has gone leaves no memory behind.
+        if table.is_empty() && table.capacity() > KEPT {
             *table = HashTable::new();
         }
         self.map.len.store(table.len(), Ordering::SeqCst);

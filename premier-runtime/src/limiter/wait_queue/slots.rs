@@ -125,6 +125,8 @@ impl SlotQueue {
 pub(crate) struct SlotWaiter<'a> {
     queue: QueueRef<'a, Intervals, SlotQueue>,
     order: Order,
+    /// Whether it has left. Its order may have become somebody else's since.
+    has_left: bool,
 }
 
 impl<'a> SlotWaiter<'a> {
@@ -136,7 +138,11 @@ impl<'a> SlotWaiter<'a> {
         reservation: Reservation,
     ) -> Self {
         let order = queue.with(|slots, wakers| slots.join(at, units, reservation, wakers));
-        Self { queue, order }
+        Self {
+            queue,
+            order,
+            has_left: false,
+        }
     }
 
     /// Until when to sleep: the slot has come once that is no later than `now`. `waker` is woken when
@@ -151,7 +157,8 @@ impl<'a> SlotWaiter<'a> {
 
     /// Gives the slot up without having used it. Those behind move up. What is left over at the end
     /// is returned with its units, to be given back to the store.
-    pub(crate) fn abandon(&self) -> Option<(Reservation, u64)> {
+    pub(crate) fn abandon(mut self) -> Option<(Reservation, u64)> {
+        self.has_left = true;
         self.queue.with(|slots, wakers| match slots {
             Slots::Equal(kind, slots) => {
                 let reservation = slots.leave(self.order, wakers)?;
@@ -164,9 +171,54 @@ impl<'a> SlotWaiter<'a> {
 
 impl Drop for SlotWaiter<'_> {
     fn drop(&mut self) {
+        if self.has_left {
+            return;
+        }
         self.queue.with(|slots, wakers| match slots {
             Slots::Equal(_, slots) => slots.used(self.order, wakers),
             Slots::Mixed(slots) => slots.used(self.order, wakers),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use super::{Intervals, SlotQueue, SlotWaiter};
+    use crate::algorithms::Plan;
+    use crate::limit::decision::Reservation;
+    use crate::limit::quota::Limit;
+    use crate::limiter::wait_queue::map::QueueMap;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn equal_slots_that_have_moved_up_stay_where_they_are_when_another_length_joins() {
+        let plan = Plan::new(Limit::leaky_bucket(1, Duration::from_secs(1))).unwrap();
+        let queues = QueueMap::<_, SlotQueue>::default();
+        let join = |begin: u64, units: u64| {
+            let queue = queues.enter(Intervals::of(&[plan]), None);
+            let end = u128::from((begin + units) * SECOND);
+            SlotWaiter::join(queue, begin * SECOND, units, Reservation::ending(end))
+        };
+        let begin = |waiter: &SlotWaiter<'_>| waiter.sleep_until(0, Waker::noop()) / SECOND;
+        let first = join(1, 1);
+        let (second, third) = (join(2, 1), join(3, 1));
+        let left = |waiter: SlotWaiter<'_>| {
+            let (reservation, units) = waiter.abandon().unwrap();
+            (reservation.end(0) / u128::from(SECOND), units)
+        };
+        assert_eq!(left(first), (4, 1));
+        let long = join(3, 2);
+        assert_eq!([&second, &third, &long].map(begin), [1, 2, 3]);
+        assert_eq!(left(second), (5, 1));
+        assert_eq!([&third, &long].map(begin), [1, 2]);
+        // Used, not given up: the other one does not move.
+        drop(third);
+        assert_eq!(begin(&long), 2);
+        assert_eq!(left(long), (4, 2));
+        assert!(queues.is_empty());
     }
 }
