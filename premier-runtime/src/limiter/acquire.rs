@@ -137,12 +137,14 @@ impl<'a> Acquire<'a> {
         let Some(queue) = limiter.queues().get(user) else {
             return Ok(None);
         };
-        let Some(ahead) = queue.head() else {
+        if queue.is_empty() {
             return Ok(None);
-        };
+        }
         limiter.check_cost(user, cost)?;
         let mut acquire = Self::new(limiter, user, cost, max_wait);
-        if acquire.deadline != u64::MAX {
+        if acquire.deadline != u64::MAX
+            && let Some(ahead) = queue.head()
+        {
             let now = acquire.began;
             acquire.check_deadline(now, acquire.earliest_behind(now, ahead))?;
         }
@@ -341,10 +343,8 @@ impl<'a> Acquire<'a> {
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing)
-            && let Some((slot, units)) = waiter.abandon()
-        {
-            self.limiter.release(self.user, slot, units);
+        if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
+            waiter.abandon(|slot, units| self.limiter.release(self.user, slot, units));
         }
     }
 }

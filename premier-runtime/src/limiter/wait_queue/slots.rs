@@ -7,6 +7,7 @@
 //! As a rule all calls cost the same: [`EqualSlots`] then lets thousands move up at once. Calls of
 //! different costs have slots of different lengths, which [`MixedSlots`] moves one by one.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -20,7 +21,17 @@ use crate::limit::decision::Reservation;
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(crate) struct SlotQueue {
-    slots: Mutex<Slots>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    slots: Slots,
+    /// Slots to be given back to the store, with their units. A store takes back its last slot only,
+    /// so that their order matters.
+    freed: VecDeque<(Reservation, u64)>,
+    /// Whether somebody is giving them back.
+    is_releasing: bool,
 }
 
 #[derive(Debug)]
@@ -107,11 +118,19 @@ impl Slots {
 }
 
 impl SlotQueue {
-    fn lock(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Slots, &mut Wakers) -> T) -> T {
+    /// The next slot to be given back, for the one that gives them back.
+    fn next_freed(&self) -> Option<(Reservation, u64)> {
+        let mut inner = self.lock();
+        let next = inner.freed.pop_front();
+        inner.is_releasing = next.is_some();
+        next
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Inner, &mut Wakers) -> T) -> T {
         let mut wakers = Wakers::default();
         let result = change(&mut self.lock(), &mut wakers);
         wakers.wake();
@@ -137,7 +156,7 @@ impl<'a> SlotWaiter<'a> {
         units: u64,
         reservation: Reservation,
     ) -> Self {
-        let order = queue.with(|slots, wakers| slots.join(at, units, reservation, wakers));
+        let order = queue.with(|inner, wakers| inner.slots.join(at, units, reservation, wakers));
         Self {
             queue,
             order,
@@ -149,23 +168,33 @@ impl<'a> SlotWaiter<'a> {
     /// it becomes earlier.
     pub(crate) fn sleep_until(&self, now: u64, waker: &Waker) -> u64 {
         let waker = waker.clone();
-        self.queue.with(|slots, wakers| match slots {
+        self.queue.with(|inner, wakers| match &mut inner.slots {
             Slots::Equal(_, slots) => slots.poll(self.order, now, waker, wakers),
             Slots::Mixed(slots) => slots.poll(self.order, waker, wakers),
         })
     }
 
-    /// Gives the slot up without having used it. Those behind move up. What is left over at the end
-    /// is returned with its units, to be given back to the store.
-    pub(crate) fn abandon(mut self) -> Option<(Reservation, u64)> {
+    /// Gives the slot up without having used it. Those behind move up. The slots that are left over
+    /// at the end are passed to `release`, with their units, to be given back to the store: in the
+    /// order in which they were left over, also those of others that leave meanwhile.
+    pub(crate) fn abandon(mut self, mut release: impl FnMut(Reservation, u64)) {
         self.has_left = true;
-        self.queue.with(|slots, wakers| match slots {
-            Slots::Equal(kind, slots) => {
-                let reservation = slots.leave(self.order, wakers)?;
-                Some((reservation, kind.units))
+        let is_first = self.queue.with(|inner, wakers| {
+            let freed = match &mut inner.slots {
+                Slots::Equal(kind, slots) => {
+                    let reservation = slots.leave(self.order, wakers);
+                    reservation.map(|reservation| (reservation, kind.units))
+                }
+                Slots::Mixed(slots) => slots.leave(self.order, self.queue.kind(), wakers),
+            };
+            inner.freed.extend(freed);
+            !std::mem::replace(&mut inner.is_releasing, true)
+        });
+        if is_first {
+            while let Some((reservation, units)) = self.queue.next_freed() {
+                release(reservation, units);
             }
-            Slots::Mixed(slots) => slots.leave(self.order, self.queue.kind(), wakers),
-        })
+        }
     }
 }
 
@@ -174,7 +203,7 @@ impl Drop for SlotWaiter<'_> {
         if self.has_left {
             return;
         }
-        self.queue.with(|slots, wakers| match slots {
+        self.queue.with(|inner, wakers| match &mut inner.slots {
             Slots::Equal(_, slots) => slots.used(self.order, wakers),
             Slots::Mixed(slots) => slots.used(self.order, wakers),
         });
@@ -207,8 +236,11 @@ mod tests {
         let first = join(1, 1);
         let (second, third) = (join(2, 1), join(3, 1));
         let left = |waiter: SlotWaiter<'_>| {
-            let (reservation, units) = waiter.abandon().unwrap();
-            (reservation.end(0) / u128::from(SECOND), units)
+            let mut left = None;
+            waiter.abandon(|reservation, units| {
+                left = Some((reservation.end(0) / u128::from(SECOND), units));
+            });
+            left.unwrap()
         };
         assert_eq!(left(first), (4, 1));
         let long = join(3, 2);
