@@ -7,7 +7,7 @@ use crate::config::runtime::Runtime;
 use crate::error::Error;
 #[cfg(feature = "limits-file")]
 use crate::limiter::overrides::file;
-use crate::limiter::wait_queue;
+use crate::limiter::wait_queue::notify_every_queue;
 use crate::store::handler::Handler;
 
 /// Configures this process, once, in `main`, before the first annotated function runs.
@@ -69,6 +69,6 @@ fn cleared(runtime: &Runtime, result: Result<(), Error>) -> Result<(), Error> {
     runtime.fallback().clear(runtime.keyspace())?;
     #[cfg(feature = "cache")]
     cache::forget_keyspace(runtime.keyspace());
-    wait_queue::nudge_all();
+    notify_every_queue();
     result
 }

@@ -1,7 +1,6 @@
 //! At most so many calls at a time: a bulkhead, so that one slow dependency does not take every
 //! thread and every connection with it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::attributes::call_site::{CallSite, blame};
@@ -11,8 +10,7 @@ use crate::clock::after;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::limiter::max_wait::MaxWait;
-use crate::limiter::wait_queue;
-use crate::limiter::wait_queue::{LineKey, Purpose, Ticket};
+use crate::limiter::wait_queue::{WaitQueue, Waiter};
 
 /// What one `#[concurrency]` says, as values.
 #[derive(Debug)]
@@ -80,13 +78,7 @@ impl ConcurrencySpec {
                 limit: self.limit,
                 max_wait: self.max_wait,
                 running: Mutex::new(0),
-                // By a number of its own: functions of one name have a line each.
-                line: Arc::new((
-                    BULKHEADS.fetch_add(1, Ordering::Relaxed),
-                    Purpose::Permit,
-                    "".into(),
-                    None,
-                )),
+                queue: WaitQueue::default(),
                 function: function.into(),
             }),
             Some(problem) => Err(blame("concurrency", &function, problem)),
@@ -94,7 +86,7 @@ impl ConcurrencySpec {
     }
 }
 
-static BULKHEADS: AtomicUsize = AtomicUsize::new(0);
+type Place = Waiter<&'static WaitQueue>;
 
 #[derive(Debug)]
 struct Bulkhead {
@@ -102,7 +94,7 @@ struct Bulkhead {
     limit: u64,
     max_wait: MaxWait,
     running: Mutex<u64>,
-    line: LineKey,
+    queue: WaitQueue,
 }
 
 impl Bulkhead {
@@ -119,10 +111,11 @@ impl Bulkhead {
         })
     }
 
-    /// A permit at once, or a call_site in the line and until when to stand there.
-    fn begin(&'static self) -> Result<Result<Permit, (Ticket, u64)>, Error> {
-        let waiting = wait_queue::any() && wait_queue::ahead(&self.line).is_some();
-        if !waiting && let Some(permit) = self.take() {
+    /// A permit at once, or a place in the queue and until when to stand there.
+    fn begin(&'static self) -> Result<Result<Permit, (Place, u64)>, Error> {
+        if self.queue.is_empty()
+            && let Some(permit) = self.take()
+        {
             return Ok(Ok(permit));
         }
         let deadline = match self.max_wait {
@@ -130,8 +123,7 @@ impl Bulkhead {
             MaxWait::AtMost(longest) => after(Runtime::global().clock().now(), longest),
             MaxWait::Unbounded => u64::MAX,
         };
-        let ticket = Ticket::wait(Arc::clone(&self.line), 1, 0, wait_queue::nudges());
-        Ok(Err((ticket, deadline)))
+        Ok(Err((Waiter::join(&self.queue, 1, 0), deadline)))
     }
 
     fn refusal(&self) -> Error {
@@ -172,7 +164,7 @@ impl ConcurrencySite {
         let bulkhead = self.bulkhead(spec)?;
         match bulkhead.begin()? {
             Ok(permit) => Ok(permit),
-            Err((ticket, deadline)) => ticket
+            Err((place, deadline)) => place
                 .turn(Runtime::global().clock(), deadline, || bulkhead.take())
                 .ok_or_else(|| bulkhead.refusal()),
         }
@@ -189,7 +181,7 @@ impl ConcurrencySite {
         let bulkhead = self.bulkhead(spec)?;
         match bulkhead.begin()? {
             Ok(permit) => Ok(permit),
-            Err((ticket, deadline)) => ticket
+            Err((place, deadline)) => place
                 .turn_async(Runtime::global().clock(), deadline, || bulkhead.take())
                 .await
                 .ok_or_else(|| bulkhead.refusal()),
@@ -207,8 +199,6 @@ pub struct Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         *self.bulkhead.running() -= 1;
-        if wait_queue::any() {
-            wait_queue::wake_head(&self.bulkhead.line);
-        }
+        self.bulkhead.queue.wake_head();
     }
 }

@@ -183,9 +183,15 @@ impl Future for TimerSleep {
         Timer::start();
         let waker = context.waker().clone();
         let this = &mut *self;
-        let old = TIMER.lock().sleep(&mut this.place, this.deadline, waker);
+        let mut sleepers = TIMER.lock();
+        let next = sleepers.next_deadline();
+        let old = sleepers.sleep(&mut this.place, this.deadline, waker);
+        drop(sleepers);
         drop(old);
-        TIMER.earlier.notify_one();
+        // The timer thread is woken only if it would sleep too long.
+        if next.is_none_or(|next| this.deadline < next) {
+            TIMER.earlier.notify_one();
+        }
         Poll::Pending
     }
 }

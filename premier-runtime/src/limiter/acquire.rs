@@ -2,10 +2,10 @@
 //!
 //! [`Acquire`] is a small state machine that says what to do next: ask the store, sleep, or be
 //! done. Two drivers below run it, one by parking the thread, one by awaiting. Whatever a caller
-//! holds while it waits, a place in line or a reserved slot, is given back when it is dropped.
+//! holds while it waits, a place in a queue or a reserved slot, is given back when it is dropped.
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
-use crate::limiter::wait_queue;
-use crate::limiter::wait_queue::{Ahead, LineKey, Purpose, Standing, Ticket};
+use crate::limiter::wait_queue::{
+    LimitQueue, LimitWaiter, Position, QueueHead, SlotWaiter, WaitQueues,
+};
 use crate::store::request::Operation;
 use crate::{algorithms, clock};
 
@@ -113,7 +114,7 @@ pub(crate) fn acquire_from(
             None => match Acquire::join(limiter, key, cost, max_wait)? {
                 Some(waiting) => return waiting.block(),
                 None => {
-                    let notifications = wait_queue::nudges();
+                    let notifications = limiter.queues().notifications();
                     let decision = limiter.handle(key, Operation::Take(cost))?;
                     First {
                         decision,
@@ -155,7 +156,7 @@ pub(crate) async fn acquire_unrecorded_async(
         None => match Acquire::join(limiter, key, cost, max_wait)? {
             Some(waiting) => return waiting.run().await,
             None => {
-                let notifications = wait_queue::nudges();
+                let notifications = limiter.queues().notifications();
                 let decision = limiter.take_async(key, cost).await?;
                 First {
                     decision,
@@ -188,7 +189,7 @@ pub(crate) fn first_decision(
     if !limiter.is_immediate() || Acquire::would_queue(limiter, key, cost, max_wait) {
         return Ok(None);
     }
-    let notifications = wait_queue::nudges();
+    let notifications = limiter.queues().notifications();
     let decision = limiter.handle(key, Operation::Take(cost))?;
     let first = First {
         decision,
@@ -220,14 +221,14 @@ pub(crate) struct Acquire<'a> {
     cost: u64,
     began: u64,
     deadline: u64,
-    held: Held,
+    held: Held<'a>,
 }
 
-enum Held {
+enum Held<'a> {
     Nothing,
-    Place(Ticket),
+    Place(LimitWaiter<'a>),
     /// The decision is what the call returns once its slot has come.
-    Slot(Ticket, Decision),
+    Slot(SlotWaiter<'a>, Decision),
 }
 
 enum Next {
@@ -237,7 +238,7 @@ enum Next {
 }
 
 impl<'a> Acquire<'a> {
-    /// Joins the line if there is one; `None` when the caller may ask at once.
+    /// Joins the queue of the key if somebody waits there; `None` when the caller may ask at once.
     ///
     /// # Errors
     /// When those ahead alone take longer than the caller's max_wait, and for a cost that can
@@ -248,40 +249,41 @@ impl<'a> Acquire<'a> {
         cost: u64,
         max_wait: MaxWait,
     ) -> Result<Option<Self>, Error> {
-        let Some((key, ahead)) = Self::line(limiter, user, cost, max_wait) else {
+        if !Self::may_queue(limiter, cost, max_wait) {
+            return Ok(None);
+        }
+        let Some(queue) = limiter.queues().get(user) else {
             return Ok(None);
         };
+        if queue.is_empty() {
+            return Ok(None);
+        }
         limiter.check_cost(user, cost)?;
         let mut acquire = Self::new(limiter, user, cost, max_wait);
-        let now = limiter.clock().now();
-        acquire.check_deadline(now, acquire.earliest_behind(now, ahead))?;
-        acquire.held = Held::Place(Ticket::wait(key, cost, 0, wait_queue::nudges()));
+        if acquire.deadline != u64::MAX
+            && let Some(ahead) = queue.head()
+        {
+            let now = acquire.began;
+            acquire.check_deadline(now, acquire.earliest_behind(now, ahead))?;
+        }
+        let seen = acquire.queues().notifications();
+        acquire.take_place(queue, 0, seen);
         Ok(Some(acquire))
     }
 
-    /// Whether [`Acquire::join`] would find a line to join.
+    /// Whether [`Acquire::join`] would find a queue to join.
     pub(crate) fn would_queue(
         limiter: &Limiter,
         user: Option<&str>,
         cost: u64,
         max_wait: MaxWait,
     ) -> bool {
-        Self::line(limiter, user, cost, max_wait).is_some()
+        Self::may_queue(limiter, cost, max_wait) && limiter.queues().contains(user)
     }
 
-    /// The line that a call has to join. One that takes nothing has nothing to wait for.
-    fn line(
-        limiter: &Limiter,
-        user: Option<&str>,
-        cost: u64,
-        max_wait: MaxWait,
-    ) -> Option<(LineKey, Ahead)> {
-        if max_wait == MaxWait::None || cost == 0 || !wait_queue::any() {
-            return None;
-        }
-        let key = line_key(limiter, user, Purpose::Admission);
-        let ahead = wait_queue::ahead(&key)?;
-        Some((key, ahead))
+    /// A call that takes nothing has nothing to wait for.
+    fn may_queue(limiter: &Limiter, cost: u64, max_wait: MaxWait) -> bool {
+        max_wait != MaxWait::None && cost > 0 && !limiter.queues().is_empty()
     }
 
     /// Goes on from a first decision that was not final.
@@ -313,18 +315,23 @@ impl<'a> Acquire<'a> {
         }
     }
 
+    fn queues(&self) -> &'a WaitQueues {
+        self.limiter.queues()
+    }
+
+    fn take_place(&mut self, queue: LimitQueue<'a>, at: u64, seen: u64) {
+        self.held = Held::Place(self.queues().join(queue, self.cost, at, seen));
+    }
+
     /// Takes in what the store said; a decision when there is nothing more to wait for.
-    fn decided(&mut self, decision: Decision, nudges: u64) -> Result<Option<Decision>, Error> {
+    fn decided(&mut self, decision: Decision, seen: u64) -> Result<Option<Decision>, Error> {
         let now = self.limiter.clock().now();
         if !decision.allowed {
             let at = after(now, decision.retry_after);
             self.check_deadline(now, after(at, self.queue_time()))?;
             match &self.held {
-                Held::Place(ticket) => ticket.ask_at(at, nudges),
-                _ => {
-                    let key = line_key(self.limiter, self.user, Purpose::Admission);
-                    self.held = Held::Place(Ticket::wait(key, self.cost, at, nudges));
-                }
+                Held::Place(waiter) => self.queues().ask_at(waiter, at, seen),
+                _ => self.take_place(self.queues().enter(self.user), at, seen),
             }
             return Ok(None);
         }
@@ -332,12 +339,12 @@ impl<'a> Acquire<'a> {
             return Ok(Some(decision));
         }
         let at = after(now, decision.delay);
-        let plan = self.limiter.plans()[0];
-        let purpose = Purpose::Slot(plan.interval(), plan.den());
-        let key = line_key(self.limiter, self.user, purpose);
-        let ticket = Ticket::hold(key, self.cost, at, decision.reservation);
-        // Replacing a place in line lets the next one ask.
-        self.held = Held::Slot(ticket, decision);
+        let plans = self.limiter.plans();
+        let slot = self
+            .queues()
+            .hold_slot(self.user, &plans, at, self.cost, decision.reservation);
+        // Replacing a place in the queue lets the next waiter ask.
+        self.held = Held::Slot(slot, decision);
         self.check_deadline(now, at)?;
         Ok(None)
     }
@@ -346,12 +353,12 @@ impl<'a> Acquire<'a> {
         let now = self.limiter.clock().now();
         Ok(match &self.held {
             Held::Nothing => Next::Ask,
-            Held::Place(ticket) => match ticket.standing(waker) {
-                Standing::Turn(at) if at <= now => Next::Ask,
-                Standing::Turn(at) => Next::Sleep(at),
-                Standing::Behind => {
+            Held::Place(waiter) => match waiter.position(waker) {
+                Position::Head(at) if at <= now => Next::Ask,
+                Position::Head(at) => Next::Sleep(at),
+                Position::Behind => {
                     if now >= self.deadline
-                        && let Some(ahead) = ticket.ahead()
+                        && let Some(ahead) = waiter.ahead()
                     {
                         let earliest = self.earliest_behind(now, ahead);
                         self.check_deadline(now, earliest.max(self.deadline.saturating_add(1)))?;
@@ -359,19 +366,18 @@ impl<'a> Acquire<'a> {
                     Next::Sleep(self.deadline)
                 }
             },
-            Held::Slot(ticket, decision) => match ticket.standing(waker) {
-                Standing::Turn(at) if at <= now => Next::Done(*decision),
-                Standing::Turn(at) => Next::Sleep(at),
-                Standing::Behind => Next::Sleep(u64::MAX),
+            Held::Slot(waiter, decision) => match waiter.sleep_until(now, waker) {
+                at if at <= now => Next::Done(*decision),
+                at => Next::Sleep(at),
             },
         })
     }
 
     /// Before this the call cannot run, with these ahead of it.
-    fn earliest_behind(&self, now: u64, ahead: Ahead) -> u64 {
+    fn earliest_behind(&self, now: u64, ahead: QueueHead) -> u64 {
         let units = ahead.others.saturating_add(self.cost);
-        let behind = algorithms::earliest_behind(&self.limiter.plans(), ahead.head, units);
-        after(after(ahead.head_at, behind).max(now), self.queue_time())
+        let behind = algorithms::earliest_behind(&self.limiter.plans(), ahead.units, units);
+        after(after(ahead.ask_at, behind).max(now), self.queue_time())
     }
 
     /// What a call that was refused by a full queue has to wait after it found room there.
@@ -404,9 +410,9 @@ impl<'a> Acquire<'a> {
                 Next::Done(decision) => return Ok(self.done(decision)),
                 Next::Sleep(until) => self.limiter.clock().park_until(until),
                 Next::Ask => {
-                    let nudges = wait_queue::nudges();
+                    let seen = self.queues().notifications();
                     let decision = self.limiter.handle(self.user, Operation::Take(self.cost))?;
-                    if let Some(decision) = self.decided(decision, nudges)? {
+                    if let Some(decision) = self.decided(decision, seen)? {
                         return Ok(self.done(decision));
                     }
                 }
@@ -416,52 +422,46 @@ impl<'a> Acquire<'a> {
 
     pub(crate) async fn run(mut self) -> Result<Decision, Error> {
         loop {
-            match poll_fn(|context| Poll::Ready(self.next(context.waker()))).await? {
-                Next::Done(decision) => return Ok(self.done(decision)),
-                Next::Sleep(until) => self.sleep_until(until).await,
-                Next::Ask => {
-                    let nudges = wait_queue::nudges();
-                    let decision = self.limiter.take_async(self.user, self.cost).await?;
-                    if let Some(decision) = self.decided(decision, nudges)? {
-                        return Ok(self.done(decision));
-                    }
-                }
+            if let Some(decision) = self.sleep().await? {
+                return Ok(self.done(decision));
+            }
+            let seen = self.queues().notifications();
+            let decision = self.limiter.take_async(self.user, self.cost).await?;
+            if let Some(decision) = self.decided(decision, seen)? {
+                return Ok(self.done(decision));
             }
         }
     }
 
-    /// Until the time has come or the standing has changed.
-    async fn sleep_until(&self, until: u64) {
-        let mut sleep = self.limiter.clock().sleep_until(until);
+    /// Sleeps until the call is done, whose decision is returned, or has to ask.
+    async fn sleep(&self) -> Result<Option<Decision>, Error> {
+        let clock = self.limiter.clock();
+        let mut sleep: Option<(u64, Pin<Box<dyn Future<Output = ()> + Send>>)> = None;
         poll_fn(|context| {
-            let asleep = match self.next(context.waker()) {
-                Ok(Next::Sleep(now_until)) => now_until == until,
-                _ => false,
-            };
-            if !asleep {
-                return Poll::Ready(());
+            loop {
+                let until = match self.next(context.waker())? {
+                    Next::Ask => return Poll::Ready(Ok(None)),
+                    Next::Done(decision) => return Poll::Ready(Ok(Some(decision))),
+                    Next::Sleep(until) => until,
+                };
+                let (_, sleeping) = match &mut sleep {
+                    Some(sleep) if sleep.0 == until => sleep,
+                    sleep => sleep.insert((until, clock.sleep_until(until))),
+                };
+                if sleeping.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                sleep = None;
             }
-            sleep.as_mut().poll(context)
         })
-        .await;
+        .await
     }
 }
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        if let Held::Slot(ticket, _) = &self.held
-            && let Some((slot, cost)) = ticket.abandon(&self.limiter.plans())
-        {
-            self.limiter.release(self.user, slot, cost);
+        if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
+            waiter.abandon(|slot, units| self.limiter.release(self.user, slot, units));
         }
     }
-}
-
-fn line_key(limiter: &Limiter, user: Option<&str>, purpose: Purpose) -> LineKey {
-    Arc::new((
-        limiter.store_id(),
-        purpose,
-        limiter.prefix().into(),
-        user.map(Into::into),
-    ))
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::max_wait::MaxWait;
-use super::wait_queue;
+use super::wait_queue::WaitQueues;
 use crate::algorithms::{Answer, Plan};
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
@@ -33,6 +33,7 @@ pub(crate) struct Limiter {
     /// The limits in force.
     plans: RwLock<Arc<[Plan]>>,
     telemetry: Telemetry,
+    queues: Arc<WaitQueues>,
 }
 
 #[derive(Debug)]
@@ -44,6 +45,16 @@ enum Store {
         fallback: (MemoryHandler, Arc<Table>),
         clock: SteadyClock,
     },
+}
+
+impl Store {
+    /// Tells limits of equal prefix in different stores apart.
+    fn id(&self) -> usize {
+        match self {
+            Self::Memory(memory, _) => memory.id(),
+            Self::Other { handler, .. } => Arc::as_ptr(handler).addr(),
+        }
+    }
 }
 
 impl Limiter {
@@ -76,6 +87,7 @@ impl Limiter {
         Ok(Arc::new(Self {
             telemetry: Telemetry::new(&name, algo, runtime.log_keys()),
             name,
+            queues: WaitQueues::shared(store.id(), &prefix),
             prefix: prefix.into(),
             fast_path,
             store,
@@ -86,10 +98,6 @@ impl Limiter {
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
-    }
-
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
     }
 
     pub(crate) fn telemetry(&self) -> &Telemetry {
@@ -171,12 +179,10 @@ impl Limiter {
         }
     }
 
-    /// Tells equal prefixes in different stores apart.
-    pub(crate) fn store_id(&self) -> usize {
-        match &self.store {
-            Store::Memory(memory, _) => memory.id(),
-            Store::Other { handler, .. } => Arc::as_ptr(handler).addr(),
-        }
+    /// The callers that wait for this limit.
+    #[inline]
+    pub(crate) fn queues(&self) -> &WaitQueues {
+        &self.queues
     }
 
     pub(crate) fn clock(&self) -> &SteadyClock {
@@ -206,7 +212,7 @@ impl Limiter {
         max_wait: MaxWait,
     ) -> Option<A> {
         let fast_path = self.fast_path.as_ref()?;
-        if max_wait != MaxWait::None && wait_queue::any() {
+        if max_wait != MaxWait::None && !self.queues.is_empty() {
             return None;
         }
         fast_path.try_take(key, cost)
@@ -302,7 +308,7 @@ impl Limiter {
 
     /// Lets the first waiter of a key ask again: something was given back.
     pub(crate) fn notify(&self, key: Option<&str>) {
-        wait_queue::nudge(self.store_id(), &self.prefix, key);
+        self.queues.notify(key);
     }
 
     /// Refuses a cost that no time can admit.

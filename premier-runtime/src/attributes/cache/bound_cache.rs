@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::codec::{CacheValue, Codec};
 use super::entry::{Entry, StoredValue};
 use super::epochs::Epoch;
+use super::flight_queue::FlightQueues;
 use super::log::log_failure;
 use super::memory::MemoryCache;
 use crate::clock::{SteadyClock, after};
@@ -39,6 +40,7 @@ pub(crate) struct BoundCache {
     prefix: Box<str>,
     pub(super) ttl: Ttl,
     memory: MemoryCache,
+    pub(super) flights: FlightQueues,
     /// Set once a value could not be encoded so that it decodes to itself. From then on all values
     /// stay in this process.
     unshared: AtomicBool,
@@ -83,6 +85,7 @@ impl BoundCache {
             name: name.into(),
             ttl,
             memory: MemoryCache::new(capacity),
+            flights: FlightQueues::default(),
             unshared: AtomicBool::new(false),
             clock: runtime.clock(),
             store: runtime.handler().values(),

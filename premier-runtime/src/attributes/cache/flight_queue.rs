@@ -1,42 +1,29 @@
-//! The queue of callers that wait for one value. Only the first of them computes it.
+//! The queues of callers that wait for one value. Only the first of them computes it.
 
 use std::any::TypeId;
-use std::sync::Arc;
 
-use super::bound_cache::BoundCache;
 use super::codec::CacheValue;
 use crate::clock::SteadyClock;
-use crate::limiter::wait_queue::{self, LineKey, Purpose, Ticket};
+use crate::limiter::wait_queue::{QueueMap, QueueRef, WaitQueue, Waiter};
 
-/// The callers that wait for the value of one key.
-#[derive(Debug)]
-pub(super) struct FlightQueue(LineKey);
+/// The queues of one cache. Values of different types have different queues.
+#[derive(Debug, Default)]
+pub(super) struct FlightQueues(QueueMap<TypeId, WaitQueue>);
 
 /// The place of one caller. Dropping it lets the next caller take its turn.
 #[derive(Debug)]
-pub(super) struct QueuePlace(Ticket);
+pub(super) struct QueuePlace(Waiter<QueueRef<'static, TypeId, WaitQueue>>);
 
-impl FlightQueue {
-    /// The queue of a key; values of different types have different queues.
-    pub(super) fn new<T: CacheValue>(cache: &'static BoundCache, key: &str) -> Self {
-        let cache = std::ptr::from_ref(cache).addr();
-        let purpose = Purpose::Flight(TypeId::of::<T>());
-        Self(Arc::new((cache, purpose, "".into(), Some(key.into()))))
+impl FlightQueues {
+    /// Whether a caller computes the value of a key now.
+    pub(super) fn is_occupied<T: CacheValue>(&self, key: &str) -> bool {
+        self.0.contains(TypeId::of::<T>(), Some(key))
     }
 
-    /// Whether a caller computes the value now.
-    pub(super) fn is_occupied(&self) -> bool {
-        wait_queue::any() && wait_queue::ahead(&self.0).is_some()
-    }
-
-    /// Joins the end of the queue.
-    pub(super) fn join(&self) -> QueuePlace {
-        QueuePlace(Ticket::wait(
-            Arc::clone(&self.0),
-            1,
-            0,
-            wait_queue::nudges(),
-        ))
+    /// Joins the end of the queue of a key.
+    pub(super) fn join<T: CacheValue>(&'static self, key: &str) -> QueuePlace {
+        let queue = self.0.enter(TypeId::of::<T>(), Some(key));
+        QueuePlace(Waiter::join(queue, 1, 0))
     }
 }
 

@@ -4,7 +4,7 @@ use super::bound_cache::{BoundCache, Known};
 use super::codec::{CacheValue, Codec};
 use super::epochs::Epoch;
 use super::flight::Flight;
-use super::flight_queue::{FlightQueue, QueuePlace};
+use super::flight_queue::QueuePlace;
 use super::log::log_failure;
 use crate::error::Error;
 use crate::key::full::Key;
@@ -16,7 +16,6 @@ use crate::store::values::{Loaded, ValueStore};
 pub(super) struct Lookup<T> {
     pub(super) cache: &'static BoundCache,
     key: Box<str>,
-    queue: FlightQueue,
     codec: Codec<T>,
     is_shared: bool,
     /// When the caller came.
@@ -35,7 +34,6 @@ impl<T: CacheValue> Lookup<T> {
         Self {
             cache,
             key: key.into(),
-            queue: FlightQueue::new::<T>(cache, key),
             codec,
             is_shared: cache.is_shared(codec),
             started_at: cache.clock.now(),
@@ -51,8 +49,9 @@ impl<T: CacheValue> Lookup<T> {
     /// one. The stale value in the memory of this process is no substitute: another process may have
     /// invalidated it.
     pub(super) fn store_of_stale(&self) -> Option<&'static dyn ValueStore> {
-        self.store()
-            .filter(|_| !self.cache.ttl.stale.is_zero() && self.queue.is_occupied())
+        self.store().filter(|_| {
+            !self.cache.ttl.stale.is_zero() && self.cache.flights.is_occupied::<T>(&self.key)
+        })
     }
 
     pub(super) fn store_key(&self) -> Key<'_> {
@@ -126,11 +125,11 @@ impl<T: CacheValue> Lookup<T> {
             Known::Fresh(_) | Known::Nothing => None,
         };
         match stale {
-            Some(value) if self.queue.is_occupied() => {
+            Some(value) if self.cache.flights.is_occupied::<T>(&self.key) => {
                 self.cache.record_lookup(true);
                 Err(value)
             }
-            stale => Ok((self.queue.join(), stale)),
+            stale => Ok((self.cache.flights.join::<T>(&self.key), stale)),
         }
     }
 

@@ -31,7 +31,7 @@ use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
-use crate::limiter::wait_queue;
+use crate::limiter::wait_queue::notify_every_queue;
 
 #[cfg(feature = "limits-file")]
 pub use self::file::{FileStatus, file_status};
@@ -85,7 +85,7 @@ pub fn reset(name: &str) -> usize {
     for limiter in &limiters {
         limiter.reset_limits();
     }
-    wait_queue::nudge_all();
+    notify_every_queue();
     limiters.len()
 }
 
@@ -212,7 +212,7 @@ fn replace(name: &str, limits: &[Limit], source: Source) -> Result<usize, Error>
         limiter.set_limits(limits)?;
     }
     // Those who wait may have less to wait for.
-    wait_queue::nudge_all();
+    notify_every_queue();
     Ok(limiters.len())
 }
 

@@ -1,0 +1,195 @@
+//! Queues by key, each of which exists while somebody uses it.
+
+use std::hash::Hash;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use crate::key::hasher::secret_hasher;
+
+/// Callers choose keys and must not be able to choose collisions.
+static HASHER: LazyLock<RandomState> = LazyLock::new(secret_hasher);
+
+/// How many places a map keeps when its last queue has gone. What a crowd needed is freed.
+const KEPT: usize = 64;
+
+/// Queues of the type `Q`, found by a caller's key and a `kind` that tells apart several queues of
+/// one key.
+///
+/// The lock is held to find, insert or remove a queue and for nothing else. A map that was never
+/// used has allocated nothing.
+#[derive(Debug)]
+pub(crate) struct QueueMap<K, Q> {
+    /// Number of queues, to be read without the lock.
+    len: AtomicUsize,
+    table: Mutex<HashTable<Slot<K, Q>>>,
+}
+
+#[derive(Debug)]
+struct Slot<K, Q> {
+    entry: Arc<Entry<K, Q>>,
+    /// How many [`QueueRef`]s there are.
+    users: usize,
+}
+
+#[derive(Debug)]
+struct Entry<K, Q> {
+    hash: u64,
+    kind: K,
+    key: Option<Box<str>>,
+    queue: Q,
+}
+
+impl<K: Eq, Q> Slot<K, Q> {
+    fn is_for(&self, kind: &K, key: Option<&str>) -> bool {
+        self.entry.kind == *kind && self.entry.key.as_deref() == key
+    }
+}
+
+impl<K, Q> Default for QueueMap<K, Q> {
+    fn default() -> Self {
+        Self {
+            len: AtomicUsize::new(0),
+            table: Mutex::new(HashTable::new()),
+        }
+    }
+}
+
+impl<K, Q> QueueMap<K, Q> {
+    fn lock(&self) -> MutexGuard<'_, HashTable<Slot<K, Q>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether no queue is in use. Takes no lock.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len.load(Ordering::SeqCst) == 0
+    }
+
+    /// All queues in use.
+    pub(crate) fn all(&self) -> Vec<QueueRef<'_, K, Q>> {
+        let refer = |slot: &mut Slot<K, Q>| {
+            slot.users += 1;
+            let entry = Arc::clone(&slot.entry);
+            QueueRef { map: self, entry }
+        };
+        self.lock().iter_mut().map(refer).collect()
+    }
+}
+
+impl<K: Eq + Hash, Q: Default> QueueMap<K, Q> {
+    /// Whether the queue of a key is in use.
+    pub(crate) fn contains(&self, kind: K, key: Option<&str>) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let hash = HASHER.hash_one((&kind, key));
+        let is_it = |slot: &Slot<K, Q>| slot.is_for(&kind, key);
+        self.lock().find(hash, is_it).is_some()
+    }
+
+    /// The queue of a key, if it is in use.
+    pub(crate) fn get(&self, kind: K, key: Option<&str>) -> Option<QueueRef<'_, K, Q>> {
+        if self.is_empty() {
+            return None;
+        }
+        let hash = HASHER.hash_one((&kind, key));
+        let mut table = self.lock();
+        let slot = table.find_mut(hash, |slot| slot.is_for(&kind, key))?;
+        slot.users += 1;
+        let entry = Arc::clone(&slot.entry);
+        drop(table);
+        Some(QueueRef { map: self, entry })
+    }
+
+    /// The queue of a key, which is made if nobody uses it yet.
+    pub(crate) fn enter(&self, kind: K, key: Option<&str>) -> QueueRef<'_, K, Q> {
+        let hash = HASHER.hash_one((&kind, key));
+        let mut table = self.lock();
+        if let Some(slot) = table.find_mut(hash, |slot| slot.is_for(&kind, key)) {
+            slot.users += 1;
+            let entry = Arc::clone(&slot.entry);
+            drop(table);
+            return QueueRef { map: self, entry };
+        }
+        let entry = Arc::new(Entry {
+            hash,
+            kind,
+            key: key.map(Into::into),
+            queue: Q::default(),
+        });
+        let slot = Slot {
+            entry: Arc::clone(&entry),
+            users: 1,
+        };
+        table.insert_unique(hash, slot, |slot| slot.entry.hash);
+        self.len.store(table.len(), Ordering::SeqCst);
+        drop(table);
+        QueueRef { map: self, entry }
+    }
+}
+
+/// A queue in use. When the last reference is dropped, the queue leaves its map.
+#[derive(Debug)]
+pub(crate) struct QueueRef<'a, K, Q> {
+    map: &'a QueueMap<K, Q>,
+    entry: Arc<Entry<K, Q>>,
+}
+
+impl<K, Q> QueueRef<'_, K, Q> {
+    /// What tells the queue apart from others of its key.
+    pub(crate) fn kind(&self) -> &K {
+        &self.entry.kind
+    }
+}
+
+impl<K, Q> Deref for QueueRef<'_, K, Q> {
+    type Target = Q;
+
+    fn deref(&self) -> &Q {
+        &self.entry.queue
+    }
+}
+
+impl<K, Q> Drop for QueueRef<'_, K, Q> {
+    fn drop(&mut self) {
+        let mut table = self.map.lock();
+        let is_it = |slot: &Slot<K, Q>| Arc::ptr_eq(&slot.entry, &self.entry);
+        let Ok(mut found) = table.find_entry(self.entry.hash, is_it) else {
+            return;
+        };
+        found.get_mut().users -= 1;
+        if found.get().users > 0 {
+            return;
+        }
+        // The entry itself is dropped by the field of this reference, without the lock.
+        found.remove();
+        if table.is_empty() && table.capacity() > KEPT {
+            *table = HashTable::new();
+        }
+        self.map.len.store(table.len(), Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::QueueMap;
+
+    #[test]
+    fn a_queue_is_there_while_somebody_uses_it() {
+        let map = QueueMap::<u8, ()>::default();
+        let first = map.enter(0, Some("k"));
+        let second = map.get(0, Some("k"));
+        assert!(map.contains(0, Some("k")));
+        for (kind, key) in [(1, Some("k")), (0, None), (0, Some(""))] {
+            assert!(!map.contains(kind, key) && map.get(kind, key).is_none());
+        }
+        drop(first);
+        assert!(map.contains(0, Some("k")) && map.all().len() == 1);
+        drop(second);
+        assert!(map.is_empty() && !map.contains(0, Some("k")));
+    }
+}

@@ -1,0 +1,199 @@
+//! All queues of one limit, and how those who wait hear that something was given back.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::map::{QueueMap, QueueRef};
+use super::mixed_slots::Intervals;
+use super::queue::{WaitQueue, Waiter};
+use super::slots::{SlotQueue, SlotWaiter};
+use crate::algorithms::Plan;
+use crate::limit::decision::Reservation;
+
+/// The queue of those who wait to be admitted under one key.
+pub(crate) type LimitQueue<'a> = QueueRef<'a, (), WaitQueue>;
+
+/// A place in a [`LimitQueue`].
+pub(crate) type LimitWaiter<'a> = Waiter<LimitQueue<'a>>;
+
+/// The queues of one limit of one store. Limiters of equal prefix in one store share them.
+#[derive(Debug, Default)]
+pub(crate) struct WaitQueues {
+    waiting: QueueMap<(), WaitQueue>,
+    /// By key and emission intervals, which change when the limit does.
+    slots: QueueMap<Intervals, SlotQueue>,
+    /// Number of times that something was given back. A caller that was denied before and joined
+    /// after it would otherwise never hear of it.
+    notifications: AtomicU64,
+}
+
+/// The queues in use, by store and prefix.
+static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
+
+#[derive(Debug, Default)]
+struct Registry {
+    queues: HashMap<(usize, Box<str>), Weak<WaitQueues>>,
+    /// How many entries there may be before those of limiters that are gone are removed.
+    purge_at: usize,
+}
+
+fn with_registry<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
+    let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+    look(registry.get_or_insert_default())
+}
+
+impl WaitQueues {
+    /// The queues of the limit with this prefix in this store. Found once for each limiter.
+    pub(crate) fn shared(store: usize, prefix: &str) -> Arc<Self> {
+        with_registry(|registry| {
+            let queues = &mut registry.queues;
+            if queues.len() >= registry.purge_at {
+                queues.retain(|_, queues| queues.strong_count() > 0);
+                registry.purge_at = queues.len() * 2 + 64;
+            }
+            let shared = queues.entry((store, prefix.into())).or_default();
+            shared.upgrade().unwrap_or_else(|| {
+                let new = Arc::default();
+                *shared = Arc::downgrade(&new);
+                new
+            })
+        })
+    }
+
+    /// Whether nobody waits to be admitted, under any key. Takes no lock.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether somebody waits to be admitted under this key.
+    pub(crate) fn contains(&self, key: Option<&str>) -> bool {
+        self.waiting.contains((), key)
+    }
+
+    /// The queue of a key, if it is in use.
+    pub(crate) fn get(&self, key: Option<&str>) -> Option<LimitQueue<'_>> {
+        self.waiting.get((), key)
+    }
+
+    /// The queue of a key.
+    pub(crate) fn enter(&self, key: Option<&str>) -> LimitQueue<'_> {
+        self.waiting.enter((), key)
+    }
+
+    /// Joins a queue of this limit. The head asks at `at`; 0 means at once. `seen` is the number of
+    /// [`WaitQueues::notifications`] before the decision that said so.
+    pub(crate) fn join<'a>(
+        &'a self,
+        queue: LimitQueue<'a>,
+        units: u64,
+        at: u64,
+        seen: u64,
+    ) -> LimitWaiter<'a> {
+        let waiter = Waiter::join(queue, units, at);
+        self.check_notified(&waiter, seen);
+        waiter
+    }
+
+    /// Sets when a waiter asks again. `seen` as for [`WaitQueues::join`].
+    pub(crate) fn ask_at(&self, waiter: &LimitWaiter<'_>, at: u64, seen: u64) {
+        waiter.ask_at(at);
+        self.check_notified(waiter, seen);
+    }
+
+    /// [`WaitQueues::notify`] counts first and looks for the waiter then; this looks at the count
+    /// after the waiter can be found. At least one of the two sees the other.
+    fn check_notified(&self, waiter: &LimitWaiter<'_>, seen: u64) {
+        if self.notifications() != seen {
+            waiter.ask_at(0);
+        }
+    }
+
+    /// Takes in a caller whose slot of `units` begins `at`.
+    pub(crate) fn hold_slot(
+        &self,
+        key: Option<&str>,
+        plans: &[Plan],
+        at: u64,
+        units: u64,
+        reservation: Reservation,
+    ) -> SlotWaiter<'_> {
+        let queue = self.slots.enter(Intervals::of(plans), key);
+        SlotWaiter::join(queue, at, units, reservation)
+    }
+
+    /// To be read before a store is asked; see [`WaitQueues::join`].
+    pub(crate) fn notifications(&self) -> u64 {
+        self.notifications.load(Ordering::SeqCst)
+    }
+
+    /// Lets the head of a key's queue ask again now, because something was given back.
+    pub(crate) fn notify(&self, key: Option<&str>) {
+        self.notifications.fetch_add(1, Ordering::SeqCst);
+        if let Some(queue) = self.get(key) {
+            queue.notify();
+        }
+    }
+
+    /// Lets the heads of all queues ask again now.
+    pub(crate) fn notify_all(&self) {
+        self.notifications.fetch_add(1, Ordering::SeqCst);
+        if !self.is_empty() {
+            for queue in self.waiting.all() {
+                queue.notify();
+            }
+        }
+    }
+}
+
+/// Lets the heads of all queues of this process ask again now, because limits have changed or all
+/// state is gone.
+pub(crate) fn notify_every_queue() {
+    let all: Vec<_> = with_registry(|registry| {
+        let queues = registry.queues.values();
+        queues.filter_map(Weak::upgrade).collect()
+    });
+    all.iter().for_each(|queues| queues.notify_all());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{WaitQueues, with_registry};
+
+    #[test]
+    fn limiters_of_one_store_and_prefix_share_their_queues() {
+        let (one, two) = (WaitQueues::shared(1, "a"), WaitQueues::shared(1, "a"));
+        assert!(Arc::ptr_eq(&one, &two));
+        for (store, prefix) in [(2, "a"), (1, "b")] {
+            assert!(!Arc::ptr_eq(&one, &WaitQueues::shared(store, prefix)));
+        }
+    }
+
+    #[test]
+    fn queues_of_limiters_that_are_gone_are_purged() {
+        let kept = WaitQueues::shared(3, "kept");
+        for number in 0..10_000 {
+            WaitQueues::shared(3, &number.to_string());
+        }
+        assert!(with_registry(|registry| registry.queues.len()) < 1_000);
+        assert!(Arc::ptr_eq(&kept, &WaitQueues::shared(3, "kept")));
+    }
+
+    #[test]
+    fn a_notification_before_a_caller_joins_is_not_missed() {
+        let queues = WaitQueues::default();
+        let seen = queues.notifications();
+        queues.notify(Some("k"));
+        let waiter = queues.join(queues.enter(Some("k")), 1, 7, seen);
+        assert_eq!(queues.get(Some("k")).unwrap().head().unwrap().ask_at, 0);
+        queues.ask_at(&waiter, 8, queues.notifications());
+        assert_eq!(queues.get(Some("k")).unwrap().head().unwrap().ask_at, 8);
+        queues.notify_all();
+        assert_eq!(queues.get(Some("k")).unwrap().head().unwrap().ask_at, 0);
+        drop(waiter);
+        assert!(queues.is_empty() && !queues.contains(Some("k")));
+    }
+}

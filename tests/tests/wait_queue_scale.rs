@@ -1,0 +1,127 @@
+//! Crowds of waiters: joining, leaving and moving up cost next to nothing for each of them.
+//!
+//! The bounds are generous, for slow machines and builds that are not optimised. Queues in which
+//! every waiter passes over all others take minutes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier::{Decision, Error, Limit, Throttle};
+use premier_tests::manual;
+
+const SECOND: Duration = Duration::from_secs(1);
+const CROWD: usize = 80_000;
+const BOUND: Duration = Duration::from_secs(10);
+
+type Call = Pin<Box<dyn Future<Output = Result<Decision, Error>> + Send>>;
+
+/// Runs a test on another thread and fails if it takes too long, instead of waiting for it.
+fn bounded(test: impl FnOnce() + Send + 'static) {
+    let start = Instant::now();
+    let test = thread::spawn(test);
+    while !test.is_finished() {
+        assert!(start.elapsed() < BOUND, "waiters cost too much");
+        thread::sleep(Duration::from_millis(1));
+    }
+    test.join().unwrap();
+}
+
+fn poll(call: &mut Call) -> Poll<Result<Decision, Error>> {
+    call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Callers that all wait.
+fn crowd(throttle: &Throttle) -> Vec<Call> {
+    (0..CROWD)
+        .map(|_| {
+            let throttle = throttle.clone();
+            let mut call: Call = Box::pin(async move { throttle.acquire_async("k").await });
+            assert!(poll(&mut call).is_pending());
+            call
+        })
+        .collect()
+}
+
+/// The limits by which a crowd waits: as the queue of a token bucket and by slots.
+fn limits() -> [Limit; 2] {
+    [
+        Limit::token_bucket(1, SECOND),
+        Limit::leaky_bucket(1, SECOND).bucket_size(1_000_000),
+    ]
+}
+
+#[test]
+fn a_crowd_joins_and_leaves_from_either_end() {
+    bounded(|| {
+        for limit in limits() {
+            let (clock, throttle) = manual(limit);
+            let throttle = throttle.wait();
+            throttle.acquire("k").unwrap();
+            let calls = crowd(&throttle);
+            assert_eq!(clock.sleepers(), CROWD);
+            drop(calls);
+            assert_eq!(clock.sleepers(), 0);
+            crowd(&throttle).into_iter().rev().for_each(drop);
+            assert_eq!(throttle.peek("k").unwrap().reset_after, SECOND);
+        }
+    });
+}
+
+#[test]
+fn a_crowd_leaves_from_the_middle_while_others_stay() {
+    bounded(|| {
+        for limit in limits() {
+            let (clock, throttle) = manual(limit);
+            let throttle = throttle.wait();
+            throttle.acquire("k").unwrap();
+            let mut stay = crowd(&throttle);
+            let leave = stay.split_off(10);
+            let last = throttle.clone();
+            let mut last: Call = Box::pin(async move { last.acquire_async("k").await });
+            assert!(poll(&mut last).is_pending());
+            stay.push(last);
+            drop(leave);
+            for mut call in stay {
+                assert!(poll(&mut call).is_pending());
+                clock.advance(SECOND);
+                assert!(poll(&mut call).is_ready());
+            }
+            assert_eq!(clock.sleepers(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_crowd_of_tasks_is_cancelled() {
+    bounded(|| {
+        for limit in limits() {
+            let (clock, throttle) = manual(limit);
+            let throttle = throttle.wait();
+            throttle.acquire("k").unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let tasks: Vec<_> = (0..CROWD)
+                    .map(|_| {
+                        let throttle = throttle.clone();
+                        tokio::spawn(async move { throttle.acquire_async("k").await })
+                    })
+                    .collect();
+                clock.wait_for_sleepers(CROWD);
+                // On both threads at once: slots go back to the bucket in their order all the same.
+                for task in &tasks {
+                    task.abort();
+                }
+                for task in tasks {
+                    assert!(task.await.is_err());
+                }
+            });
+            assert_eq!(throttle.peek("k").unwrap().reset_after, SECOND);
+        }
+    });
+}
