@@ -11,9 +11,10 @@ use crate::attributes::throttle_spec::ThrottleSpec;
 use crate::error::Error;
 use crate::key::subject::{KeyText, Subject, with_text};
 use crate::limit::decision::Decision;
-use crate::limiter::acquire::{First, acquire_async_from, acquire_from, first_decision, spin};
+use crate::limiter::acquire::{acquire_async_from, acquire_from, first_decision, spin};
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
+use crate::limiter::wait::First;
 use crate::telemetry::Outcome;
 
 /// The static of one `#[throttle]`: its limit, bound at the first call.

@@ -1,7 +1,9 @@
 //! A named limit bound to a store: deciding, waiting, and limits that change at run time.
 
 pub(crate) mod acquire;
+mod bound_store;
 pub(crate) mod max_wait;
 pub(crate) mod named;
 pub mod overrides;
+pub(crate) mod wait;
 pub(crate) mod wait_queue;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::bound_store::BoundStore;
 use super::max_wait::MaxWait;
 use super::wait_queue::WaitQueues;
 use crate::algorithms::{Answer, Plan};
@@ -13,11 +14,9 @@ use crate::key::full::Key;
 use crate::key::subject::{Subject, with_text};
 use crate::limit::decision::{Decision, Reservation};
 use crate::limit::quota::Limit;
-use crate::store::handler::Handler;
-use crate::store::memory::{FastPath, MemoryHandler, Table, as_memory};
-use crate::store::outage::{self, OnBackendError};
+use crate::store::memory::FastPath;
 use crate::store::request::{BoxFuture, Operation, Request};
-use crate::telemetry::{Outcome, Telemetry, Timer};
+use crate::telemetry::{Outcome, Telemetry};
 
 /// A named limit bound to a store.
 #[derive(Debug)]
@@ -27,34 +26,13 @@ pub(crate) struct Limiter {
     /// `{keyspace}:{name}:{algo}`
     prefix: Box<str>,
     fast_path: Option<FastPath>,
-    store: Store,
+    store: BoundStore,
     /// The limits that the code states.
     stated: Arc<[Plan]>,
     /// The limits in force.
     plans: RwLock<Arc<[Plan]>>,
     telemetry: Telemetry,
     queues: Arc<WaitQueues>,
-}
-
-#[derive(Debug)]
-enum Store {
-    Memory(MemoryHandler, Arc<Table>),
-    Other {
-        handler: Arc<dyn Handler>,
-        policy: OnBackendError,
-        fallback: (MemoryHandler, Arc<Table>),
-        clock: SteadyClock,
-    },
-}
-
-impl Store {
-    /// Tells limits of equal prefix in different stores apart.
-    fn id(&self) -> usize {
-        match self {
-            Self::Memory(memory, _) => memory.id(),
-            Self::Other { handler, .. } => Arc::as_ptr(handler).addr(),
-        }
-    }
 }
 
 impl Limiter {
@@ -65,24 +43,7 @@ impl Limiter {
         let plans = plans(name, limits)?;
         let algo = limits.first().map_or_else(Default::default, Limit::algo);
         let prefix = format!("{}:{name}:{algo}", runtime.keyspace());
-        let bind = |memory: &MemoryHandler| (memory.clone(), memory.table(&prefix, &plans));
-        let handler = runtime.handler();
-        let (store, fast_path) = match as_memory(&**handler) {
-            Some(memory) => {
-                let (memory, table) = bind(memory);
-                let fast_path = FastPath::new(&table, &plans);
-                (Store::Memory(memory, table), Some(fast_path))
-            }
-            None => {
-                let store = Store::Other {
-                    handler: Arc::clone(handler),
-                    policy: runtime.on_backend_error(),
-                    fallback: bind(runtime.fallback()),
-                    clock: runtime.clock().clone(),
-                };
-                (store, None)
-            }
-        };
+        let (store, fast_path) = BoundStore::bind(runtime, &prefix, &plans);
         let name: Arc<str> = name.into();
         Ok(Arc::new(Self {
             telemetry: Telemetry::new(&name, algo, runtime.log_keys()),
@@ -136,12 +97,7 @@ impl Limiter {
     }
 
     fn replace(&self, plans: Arc<[Plan]>) {
-        let (Store::Memory(_, table)
-        | Store::Other {
-            fallback: (_, table),
-            ..
-        }) = &self.store;
-        table.register(&plans);
+        self.store.register(&plans);
         // One lock over both, so that they are of the same limits whoever else replaces them.
         let mut current = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(fast_path) = &self.fast_path {
@@ -173,10 +129,7 @@ impl Limiter {
     /// What keeps the state, and whether it can be reached if that is known.
     #[cfg(feature = "dashboard")]
     pub(crate) fn store(&self) -> (&'static str, Option<bool>) {
-        match &self.store {
-            Store::Memory(..) => ("memory", None),
-            Store::Other { handler, .. } => (handler.name(), handler.is_up()),
-        }
+        self.store.status()
     }
 
     /// The callers that wait for this limit.
@@ -186,15 +139,12 @@ impl Limiter {
     }
 
     pub(crate) fn clock(&self) -> &SteadyClock {
-        match &self.store {
-            Store::Memory(_, table) => table.clock(),
-            Store::Other { clock, .. } => clock,
-        }
+        self.store.clock()
     }
 
     /// Whether operations complete without waiting for anything outside the process.
     pub(crate) const fn is_immediate(&self) -> bool {
-        matches!(self.store, Store::Memory(..))
+        self.store.is_immediate()
     }
 
     /// Whether an admitted call may have to wait for its slot.
@@ -253,16 +203,9 @@ impl Limiter {
     ) -> Result<Decision, Error> {
         let plans = self.plans();
         let request = self.request(key, &plans, operation);
-        let result = match &self.store {
-            Store::Memory(memory, table) => memory.handle_in(table, &request),
-            Store::Other { handler, .. } => {
-                let timer = Timer::start();
-                let result = handler.handle(&request);
-                timer.stop(&result);
-                result.or_else(|error| self.apply_outage_policy(&request, error))
-            }
-        };
-        result.map_err(|error| error.at(&self.name, key))
+        self.store
+            .handle(&request)
+            .map_err(|error| error.at(&self.name, key))
     }
 
     /// As [`Limiter::handle`], without blocking the thread.
@@ -271,18 +214,14 @@ impl Limiter {
         key: Option<&'a str>,
         operation: Operation,
     ) -> BoxFuture<'a, Result<Decision, Error>> {
-        let Store::Other { handler, .. } = &self.store else {
+        if self.is_immediate() {
             return Box::pin(std::future::ready(self.handle(key, operation)));
-        };
+        }
         Box::pin(async move {
             let plans = self.plans();
             let request = self.request(key, &plans, operation);
-            let timer = Timer::start();
-            let result = handler.handle_async(request).await;
-            timer.stop(&result);
-            result
-                .or_else(|error| self.apply_outage_policy(&request, error))
-                .map_err(|error| error.at(&self.name, key))
+            let decided = self.store.handle_async(request).await;
+            decided.map_err(|error| error.at(&self.name, key))
         })
     }
 
@@ -291,18 +230,7 @@ impl Limiter {
     pub(crate) fn release(&self, key: Option<&str>, slot: Reservation, units: u64) {
         let plans = self.plans();
         let request = self.request(key, &plans, Operation::Release(slot, units));
-        match &self.store {
-            Store::Memory(memory, table) => {
-                let _ = memory.handle_in(table, &request);
-            }
-            Store::Other {
-                fallback: (memory, table),
-                ..
-            } if slot.from_fallback => {
-                let _ = memory.handle_in(table, &request);
-            }
-            Store::Other { handler, .. } => handler.handle_detached(&request),
-        }
+        self.store.release(&request, slot);
         self.notify(key);
     }
 
@@ -370,42 +298,6 @@ impl Limiter {
             key: Key::new(&self.prefix, key),
             plans,
             operation,
-        }
-    }
-
-    /// The decision of the configured policy while the store cannot decide. Other errors stay as they
-    /// are.
-    fn apply_outage_policy(&self, request: &Request<'_>, error: Error) -> Result<Decision, Error> {
-        let Store::Other {
-            policy, fallback, ..
-        } = &self.store
-        else {
-            return Err(error);
-        };
-        if !matches!(error, Error::Backend { .. }) {
-            return Err(error);
-        }
-        outage::count(*policy);
-        match policy {
-            OnBackendError::Deny => Err(error),
-            OnBackendError::Allow => {
-                let limit = request
-                    .plans
-                    .iter()
-                    .map(Plan::capacity)
-                    .min()
-                    .unwrap_or_default();
-                Ok(Decision {
-                    remaining: limit,
-                    ..Decision::new(limit)
-                })
-            }
-            OnBackendError::Memory => {
-                let (memory, table) = fallback;
-                let mut decision = memory.handle_in(table, request)?;
-                decision.reservation.from_fallback = true;
-                Ok(decision)
-            }
         }
     }
 }

@@ -1,0 +1,169 @@
+//! The store that a limiter is bound to, and the outage policy over it.
+
+use std::sync::Arc;
+
+use crate::algorithms::Plan;
+use crate::clock::SteadyClock;
+use crate::config::runtime::Runtime;
+use crate::error::Error;
+use crate::limit::decision::{Decision, Reservation};
+use crate::store::handler::Handler;
+use crate::store::memory::{FastPath, MemoryHandler, Table, as_memory};
+use crate::store::outage::{self, OnBackendError};
+use crate::store::request::Request;
+use crate::telemetry::Timer;
+
+/// A store with what it takes to decide about one key prefix.
+#[derive(Debug)]
+pub(super) enum BoundStore {
+    Memory(MemoryHandler, Arc<Table>),
+    Other {
+        handler: Arc<dyn Handler>,
+        policy: OnBackendError,
+        /// Decides while the handler cannot, under [`OnBackendError::Memory`].
+        fallback: (MemoryHandler, Arc<Table>),
+        clock: SteadyClock,
+    },
+}
+
+impl BoundStore {
+    /// The configured store, and the fast path where there is one.
+    pub(super) fn bind(
+        runtime: &Runtime,
+        prefix: &str,
+        plans: &[Plan],
+    ) -> (Self, Option<FastPath>) {
+        let table = |memory: &MemoryHandler| (memory.clone(), memory.table(prefix, plans));
+        let handler = runtime.handler();
+        match as_memory(&**handler) {
+            Some(memory) => {
+                let (memory, table) = table(memory);
+                let fast_path = FastPath::new(&table, plans);
+                (Self::Memory(memory, table), Some(fast_path))
+            }
+            None => {
+                let store = Self::Other {
+                    handler: Arc::clone(handler),
+                    policy: runtime.on_backend_error(),
+                    fallback: table(runtime.fallback()),
+                    clock: runtime.clock().clone(),
+                };
+                (store, None)
+            }
+        }
+    }
+
+    /// Tells equal prefixes in different stores apart.
+    pub(super) fn id(&self) -> usize {
+        match self {
+            Self::Memory(memory, _) => memory.id(),
+            Self::Other { handler, .. } => Arc::as_ptr(handler).addr(),
+        }
+    }
+
+    /// What keeps the state, and whether it can be reached if that is known.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn status(&self) -> (&'static str, Option<bool>) {
+        match self {
+            Self::Memory(..) => ("memory", None),
+            Self::Other { handler, .. } => (handler.name(), handler.is_up()),
+        }
+    }
+
+    pub(super) fn clock(&self) -> &SteadyClock {
+        match self {
+            Self::Memory(_, table) => table.clock(),
+            Self::Other { clock, .. } => clock,
+        }
+    }
+
+    /// Whether operations complete without waiting for anything outside the process.
+    pub(super) const fn is_immediate(&self) -> bool {
+        matches!(self, Self::Memory(..))
+    }
+
+    /// Names limits that will decide by the states in this process.
+    pub(super) fn register(&self, plans: &[Plan]) {
+        let (Self::Memory(_, table)
+        | Self::Other {
+            fallback: (_, table),
+            ..
+        }) = self;
+        table.register(plans);
+    }
+
+    /// Carries an operation out, blocking the thread where the store does.
+    pub(super) fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
+        match self {
+            Self::Memory(memory, table) => memory.handle_in(table, request),
+            Self::Other { handler, .. } => {
+                let timer = Timer::start();
+                let result = handler.handle(request);
+                timer.stop(&result);
+                result.or_else(|error| self.apply_outage_policy(request, error))
+            }
+        }
+    }
+
+    /// As [`BoundStore::handle`], without blocking the thread.
+    pub(super) async fn handle_async(&self, request: Request<'_>) -> Result<Decision, Error> {
+        match self {
+            Self::Memory(memory, table) => memory.handle_in(table, &request),
+            Self::Other { handler, .. } => {
+                let timer = Timer::start();
+                let result = handler.handle_async(request).await;
+                timer.stop(&result);
+                result.or_else(|error| self.apply_outage_policy(&request, error))
+            }
+        }
+    }
+
+    /// Gives a slot back to the store that has given it. A failure is not reported: the slot then
+    /// passes unused.
+    pub(super) fn release(&self, request: &Request<'_>, slot: Reservation) {
+        match self {
+            Self::Memory(memory, table) => {
+                let _ = memory.handle_in(table, request);
+            }
+            Self::Other {
+                fallback: (memory, table),
+                ..
+            } if slot.from_fallback => {
+                let _ = memory.handle_in(table, request);
+            }
+            Self::Other { handler, .. } => handler.handle_detached(request),
+        }
+    }
+
+    /// The decision of the configured policy while the store cannot decide. Other errors stay as they
+    /// are.
+    fn apply_outage_policy(&self, request: &Request<'_>, error: Error) -> Result<Decision, Error> {
+        let Self::Other {
+            policy, fallback, ..
+        } = self
+        else {
+            return Err(error);
+        };
+        if !matches!(error, Error::Backend { .. }) {
+            return Err(error);
+        }
+        outage::count(*policy);
+        match policy {
+            OnBackendError::Deny => Err(error),
+            OnBackendError::Allow => {
+                let capacity = request.plans.iter().map(Plan::capacity).min();
+                let limit = capacity.unwrap_or_default();
+                Ok(Decision {
+                    remaining: limit,
+                    ..Decision::new(limit)
+                })
+            }
+            OnBackendError::Memory => {
+                let (memory, table) = fallback;
+                let mut decision = memory.handle_in(table, request)?;
+                decision.reservation.from_fallback = true;
+                Ok(decision)
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Waiting to be admitted: one procedure for sync and async callers.
+//!
+//! [`Wait`] is a small state machine that says what to do next: ask the store, sleep, or run. One
+//! driver parks the thread, the other awaits. A place in the queue or a reserved slot is given back
+//! when the machine is dropped.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use crate::algorithms;
+use crate::clock::{self, after};
+use crate::error::Error;
+use crate::limit::decision::Decision;
+use crate::limiter::max_wait::MaxWait;
+use crate::limiter::named::Limiter;
+use crate::limiter::wait_queue::{
+    LimitQueue, LimitWaiter, Position, QueueHead, SlotWaiter, WaitQueues,
+};
+use crate::store::request::Operation;
+
+/// A first decision about a call that may have to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First {
+    pub(super) decision: Decision,
+    /// How many notifications there had been before the store was asked.
+    pub(super) notifications: u64,
+}
+
+impl First {
+    /// A call that has taken a slot.
+    pub(crate) fn of_slot(decision: Decision) -> Self {
+        Self {
+            decision,
+            notifications: 0,
+        }
+    }
+
+    /// Whether nothing is left to wait for.
+    pub(crate) const fn is_final(&self) -> bool {
+        self.decision.allowed && self.decision.delay.is_zero()
+    }
+}
+
+/// A call that waits, with the place or the slot that it holds.
+pub(super) struct Wait<'a> {
+    limiter: &'a Limiter,
+    key: Option<&'a str>,
+    cost: u64,
+    began: u64,
+    deadline: u64,
+    held: Held<'a>,
+}
+
+enum Held<'a> {
+    Nothing,
+    Place(LimitWaiter<'a>),
+    /// The decision is what the call returns once its slot has come.
+    Slot(SlotWaiter<'a>, Decision),
+}
+
+enum Next {
+    Ask,
+    Sleep(u64),
+    Done(Decision),
+}
+
+impl<'a> Wait<'a> {
+    /// Joins the queue of the key if there is one; `None` when the caller may ask at once.
+    ///
+    /// # Errors
+    /// When those ahead alone take longer than the caller may wait, and for a cost that no time can
+    /// admit.
+    pub(super) fn join(
+        limiter: &'a Limiter,
+        key: Option<&'a str>,
+        cost: u64,
+        max_wait: MaxWait,
+    ) -> Result<Option<Self>, Error> {
+        if !Self::may_queue(limiter, cost, max_wait) {
+            return Ok(None);
+        }
+        let Some(queue) = limiter.queues().get(key) else {
+            return Ok(None);
+        };
+        if queue.is_empty() {
+            return Ok(None);
+        }
+        limiter.check_cost(key, cost)?;
+        let mut wait = Self::new(limiter, key, cost, max_wait);
+        if wait.deadline != u64::MAX
+            && let Some(ahead) = queue.head()
+        {
+            let now = wait.began;
+            wait.check_deadline(now, wait.earliest_behind(now, ahead))?;
+        }
+        let seen = wait.queues().notifications();
+        wait.take_place(queue, 0, seen);
+        Ok(Some(wait))
+    }
+
+    /// Whether [`Wait::join`] would find a queue to join.
+    pub(super) fn would_queue(
+        limiter: &Limiter,
+        key: Option<&str>,
+        cost: u64,
+        max_wait: MaxWait,
+    ) -> bool {
+        Self::may_queue(limiter, cost, max_wait) && limiter.queues().contains(key)
+    }
+
+    /// Whether a call could have to wait behind others. One that takes nothing has nothing to wait for.
+    fn may_queue(limiter: &Limiter, cost: u64, max_wait: MaxWait) -> bool {
+        max_wait != MaxWait::None && cost > 0 && !limiter.queues().is_empty()
+    }
+
+    /// Goes on from a first decision that was not final.
+    pub(super) fn after(
+        limiter: &'a Limiter,
+        key: Option<&'a str>,
+        cost: u64,
+        max_wait: MaxWait,
+        first: First,
+    ) -> Result<Self, Error> {
+        let mut wait = Self::new(limiter, key, cost, max_wait);
+        wait.decided(first.decision, first.notifications)?;
+        Ok(wait)
+    }
+
+    fn new(limiter: &'a Limiter, key: Option<&'a str>, cost: u64, max_wait: MaxWait) -> Self {
+        let began = limiter.clock().now();
+        let deadline = match max_wait {
+            MaxWait::AtMost(longest) => after(began, longest),
+            MaxWait::None | MaxWait::Unbounded => u64::MAX,
+        };
+        Self {
+            limiter,
+            key,
+            cost,
+            began,
+            deadline,
+            held: Held::Nothing,
+        }
+    }
+
+    fn queues(&self) -> &'a WaitQueues {
+        self.limiter.queues()
+    }
+
+    fn take_place(&mut self, queue: LimitQueue<'a>, at: u64, seen: u64) {
+        self.held = Held::Place(self.queues().join(queue, self.cost, at, seen));
+    }
+
+    /// Takes a decision of the store into account. Returns it when nothing is left to wait for.
+    fn decided(&mut self, decision: Decision, seen: u64) -> Result<Option<Decision>, Error> {
+        let now = self.limiter.clock().now();
+        if !decision.allowed {
+            let at = after(now, decision.retry_after);
+            self.check_deadline(now, after(at, self.queue_time()))?;
+            match &self.held {
+                Held::Place(waiter) => self.queues().ask_at(waiter, at, seen),
+                _ => self.take_place(self.queues().enter(self.key), at, seen),
+            }
+            return Ok(None);
+        }
+        if decision.delay.is_zero() {
+            return Ok(Some(decision));
+        }
+        let at = after(now, decision.delay);
+        let plans = self.limiter.plans();
+        let slot = self
+            .queues()
+            .hold_slot(self.key, &plans, at, self.cost, decision.reservation);
+        // Replacing a place in the queue lets the next waiter ask.
+        self.held = Held::Slot(slot, decision);
+        self.check_deadline(now, at)?;
+        Ok(None)
+    }
+
+    fn next(&self, waker: &Waker) -> Result<Next, Error> {
+        let now = self.limiter.clock().now();
+        Ok(match &self.held {
+            Held::Nothing => Next::Ask,
+            Held::Place(waiter) => match waiter.position(waker) {
+                Position::Head(at) if at <= now => Next::Ask,
+                Position::Head(at) => Next::Sleep(at),
+                Position::Behind => {
+                    if now >= self.deadline
+                        && let Some(ahead) = waiter.ahead()
+                    {
+                        let earliest = self.earliest_behind(now, ahead);
+                        self.check_deadline(now, earliest.max(self.deadline.saturating_add(1)))?;
+                    }
+                    Next::Sleep(self.deadline)
+                }
+            },
+            Held::Slot(waiter, decision) => match waiter.sleep_until(now, waker) {
+                at if at <= now => Next::Done(*decision),
+                at => Next::Sleep(at),
+            },
+        })
+    }
+
+    /// The earliest time at which the call can run behind these.
+    fn earliest_behind(&self, now: u64, ahead: QueueHead) -> u64 {
+        let units = ahead.others.saturating_add(self.cost);
+        let behind = algorithms::earliest_behind(&self.limiter.plans(), ahead.units, units);
+        after(after(ahead.ask_at, behind).max(now), self.queue_time())
+    }
+
+    /// How long a call that finds room in a full queue waits there.
+    fn queue_time(&self) -> Duration {
+        algorithms::queue_time(&self.limiter.plans(), self.cost)
+    }
+
+    fn check_deadline(&self, now: u64, at: u64) -> Result<(), Error> {
+        if at <= self.deadline {
+            return Ok(());
+        }
+        let retry_after = Duration::from_nanos(at.saturating_sub(now).max(1));
+        Err(self.limiter.too_late(self.key, retry_after))
+    }
+
+    /// Ends the wait of a call that runs: its slot is used, so nothing is given back.
+    fn done(mut self, decision: Decision) -> Decision {
+        self.held = Held::Nothing;
+        let waited = self.limiter.clock().now().saturating_sub(self.began);
+        self.limiter
+            .telemetry()
+            .waited(Duration::from_nanos(waited));
+        decision
+    }
+
+    pub(super) fn block(mut self) -> Result<Decision, Error> {
+        let waker = clock::waker_of_this_thread();
+        loop {
+            match self.next(&waker)? {
+                Next::Done(decision) => return Ok(self.done(decision)),
+                Next::Sleep(until) => self.limiter.clock().park_until(until),
+                Next::Ask => {
+                    let seen = self.queues().notifications();
+                    let decision = self.limiter.handle(self.key, Operation::Take(self.cost))?;
+                    if let Some(decision) = self.decided(decision, seen)? {
+                        return Ok(self.done(decision));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Result<Decision, Error> {
+        loop {
+            if let Some(decision) = self.sleep().await? {
+                return Ok(self.done(decision));
+            }
+            let seen = self.queues().notifications();
+            let decision = self.limiter.take_async(self.key, self.cost).await?;
+            if let Some(decision) = self.decided(decision, seen)? {
+                return Ok(self.done(decision));
+            }
+        }
+    }
+
+    /// Sleeps until the call is done, whose decision is returned, or has to ask.
+    async fn sleep(&self) -> Result<Option<Decision>, Error> {
+        let clock = self.limiter.clock();
+        let mut sleep: Option<(u64, Pin<Box<dyn Future<Output = ()> + Send>>)> = None;
+        poll_fn(|context| {
+            loop {
+                let until = match self.next(context.waker())? {
+                    Next::Ask => return Poll::Ready(Ok(None)),
+                    Next::Done(decision) => return Poll::Ready(Ok(Some(decision))),
+                    Next::Sleep(until) => until,
+                };
+                let (_, sleeping) = match &mut sleep {
+                    Some(sleep) if sleep.0 == until => sleep,
+                    sleep => sleep.insert((until, clock.sleep_until(until))),
+                };
+                if sleeping.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                sleep = None;
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
+            waiter.abandon(|slot, units| self.limiter.release(self.key, slot, units));
+        }
+    }
+}
