@@ -82,13 +82,36 @@ impl Throttle {
     /// process's.
     #[must_use]
     pub fn with_handler(config: impl Into<Config>, name: &str, limit: Limit) -> Self {
-        Self::all_with_handler(config, name, &[limit])
+        Self::new(name, limit).with_config(config)
     }
 
-    /// As [`Throttle::all`] and [`Throttle::with_handler`] together.
+    /// The same limit with a configuration of its own, apart from the process's. A store is one:
+    /// the defaults with that store.
+    ///
+    /// ```
+    /// use premier::{Limit, MemoryHandler, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let limits = [Limit::fixed_window(5, minute), Limit::token_bucket(100, minute)];
+    /// let search = Throttle::all("search", &limits).with_config(MemoryHandler::new());
+    /// assert_eq!(search.check("alice")?.remaining, 4);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_config(&self, config: impl Into<Config>) -> Self {
+        let runtime = Arc::new(Runtime::new(config.into()));
+        Self {
+            cost: self.cost,
+            max_wait: self.max_wait,
+            ..Self::build(&self.shared.name, &self.shared.limits, Some(runtime))
+        }
+    }
+
+    #[doc(hidden)]
     #[must_use]
     pub fn all_with_handler(config: impl Into<Config>, name: &str, limits: &[Limit]) -> Self {
-        Self::build(name, limits, Some(Arc::new(Runtime::new(config.into()))))
+        Self::all(name, limits).with_config(config)
     }
 
     /// The state of this throttle under another limit, as when a limit changes at run time: what
@@ -107,16 +130,11 @@ impl Throttle {
     /// ```
     #[must_use]
     pub fn with_limit(&self, limit: Limit) -> Self {
-        let Self {
-            shared,
-            cost,
-            max_wait,
-        } = self;
-        let changed = Self::build(&shared.name, &[limit], shared.runtime.clone());
+        let Shared { name, runtime, .. } = &*self.shared;
         Self {
-            cost: *cost,
-            max_wait: *max_wait,
-            ..changed
+            cost: self.cost,
+            max_wait: self.max_wait,
+            ..Self::build(name, &[limit], runtime.clone())
         }
     }
 
@@ -296,21 +314,6 @@ impl Throttle {
     #[cfg(feature = "tower")]
     pub(crate) fn max_wait(&self) -> MaxWait {
         self.max_wait
-    }
-
-    /// This throttle by another configuration.
-    #[cfg(feature = "tower")]
-    pub(crate) fn with_config(&self, config: impl Into<Config>) -> Self {
-        let Self {
-            shared,
-            cost,
-            max_wait,
-        } = self;
-        Self {
-            cost: *cost,
-            max_wait: *max_wait,
-            ..Self::all_with_handler(config, &shared.name, &shared.limits)
-        }
     }
 
     #[inline]

@@ -171,7 +171,7 @@
 //! | `jitter = "full"` | uniform(0, d), the default for `expo`. `"equal"`: d/2 + uniform(0, d/2). `"decorrelated"`: min(max_delay, uniform(base, 3 · previous)). `"none"`: the default for others ([source](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)) |
 //! | `on = PATTERN` | errors that match, with a guard if need be: `on = Error::Status(code) if *code >= 500` |
 //! | `when = \|error\| bool` | the same as a predicate |
-//! | `on_retry = \|event\| …` | is told of every retry: a [`RetryEvent`] |
+//! | `on_retry = \|event\| …` | called before every retry with a [`RetryEvent`] |
 //! | `name` | in messages |
 //!
 //! The last error is returned as it is. When it is premier's own, or one is among its sources, and

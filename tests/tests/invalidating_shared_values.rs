@@ -76,7 +76,7 @@ struct Store {
 static STORE: LazyLock<Store> = LazyLock::new(Store::default);
 
 fn text(key: Key<'_>) -> String {
-    format!("{}:{}", key.prefix(), key.user().unwrap())
+    format!("{}:{}", key.prefix(), key.subject().unwrap())
 }
 
 impl Store {

@@ -98,7 +98,7 @@ impl Limiter {
 
     fn replace(&self, plans: Arc<[Plan]>) {
         self.store.register(&plans);
-        // One lock over both, so that they are of the same limits whoever else replaces them.
+        // Both change under one lock, so that concurrent calls cannot leave them at different limits.
         let mut current = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(fast_path) = &self.fast_path {
             fast_path.set_limits(&plans);

@@ -1,4 +1,4 @@
-//! Slots of equal length: whoever is first in order has the first slot, without saying so.
+//! Slots of equal length. The order of the waiters is the order of the slots: the first waiter has the first slot.
 //!
 //! Slots and waiters are kept apart. The waiter of rank r owns the slot of rank r, so that all who
 //! stand behind a waiter that leaves move up by the removal of the last slot, without being touched.
@@ -139,7 +139,7 @@ impl EqualSlots {
     /// Removes a waiter that has used its slot.
     pub(super) fn used(&mut self, order: Order, wakers: &mut Wakers) {
         if self.granted.remove(&order).is_none() {
-            // One that leaves without a word, early: nobody is to give its slot back.
+            // The waiter gives up its slot early and does not return it.
             self.leave(order, wakers);
         }
     }

@@ -1,12 +1,9 @@
 //! The fast path: deciding about a call without building a request.
 //!
-//! A limiter over memory holds one and asks it first. It is a cut through the rooms `limiter` and
-//! `store/memory`: an attribute reaches the packed word of its key through three pointers instead of
-//! a request, a table look-up by prefix and a state machine. It decides where the limiter has a
-//! single limit, its numbers fit the packed representation, and the key is known; everything else is
-//! `None` and goes through the store. What it saves is in `benches/RESULTS.md`: a call without a key
-//! takes as long as reading the clock, where the same decision through the store takes four times
-//! that.
+//! A limiter over memory holds one and asks it first. It answers if the limiter has a single limit,
+//! whose numbers fit the packed representation, and the key is already in the table. Otherwise it
+//! returns `None`, and the limiter asks the store with a [`Request`](crate::store::request::Request).
+//! What it saves is in `benches/RESULTS.md`.
 
 use std::sync::Arc;
 
@@ -44,7 +41,7 @@ impl FastPath {
     pub(crate) fn try_take<A: Answer>(&self, key: Option<Subject<'_>>, cost: u64) -> Option<A> {
         let rule = self.rule.load()?;
         match key {
-            None => self.table.try_take_keyless(&rule, cost),
+            None => self.table.try_take_direct(&rule, cost),
             Some(key) => self.table.try_take(key, &rule, cost),
         }
     }

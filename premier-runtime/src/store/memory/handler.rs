@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::key_count::KeyCount;
-use super::table::{STEP_AT_THE_BOUND, Table};
+use super::table::{STEP_WHEN_FULL, Table};
 use crate::algorithms::Plan;
 use crate::clock::{Clock, SteadyClock};
 use crate::error::Error;
@@ -85,7 +85,7 @@ impl MemoryHandler {
         request: &Request<'_>,
     ) -> Result<Decision, Error> {
         match request.key.subject() {
-            None => table.handle_keyless(request),
+            None => table.handle_direct(request),
             Some(key) => self.handle_keyed(table, key, request),
         }
     }
@@ -109,7 +109,7 @@ impl MemoryHandler {
         let tables: Vec<_> = self.tables().values().cloned().collect();
         // Another table first each time, or a large one would take every step for itself.
         let first = self.shared.next_table.fetch_add(1, Ordering::Relaxed) % tables.len().max(1);
-        let mut budget = STEP_AT_THE_BOUND;
+        let mut budget = STEP_WHEN_FULL;
         let mut freed = false;
         for table in tables[first..].iter().chain(&tables[..first]) {
             freed |= table.sweep(&mut budget, &self.shared.keys);

@@ -1,14 +1,14 @@
 //! Limits inside one process.
 //!
-//! The states of a key prefix are a [`Table`]: one [`keyless`] state and, by key, entries in shards.
-//! [`fast_path`] decides most calls without a lock or under the lock of one shard; all else goes
-//! through [`Request::apply`](crate::store::request::Request::apply).
+//! The states of a key prefix are a [`Table`]: a [`direct_limiter`] for calls without a key and a
+//! [`keyed_limiter`] for those with one. [`fast_path`] decides most calls without a lock or under the
+//! lock of one shard; everything else goes through [`Request::apply`](crate::store::request::Request::apply).
 
+mod direct_limiter;
 mod fast_path;
 mod handler;
 mod key_count;
-mod keyed;
-mod keyless;
+mod keyed_limiter;
 mod shard;
 mod states;
 mod sync;

@@ -6,9 +6,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::direct_limiter::DirectLimiter;
 use super::key_count::KeyCount;
-use super::keyed::{CacheAligned, Keyed, SHARDS};
-use super::keyless::Keyless;
+use super::keyed_limiter::{CacheAligned, KeyedLimiter, SHARDS};
 use super::shard::{Entry, Shard};
 use super::states::States;
 use super::sync::lock;
@@ -19,19 +19,20 @@ use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
 use crate::store::request::{Operation, Request};
 
-/// How many places of its shard a new key looks at for others to forget. More than one, so that the
-/// sweep outruns the growth.
+/// How many entries of its shard a new key examines for idle ones to remove. More than one, so that
+/// removal is faster than growth.
 const STEP: usize = 8;
-/// How long a key has been idle before a new one takes its place, in nanoseconds, so that a caller
-/// who comes now and then is not made anew each time. At the bound there is no such grace.
+/// How long a key must have been idle before a new key removes it, in nanoseconds. Without it, a
+/// caller that comes now and then would be removed and allocated again each time. It does not apply
+/// once the handler is full.
 const GRACE: u64 = 1_000_000_000;
-/// How many places are looked at for a new key at the bound.
-pub(super) const STEP_AT_THE_BOUND: usize = 1024;
+/// How many entries a new key examines once the handler is full.
+pub(super) const STEP_WHEN_FULL: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Table {
-    keyless: Keyless,
-    keyed: OnceLock<Keyed>,
+    direct: DirectLimiter,
+    keyed: OnceLock<KeyedLimiter>,
     clock: SteadyClock,
     base: TimeBase,
     /// The longest period of the limits that decide by these states: limits of one name may differ,
@@ -43,13 +44,13 @@ impl Table {
     /// For limits of which these are the first, by the handler's clock.
     pub(super) fn new(plans: &[Plan], clock: &SteadyClock) -> Self {
         let clock = match plans.iter().any(Plan::is_queue) {
-            // Slots of a queue pass one by one: several that a late clock shows at once would be
-            // lost.
+            // Slots of a queue pass one by one. A clock that steps would show several at once, and
+            // all but one of them would be lost.
             true => clock.precise(),
             false => clock.clone(),
         };
         Self {
-            keyless: Keyless::default(),
+            direct: DirectLimiter::default(),
             keyed: OnceLock::new(),
             base: TimeBase::new(plans.first().map_or(1, Plan::den), clock.now()),
             clock,
@@ -57,7 +58,7 @@ impl Table {
         }
     }
 
-    /// Names limits that will decide by these states.
+    /// Adds limits that will decide by these states.
     pub(crate) fn register(&self, plans: &[Plan]) {
         let longest = plans.iter().map(Plan::period).max().unwrap_or_default();
         self.longest.fetch_max(longest, Ordering::Relaxed);
@@ -76,14 +77,15 @@ impl Table {
         }
     }
 
-    /// The fast path without a key.
+    /// As [`Table::try_take`], for a limit without a key.
     #[inline]
-    pub(super) fn try_take_keyless<A: Answer>(&self, rule: &Rule<u64>, cost: u64) -> Option<A> {
-        self.keyless
+    pub(super) fn try_take_direct<A: Answer>(&self, rule: &Rule<u64>, cost: u64) -> Option<A> {
+        self.direct
             .try_take(self.base, rule, || self.clock.now(), cost)
     }
 
-    /// The fast path for a key that is known.
+    /// Decides about a call by the packed form of the limit, and takes its cost if it is admitted;
+    /// `None` for a key that is not in the table or a state that is not packed.
     #[inline]
     pub(super) fn try_take<A: Answer>(
         &self,
@@ -96,8 +98,8 @@ impl Table {
         let hash = keyed.hasher.hash_one(key);
         match rule {
             Rule::Gcra(gcra) => {
-                // Read without the lock: a bucket may be asked in any order of times, for the
-                // earlier one finds a TAT that lies further ahead.
+                // Read before the lock is taken: for a bucket, an earlier time only means that the
+                // TAT lies further ahead.
                 let now = self.clock.now();
                 let at = self.base.ticks(now).filter(|_| gcra.has(cost))?;
                 let mut shard = lock(keyed.shard(hash));
@@ -134,8 +136,8 @@ impl Table {
         }
     }
 
-    pub(super) fn handle_keyless(&self, request: &Request<'_>) -> Result<Decision, Error> {
-        self.keyless.with(
+    pub(super) fn handle_direct(&self, request: &Request<'_>) -> Result<Decision, Error> {
+        self.direct.with(
             request.plans,
             self.base,
             || self.clock.now(),
@@ -149,7 +151,7 @@ impl Table {
         request: &Request<'_>,
         count: &KeyCount,
     ) -> Result<Decision, Error> {
-        let keyed = self.keyed.get_or_init(Keyed::new);
+        let keyed = self.keyed.get_or_init(KeyedLimiter::new);
         let key = Subject::Text(key).canonical();
         let hash = keyed.hasher.hash_one(key);
         let shard = &mut *lock(keyed.shard(hash));
@@ -163,7 +165,7 @@ impl Table {
                 *word = kept;
             }
             if decision.is_ok() && request.operation == Operation::Reset {
-                keyed.forget(shard, hash, key, count);
+                keyed.remove(shard, hash, key, count);
             }
             return decision;
         }
@@ -181,7 +183,8 @@ impl Table {
         Ok(decision)
     }
 
-    /// Forgets idle keys of further shards, at most `budget` places; whether any was found.
+    /// Removes idle keys from the next shards, examining at most `budget` entries. Returns whether
+    /// any was removed.
     pub(super) fn sweep(&self, budget: &mut usize, count: &KeyCount) -> bool {
         let Some(keyed) = self.keyed.get() else {
             return false;
@@ -194,9 +197,9 @@ impl Table {
                 *next
             };
             let mut shard = lock(&keyed.shards[index].0);
-            let forgotten = shard.sweep(self.base, longest, now, budget);
-            count.remove(forgotten);
-            if forgotten > 0 {
+            let removed = shard.sweep(self.base, longest, now, budget);
+            count.remove(removed);
+            if removed > 0 {
                 return true;
             }
             if *budget == 0 {
@@ -207,7 +210,7 @@ impl Table {
     }
 
     pub(super) fn clear(&self, count: &KeyCount) {
-        self.keyless.clear();
+        self.direct.clear();
         let Some(keyed) = self.keyed.get() else {
             return;
         };

@@ -7,7 +7,7 @@ use crate::algorithms::{State, WindowState};
 const COUNT_BITS: u32 = 40;
 pub(super) const COUNT: u64 = (1 << COUNT_BITS) - 1;
 
-/// The window of a [`Keyless`](super::keyless::Keyless) word.
+/// The window of a [`Keyless`](super::direct_limiter::DirectLimiter) word.
 ///
 /// Only the holder of its lock changes this, while the word is zero, and gives the word another tag
 /// afterwards. A swap that succeeds therefore found the bounds that the word was set with: a change

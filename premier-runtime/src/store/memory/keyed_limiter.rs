@@ -1,4 +1,4 @@
-//! The keys of a table in shards.
+//! The states of a limit with keys.
 
 use ahash::RandomState;
 
@@ -29,20 +29,22 @@ const SHARD_OF: [u8; 256] = {
     }
     of
 };
+
+/// The limiter of a name with keys: a map, split into shards so that threads rarely meet.
 #[derive(Debug)]
-pub(super) struct Keyed {
-    // Keyed by a secret per table: clients choose keys, and must not choose collisions.
+pub(super) struct KeyedLimiter {
+    // KeyedLimiter by a secret per table: clients choose keys, and must not choose collisions.
     pub(super) hasher: RandomState,
     pub(super) shards: [CacheAligned; SHARDS],
     pub(super) next_shard: Mutex<usize>,
 }
 
-/// A shard on cache lines of its own: threads on different shards do not meet.
+/// A shard on cache lines of its own, so that threads on different shards do not slow each other.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct CacheAligned(pub(super) Mutex<Shard>);
 
-impl Keyed {
+impl KeyedLimiter {
     pub(super) fn new() -> Self {
         Self {
             hasher: secret_hasher(),
@@ -53,12 +55,12 @@ impl Keyed {
 
     #[inline]
     pub(super) fn shard(&self, hash: u64) -> &Mutex<Shard> {
-        // Bits that neither the map's place (low) nor its tag (the top seven) is made of.
+        // The map itself uses the low bits and the top seven.
         let bits = (hash >> 48) as u8;
         &self.shards[usize::from(SHARD_OF[usize::from(bits)]) % SHARDS].0
     }
 
-    pub(super) fn forget(&self, shard: &mut Shard, hash: u64, key: Subject<'_>, count: &KeyCount) {
+    pub(super) fn remove(&self, shard: &mut Shard, hash: u64, key: Subject<'_>, count: &KeyCount) {
         if shard.remove(hash, key) {
             count.remove(1);
         }

@@ -1,27 +1,28 @@
 //! The state of a limit without a key.
 //!
-//! The state is in one place at a time. While it fits a word, calls change that word by
-//! compare-and-swap and take no lock; while the word is zero, the state is behind the lock, whose
-//! holder alone sets the word from or to zero. A swap that succeeds changes the one true state: the
-//! word and the time that a call read before are all it decides by.
+//! The state is either packed in one word or behind the lock, never both. While it is packed, calls
+//! change the word by compare-and-swap and take no lock. While the word is zero, the state is behind
+//! the lock, and only the holder of the lock changes the word from or to zero. A call decides by
+//! nothing but the word and the time, so a successful swap means that its decision still holds.
 
 use super::states::States;
 use super::sync::{AtomicU64, Mutex, Ordering, lock, reload};
 use super::window_bounds::{COUNT, WindowBounds};
 use crate::algorithms::{Answer, Gcra, Plan, Rule, State, TimeBase, Window};
 
+/// The limiter of a name without keys.
 #[derive(Debug, Default)]
-pub(super) struct Keyless {
-    /// The packed TAT of a bucket plus one, or the tagged count of a window; zero while the state is
-    /// behind the lock.
-    word: AtomicU64,
+pub(super) struct DirectLimiter {
+    /// The packed TAT of a bucket plus one, or the count of a window with its tag; zero while the
+    /// state is behind the lock.
+    packed: AtomicU64,
     bounds: WindowBounds,
     states: Mutex<States>,
 }
 
-impl Keyless {
+impl DirectLimiter {
     /// Decides about a call by the packed form of the limit and takes its cost if it is admitted;
-    /// `None` where the state has to be asked.
+    /// `None` where that needs the state behind the lock.
     #[inline]
     pub(super) fn try_take<A: Answer>(
         &self,
@@ -46,7 +47,7 @@ impl Keyless {
         cost: u64,
     ) -> Option<A> {
         let at = base.ticks(now).filter(|_| gcra.has(cost))?;
-        let mut seen = self.word.load(Ordering::Relaxed);
+        let mut seen = self.packed.load(Ordering::Relaxed);
         loop {
             let call = gcra.arrive(seen.checked_sub(1)?, at, cost);
             if !gcra.admits(&call) {
@@ -61,18 +62,18 @@ impl Keyless {
                         decision.taken_in_slot(now, gcra.is_queue().then(|| base.absolute(tat)))
                     }));
                 }
-                Err(_) => seen = reload(&self.word, Ordering::Relaxed),
+                Err(_) => seen = reload(&self.packed, Ordering::Relaxed),
             }
         }
     }
 
-    /// Takes from a window that is open and has been taken from.
+    /// Takes from a window that is open and not empty.
     #[inline]
     fn try_take_from_window<A: Answer>(&self, window: &Window, now: u64, cost: u64) -> Option<A> {
         if !window.has(cost) {
             return None;
         }
-        let mut seen = self.word.load(Ordering::Acquire);
+        let mut seen = self.packed.load(Ordering::Acquire);
         loop {
             let mut state = self.bounds.state(seen, window.slides());
             let is_open = state.cur > 0
@@ -83,7 +84,7 @@ impl Keyless {
                 return None;
             }
             if !window.admits(&state, now, cost) {
-                let current = self.word.load(Ordering::Acquire);
+                let current = self.packed.load(Ordering::Acquire);
                 if current == seen {
                     return Some(A::new(false, false, || {
                         window.decision(&state, now, cost, false)
@@ -102,7 +103,7 @@ impl Keyless {
                         window.decision(&state, now, cost, true).taken_at(now)
                     }));
                 }
-                Err(_) => seen = reload(&self.word, Ordering::Acquire),
+                Err(_) => seen = reload(&self.packed, Ordering::Acquire),
             }
         }
     }
@@ -113,11 +114,13 @@ impl Keyless {
             Ordering::Relaxed => Ordering::Relaxed,
             _ => Ordering::Acquire,
         };
-        self.word.compare_exchange_weak(from, to, success, failure)
+        self.packed
+            .compare_exchange_weak(from, to, success, failure)
     }
 
-    /// Works on the states of these limits. The time is read under the lock: an earlier reading would
-    /// look like a clock that stepped back, and pull the start of the current window back with it.
+    /// Runs `work` on the states of these limits, under the lock. The time is read under the lock as
+    /// well: an earlier reading would look like a clock that stepped back, and would move the start of
+    /// the current window back.
     pub(super) fn with<R>(
         &self,
         plans: &[Plan],
@@ -126,7 +129,7 @@ impl Keyless {
         work: impl FnOnce(&mut [State], u64) -> R,
     ) -> R {
         let mut states = lock(&self.states);
-        let before = self.word.swap(0, Ordering::AcqRel);
+        let before = self.packed.swap(0, Ordering::AcqRel);
         if before != 0 {
             // A key prefix names one algorithm, so the word is of the kind that the plan is.
             states.as_mut_slice()[0] = match plans.first().map(Plan::rule) {
@@ -138,19 +141,19 @@ impl Keyless {
         }
         let result = work(states.sized(plans.len()), now());
         if let (States::One(state), [plan]) = (&*states, plans) {
-            let word = match plan.rule() {
-                Rule::Gcra(_) => base.pack(state, plan).map_or(0, |word| word + 1),
+            let packed = match plan.rule() {
+                Rule::Gcra(_) => base.pack(state, plan).map_or(0, |tat| tat + 1),
                 Rule::Log(_) => 0,
                 Rule::Window(_) => self.bounds.pack(state),
             };
-            self.word.store(word, Ordering::Release);
+            self.packed.store(packed, Ordering::Release);
         }
         result
     }
 
     pub(super) fn clear(&self) {
         let mut states = lock(&self.states);
-        self.word.store(0, Ordering::Release);
+        self.packed.store(0, Ordering::Release);
         *states = States::default();
     }
 }
@@ -168,7 +171,7 @@ mod tests {
 
     /// Whatever comes between, the packed word decides what the pure function decides.
     #[test]
-    fn word_and_state_decide_alike() {
+    fn packed_state_and_state_decide_alike() {
         let mut random = fastrand::Rng::with_seed(7);
         for limit in [
             Limit::token_bucket(3, 5 * SECOND),
@@ -186,7 +189,7 @@ mod tests {
         ] {
             let plan = Plan::new(limit).unwrap();
             let (mut state, mut now) = (State::default(), 1 << 56);
-            let (keyless, base) = (Keyless::default(), TimeBase::new(plan.den(), now));
+            let (limiter, base) = (DirectLimiter::default(), TimeBase::new(plan.den(), now));
             let Some(rule) = base.rule(&plan) else {
                 assert!(plan.ticks(plan.capacity()) >= 1 << 62, "{limit:?}");
                 continue;
@@ -202,10 +205,10 @@ mod tests {
                 // Sometimes a clock steps back.
                 let at = now - u64::from(random.u8(..10) == 0) * random.u64(..1_000);
                 let cost = random.u64(1..4).min(plan.capacity());
-                let decided = keyless.try_take::<Decision>(base, &rule, || at, cost);
+                let decided = limiter.try_take::<Decision>(base, &rule, || at, cost);
                 fast += u32::from(decided.is_some());
                 let decided = decided.unwrap_or_else(|| {
-                    keyless.with(
+                    limiter.with(
                         &[plan],
                         base,
                         || at,
@@ -225,7 +228,7 @@ mod tests {
                 assert_eq!(decided, expected, "{limit:?} {at}");
                 if random.u8(..50) == 0 {
                     let units = random.u64(..3);
-                    keyless.with(
+                    limiter.with(
                         &[plan],
                         base,
                         || at,
@@ -250,18 +253,18 @@ mod tests {
                 _ => Limit::sliding_window(100, SECOND),
             };
             let plan = Plan::new(limit).unwrap();
-            let (keyless, base) = (Keyless::default(), TimeBase::new(plan.den(), 1_000));
+            let (limiter, base) = (DirectLimiter::default(), TimeBase::new(plan.den(), 1_000));
             let rule = base.rule(&plan).unwrap();
             let admitted = AtomicU64::new(0);
             std::thread::scope(|scope| {
                 for thread in 0..4 {
-                    let (keyless, admitted, plan, rule) = (&keyless, &admitted, &plan, &rule);
+                    let (limiter, admitted, plan, rule) = (&limiter, &admitted, &plan, &rule);
                     scope.spawn(move || {
                         for call in 0..60 {
                             let now = 1_000 + call;
-                            let fast = keyless.try_take::<Decision>(base, rule, || now, 1);
+                            let fast = limiter.try_take::<Decision>(base, rule, || now, 1);
                             let taken = fast.is_some_and(|decision| decision.allowed)
-                                || keyless.with(
+                                || limiter.with(
                                     std::slice::from_ref(plan),
                                     base,
                                     || now,
@@ -303,22 +306,22 @@ mod every_interleaving {
         model.preemption_bound = Some(3);
         model.check(move || {
             let plan = Plan::new(limit).unwrap();
-            let (keyless, base) = (
-                Arc::new(Keyless::default()),
+            let (limiter, base) = (
+                Arc::new(DirectLimiter::default()),
                 TimeBase::new(plan.den(), FIRST),
             );
             let rule = base.rule(&plan).unwrap();
             let clock = Arc::new(AtomicU64::new(FIRST));
             let take = |states: &mut [State], now| states[0].take(&plan, now, 1).allowed;
-            assert!(keyless.with(&[plan], base, || FIRST, take));
+            assert!(limiter.with(&[plan], base, || FIRST, take));
             let threads = [FIRST + 1, later].map(|now| {
-                let (keyless, clock) = (Arc::clone(&keyless), Arc::clone(&clock));
+                let (limiter, clock) = (Arc::clone(&limiter), Arc::clone(&clock));
                 loom::thread::spawn(move || {
                     clock.fetch_max(now, Ordering::AcqRel);
                     let now = || clock.load(Ordering::Acquire);
-                    let call = || match keyless.try_take::<Decision>(base, &rule, now, 1) {
+                    let call = || match limiter.try_take::<Decision>(base, &rule, now, 1) {
                         Some(decision) => decision.allowed,
-                        None => keyless.with(&[plan], base, now, |states, now| {
+                        None => limiter.with(&[plan], base, now, |states, now| {
                             states[0].take(&plan, now, 1).allowed
                         }),
                     };
