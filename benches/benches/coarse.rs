@@ -1,4 +1,5 @@
-//! premier with `CoarseClock` beside governor: apart, for a process is configured once.
+//! premier with `CoarseClock` beside governor. A program of its own, because a process is configured
+//! once.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! The resident bytes of a key, with a million of them. Each subject has a process of its own, so
-//! that none is given what another has left.
+//! The resident bytes of a key, with a million keys. Each measurement has a process of its own, so
+//! that it cannot reuse memory that another one has freed.
 
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -11,7 +11,7 @@ use premier::{Limit, Throttle};
 
 const KEYS: u64 = 1_000_000;
 
-/// Of this process, in bytes.
+/// The resident memory of this process, in bytes.
 fn resident() -> Result<u64, Box<dyn Error>> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status
@@ -37,7 +37,7 @@ fn short(key: u64) -> String {
     format!("user-{key:08}")
 }
 
-/// As long as a UUID.
+/// A text as long as a UUID.
 fn long(key: u64) -> String {
     format!("{key:08x}-0000-4000-8000-{key:012x}")
 }
@@ -55,7 +55,7 @@ fn fill(subject: &str) -> Result<(), Box<dyn Error>> {
     let peer_text = |key_of: fn(u64) -> String| -> Result<u64, Box<dyn Error>> {
         let limiter = RateLimiter::keyed(quota());
         for key in 0..KEYS {
-            // As a caller does who has its key borrowed: the store keeps a copy.
+            // The caller keeps its key and lends it; the store makes a copy.
             let _ = limiter.check_key(&key_of(key));
         }
         resident()

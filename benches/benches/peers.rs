@@ -1,7 +1,7 @@
 //! premier and its peers, one thread and two, admitted and denied. `benches/run` makes the table.
 //!
-//! A group is a question, a name in it is who answers; the first of each group is what the others
-//! are compared with.
+//! A group is a kind of call, and a name in it a library. `FIRST` in `bin/results.rs` says with which
+//! library the others are compared.
 
 mod common;
 
@@ -19,7 +19,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use governor::{Quota, RateLimiter};
 use tower::{Service, ServiceExt};
 
-/// As `throttle_my_fn` expects it in scope.
+/// `throttle_my_fn` expects its attribute in scope.
 mod peer_attribute {
     use std::time::Duration;
     use throttle_my_fn::throttle;
@@ -43,7 +43,7 @@ fn cached_by_cached_text(key: &str) -> u64 {
     key.len() as u64
 }
 
-/// What nobody can do without, by itself and together.
+/// The parts of which a limiter is made, each by itself and together.
 fn parts(criterion: &mut Criterion) {
     let mut group = group(criterion, "0 the parts");
     let clock = quanta::Clock::new();
@@ -158,6 +158,15 @@ fn without_keys(criterion: &mut Criterion) {
     let _ = keyless::shut();
     group.bench_function("premier #[throttle]", |bench| {
         bench.iter(|| keyless::shut().is_ok());
+    });
+    group.bench_function("premier #[throttle], looked at", |bench| {
+        bench.iter(|| match keyless::shut() {
+            Err(premier::Error::QuotaExceeded { retry_after, .. }) => black_box(retry_after),
+            _ => unreachable!("a day has not passed"),
+        });
+    });
+    group.bench_function("premier #[throttle], dropped at once", |bench| {
+        bench.iter(|| drop(black_box(keyless::shut())));
     });
     group.finish();
 }

@@ -1,4 +1,4 @@
-//! What is measured: functions with premier's attributes. `benches/peers.rs` measures time beside the
+//! The functions that are measured, with premier's attributes. `benches/peers.rs` measures time beside the
 //! peers, `bin/instructions.rs` counts instructions.
 //! `#[inline]`, as a function in the crate of its caller is.
 #![allow(missing_docs, reason = "a function is what its attribute says")]
@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// What a future is done with at its first poll.
+/// The output of a future that is ready at its first poll.
 pub fn ready<T>(future: impl Future<Output = T>) -> T {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(future).poll(&mut context) {
@@ -16,7 +16,7 @@ pub fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Limits of every kind.
+/// Functions with `#[throttle]` and no key.
 pub mod keyless {
     use premier::throttle;
 
@@ -67,7 +67,7 @@ pub mod keyless {
     }
 }
 
-/// Retried and timed.
+/// Functions with `#[retry]` and `#[timeout]`.
 pub mod retried {
     use premier::{retry, timeout};
 
@@ -90,7 +90,7 @@ pub mod retried {
     }
 }
 
-/// Remembered values.
+/// Cached functions.
 pub mod cached {
     use premier::cache;
 

@@ -1,4 +1,4 @@
-//! What the benches share.
+//! Limits, keys and groups that several benches use.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use governor::{Quota, RateLimiter};
 use premier::{Limit, Throttle};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-/// More than any run takes: units that a bucket in use has to give.
+/// The units that a bucket in use can give: more than any run takes.
 const PLENTY: u32 = u32::MAX;
 const KEYS: usize = 10_000;
 
@@ -28,7 +28,7 @@ pub(crate) fn names() -> Vec<String> {
     (0..KEYS).map(|key| format!("user-{key:08}")).collect()
 }
 
-/// Numbers of keys, in an order that no cache foresees.
+/// Numbers of keys, in an order that the processor cannot predict.
 pub(crate) fn turns() -> impl FnMut() -> usize {
     let mut next = 0;
     move || {
@@ -46,12 +46,12 @@ pub(crate) fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGr
     group
 }
 
-/// The same limit as a value, which makes a whole decision of each call.
+/// The same limit as a `Throttle`, which returns a whole decision for each call.
 fn throttle(name: &str) -> Throttle {
     Throttle::new(name, Limit::token_bucket(1_000_000_000, SECOND))
 }
 
-/// A bucket that has taken, and owes.
+/// A token bucket that is not full.
 pub(crate) fn bucket_in_use(criterion: &mut Criterion, name: &str) {
     let mut group = group(criterion, name);
     let governor = RateLimiter::direct(in_use());
@@ -62,7 +62,7 @@ pub(crate) fn bucket_in_use(criterion: &mut Criterion, name: &str) {
     group.finish();
 }
 
-/// By text, and `others` among them.
+/// Keys that are texts; `others` adds rows of peers.
 pub(crate) fn by_text(
     criterion: &mut Criterion,
     name: &str,
