@@ -74,34 +74,34 @@
 //! | `token_bucket`, `gcra` | bursts up to `burst`, one token more each T | paid APIs | 1 instant |
 //! | `leaky_bucket` | one each T, up to `bucket_size` wait in a queue | calling others evenly | 1 instant |
 //!
-//! All arithmetic is on integers and exact: T is kept as a fraction, a denial tells the first
-//! nanosecond at which the call would be admitted, and no rate drifts. What a clock can cost is said
-//! at [`SystemClock`](clock::SystemClock).
+//! All arithmetic is on integers and exact: T is kept as a fraction, a denial says to the nanosecond
+//! when the call would be admitted, and no rate drifts. [`SystemClock`](clock::SystemClock) says what
+//! happens when the system's clock is wrong.
 //!
 //! # Arguments of `#[throttle]`
 //!
 //! | argument | meaning |
 //! | --- | --- |
 //! | `quota = 3, duration = 5` | units per duration: seconds as a number, or `"500ms"`, `"5s"`, `"1m"`, `"2h"`, `"1d"` |
-//! | `rate = "3/5s"`, `"100/min"` | the same in one |
+//! | `rate = "3/5s"`, `"100/min"` | quota and duration in one argument |
 //! | `limits("5/s", "100/min")` | several, decided as one: all admit or nothing is taken |
 //! | `algo = "token_bucket"` | default: the configured one, `fixed_window` out of the box |
 //! | `burst = 10` | size of a token bucket, default the quota |
 //! | `bucket_size = 10` | how many may wait in a leaky bucket, default the quota |
 //! | `key = user.id`, `key = "{user}:{path}"` | a limit for each value: an expression or a format string over the arguments |
-//! | `keymaker = \|user, _\| user.id`, `keymaker = path` | the same as a function of references to all arguments, `self` first |
+//! | `keymaker = \|user, _\| user.id`, `keymaker = path` | the key as a function of references to all arguments, `self` first |
 //! | `cost = items.len()` | units this call takes, default 1; 0 asks without taking |
-//! | `wait`, `wait = "2s"` | wait until admitted (at most so long), first come first served |
+//! | `wait`, `wait = "2s"` | wait until admitted, at most this long, first come first served |
 //! | `name = "search"` | the function's part of the key, else its path |
-//! | `on_reject = \|error\| value` | what a refused call returns |
+//! | `on_reject = \|error\| value` | what a denied call returns |
 //! | `crate = ::path` | where premier is, if neither `premier` nor the name in `Cargo.toml` |
 //!
 //! Literals are checked when compiling. Other expressions are evaluated once, at the first call;
 //! a bad value is then an [`Error::Config`].
 //!
-//! All instances of a generic function share one limit, and methods of equal names of two types
-//! share none. Two functions of one name in different blocks of one function share theirs: give
-//! them a `name`.
+//! All instances of a generic function share one limit. Methods of the same name on two types have
+//! a limit each. Two functions of the same name in different blocks of one function share one: give
+//! each a `name`.
 //!
 //! A function that returns a future (`-> impl Future`, a boxed one, or one made by
 //! `#[async_trait]`) is decided when that future is first polled.
@@ -123,18 +123,19 @@
 //! # Ok::<(), premier::Error>(())
 //! ```
 //!
-//! Those who wait for one key are served in the order in which they came, threads and tasks alike.
+//! Callers that wait for one key are admitted in the order in which they came, threads and tasks
+//! alike.
 //! A waiter that is dropped has taken nothing. A wait that cannot succeed fails at once. Callers
 //! that do not wait ([`Throttle::check`], or another function of the same name) may overtake.
 //! How precisely a call is woken is up to the system's timer.
 //!
-//! A future that waits and is not polled keeps its place: whoever is behind it in line for
-//! admission waits as well. The slots of a leaky bucket are each caller's own. A refund or reset
-//! while others queue in a leaky bucket lets new calls run between theirs.
+//! A future that waits and is not polled keeps its place in the queue, so the callers behind it wait
+//! as well. In a leaky bucket each caller has a slot of its own and does not wait for others. A refund
+//! or reset while callers wait in a leaky bucket lets new calls run between theirs.
 //!
 //! # `#[retry]`
 //!
-//! Calls again what failed. Defaults: 3 attempts in all, exponential from 1 s by 2 up to 60 s, with
+//! Calls a function again when it fails. Defaults: 3 attempts in all, exponential from 1 s by 2 up to 60 s, with
 //! full jitter.
 //!
 //! ```
@@ -174,11 +175,11 @@
 //! | `on_retry = \|event\| …` | called before every retry with a [`RetryEvent`] |
 //! | `name` | in messages |
 //!
-//! The last error is returned as it is. When it is premier's own, or one is among its sources, and
-//! tells `retry_after`, the delay is at least that (`#[error(transparent)]` of thiserror takes the
-//! error it is about out of the sources: give the variant a message instead). Arguments by value are cloned for each attempt,
-//! references are used again, `&mut` ones are borrowed again. What is returned may borrow from
-//! `&self`, and not from `&mut` arguments.
+//! The last error is returned as it is. If it is a [`premier::Error`](Error) with a `retry_after`,
+//! or has one among its sources, the delay is at least that. (`#[error(transparent)]` of thiserror
+//! hides the inner error from the sources: give the variant a message instead.) Arguments by value
+//! are cloned for each attempt, `&` arguments are passed again, and `&mut` arguments are borrowed
+//! again. The function may return a borrow from `&self`, but not from a `&mut` argument.
 //!
 //! [`Config::retry_budget`] bounds the retries of the whole process to a share of its first calls,
 //! so that they never multiply an outage.
@@ -209,14 +210,14 @@
 //! # `#[cache]`
 //!
 //! Keeps what a function returned, for calls with the same key (feature `cache`). Of a `Result`
-//! only `Ok` is kept. One caller computes a value however many wait for it; when it fails, or goes
-//! away, the next one tries. Defaults: 10,000 values, until others take their place, by all
-//! arguments.
+//! only `Ok` is kept. If several callers need a value, one computes it and the others wait; if it
+//! fails or is dropped, the next one computes. Defaults: all arguments are the key, a value never
+//! expires, and 10,000 values are kept.
 //!
 //! | argument | meaning |
 //! | --- | --- |
 //! | `ttl = "1m"` | how long a value lives |
-//! | `stale = "30s"` | how much longer it may serve: the first to ask renews it, all others have the old value meanwhile, and so has the first when that fails |
+//! | `stale = "30s"` | how long an expired value may still be returned: the first caller renews it, the others get the old value meanwhile, and the first one gets it too if the renewal fails |
 //! | `capacity = 10_000` | how many values are kept in this process |
 //! | `key`, `keymaker` | as for `#[throttle]`; without, all arguments by their `Display`, joined by `:` |
 //! | `only_some` | of an `Option` only `Some` is kept |
@@ -224,42 +225,44 @@
 //! | `name = "user"` | for `premier::cache::invalidate` and `premier::cache::clear`, and in Redis; else the path |
 //!
 //! Values have to be `Clone + Send + Sync + 'static`. With a Redis handler those with serde are
-//! shared: every call asks Redis, so that what one process invalidates no other has, and values
-//! without a `ttl` live for a day. What cannot be read, because Redis is down or another version of
-//! the type has written it, is a miss and never an error. A value travels as JSON: one that does not
-//! read back as it was written, as NaN, ends the sharing of its cache, which then goes on in this
-//! process. What JSON cannot tell apart comes back as its simpler form: `Some(None)` and `Some(())`
-//! as `None`, a field with `#[serde(skip)]` as its default. Single flight is for each process. A
-//! cached function that asks itself for the same key, or a task that waits for a value whose
-//! computation it has put aside, waits for itself.
+//! shared: every call asks Redis, so a value that one process invalidates is gone for all, and
+//! values without a `ttl` live for a day. A value that cannot be read, because Redis is down or
+//! another version of the type has written it, is a miss and never an error. Values are stored as
+//! JSON. A cache whose value does not read back as it was written, as NaN does not, is no longer
+//! shared and goes on in this process. `Some(None)` and `Some(())` read back as `None`, and a field
+//! with `#[serde(skip)]` as its default. Each process has a single flight of its own.
+//!
+//! Deadlock: a cached function must not call itself with the same key, and a task must not wait for
+//! a value whose computation it holds without polling it.
 //!
 //! # `#[circuit_breaker]`
 //!
 //! `#[circuit_breaker(failures = 5, within = "10s", open_for = "30s", half_open = 1)]`, which are
-//! the defaults: so many errors within a time open it, and calls get [`Error::CircuitOpen`]; after a
-//! while so many calls at a time are let through, and as many successes close it again. `on` or
-//! `when` say which errors count, a panic does; further `on_reject` and `name`. In this process
-//! only.
+//! the defaults. Five errors within ten seconds open the circuit, and calls get
+//! [`Error::CircuitOpen`]. After thirty seconds one call at a time is let through as a probe, and one
+//! success closes the circuit. `on` or `when` say which errors count; a panic always does. Further
+//! arguments: `on_reject` and `name`. The circuit belongs to this process.
 //!
 //! # `#[concurrency]`
 //!
-//! `#[concurrency(limit = 10, wait = "1s")]`: at most so many calls at a time, in this process.
-//! Others wait their turn, or get [`Error::ConcurrencyExceeded`] at once where there is no `wait`.
+//! `#[concurrency(limit = 10, wait = "1s")]`: at most ten calls at a time, in this process. Further
+//! calls wait up to a second, first come first served; without `wait` they get
+//! [`Error::ConcurrencyExceeded`] at once.
 //!
 //! # Several attributes on one function
 //!
-//! They apply top-down: the first is outermost, whatever their order.
+//! Any order is possible. The first is the outermost.
 //!
 //! | order | what it means |
 //! | --- | --- |
-//! | `cache` above all | a hit costs nothing: no quota, no permit, no attempt |
-//! | `retry` above `throttle` | each attempt spends quota, and a refused one waits for `retry_after` |
+//! | `cache` above all | a hit takes no quota, no permit and no attempt |
+//! | `retry` above `throttle` | each attempt spends quota, and a denied one waits for `retry_after` |
 //! | `throttle` above `retry` | a call spends quota once, however often it is tried |
 //! | `retry` above `timeout` | each attempt has its own time |
 //! | `timeout` above `retry` | the attempts and the pauses between them share one time |
 //! | `retry` above `circuit_breaker` | the breaker counts each attempt, and a retry waits until it lets one through |
-//! | `circuit_breaker` above `retry` | it counts calls that failed for good |
-//! | `timeout` above `throttle` with `wait`, or above `concurrency` | waiting for a turn counts |
+//! | `circuit_breaker` above `retry` | the breaker counts calls whose last attempt failed |
+//! | `timeout` above `throttle` with `wait`, or above `concurrency` | the wait is part of the timeout |
 //! | `concurrency` below `retry` | no permit is held during a pause |
 //!
 //! For a client of a service, from the outside in: `cache`, `retry`, `circuit_breaker`,
@@ -276,12 +279,12 @@
 //!
 //! # Without macros
 //!
-//! [`Throttle`] is the same as a value, with peek, refund and reset.
+//! [`Throttle`] is a limit as a value, with peek, refund and reset.
 //!
 //! # Changing limits without a deploy
 //!
 //! [`limits::set`] replaces a limit by its name, and the feature [`limits-file`](#limits-file)
-//! follows a file. What was consumed stays consumed; a higher rate counts from then on.
+//! reads limits from a file whenever it changes. What was consumed stays consumed; a higher rate counts from then on.
 //!
 //! # Telemetry
 //!
@@ -342,8 +345,8 @@
 //! | `tower` | [`ThrottleLayer`]: limits for [HTTP services and clients](#tower) |
 //! | `axum` | [`Error`] as a response, peer addresses, matched routes: [in handlers](#axum) |
 //! | `dashboard` | [`Dashboard`]: [a live page of every limit](#dashboard), as a router |
-//! | `coarse-clock` | [`CoarseClock`]: [cheaper, and late by a tick](#coarse-clock) |
-//! | `limits-file` | [`Config::limits_file`]: [limits in a file](#limits-file) that is followed |
+//! | `coarse-clock` | [`CoarseClock`]: [costs less, and is up to a tick late](#coarse-clock) |
+//! | `limits-file` | [`Config::limits_file`]: [limits in a file](#limits-file), read again when it changes |
 //! | `metrics` | [numbers](#telemetry), by the crate `metrics` |
 //! | `tracing` | [events](#telemetry), by the crate `tracing` |
 //!

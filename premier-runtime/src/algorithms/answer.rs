@@ -1,4 +1,4 @@
-//! What a caller wants to know of a decision.
+//! How much of a decision a caller asks for.
 
 use std::time::Duration;
 
@@ -15,9 +15,8 @@ pub(crate) enum Effect {
 
 /// The answer to one call, as much of it as the caller asks for.
 ///
-/// Every algorithm decides in one function, which is generic over this trait. A caller that only
-/// wants to be admitted asks for an [`Admission`], and the divisions that `remaining` and
-/// `reset_after` take are never made; one that wants all of it asks for a [`Decision`].
+/// Every algorithm decides in one function, which is generic over this trait. An [`Admission`] spares
+/// the divisions that the `remaining` and `reset_after` of a [`Decision`] take.
 pub(crate) trait Answer: Sized {
     /// `delayed`: the call is admitted and has to wait for its slot.
     fn new(allowed: bool, delayed: bool, decision: impl FnOnce() -> Decision) -> Self;

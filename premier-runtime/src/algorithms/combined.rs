@@ -11,7 +11,7 @@ use crate::limit::decision::Decision;
 ///
 /// The answer carries the tightest `remaining` with its limit, the longest `delay`, and as
 /// `retry_after` the longest of those that deny: an admission that has become possible stays
-/// possible, so that is the first instant at which all admit.
+/// possible, so this is the first instant at which all admit.
 pub(crate) fn take_all(
     states: &mut [State],
     plans: &[Plan],
@@ -76,8 +76,8 @@ pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
     combined.unwrap_or_default()
 }
 
-/// How long after the head of a queue may be admitted a further `units` behind it can be at the
-/// earliest, unless something is given back.
+/// The shortest time after the admission of the head of a queue at which `units` more behind it can be
+/// admitted, unless something is given back.
 pub(crate) fn earliest_behind(plans: &[Plan], head: u64, units: u64) -> Duration {
     plans
         .iter()

@@ -5,7 +5,7 @@
 use super::window::Window;
 use crate::limit::quota::Limit;
 
-/// The limit in the terms of the algorithm.
+/// The limit as the algorithm computes with it.
 pub(super) fn rule(limit: &Limit) -> Window {
     Window::new(limit.quota(), limit.period_nanos(), false)
 }

@@ -58,7 +58,7 @@ impl Ticks for u128 {
     }
 }
 
-/// A limit in the terms of the algorithm.
+/// A limit as GCRA computes with it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Gcra<T> {
     /// The emission interval T.
@@ -72,10 +72,10 @@ pub(crate) struct Gcra<T> {
     is_queue: bool,
 }
 
-/// A call as it arrives, in ticks.
+/// A call at its arrival, in ticks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival<T> {
-    /// How far the TAT lies ahead.
+    /// How far the TAT lies ahead of the arrival.
     wait: T,
     /// cost · T.
     charge: T,
@@ -145,8 +145,8 @@ impl<T: Ticks> Gcra<T> {
         call.wait + call.charge <= self.full
     }
 
-    /// Whether the TAT lies further ahead than a full debt, where only a clock that stepped back or
-    /// a limit that was changed can have put it.
+    /// Whether the TAT lies further ahead than a full debt. That happens only when the clock stepped
+    /// back or the limit changed.
     #[inline]
     pub(crate) fn is_beyond(&self, call: &Arrival<T>) -> bool {
         call.wait > self.full

@@ -1,12 +1,12 @@
 //! The five algorithms as pure functions.
 //!
-//! Nothing here knows a clock, a lock or a store: a decision is a function of the state of one key,
-//! the [`Plan`] of its limit, the time in nanoseconds and the cost of the call. All arithmetic is on
+//! They use no clock, no lock and no store: a decision is a function of the state of one key, the
+//! [`Plan`] of its limit, the time in nanoseconds and the cost of the call. All arithmetic is on
 //! integers. Where period / quota is not a whole number of nanoseconds, instants are counted in
 //! fractions of a nanosecond, so nothing is rounded.
 //!
-//! An instant in the future that the algorithm cannot have put there is the trace of a clock that
-//! stepped back. It is clamped, so a step back costs a key at most one full refill.
+//! A stored instant that lies further in the future than the algorithm can have put it means that the
+//! clock stepped back. It is clamped, so a step back costs a key at most one full refill.
 
 mod answer;
 mod combined;

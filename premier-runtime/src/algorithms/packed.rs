@@ -1,21 +1,21 @@
-//! The packed representation: a bucket's state in one word.
+//! The packed representation: the state of a bucket in one word.
 //!
-//! The state of a bucket is one instant. Ticks since the origin of a [`TimeBase`], which the limits
-//! of a table share, fit a word for decades; a state that does not fit is kept as a [`State`].
+//! The state of a bucket is one instant, counted in ticks since the origin of a [`TimeBase`], which
+//! all limits of a table share. An instant that does not fit is kept as a [`State`].
 
 use super::gcra::LARGEST;
 use super::plan::Plan;
 use super::rule::Rule;
 use super::state::State;
 
-/// What the packed words of a table count in. It never changes.
+/// The unit and the origin of the packed states of a table. It never changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeBase {
     /// Ticks in a nanosecond.
     den: u64,
     /// In nanoseconds.
     origin: u64,
-    /// How many nanoseconds after the origin still fit a word.
+    /// The number of nanoseconds after the origin that fit a word.
     longest: u64,
 }
 
@@ -39,7 +39,7 @@ impl TimeBase {
 
     #[inline]
     pub(crate) fn ticks(self, now: u64) -> Option<u64> {
-        // What lies before the origin wraps, and is longer than any.
+        // An instant before the origin wraps, and so is later than any.
         let elapsed = now.wrapping_sub(self.origin);
         (elapsed <= self.longest).then(|| elapsed * self.den)
     }
@@ -55,7 +55,7 @@ impl TimeBase {
             return None;
         }
         let ticks = state.instant(self.den)?;
-        // All instants before the origin are past, and so alike.
+        // Instants before the origin are past, and decide alike.
         u64::try_from(ticks.saturating_sub(self.absolute(0)))
             .ok()
             .filter(|ticks| *ticks < LARGEST)

@@ -38,7 +38,7 @@ impl Plan {
         })
     }
 
-    /// The limit this was made of.
+    /// The limit that this was made from.
     #[must_use]
     pub const fn limit(&self) -> &Limit {
         &self.limit
@@ -88,7 +88,7 @@ impl Plan {
         Decision::new(self.capacity)
     }
 
-    /// The denial of a call that no time can admit.
+    /// The denial of a call whose cost is above the capacity.
     pub(crate) fn never(&self) -> Decision {
         Decision {
             allowed: false,
@@ -110,8 +110,8 @@ impl Plan {
             nanos(periods.saturating_mul(u128::from(self.period)))
         };
         match &self.rule {
-            // The head leaves less than a nanosecond's worth of a unit behind, because it was
-            // admitted as soon as there was enough.
+            // The head is admitted as soon as it can be, so it leaves less than one nanosecond's worth
+            // of a unit.
             Rule::Gcra(_) => paced(),
             // No previous window holds more than the quota, so a sliding window makes room no faster
             // than a bucket.

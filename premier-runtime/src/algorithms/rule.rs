@@ -1,4 +1,4 @@
-//! A limit in the terms of the algorithm that decides.
+//! A limit in the form that its algorithm computes with.
 
 use super::gcra::Gcra;
 use super::sliding_log::Log;
@@ -7,7 +7,7 @@ use super::{fixed_window, leaky_bucket, sliding_log, sliding_window, token_bucke
 use crate::limit::algo::Algo;
 use crate::limit::quota::Limit;
 
-/// By what a limit decides; `T` are the ticks of buckets.
+/// The form in which an algorithm computes. `T` is the type of the ticks of buckets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Rule<T> {
     Gcra(Gcra<T>),
@@ -16,7 +16,7 @@ pub(crate) enum Rule<T> {
 }
 
 impl Rule<u128> {
-    /// The one place that tells the algorithms apart.
+    /// The only place that distinguishes the algorithms.
     pub(super) fn new(limit: &Limit) -> Self {
         match limit.algo() {
             Algo::FixedWindow => Self::Window(fixed_window::rule(limit)),
@@ -27,7 +27,7 @@ impl Rule<u128> {
         }
     }
 
-    /// The same for the packed representation, if its numbers fit.
+    /// This rule for the packed representation, if its numbers fit.
     pub(crate) fn narrow(&self) -> Option<Rule<u64>> {
         Some(match self {
             Self::Gcra(gcra) => Rule::Gcra(gcra.narrow()?),

@@ -10,7 +10,7 @@ use super::answer::{Answer, Effect};
 use crate::limit::decision::Decision;
 use crate::limit::quota::Limit;
 
-/// The limit in the terms of the algorithm.
+/// The limit as a log computes with it.
 pub(super) fn rule(limit: &Limit) -> Log {
     Log {
         quota: limit.quota(),
@@ -64,7 +64,7 @@ impl Log {
         })
     }
 
-    /// The answer without touching the log; expired entries at its front are skipped.
+    /// The answer without changing the log; expired entries at its front are skipped.
     pub(super) fn look(&self, state: &LogState, now: u64, cost: u64) -> Decision {
         let is_over = |instant| is_over(self.period, instant, now);
         let expired: u64 = state

@@ -47,12 +47,12 @@ impl State {
         self.decide(plan, now, cost, Effect::Take)
     }
 
-    /// Decides as [`State::take`] does and takes nothing: `remaining` is what there is before the
+    /// Decides as [`State::take`] does and takes nothing. `remaining` is the number of units before the
     /// call.
     #[must_use]
     pub fn peek(&self, plan: &Plan, now: u64, cost: u64) -> Decision {
         match &self.0 {
-            // A log is not copied for a look.
+            // Peeking at a log does not copy it.
             Repr::Log(state) if cost <= plan.capacity() => match plan.rule() {
                 Rule::Log(log) => log.look(state, now, cost),
                 Rule::Gcra(_) | Rule::Window(_) => Self::default().peek(plan, now, cost),
@@ -93,15 +93,15 @@ impl State {
         match &self.0 {
             Repr::Fresh => true,
             Repr::Log(state) => state.is_fresh(period, now),
-            // An instant is past or not, whatever the limit.
+            // Whether an instant is past does not depend on the limit.
             Repr::Tat(tat) => tat.is_past(now),
             Repr::Window(state) => state.is_fresh(period, now),
         }
     }
 
     /// Gives back what a call took under the limit at `index`: its slot, if that is still the last of
-    /// the queue, or its units, if the state still counts them. Otherwise they would be taken from
-    /// somebody else.
+    /// the queue, or its units, if the state still counts them. Otherwise nothing is given back, because
+    /// it would be taken from another caller.
     pub(crate) fn release(
         &mut self,
         plan: &Plan,
@@ -129,7 +129,7 @@ impl State {
         }
     }
 
-    /// Decides about a call and answers as much as is asked for.
+    /// Decides about a call.
     pub(crate) fn decide<A: Answer>(
         &mut self,
         plan: &Plan,
@@ -156,8 +156,8 @@ impl State {
                 if taken {
                     self.0 = Repr::Tat(Tat { ticks: end, den });
                 } else if was_beyond && effect == Effect::Take {
-                    // Kept although the call is denied: every call until then would meet the
-                    // instant of the future again.
+                    // Kept although the call is denied, because every later call would find the
+                    // instant in the future again.
                     self.0 = Repr::Tat(Tat { ticks, den });
                 }
                 A::new(allowed, gcra.delays(&call), || {
@@ -199,8 +199,8 @@ impl State {
         }
     }
 
-    /// Decides about a call as [`State::decide`] does where that needs nothing but the packed form of
-    /// the limit: a window or a log that has been taken from.
+    /// Decides as [`State::decide`] does, by the packed form of the limit; `None` unless the state is a
+    /// window or a log that is not empty.
     #[inline]
     pub(crate) fn try_take<A: Answer>(
         &mut self,

@@ -5,7 +5,7 @@
 use super::gcra::Gcra;
 use crate::limit::quota::Limit;
 
-/// The limit in the terms of the algorithm.
+/// The limit as the algorithm computes with it.
 pub(super) fn rule(limit: &Limit) -> Gcra<u128> {
     let (interval, den) = limit.emission_interval();
     Gcra::new(limit.capacity(), interval, den, false)

@@ -23,7 +23,7 @@ pub(crate) struct WindowState {
     pub(crate) start: u64,
     pub(crate) cur: u64,
     pub(crate) prev: u64,
-    /// As in the [`Window`] that counts here.
+    /// Whether the window before counts, as in the [`Window`].
     pub(crate) slides: bool,
 }
 
@@ -86,7 +86,7 @@ impl Window {
         cost <= self.quota.saturating_sub(self.used(state, now))
     }
 
-    /// The decision about a call that leaves this state behind.
+    /// The decision about a call after which this is the state.
     pub(crate) fn decision(
         &self,
         state: &WindowState,
@@ -129,7 +129,7 @@ impl Window {
 }
 
 impl WindowState {
-    /// Whether the counters count for nothing at `now`, under a limit with this period.
+    /// Whether a limit with this period ignores the counters at `now`.
     pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
         now.saturating_sub(self.start) >= self.lifetime(period)
     }

@@ -11,11 +11,11 @@ use crate::limiter::named::Limiter;
 use crate::limiter::wait::{First, Wait};
 use crate::store::request::Operation;
 
-/// A slot that comes within this time is waited for without giving up the thread: to sleep would take
-/// longer, and two calls may read the same time where slots are closer than the clock's step.
+/// A slot that begins within this time is waited for by spinning. Sleeping would take longer, and two
+/// calls may read the same time where slots are closer than the clock's step.
 const SPIN_WAIT_MAX: Duration = Duration::from_micros(1);
 
-/// Waits for a slot that is nearly there, by the system's clock. A caller whose maximum wait is below
+/// Waits by the system's clock for a slot that begins within [`SPIN_WAIT_MAX`]. A caller whose maximum wait is below
 /// [`SPIN_WAIT_MAX`] must not spin past it. Returns whether the slot has come.
 pub(crate) fn spin(limiter: &Limiter, decision: &Decision, max_wait: MaxWait) -> bool {
     let may_spin = match max_wait {
@@ -32,7 +32,7 @@ pub(crate) fn spin(limiter: &Limiter, decision: &Decision, max_wait: MaxWait) ->
     let until = after(since, decision.delay);
     loop {
         let now = limiter.clock().now();
-        // A clock that falls back meanwhile shows nothing to wait for.
+        // The clock has stepped back: how long to wait is no longer known.
         if now >= until || now < since {
             return true;
         }
@@ -66,7 +66,7 @@ pub(crate) async fn acquire_async(
     acquire_async_from(limiter, key, cost, max_wait, None).await
 }
 
-/// Goes on from a first decision, if there is one.
+/// Acquires after a first decision, if there is one.
 pub(crate) fn acquire_from(
     limiter: &Limiter,
     key: Option<&str>,
@@ -141,8 +141,8 @@ pub(crate) async fn acquire_unrecorded_async(
     }
 }
 
-/// The first decision about a call where that needs no waiting: not when the store is outside of the
-/// process, and not when others wait for the key.
+/// The first decision about a call, if making it neither blocks nor overtakes a waiter; `None` where
+/// the store is outside of the process, and where others wait for the key.
 ///
 /// # Errors
 /// When the call is refused.

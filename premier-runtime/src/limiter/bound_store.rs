@@ -53,7 +53,7 @@ impl BoundStore {
         }
     }
 
-    /// Tells equal prefixes in different stores apart.
+    /// Identifies the store, as different stores may hold equal prefixes.
     pub(super) fn id(&self) -> usize {
         match self {
             Self::Memory(memory, _) => memory.id(),
@@ -61,7 +61,7 @@ impl BoundStore {
         }
     }
 
-    /// What keeps the state, and whether it can be reached if that is known.
+    /// The name of the store, and whether it can be reached if that is known.
     #[cfg(feature = "dashboard")]
     pub(super) fn status(&self) -> (&'static str, Option<bool>) {
         match self {
@@ -82,7 +82,7 @@ impl BoundStore {
         matches!(self, Self::Memory(..))
     }
 
-    /// Names limits that will decide by the states in this process.
+    /// Adds limits that will decide by the states in this process.
     pub(super) fn register(&self, plans: &[Plan]) {
         let (Self::Memory(_, table)
         | Self::Other {
@@ -118,8 +118,8 @@ impl BoundStore {
         }
     }
 
-    /// Gives a slot back to the store that has given it. A failure is not reported: the slot then
-    /// passes unused.
+    /// Gives a slot back to the store that reserved it. A failure is not reported; the slot is then
+    /// lost.
     pub(super) fn release(&self, request: &Request<'_>, slot: Reservation) {
         match self {
             Self::Memory(memory, table) => {

@@ -82,7 +82,7 @@ impl Limiter {
         self.replacement(limits).map(drop)
     }
 
-    /// Decides by other limits from now on. The state stays what it is.
+    /// Decides by other limits from now on. States are kept.
     ///
     /// # Errors
     /// As for [`Limiter::check_limits`]; the limits stay as they are then.
@@ -91,7 +91,7 @@ impl Limiter {
         Ok(())
     }
 
-    /// Decides by the limits that the code states.
+    /// Decides by the limits in the code from now on.
     pub(crate) fn reset_limits(&self) {
         self.replace(Arc::clone(&self.stated));
     }
@@ -152,8 +152,8 @@ impl Limiter {
         self.stated.iter().any(Plan::is_queue)
     }
 
-    /// Decides about a call on the fast path; `None` where the store has to be asked, and where others
-    /// wait and the caller may wait too: it must not overtake them.
+    /// Decides about a call on the fast path; `None` where the store has to be asked. Also `None` for a
+    /// caller that may wait while others wait, so that it does not overtake them.
     #[inline]
     pub(crate) fn try_take<A: Answer>(
         &self,
@@ -225,8 +225,8 @@ impl Limiter {
         })
     }
 
-    /// Gives back the slot of a caller that no longer waits for it. A failure is not reported: the
-    /// slot then passes unused.
+    /// Gives back the slot of a caller that no longer waits for it. A failure is not reported; the slot
+    /// is then lost.
     pub(crate) fn release(&self, key: Option<&str>, slot: Reservation, units: u64) {
         let plans = self.plans();
         let request = self.request(key, &plans, Operation::Release(slot, units));
@@ -234,12 +234,12 @@ impl Limiter {
         self.notify(key);
     }
 
-    /// Lets the first waiter of a key ask again: something was given back.
+    /// Wakes the first waiter of a key, so that it asks again, because something was given back.
     pub(crate) fn notify(&self, key: Option<&str>) {
         self.queues.notify(key);
     }
 
-    /// Refuses a cost that no time can admit.
+    /// Checks that a call of this cost can ever be admitted.
     ///
     /// # Errors
     /// [`Error::CostExceedsCapacity`].

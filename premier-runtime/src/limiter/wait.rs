@@ -1,8 +1,7 @@
 //! Waiting to be admitted: one procedure for sync and async callers.
 //!
-//! [`Wait`] is a small state machine that says what to do next: ask the store, sleep, or run. One
-//! driver parks the thread, the other awaits. A place in the queue or a reserved slot is given back
-//! when the machine is dropped.
+//! [`Wait`] is a state machine whose steps are to ask the store, to sleep, or to run. One driver parks
+//! the thread, the other awaits. Dropping it gives back its place in the queue or its reserved slot.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -24,7 +23,7 @@ use crate::store::request::Operation;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct First {
     pub(super) decision: Decision,
-    /// How many notifications there had been before the store was asked.
+    /// The number of notifications before the store was asked.
     pub(super) notifications: u64,
 }
 
@@ -37,13 +36,13 @@ impl First {
         }
     }
 
-    /// Whether nothing is left to wait for.
+    /// Whether the call need not wait.
     pub(crate) const fn is_final(&self) -> bool {
         self.decision.allowed && self.decision.delay.is_zero()
     }
 }
 
-/// A call that waits, with the place or the slot that it holds.
+/// A call that waits, with the place in the queue or the slot that it holds.
 pub(super) struct Wait<'a> {
     limiter: &'a Limiter,
     key: Option<&'a str>,
@@ -110,12 +109,12 @@ impl<'a> Wait<'a> {
         Self::may_queue(limiter, cost, max_wait) && limiter.queues().contains(key)
     }
 
-    /// Whether a call could have to wait behind others. One that takes nothing has nothing to wait for.
+    /// Whether a call may have to wait behind others. A call of cost 0 takes nothing and never waits.
     fn may_queue(limiter: &Limiter, cost: u64, max_wait: MaxWait) -> bool {
         max_wait != MaxWait::None && cost > 0 && !limiter.queues().is_empty()
     }
 
-    /// Goes on from a first decision that was not final.
+    /// Begins to wait after a first decision that was not final.
     pub(super) fn after(
         limiter: &'a Limiter,
         key: Option<&'a str>,
@@ -152,7 +151,7 @@ impl<'a> Wait<'a> {
         self.held = Held::Place(self.queues().join(queue, self.cost, at, seen));
     }
 
-    /// Takes a decision of the store into account. Returns it when nothing is left to wait for.
+    /// Handles a decision of the store. Returns it when the call need not wait any longer.
     fn decided(&mut self, decision: Decision, seen: u64) -> Result<Option<Decision>, Error> {
         let now = self.limiter.clock().now();
         if !decision.allowed {
@@ -202,7 +201,7 @@ impl<'a> Wait<'a> {
         })
     }
 
-    /// The earliest time at which the call can run behind these.
+    /// The earliest time at which the call can run behind the callers ahead of it.
     fn earliest_behind(&self, now: u64, ahead: QueueHead) -> u64 {
         let units = ahead.others.saturating_add(self.cost);
         let behind = algorithms::earliest_behind(&self.limiter.plans(), ahead.units, units);
