@@ -1,4 +1,4 @@
-//! A server for as many connections as there are, in a process of its own: `tests/many.rs`.
+//! A server for as many connections as there are, in a process of its own: `tests/connection_soak.rs`.
 
 use std::net::SocketAddr;
 use std::time::Duration;

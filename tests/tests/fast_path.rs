@@ -52,9 +52,9 @@ fn a_limit_that_changes_holds_at_the_next_call() {
         narrowed().unwrap();
     }
     let smaller = Limit::token_bucket(1, Duration::from_secs(1)).burst(100);
-    assert_eq!(limits::set("shortest_ways:narrowed", smaller).unwrap(), 1);
+    assert_eq!(limits::set("fast_path:narrowed", smaller).unwrap(), 1);
     assert!(narrowed().is_err());
-    limits::reset("shortest_ways:narrowed");
+    limits::reset("fast_path:narrowed");
     for _ in 0..400 {
         narrowed().unwrap();
     }

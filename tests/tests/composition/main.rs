@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
 
+mod model;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
@@ -17,6 +19,8 @@ use premier::{
     Error, Limit, MemoryHandler, Throttle, cache, retry, throttle, timeout, timeout_workers,
 };
 use premier_tests::waits::LONGEST;
+
+use model::{Model, as_modelled};
 
 /// Each call of the body takes so long.
 const BODY: u64 = 200;
@@ -226,129 +230,6 @@ fn drive_thread(function: fn() -> Result<u32, Failure>) -> Result<u32, Failure> 
             CLOCK.advance_to_next();
         }
         thread::yield_now();
-    }
-}
-
-/// What the layers are to do.
-struct Model {
-    layers: &'static [&'static str],
-    now: u64,
-    done: Done,
-    /// The window's start and what is used of it.
-    window: (u64, u64),
-    cached: Option<(u32, u64)>,
-    /// Whether a call is dropped at its deadline. A sync one goes on, and the caller of the test
-    /// waits for that.
-    drops: bool,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Modelled {
-    Ok(u32),
-    Flaky,
-    /// With the time until the window closes.
-    Denied(u64),
-    TimedOut,
-    /// Cut off by the timeout of this deadline.
-    Cut(u64),
-}
-
-impl Model {
-    /// Waits, unless a deadline comes first.
-    fn wait(&mut self, length: u64, deadline: u64) -> Option<Modelled> {
-        if self.now + length > deadline {
-            self.now = deadline;
-            return Some(Modelled::Cut(deadline));
-        }
-        self.now += length;
-        None
-    }
-
-    fn call(&mut self, layer: usize, deadline: u64) -> Modelled {
-        match self.layers.get(layer) {
-            None => {
-                self.done.calls += 1;
-                let call = self.done.calls;
-                if let Some(cut) = self.wait(BODY, deadline) {
-                    return cut;
-                }
-                match outcome(call) {
-                    Ok(value) => Modelled::Ok(value),
-                    Err(_) => Modelled::Flaky,
-                }
-            }
-            Some(&"cache") => {
-                if let Some((value, until)) = self.cached
-                    && self.now < until
-                {
-                    return Modelled::Ok(value);
-                }
-                let result = self.call(layer + 1, deadline);
-                if let Modelled::Ok(value) = result {
-                    self.cached = Some((value, self.now + TTL));
-                }
-                result
-            }
-            Some(&"retry") => {
-                let mut attempt = 1;
-                loop {
-                    let result = self.call(layer + 1, deadline);
-                    let hint = match result {
-                        Modelled::Flaky => 0,
-                        Modelled::Denied(hint) => hint,
-                        _ => return result,
-                    };
-                    if attempt == MAX {
-                        return result;
-                    }
-                    attempt += 1;
-                    self.done.retries += 1;
-                    if let Some(cut) = self.wait(DELAY.max(hint), deadline) {
-                        return cut;
-                    }
-                }
-            }
-            Some(&"throttle") => {
-                let (start, used) = self.window;
-                if used == 0 || self.now >= start + PERIOD {
-                    self.window = (self.now, 1);
-                } else if used == QUOTA {
-                    return Modelled::Denied(start + PERIOD - self.now);
-                } else {
-                    self.window.1 += 1;
-                }
-                self.call(layer + 1, deadline)
-            }
-            Some(&"timeout") => {
-                let own = self.now + TIMEOUT;
-                let inner = if self.drops { own } else { u64::MAX };
-                let result = self.call(layer + 1, deadline.min(inner));
-                if result == Modelled::Cut(own) || self.now > own {
-                    return Modelled::TimedOut;
-                }
-                result
-            }
-            Some(other) => unreachable!("{other}"),
-        }
-    }
-
-    fn remaining(&self) -> u64 {
-        match self.window {
-            (start, used) if self.now < start + PERIOD => QUOTA - used,
-            _ => QUOTA,
-        }
-    }
-}
-
-fn as_modelled(result: &Result<u32, Failure>) -> Modelled {
-    match result {
-        Ok(value) => Modelled::Ok(*value),
-        Err(Failure::Flaky) => Modelled::Flaky,
-        Err(Failure::Premier(Error::Timeout { .. })) => Modelled::TimedOut,
-        Err(Failure::Premier(error)) => {
-            let after = error.retry_after().expect("a denial tells when");
-            Modelled::Denied(u64::try_from(after.as_millis()).expect("small"))
-        }
     }
 }
 

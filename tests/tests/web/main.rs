@@ -1,0 +1,54 @@
+//! The tower layer over real sockets, called by a real client.
+
+mod charging;
+mod handlers;
+mod headers;
+mod keys;
+mod replies;
+mod services;
+mod waiting;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::any;
+use premier::clock::ManualClock;
+use premier::tower::ThrottleLayer;
+use premier::{Limit, MemoryHandler};
+use reqwest::{Client, StatusCode};
+use tokio::net::TcpListener;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Serves on a port of its own, by HTTP/1.1 and HTTP/2.
+async fn serve(app: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    format!("http://{address}")
+}
+
+/// One route `/` behind a layer, and the clock that the layer goes by.
+async fn behind(layer: ThrottleLayer) -> (String, ManualClock) {
+    let clock = ManualClock::new();
+    let handler = MemoryHandler::builder().clock(clock.clone()).build();
+    let app = Router::new().route("/", any(async || "hello").layer(layer.handler(handler)));
+    (serve(app).await, clock)
+}
+
+fn header<'a>(reply: &'a reqwest::Response, name: &str) -> Option<&'a str> {
+    reply
+        .headers()
+        .get(name)
+        .map(|value| value.to_str().unwrap())
+}
+
+async fn get_status(client: &Client, url: &str) -> StatusCode {
+    client.get(url).send().await.unwrap().status()
+}
+
+fn one_a_minute() -> Limit {
+    Limit::fixed_window(1, MINUTE)
+}
