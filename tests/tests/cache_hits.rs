@@ -1,4 +1,5 @@
-//! Hits of `#[cache]`: what they never return, and that they may run the user's code.
+//! Hits of `#[cache]` never return an invalidated value, and the user's `Clone` and `Drop` may call the
+//! cache.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +9,7 @@ use premier::cache;
 use premier_tests::waits::joined;
 
 #[test]
-fn what_was_invalidated_is_never_seen_again() {
+fn an_invalidated_value_is_never_returned_again() {
     static VERSION: AtomicU64 = AtomicU64::new(0);
 
     #[cache(name = "versions", ttl = "1h")]
@@ -23,7 +24,7 @@ fn what_was_invalidated_is_never_seen_again() {
                 while !done.load(Ordering::Relaxed) {
                     for key in 0..4 {
                         let least = VERSION.load(Ordering::SeqCst).saturating_sub(1);
-                        // The one who raises the version has invalidated the one before.
+                        // The main thread has invalidated every version before the previous one.
                         assert!(version(key).1 >= least);
                     }
                 }
@@ -41,7 +42,7 @@ fn what_was_invalidated_is_never_seen_again() {
 }
 
 #[test]
-fn clearing_leaves_nothing_behind() {
+fn a_cleared_cache_returns_no_earlier_value() {
     static VERSION: AtomicU64 = AtomicU64::new(0);
 
     #[cache(name = "cleared")]
@@ -59,7 +60,7 @@ fn clearing_leaves_nothing_behind() {
 }
 
 #[test]
-fn keys_that_are_asked_for_again_outlive_those_that_are_not() {
+fn keys_that_are_used_again_outlive_keys_that_are_used_once() {
     static LOADS: AtomicU64 = AtomicU64::new(0);
 
     #[cache(capacity = 1_000)]
@@ -80,13 +81,13 @@ fn keys_that_are_asked_for_again_outlive_those_that_are_not() {
             next += 1;
         }
     }
-    // 200,000 calls for the 500, among 400,000 for a key each that nobody asks for again.
+    // 200,000 calls use 500 keys again and again, among 400,000 calls that each use a new key once.
     let loads = LOADS.load(Ordering::Relaxed);
     assert!(loads < 10_000, "{loads}");
 }
 
 #[test]
-fn a_text_and_a_number_that_read_alike_are_one_key() {
+fn a_number_and_its_decimal_text_are_one_key() {
     static LOADS: AtomicU64 = AtomicU64::new(0);
 
     #[cache(name = "alike", key = key)]
@@ -104,11 +105,11 @@ fn a_text_and_a_number_that_read_alike_are_one_key() {
     assert_eq!(LOADS.load(Ordering::Relaxed), 2);
 }
 
-/// A value whose copy asks the cache that it is from.
+/// A value whose `clone` calls the cache that holds it.
 #[derive(Debug)]
-struct Asking(u64);
+struct ClonesRecursively(u64);
 
-impl Clone for Asking {
+impl Clone for ClonesRecursively {
     fn clone(&self) -> Self {
         if self.0 > 0 {
             chain(self.0 - 1);
@@ -118,18 +119,18 @@ impl Clone for Asking {
 }
 
 #[cache]
-fn chain(length: u64) -> Asking {
-    Asking(length)
+fn chain(length: u64) -> ClonesRecursively {
+    ClonesRecursively(length)
 }
 
 #[test]
-fn a_copy_of_a_value_may_ask_the_same_cache() {
+fn cloning_a_value_may_call_the_same_cache() {
     for _ in 0..3 {
         assert_eq!(chain(5).0, 5);
     }
 }
 
-/// Small, and slow to copy: what happens between a look and a copy happens often.
+/// A small value that is slow to clone, so that races between the lookup and the clone are frequent.
 #[derive(Debug)]
 struct Version(u64);
 
@@ -169,10 +170,10 @@ fn made<M: Make>(id: u64) -> M::Value {
     M::make()
 }
 
-/// The values of a key are removed one type after the other, so that there is time for other threads to
-/// insert one meanwhile.
+/// An invalidation removes the values of a key one type after another. Meanwhile other threads have time
+/// to insert one.
 #[test]
-fn a_value_is_not_brought_forward_in_place_of_a_newer_one() {
+fn an_old_value_is_never_promoted_over_a_newer_one() {
     macro_rules! sizes {
         ($($size:literal)*) => {$( made::<Other<$size>>(1); )*};
     }
@@ -195,7 +196,7 @@ fn a_value_is_not_brought_forward_in_place_of_a_newer_one() {
                 }
             }
         };
-        // The others have to end before the test can fail.
+        // The other threads must end before the scope can, so the panic waits for them.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(rounds));
         done.store(true, Ordering::Relaxed);
         outcome.unwrap();
@@ -223,7 +224,7 @@ fn parent(id: u64) -> Arc<Parent> {
 }
 
 #[test]
-fn a_value_that_is_dropped_may_use_other_caches() {
+fn dropping_a_value_may_call_another_cache() {
     let (tell, told) = std::sync::mpsc::channel();
     let worker = thread::spawn(move || {
         for id in 0..500 {

@@ -1,4 +1,4 @@
-//! Ten thousand connections at one time.
+//! Ten thousand simultaneous connections.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const CONNECTIONS: usize = 10_000;
-/// Between one request of each and two.
+/// More than one request of each connection, and less than two.
 const QUOTA: usize = 13_000;
 
 struct Server(Child);
@@ -22,7 +22,7 @@ impl Drop for Server {
     }
 }
 
-/// One request; the status of its reply.
+/// Sends one request and returns the status of its reply.
 async fn ask(connection: &mut TcpStream) -> std::io::Result<u16> {
     connection
         .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -51,7 +51,7 @@ async fn ask(connection: &mut TcpStream) -> std::io::Result<u16> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_connections_are_held_and_limited_as_one() {
+async fn ten_thousand_connections_share_one_limit() {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     assert!(
         files as usize > CONNECTIONS + 100,
@@ -74,7 +74,7 @@ async fn ten_thousand_connections_are_held_and_limited_as_one() {
     for _ in 0..CONNECTIONS {
         let (address, turns) = (address.clone(), std::sync::Arc::clone(&turns));
         connecting.spawn(async move {
-            // The system holds so many that have not been accepted yet.
+            // Stays below the number of connections that the system queues before they are accepted.
             let _turn = turns.acquire().await.unwrap();
             let mut connection = TcpStream::connect(address).await.unwrap();
             let status = ask(&mut connection).await.unwrap();
@@ -86,7 +86,7 @@ async fn ten_thousand_connections_are_held_and_limited_as_one() {
         .unwrap();
     assert!(connected.iter().all(|(_, status)| *status == 200));
 
-    // All are open; each asks again, at one time.
+    // All connections are open, and each sends a second request at the same time.
     let mut asking = JoinSet::new();
     for (mut connection, _) in connected {
         asking.spawn(async move {

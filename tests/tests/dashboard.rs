@@ -10,12 +10,12 @@ use clap::Parser;
 use reqwest::Client;
 use web_api::Options;
 
-/// Kept for people to look at, beside the tests of this build.
+/// The screenshot, kept in the build directory for people to look at.
 fn artefact() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard.png")
 }
 
-/// Debian's browser, in a profile of its own, which reaches nothing but this machine.
+/// Runs Debian's Chromium with a fresh profile and without background network traffic.
 fn chromium(arguments: &[&str]) -> Output {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new("chromium")
@@ -31,7 +31,7 @@ fn chromium(arguments: &[&str]) -> Output {
             "--disable-sync",
             "--window-size=1200,900",
             "--enable-logging=stderr",
-            // The page asks once a second: time for several answers.
+            // The page polls once a second, so this covers several polls.
             "--virtual-time-budget=5000",
             "--timeout=60000",
         ])
@@ -43,7 +43,7 @@ fn chromium(arguments: &[&str]) -> Output {
     output
 }
 
-/// What the console of the page was told, be it by the page or by the browser about it.
+/// The messages in the console, from the page or from the browser.
 fn console(output: &Output) -> Vec<String> {
     String::from_utf8_lossy(&output.stderr)
         .lines()
@@ -52,7 +52,7 @@ fn console(output: &Output) -> Vec<String> {
         .collect()
 }
 
-/// The totals of a limit as they stand in the page.
+/// The totals of a limit as the page shows them.
 fn totals(page: &str, limit: &str) -> [u64; 4] {
     let section = page
         .split("<section")
@@ -68,7 +68,7 @@ fn totals(page: &str, limit: &str) -> [u64; 4] {
     })
 }
 
-/// The same by what Prometheus would be told.
+/// The totals of a limit as the Prometheus endpoint reports them.
 fn exported(metrics: &str, limit: &str) -> [u64; 4] {
     ["admitted", "denied", "shadow_denied", "error"].map(|decision| {
         metrics
@@ -84,7 +84,7 @@ fn exported(metrics: &str, limit: &str) -> [u64; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_shows_what_is_counted_and_the_console_stays_silent() {
+async fn the_page_shows_the_counted_decisions_and_logs_nothing() {
     let options = Options::parse_from(["web_api", "--denied-keys", "5"]);
     let app = web_api::app(&options).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -107,7 +107,7 @@ async fn the_page_shows_what_is_counted_and_the_console_stays_silent() {
             .post(format!("{url}/login"))
             .json(&serde_json::json!({"password": "x"}));
         wrong.send().await.unwrap();
-        // A key that would be markup, if it were not written as text.
+        // This key is markup unless the page writes it as text.
         let search = client.get(format!("{url}/search?deep=true&q=x"));
         search
             .header("x-user", "<img src=x onerror=alert(1)>")
@@ -118,7 +118,7 @@ async fn the_page_shows_what_is_counted_and_the_console_stays_silent() {
     let metrics = client.get(format!("{url}/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
 
-    // While the browser looks there is traffic to draw, on one limit that is not compared.
+    // Traffic for the page to draw, on a limit whose totals are not compared.
     let busy = tokio::spawn({
         let (client, url) = (client.clone(), format!("{url}/search?q=1"));
         async move {
@@ -165,14 +165,14 @@ async fn the_page_shows_what_is_counted_and_the_console_stays_silent() {
         "{shown}"
     );
     assert!(shown.contains(">live<"), "{shown}");
-    // Something was drawn.
+    // The page has drawn a curve.
     assert!(shown.contains("d=\"M"), "{shown}");
     let picture = fs::read(artefact()).unwrap();
     assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000);
 }
 
 #[tokio::test]
-async fn the_page_only_reads_and_says_what_it_may_load() {
+async fn the_page_is_read_only_and_sends_a_content_security_policy() {
     let app = axum::Router::new().nest("/a/b", premier::dashboard::Dashboard::new().router());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/a/b", listener.local_addr().unwrap());

@@ -11,14 +11,14 @@ use tokio::task;
 use super::{CLOCK, next, settle};
 
 #[tokio::test]
-async fn what_is_invalidated_is_computed_anew() {
+async fn an_invalidated_value_is_computed_again() {
     counter!(CALLS);
-    static GATE: Notify = Notify::const_new();
+    static RELEASE: Notify = Notify::const_new();
     #[cache(name = "invalidated")]
     async fn load(id: u32) -> u32 {
         let call = next(&CALLS);
         if id == 9 {
-            GATE.notified().await;
+            RELEASE.notified().await;
         }
         call
     }
@@ -32,59 +32,59 @@ async fn what_is_invalidated_is_computed_anew() {
     assert_eq!((load(1).await, load(2).await), (5, 6));
     cache::invalidate("unknown", &1).unwrap();
 
-    // What began before is given to its caller and not kept.
+    // A computation that began before the invalidation returns to its caller, but is not kept.
     let begun = task::spawn(load(9));
     settle().await;
     cache::invalidate("invalidated", &9).unwrap();
-    GATE.notify_one();
-    assert_eq!(done("the begun ends", begun).await, 7);
+    RELEASE.notify_one();
+    assert_eq!(done("the earlier computation ends", begun).await, 7);
     let again = task::spawn(load(9));
     settle().await;
-    GATE.notify_one();
-    assert_eq!(done("the again ends", again).await, 8);
+    RELEASE.notify_one();
+    assert_eq!(done("the later computation ends", again).await, 8);
 }
 
-/// Invalidating a key says nothing of the others, whose values are being computed.
+/// Invalidating one key must not affect computations of other keys.
 #[tokio::test]
-async fn an_invalidation_leaves_the_flights_of_other_keys_alone() {
+async fn an_invalidation_does_not_repeat_the_computations_of_other_keys() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
-    static GATE: Notify = Notify::const_new();
+    static RELEASE: Notify = Notify::const_new();
     #[cache(name = "flights", key = id)]
     async fn load(id: u32) -> u32 {
         next(&CALLS);
-        GATE.notified().await;
+        RELEASE.notified().await;
         id
     }
     LazyLock::force(&CLOCK);
     let calls: Vec<_> = (0..20).map(|_| task::spawn(load(8))).collect();
     settle().await;
-    // So many that some share a group with it; one after the other, so that each could be seen.
+    // Invalidation epochs are shared by groups of keys, and one of these keys may share that of key 8.
     for other in 100..103 {
         cache::invalidate("flights", &other).unwrap();
     }
     let computed = CALLS.load(Ordering::SeqCst);
     assert_eq!(computed, 1);
     for _ in 0..20 {
-        GATE.notify_one();
+        RELEASE.notify_one();
         settle().await;
     }
     for call in calls {
         assert_eq!(done("the call ends", call).await, 8);
     }
-    // Each of the three is in the group of this key with a probability of 1/32, and its value then
-    // is computed once more.
+    // Each of the three keys shares the group of key 8 with a probability of 1/32, and the value is
+    // then computed once more.
     assert!(CALLS.load(Ordering::SeqCst) <= 2);
 
-    // Waiters behind a flight whose own key was invalidated compute it once more, not each.
+    // When a key is invalidated during its computation, one of the waiters computes it again for all.
     let again = CALLS.load(Ordering::SeqCst);
-    // The last one that nobody was there to take.
-    GATE.notified().await;
+    // Consumes the permit that no call above has used.
+    RELEASE.notified().await;
     cache::invalidate("flights", &9).unwrap();
     let calls: Vec<_> = (0..20).map(|_| task::spawn(load(9))).collect();
     settle().await;
     cache::invalidate("flights", &9).unwrap();
     for _ in 0..20 {
-        GATE.notify_one();
+        RELEASE.notify_one();
         settle().await;
     }
     for call in calls {

@@ -8,7 +8,7 @@ use premier::cache;
 use super::{CLOCK, next};
 
 #[test]
-fn keys_in_every_notation() {
+fn a_key_may_be_written_in_every_notation() {
     counter!(CALLS);
     #[cache(key = user.len())]
     fn by_expression(user: &str) -> u32 {
@@ -49,9 +49,10 @@ fn keys_in_every_notation() {
     assert_eq!(without_arguments(), without_arguments());
 }
 
-/// Instances of one generic function share the key, and no value of another type.
+/// Instances of one generic function share their keys, but never return a value of another
+/// instance's type.
 #[test]
-fn instances_of_generic_functions_never_mix_types() {
+fn instances_of_a_generic_function_never_mix_types() {
     #[cache(key = "k")]
     fn made<T: From<u8> + Clone + Send + Sync + 'static>(value: u8) -> T {
         T::from(value)

@@ -44,7 +44,7 @@ fn next(counter: &AtomicU32) -> u32 {
 }
 
 #[test]
-fn values_live_as_long_as_they_may_and_errors_not_at_all() {
+fn values_are_kept_for_their_ttl_and_errors_are_never_kept() {
     counter!(CALLS);
     #[cache(ttl = 1_000_000)]
     fn odd(key: u32) -> Result<u32, Failure> {
@@ -67,7 +67,7 @@ fn values_live_as_long_as_they_may_and_errors_not_at_all() {
 }
 
 #[test]
-fn only_some_is_kept_where_that_is_said() {
+fn with_only_some_a_none_is_not_kept() {
     counter!(CALLS);
     #[cache(only_some)]
     fn find(id: u32) -> Result<Option<u32>, Failure> {
@@ -81,7 +81,7 @@ fn only_some_is_kept_where_that_is_said() {
 }
 
 #[test]
-fn capacity_bounds_what_is_kept() {
+fn the_capacity_bounds_the_number_of_values() {
     counter!(CALLS);
     #[cache(capacity = 10)]
     fn load(id: u32) -> u32 {
@@ -97,45 +97,45 @@ fn capacity_bounds_what_is_kept() {
     assert!(CALLS.load(Ordering::SeqCst) > 2_000);
 }
 
-/// On a clock of its own: the others move it on.
+/// The times are far beyond those of the other tests, because all share one clock.
 #[tokio::test]
-async fn while_one_renews_a_stale_value_all_others_have_it() {
+async fn while_one_caller_renews_a_stale_value_others_receive_the_stale_value() {
     counter!(CALLS);
-    static GATE: Notify = Notify::const_new();
+    static RELEASE: Notify = Notify::const_new();
     static FAILS: AtomicBool = AtomicBool::new(false);
     #[cache(ttl = 1_000_000_000, stale = 30_000_000)]
     async fn load() -> Result<u32, Failure> {
         let call = next(&CALLS);
-        GATE.notified().await;
+        RELEASE.notified().await;
         if FAILS.load(Ordering::SeqCst) {
             return Err(Failure(call));
         }
         Ok(call)
     }
     LazyLock::force(&CLOCK);
-    GATE.notify_one();
+    RELEASE.notify_one();
     assert_eq!(within("a value is loaded", load()).await, Ok(1));
     CLOCK.advance(1_000_000_000 * SECOND);
     let renews = task::spawn(load());
     settle().await;
     assert_eq!(within("a value is loaded", load()).await, Ok(1));
     assert_eq!(CALLS.load(Ordering::SeqCst), 2);
-    // It cannot be renewed: the old value has to do.
+    // Renewing fails, so the stale value is returned.
     FAILS.store(true, Ordering::SeqCst);
-    GATE.notify_one();
-    assert_eq!(done("the renews ends", renews).await, Ok(1));
+    RELEASE.notify_one();
+    assert_eq!(done("the renewing call ends", renews).await, Ok(1));
     FAILS.store(false, Ordering::SeqCst);
-    GATE.notify_one();
+    RELEASE.notify_one();
     assert_eq!(within("a value is loaded", load()).await, Ok(3));
-    // Too old for that.
+    // The value is now too old to be returned.
     CLOCK.advance(1_030_000_000 * SECOND);
     FAILS.store(true, Ordering::SeqCst);
-    GATE.notify_one();
+    RELEASE.notify_one();
     assert_eq!(within("a value is loaded", load()).await, Err(Failure(4)));
 }
 
 #[test]
-fn a_value_may_live_for_ever() {
+fn a_ttl_may_be_unlimited() {
     #[cache(ttl = Duration::MAX)]
     fn forever(key: u32) -> u32 {
         key

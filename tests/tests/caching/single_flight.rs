@@ -15,16 +15,16 @@ use super::{CLOCK, Failure, next, settle};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_tasks_share_one_computation() {
     counter!(CALLS);
-    static GATE: Notify = Notify::const_new();
+    static RELEASE: Notify = Notify::const_new();
     #[cache]
     async fn slow(id: u32) -> Result<u32, Failure> {
-        GATE.notified().await;
+        RELEASE.notified().await;
         Ok(id + next(&CALLS))
     }
     LazyLock::force(&CLOCK);
     let tasks: Vec<_> = (0..1_000).map(|_| task::spawn(slow(10))).collect();
     thread::sleep(Duration::from_millis(50));
-    GATE.notify_one();
+    RELEASE.notify_one();
     for task in tasks {
         assert_eq!(done("the task ends", task).await, Ok(11));
     }
@@ -48,12 +48,12 @@ fn a_thousand_threads_share_one_computation() {
 }
 
 #[tokio::test]
-async fn a_failure_is_not_kept_and_the_next_caller_tries() {
+async fn a_failure_is_not_kept_and_the_next_caller_computes() {
     counter!(CALLS);
-    static GATE: Notify = Notify::const_new();
+    static RELEASE: Notify = Notify::const_new();
     #[cache]
     async fn flaky() -> Result<u32, Failure> {
-        GATE.notified().await;
+        RELEASE.notified().await;
         match next(&CALLS) {
             1 => Err(Failure(1)),
             call => Ok(call),
@@ -62,10 +62,10 @@ async fn a_failure_is_not_kept_and_the_next_caller_tries() {
     LazyLock::force(&CLOCK);
     let tasks: Vec<_> = (0..10).map(|_| task::spawn(flaky())).collect();
     settle().await;
-    GATE.notify_one();
+    RELEASE.notify_one();
     settle().await;
     assert!(tasks[0].is_finished() && tasks[1..].iter().all(|task| !task.is_finished()));
-    GATE.notify_one();
+    RELEASE.notify_one();
     let mut results = Vec::new();
     for task in tasks {
         results.push(done("the task ends", task).await);
@@ -76,26 +76,26 @@ async fn a_failure_is_not_kept_and_the_next_caller_tries() {
 }
 
 #[tokio::test]
-async fn one_who_is_cancelled_or_panics_strands_nobody() {
+async fn a_computation_that_is_cancelled_or_panics_passes_to_the_next_caller() {
     counter!(CALLS);
-    static GATE: Notify = Notify::const_new();
+    static RELEASE: Notify = Notify::const_new();
     #[cache]
     async fn slow() -> u32 {
         let call = next(&CALLS);
         assert!(call != 2, "the second one panics");
-        GATE.notified().await;
+        RELEASE.notified().await;
         call
     }
     LazyLock::force(&CLOCK);
     let tasks: Vec<_> = (0..5).map(|_| task::spawn(slow())).collect();
     settle().await;
     tasks[0].abort();
-    // One that only waits leaves as well.
+    // A caller that only waits is cancelled as well.
     tasks[3].abort();
     settle().await;
     assert!(tasks[1].is_finished());
     assert_eq!(CALLS.load(Ordering::SeqCst), 3);
-    GATE.notify_one();
+    RELEASE.notify_one();
     for (nth, task) in tasks.into_iter().enumerate() {
         match nth {
             0 | 3 => assert!(
@@ -110,9 +110,9 @@ async fn one_who_is_cancelled_or_panics_strands_nobody() {
     }
 }
 
-/// A timeout around the cache lets go of a slow computation, and the next caller takes it up.
+/// A timeout outside the cache drops a slow computation, and the next caller starts it again.
 #[tokio::test]
-async fn a_timeout_around_a_computation_strands_nobody() {
+async fn a_computation_dropped_by_a_timeout_passes_to_the_next_caller() {
     counter!(CALLS);
     #[timeout("10ms")]
     #[cache]

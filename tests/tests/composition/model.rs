@@ -4,16 +4,16 @@ use premier::Error;
 
 use super::{BODY, DELAY, Done, Failure, MAX, PERIOD, QUOTA, TIMEOUT, TTL, outcome};
 
-/// What the layers are to do.
+/// The expected state of a function with these layers, first outermost.
 pub(crate) struct Model {
     pub(crate) layers: &'static [&'static str],
     pub(crate) now: u64,
     pub(crate) done: Done,
-    /// The window's start and what is used of it.
+    /// The start of the throttle's window and the units used in it.
     pub(crate) window: (u64, u64),
     pub(crate) cached: Option<(u32, u64)>,
-    /// Whether a call is dropped at its deadline. A sync one goes on, and the caller of the test
-    /// waits for that.
+    /// Whether a call is dropped at its deadline. A sync body continues, and the test waits until it
+    /// ends.
     pub(crate) drops: bool,
 }
 
@@ -21,15 +21,15 @@ pub(crate) struct Model {
 pub(crate) enum Modelled {
     Ok(u32),
     Flaky,
-    /// With the time until the window closes.
+    /// Holds the time until the window ends.
     Denied(u64),
     TimedOut,
-    /// Cut off by the timeout of this deadline.
+    /// Dropped by the timeout with this deadline.
     Cut(u64),
 }
 
 impl Model {
-    /// Waits, unless a deadline comes first.
+    /// Waits, or stops at the deadline if that comes first.
     fn wait(&mut self, length: u64, deadline: u64) -> Option<Modelled> {
         if self.now + length > deadline {
             self.now = deadline;

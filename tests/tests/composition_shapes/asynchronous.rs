@@ -9,7 +9,7 @@ use premier::{cache, circuit_breaker, concurrency, retry, throttle, timeout};
 
 use super::{AppResult, Failure, send};
 
-/// `Send` and not `Sync`: a reference to it held across an await would not be `Send`.
+/// `Send` but not `Sync`: a future that holds a reference to it across an await is not `Send`.
 #[derive(Clone, Debug)]
 struct NotSync(std::cell::Cell<u32>);
 
@@ -25,6 +25,7 @@ trait Native {
     fn borrowed(&self, id: u32) -> impl Future<Output = AppResult<String>> + Send;
 }
 
+/// Async functions, and sync functions that return a future.
 macro_rules! asynchronous {
     ($name:ident: $($attributes:tt)*) => {
         mod $name {
@@ -150,7 +151,7 @@ macro_rules! asynchronous {
             }
 
             #[tokio::test]
-            async fn async_functions() {
+            async fn async_functions_are_send_and_return_what_their_bodies_do() {
                 assert_eq!(send(free("7".into(), &[1, 2])).await, Ok(10));
                 let value = NotSync(std::cell::Cell::new(3));
                 assert_eq!(send(not_sync(value)).await, Ok(3));

@@ -4,7 +4,7 @@ use premier::{cache, circuit_breaker, concurrency, retry, throttle};
 
 use super::AppResult;
 
-/// Functions that borrow.
+/// Sync functions that borrow their arguments.
 macro_rules! borrowing {
     ($name:ident: $($attributes:tt)*) => {
         mod $name {
@@ -31,7 +31,7 @@ macro_rules! borrowing {
             }
 
             #[test]
-            fn borrowing_functions() {
+            fn borrowing_functions_return_what_their_bodies_do() {
                 let mut service = Service { name: "s".into(), count: 0 };
                 let mut log = Vec::new();
                 assert_eq!(service.shared("x").as_deref(), Ok("sx"));

@@ -28,7 +28,7 @@ mod two {
 }
 
 #[tokio::test]
-async fn attributes_that_are_imported_count_as_used() {
+async fn attributes_used_below_another_attribute_count_as_used() {
     assert_eq!(one().unwrap(), 1);
     assert_eq!(two::two().await.unwrap(), 2);
 }

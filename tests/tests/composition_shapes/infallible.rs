@@ -6,7 +6,8 @@ use premier::{Error, circuit_breaker, concurrency, retry, throttle, timeout};
 
 use super::send;
 
-/// What an attribute refuses, the function has to be able to say.
+/// Functions without a `Result`. Only attributes that can reject a call apply to them: these change the
+/// return type to a `Result`.
 macro_rules! infallible {
     ($name:ident: $($attributes:tt)*) => {
         mod $name {
@@ -50,7 +51,7 @@ macro_rules! infallible {
             }
 
             #[tokio::test]
-            async fn infallible_functions() {
+            async fn infallible_functions_return_a_result() {
                 assert!(unit().is_ok());
                 assert_eq!(early(true).unwrap(), 1);
                 assert_eq!(coerced(3).unwrap().to_string(), "3");

@@ -4,7 +4,7 @@ use premier::{circuit_breaker, concurrency, retry, throttle};
 
 use super::{AppResult, send};
 
-/// Functions whose result borrows from an argument.
+/// Sync and async functions whose result borrows from an argument.
 macro_rules! lending {
     ($name:ident: $($attributes:tt)*) => {
         mod $name {
@@ -30,7 +30,7 @@ macro_rules! lending {
             }
 
             #[tokio::test]
-            async fn lending_functions() {
+            async fn lending_functions_return_what_their_bodies_do() {
                 assert_eq!(first("abc", ""), Ok("a"));
                 let service = Service { name: "s".into(), count: 0 };
                 assert_eq!(service.name(), Ok("s"));

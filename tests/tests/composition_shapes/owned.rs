@@ -7,7 +7,7 @@ use premier::{cache, circuit_breaker, concurrency, retry, throttle, timeout};
 
 use super::{AppResult, Failure};
 
-/// Functions whose arguments can go to another thread.
+/// Sync functions that own their arguments.
 macro_rules! owned {
     ($name:ident: $($attributes:tt)*) => {
         mod $name {
@@ -21,7 +21,7 @@ macro_rules! owned {
 
             $($attributes)*
             #[must_use = "it is what was asked for"]
-            /// With a doc comment.
+            /// A doc comment must stay on the function.
             fn parsed(text: String) -> AppResult<u32> {
                 let number: u32 = text.parse()?;
                 if number > 9 {
@@ -78,7 +78,7 @@ macro_rules! owned {
             }
 
             #[test]
-            fn sync_functions() {
+            fn sync_functions_return_what_their_bodies_do() {
                 assert_eq!(free(), Ok(1));
                 assert_eq!(parsed("7".into()), Ok(7));
                 assert_eq!(patterns((1, 2), vec![3], 0), Ok(7));

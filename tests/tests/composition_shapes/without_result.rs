@@ -13,7 +13,7 @@ async fn found(id: u32) -> Option<u32> {
 }
 
 #[tokio::test]
-async fn values_of_any_type() {
+async fn functions_without_a_result_are_cached() {
     assert_eq!(joined("a", 1), "a1");
     assert_eq!(joined("a", 1), "a1");
     assert_eq!(found(1).await, None);

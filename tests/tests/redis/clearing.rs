@@ -6,7 +6,7 @@ use premier_tests::redis::{Cluster, Server};
 use super::SECOND;
 
 #[test]
-fn clear_leaves_every_other_keyspace_alone() {
+fn clear_deletes_no_key_of_another_keyspace() {
     let server = Server::start();
     let limit = Limit::fixed_window(1, 3_600 * SECOND);
     server.command(&["SET", "foreign", "1"]);
@@ -37,7 +37,7 @@ fn clear_leaves_every_other_keyspace_alone() {
 }
 
 #[test]
-fn a_cluster_clears_every_master_and_keeps_groups_in_one_slot() {
+fn clear_deletes_the_keys_of_every_master_and_a_group_stays_in_one_slot() {
     let cluster = Cluster::start();
     let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
     let limits = [
@@ -65,6 +65,6 @@ fn a_cluster_clears_every_master_and_keeps_groups_in_one_slot() {
     cluster.nodes[0].command(&["SET", "foreign", "1"]);
     redis.clear("premier").unwrap();
     let left: usize = cluster.nodes.iter().map(|node| node.keys().len()).sum();
-    // A replica may hold the foreign key as well; it may also have belonged to another node.
+    // A replica may hold the foreign key too, and the key may belong to another node.
     assert!(left <= 2, "{left} keys are left");
 }

@@ -6,7 +6,7 @@ use premier_tests::redis::Server;
 use super::SECOND;
 
 #[test]
-fn passwords_never_show() {
+fn passwords_appear_in_no_message() {
     let server = Server::with(&["--requirepass", "hunter2"]);
     let url = format!("redis://:hunter2@127.0.0.1:{}/3", server.port());
     let redis = RedisHandler::connect(&url).unwrap();
@@ -30,7 +30,7 @@ fn passwords_never_show() {
 }
 
 #[test]
-fn unix_sockets_databases_and_users_work() {
+fn a_connection_may_use_a_unix_socket_a_database_or_a_user() {
     let server = Server::with(&["--unixsocket", "socket"]);
     server.command(&["ACL", "SETUSER", "limits", "on", ">secret", "~*", "+@all"]);
     let socket = server.directory().join("socket");

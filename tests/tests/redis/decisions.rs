@@ -42,7 +42,7 @@ fn a_cluster_decides_every_sequence_exactly() {
     assert!(masters >= 3, "the keys are spread");
 }
 
-/// Any limit in the whole range, in whole microseconds and between them.
+/// Any valid limit, with periods in whole microseconds and between them.
 fn limit() -> impl Strategy<Value = Limit> {
     let period = prop_oneof![1_000..3_000_u64, 1_000..=366 * 86_400 * 1_000_000_000_u64];
     (
@@ -66,9 +66,9 @@ fn limit() -> impl Strategy<Value = Limit> {
         })
 }
 
-/// Calls, refunds and steps of the clock, the same on both.
+/// The same random calls, refunds and steps of the clock on both stores.
 #[test]
-fn memory_and_redis_decide_alike_over_the_whole_range() {
+fn memory_and_redis_decide_alike_for_every_valid_limit() {
     let server = Server::start();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         failure_persistence: None,
@@ -86,8 +86,8 @@ fn memory_and_redis_decide_alike_over_the_whole_range() {
             &(prop::collection::vec(limit(), 1..3), calls),
             |(limits, calls)| {
                 case.set(case.get() + 1);
-                // All cases together would go on beyond 2^53 microseconds, the year 2255, where
-                // Redis' numbers end.
+                // Redis computes with 53 bits. All cases together would pass 2^53 microseconds,
+                // which is the year 2255, so each case starts at 0.
                 clock.set(Duration::ZERO);
                 let memory = MemoryHandler::builder().clock(clock.clone()).build();
                 let memory = Throttle::all_with_handler(memory, "case", &limits);

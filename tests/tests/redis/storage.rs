@@ -10,7 +10,7 @@ use premier_tests::waits::until_denied;
 use super::{ALL, SECOND, config};
 
 #[test]
-fn keys_expire_when_they_owe_nothing_and_not_before() {
+fn a_key_expires_when_it_has_no_debt_and_not_earlier() {
     let server = Server::start();
     let period = Duration::from_millis(500);
     for algo in ALL {
@@ -39,7 +39,7 @@ fn keys_expire_when_they_owe_nothing_and_not_before() {
 }
 
 #[test]
-fn denials_and_questions_store_nothing() {
+fn denials_and_peeks_store_nothing() {
     let server = Server::start();
     for algo in ALL {
         let throttle = Throttle::with_handler(config(&server), "ask", Limit::new(algo, 5, SECOND));
@@ -55,9 +55,9 @@ fn denials_and_questions_store_nothing() {
     }
 }
 
-/// What a key costs; the documentation of the handler states these numbers.
+/// The documentation of the handler states these sizes.
 #[test]
-fn a_key_is_smaller_than_a_hash_would_be() {
+fn a_key_uses_less_memory_than_a_hash() {
     let server = Server::start();
     server.command(&[
         "HSET",
@@ -101,7 +101,7 @@ fn a_key_is_smaller_than_a_hash_would_be() {
 }
 
 #[test]
-fn hostile_keys_are_only_keys() {
+fn hostile_keys_are_stored_as_plain_keys() {
     let server = Server::start();
     let limit = Limit::fixed_window(1, 3_600 * SECOND);
     let throttle = Throttle::with_handler(config(&server), "hostile", limit);

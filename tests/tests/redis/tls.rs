@@ -8,9 +8,9 @@ use premier_tests::redis::Server;
 
 use super::SECOND;
 
-/// `rediss://` with a certificate of our own.
+/// Connects by `rediss://` to a server with a self-signed certificate.
 #[test]
-fn tls_works_and_checks_the_certificate() {
+fn a_tls_connection_checks_the_certificate() {
     let directory = tempdir();
     let file = |name: &str| directory.join(name).display().to_string();
     let made = std::process::Command::new("openssl")
@@ -69,7 +69,7 @@ fn tls_works_and_checks_the_certificate() {
         "nobody vouches for it"
     );
 
-    // A cluster's nodes are reached in the same way when it is cleared.
+    // `clear` connects to each node of a cluster by TLS too.
     let low_port = || {
         std::iter::repeat_with(premier_tests::redis::free_port)
             .find(|port| *port < 50_000)

@@ -9,9 +9,9 @@ use premier_tests::waits::{eventually_async, joined, within};
 
 use super::{SECOND, config};
 
-/// Threads without a runtime, threads inside one, and tasks: all on one connection.
+/// Threads, tasks, and sync calls inside a runtime all use one connection.
 #[tokio::test]
-async fn sync_calls_work_inside_a_runtime() {
+async fn sync_and_async_calls_share_one_connection() {
     let server = Server::start();
     let throttle = Throttle::with_handler(
         config(&server),
@@ -29,7 +29,7 @@ async fn sync_calls_work_inside_a_runtime() {
 }
 
 #[tokio::test]
-async fn dropped_waiters_give_back_what_they_took() {
+async fn dropped_waiters_return_their_units() {
     let server = Server::start();
     let limit = Limit::leaky_bucket(1, 60 * SECOND).bucket_size(3);
     let throttle = Throttle::with_handler(config(&server), "queue", limit);
@@ -47,7 +47,7 @@ async fn dropped_waiters_give_back_what_they_took() {
     waiters.iter().for_each(tokio::task::JoinHandle::abort);
     eventually_async("three slots are free", async || remaining().await == 3).await;
 
-    // Cut off in the middle of a call, at many points of it.
+    // Drops a call at many points of its execution.
     let limit = Limit::token_bucket(1_000, 3_600 * SECOND);
     let throttle = Throttle::with_handler(config(&server), "cut", limit);
     throttle.peek_async("k").await.unwrap();
@@ -76,9 +76,9 @@ async fn dropped_waiters_give_back_what_they_took() {
     );
 }
 
-/// What a call took that nobody wants any more is not taken from the next window.
+/// A dropped call returns its unit, but not to a later window than it took it from.
 #[tokio::test]
-async fn an_answer_that_comes_late_gives_nothing_back_to_the_next_window() {
+async fn a_call_dropped_after_its_window_adds_nothing_to_the_next_window() {
     let server = Server::start();
     let period = Duration::from_millis(300);
     for (limit, name) in [
@@ -89,7 +89,7 @@ async fn an_answer_that_comes_late_gives_nothing_back_to_the_next_window() {
         let mut call = Box::pin(throttle.check_async("k"));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(call.as_mut().poll(&mut context).is_pending());
-        // The task is busy with something else while a new window begins.
+        // The task does not poll the call until a new window has begun.
         thread::sleep(period + Duration::from_millis(50));
         for _ in 0..3 {
             assert!(throttle.check("k").unwrap().allowed, "{name}");
@@ -101,7 +101,7 @@ async fn an_answer_that_comes_late_gives_nothing_back_to_the_next_window() {
 }
 
 #[tokio::test]
-async fn waiting_over_redis_is_in_order_and_at_the_rate() {
+async fn waiters_are_admitted_in_order_and_at_the_rate_without_polling() {
     let server = Server::start();
     let limit = Limit::token_bucket(20, SECOND).burst(1);
     let throttle = Throttle::with_handler(config(&server), "wait", limit).wait();

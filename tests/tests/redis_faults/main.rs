@@ -14,7 +14,7 @@ use premier_tests::waits::joined;
 use traffic::{TIMEOUT, Traffic, errors, limit};
 
 #[test]
-fn a_script_flush_is_not_noticed() {
+fn a_script_flush_causes_no_error() {
     let server = Server::start();
     let traffic = Traffic::start(RedisHandler::connect(server.url()).unwrap(), 1);
     for _ in 0..10 {
@@ -27,7 +27,7 @@ fn a_script_flush_is_not_noticed() {
 }
 
 #[test]
-fn a_flush_of_everything_starts_anew() {
+fn a_flush_of_all_keys_resets_every_limit_without_an_error() {
     let server = Server::start();
     let traffic = Traffic::start(RedisHandler::connect(server.url()).unwrap(), 1);
     server.command(&["FLUSHALL"]);
@@ -45,13 +45,13 @@ fn killed_connections_are_replaced() {
         traffic.assert_back_within_a_second(Instant::now());
     }
     let outcomes = traffic.stop(1, 1);
-    // Only calls that were under way are cut off: at most one for each caller and kill.
+    // Only calls in progress fail: at most one for each caller and kill.
     assert!(errors(&outcomes) <= 5 * 4, "{}", errors(&outcomes));
     server.assert_all_expire();
 }
 
 #[test]
-fn a_killed_server_denies_at_once_until_it_is_back() {
+fn while_a_server_is_killed_calls_fail_at_once() {
     let mut server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let traffic = Traffic::start(redis.clone(), 1);
@@ -77,7 +77,7 @@ fn a_killed_server_denies_at_once_until_it_is_back() {
 }
 
 #[test]
-fn a_stalled_server_holds_nobody_longer_than_the_timeout() {
+fn a_stalled_server_delays_no_call_longer_than_the_timeout() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let traffic = Traffic::start(redis.clone(), 1);
@@ -105,14 +105,14 @@ fn a_stalled_server_holds_nobody_longer_than_the_timeout() {
         .iter()
         .filter(|outcome| outcome.began > stopped && outcome.took > TIMEOUT / 2)
         .count();
-    // Four callers, two stalls; each may meet the stall and the attempt to connect once.
+    // Four callers and two stalls: each caller may meet the stall and the reconnect once.
     assert!(waited <= 16, "{waited} calls waited");
     server.assert_all_expire();
 }
 
 #[test]
-fn an_address_that_never_answers_is_bounded_too() {
-    // A listener whose queue takes connections that nobody ever serves.
+fn an_address_that_never_answers_delays_no_call_longer_than_the_timeout() {
+    // The listener's backlog accepts connections, but no thread serves them.
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("redis://{}/", listener.local_addr().unwrap());
     let redis = RedisHandler::builder(url)
@@ -137,7 +137,7 @@ fn an_address_that_never_answers_is_bounded_too() {
 }
 
 #[test]
-fn the_policy_decides_while_redis_is_away() {
+fn the_outage_policy_decides_while_redis_is_down() {
     let mut server = Server::start();
     let limit = Limit::fixed_window(2, Duration::from_secs(3_600));
     let throttle = |policy| {
@@ -178,7 +178,7 @@ fn the_policy_decides_while_redis_is_away() {
 }
 
 #[test]
-fn a_sentinel_failover_is_followed() {
+fn calls_follow_a_sentinel_failover() {
     let mut sentinels = Sentinels::start();
     let redis = RedisHandler::sentinel(Sentinels::SERVICE, sentinels.urls())
         .build()
@@ -188,7 +188,7 @@ fn a_sentinel_failover_is_followed() {
     sentinels.data[0].kill();
     let replica = &sentinels.data[1];
     let killed = Instant::now();
-    // Nobody can know the new master before the sentinels name it.
+    // The handler cannot find the new master before the sentinels name it.
     let named = format!("\r\n{}\r\n", replica.port());
     let ask = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Sentinels::SERVICE];
     while !sentinels
@@ -200,20 +200,20 @@ fn a_sentinel_failover_is_followed() {
         thread::sleep(Duration::from_millis(10));
     }
     traffic.assert_back_within_a_second(Instant::now());
-    // What the master had not passed on may be admitted once more.
+    // Units that the master had not replicated may be admitted again.
     traffic.stop(1, 2);
     replica.assert_all_expire();
 }
 
 #[test]
-fn a_cluster_loses_a_master_and_moves_slots_under_traffic() {
+fn calls_survive_the_loss_of_a_master_and_a_move_of_slots() {
     let mut cluster = Cluster::start();
     let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
     redis.ping().unwrap();
     let keys = 12;
     let traffic = Traffic::start(redis, keys);
 
-    // Every slot of the first master that is in use goes to the second, one by one.
+    // Move slots in use from the first master to the second.
     let port = cluster.nodes[0].port().to_string();
     let id = |node: &Server| {
         let line = node.command(&["CLUSTER", "MYID"]);
@@ -256,7 +256,7 @@ fn a_cluster_loses_a_master_and_moves_slots_under_traffic() {
         thread::sleep(Duration::from_millis(10));
     }
     let healed = Instant::now();
-    // All keys, not only those of the other masters.
+    // Calls for all keys must be answered, not only those of the other masters.
     loop {
         let outcomes = traffic.outcomes.lock().unwrap();
         let last = outcomes.len().saturating_sub(keys as usize * 8);

@@ -1,4 +1,4 @@
-//! Continuous calls, and what must hold of them during any fault.
+//! Continuous calls, and the properties that they must keep during any fault.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use premier_tests::waits::joined;
 
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How much later than the timeout a call may end.
+/// How long after its timeout a call may end.
 const GRACE: Duration = Duration::from_millis(100);
 
 const RATE: u64 = 500;
@@ -19,7 +19,7 @@ pub(crate) fn limit() -> Limit {
     Limit::token_bucket(RATE, Duration::from_secs(1)).burst(50)
 }
 
-/// What one call came to.
+/// The outcome of one call.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) began: Instant,
@@ -27,7 +27,7 @@ pub(crate) struct Outcome {
     pub(crate) result: Result<bool, Error>,
 }
 
-/// Threads and tasks that call without a pause.
+/// Threads and tasks that call continuously.
 pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
     pub(crate) outcomes: Arc<Mutex<Vec<Outcome>>>,
@@ -82,12 +82,13 @@ impl Traffic {
             began: Instant::now(),
             callers,
         };
-        // A fault is to meet traffic that flows.
+        // The fault must hit running traffic.
         traffic.wait_for_answers(Instant::now(), 100);
         traffic
     }
 
-    /// Until this many calls that began after `since` were answered; when the first of them began.
+    /// Waits until more than this many calls that began after `since` were answered. Returns when the
+    /// first of them began.
     fn wait_for_answers(&self, since: Instant, count: usize) -> Instant {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
@@ -100,7 +101,10 @@ impl Traffic {
                     return first.began;
                 }
             }
-            assert!(Instant::now() < deadline, "no answers");
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {count} answers"
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -112,8 +116,8 @@ impl Traffic {
         assert!(delay < Duration::from_secs(1), "back after {delay:?}");
     }
 
-    /// Stops and checks what holds of every fault. `states` is how often a key's state may have
-    /// begun anew.
+    /// Stops the traffic and checks what must hold during every fault. `states` is how many times a key
+    /// may have started from an empty state.
     pub(crate) fn stop(self, keys: u32, states: u64) -> Vec<Outcome> {
         self.stop.store(true, Ordering::Relaxed);
         for caller in self.callers {

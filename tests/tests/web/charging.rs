@@ -40,13 +40,13 @@ async fn only_failed_log_ins_are_charged() {
     for _ in 0..3 {
         assert_eq!(get_status(&client, &wrong).await, 401);
     }
-    // Now even the right one: whoever guesses must not learn that a guess was right.
+    // The right password is denied too: a client that guesses must not learn that a guess was right.
     assert_eq!(get_status(&client, &right).await, 429);
     assert_eq!(get_status(&client, &wrong).await, 429);
 }
 
 #[tokio::test]
-async fn guesses_at_one_time_cannot_overdraw() {
+async fn simultaneous_guesses_cannot_exceed_the_limit() {
     let (tried, layer) = (
         Arc::new(AtomicUsize::new(0)),
         ThrottleLayer::new("guesses", Limit::sliding_log(5, MINUTE))
@@ -76,7 +76,7 @@ async fn guesses_at_one_time_cannot_overdraw() {
 }
 
 #[tokio::test]
-async fn what_is_skipped_costs_nothing() {
+async fn a_skipped_request_costs_nothing() {
     let layer = ThrottleLayer::new("skips", one_a_minute())
         .skip_if(|request| request.headers.contains_key("x-internal"));
     let (url, _clock) = behind(layer).await;
@@ -96,7 +96,7 @@ async fn what_is_skipped_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_shadow_blocks_nothing() {
+async fn a_shadow_layer_denies_nothing() {
     let (url, _clock) = behind(ThrottleLayer::new("shadow", one_a_minute()).shadow()).await;
     let client = Client::new();
     for _ in 0..3 {

@@ -25,7 +25,7 @@ async fn with_question_mark() -> Result<&'static str, Error> {
 }
 
 #[tokio::test]
-async fn annotated_handlers_answer_by_themselves() {
+async fn an_error_returned_by_a_handler_becomes_a_problem_reply() {
     let app = Router::new()
         .route("/annotated", get(annotated))
         .route("/without", get(without_result))
@@ -49,7 +49,7 @@ async fn annotated_handlers_answer_by_themselves() {
             Some("application/problem+json")
         );
         let problem = second.text().await.unwrap();
-        // Nothing of the key or the function.
+        // The reply reveals neither the key nor the function.
         assert!(
             !problem.contains("127.0.0.1") && !problem.contains("web"),
             "{problem}"

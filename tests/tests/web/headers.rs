@@ -9,7 +9,7 @@ use reqwest::Client;
 use super::{MINUTE, behind, get_status, header, one_a_minute};
 
 #[tokio::test]
-async fn headers_and_problem_are_those_of_the_draft() {
+async fn the_headers_and_the_problem_document_follow_the_draft() {
     let layer = ThrottleLayer::new("basic", Limit::fixed_window(2, MINUTE)).older_headers(true);
     let (url, clock) = behind(layer).await;
     let client = Client::new();
@@ -34,7 +34,7 @@ async fn headers_and_problem_are_those_of_the_draft() {
     clock.advance(Duration::from_secs(58));
     let denied = client.get(&url).send().await.unwrap();
     assert_eq!(denied.status(), 429);
-    // Half a second is left: never 0.
+    // Half a second remains, which is rounded up: `Retry-After` is never 0.
     assert_eq!(header(&denied, "retry-after"), Some("1"));
     assert_eq!(header(&denied, "ratelimit"), Some("\"basic\";r=0;t=1"));
     assert_eq!(
@@ -52,14 +52,14 @@ async fn headers_and_problem_are_those_of_the_draft() {
         })
     );
 
-    // Whoever waits as long as was said is admitted.
+    // A client that waits for `Retry-After` is admitted.
     clock.advance(Duration::from_secs(1));
     assert_eq!(get_status(&client, &url).await, 200);
 }
 
-/// The example of appendix B.3.1: the hour has room, the day is what is told of.
+/// The example of appendix B.3.1 of the draft: the hour has room, so the header reports the day.
 #[tokio::test]
-async fn several_limits_tell_of_the_tightest() {
+async fn with_several_limits_the_header_reports_the_tightest() {
     let layer = ThrottleLayer::all(
         "api",
         &[
@@ -104,7 +104,7 @@ async fn headers_can_be_left_out() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_limit_shows_in_the_headers() {
+async fn the_headers_show_a_changed_limit() {
     let (url, _clock) = behind(ThrottleLayer::new(
         "changing",
         Limit::fixed_window(2, MINUTE),

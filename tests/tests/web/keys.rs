@@ -13,7 +13,7 @@ use reqwest::{Client, StatusCode, Version};
 
 use super::{MINUTE, behind, get_status, header, one_a_minute, serve};
 
-/// A proxy that appends the address it was asked from, as they all do.
+/// A proxy that appends the address of its client to `X-Forwarded-For`.
 async fn proxy(
     State(to): State<String>,
     peer: ConnectInfo<SocketAddr>,
@@ -39,7 +39,7 @@ async fn proxy(
 }
 
 #[tokio::test]
-async fn made_up_addresses_gain_nothing() {
+async fn spoofed_addresses_share_the_limit_of_their_client() {
     let layer = ThrottleLayer::new("spoofed", Limit::fixed_window(3, MINUTE))
         .key(RequestKey::x_forwarded_for(1));
     let (url, _clock) = behind(layer).await;
@@ -81,7 +81,7 @@ async fn http_1_and_http_2_share_a_limit() {
 }
 
 #[tokio::test]
-async fn keys_are_parts_of_requests_and_routes_have_layers_of_their_own() {
+async fn a_key_may_combine_parts_of_a_request_and_each_route_may_have_its_layer() {
     let per_route =
         ThrottleLayer::new("per route", one_a_minute()).key(RequestKey::matched_route());
     let per_pair = ThrottleLayer::new("per pair", one_a_minute())
@@ -110,7 +110,7 @@ async fn keys_are_parts_of_requests_and_routes_have_layers_of_their_own() {
         (Some("b"), "/pair/1", 200),
         (Some("a"), "/pair/2", 200),
         (Some("a"), "/pair/1", 429),
-        // Those without share one.
+        // Requests without the header share one key.
         (None, "/pair/1", 200),
         (None, "/pair/1", 429),
     ] {

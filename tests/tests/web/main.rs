@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Serves on a port of its own, by HTTP/1.1 and HTTP/2.
+/// Serves `app` by HTTP/1.1 and HTTP/2 on a free port. Returns its URL.
 async fn serve(app: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -30,7 +30,7 @@ async fn serve(app: Router) -> String {
     format!("http://{address}")
 }
 
-/// One route `/` behind a layer, and the clock that the layer goes by.
+/// Serves one route `/` behind a layer. Returns its URL and the clock of the layer.
 async fn behind(layer: ThrottleLayer) -> (String, ManualClock) {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();

@@ -8,13 +8,13 @@ use reqwest::{Client, StatusCode};
 
 use super::{behind, get_status, header, one_a_minute, serve};
 
-/// Nothing listens there.
+/// A configuration with a Redis address at which no server listens.
 fn nowhere(policy: OnBackendError) -> Config {
     Config::new(RedisHandler::connect("redis://127.0.0.1:1/").unwrap()).on_backend_error(policy)
 }
 
 #[tokio::test]
-async fn an_outage_follows_the_policy() {
+async fn replies_during_an_outage_follow_the_policy() {
     let client = Client::new();
     for (policy, statuses) in [
         (OnBackendError::Deny, [503, 503]),
@@ -47,7 +47,7 @@ async fn an_outage_follows_the_policy() {
 }
 
 #[tokio::test]
-async fn a_reply_of_ones_own_keeps_the_headers() {
+async fn a_custom_reply_keeps_the_headers() {
     let layer = ThrottleLayer::new("own", one_a_minute()).reply(|rejection| {
         assert_eq!(rejection.status, 429);
         let mut reply = axum::http::Response::new("come back later".into());

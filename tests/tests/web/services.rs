@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::{MINUTE, one_a_minute, serve};
 
 #[tokio::test]
-async fn a_client_sends_as_its_limit_allows() {
+async fn a_layer_around_a_client_limits_its_requests() {
     use hyper_util::client::legacy;
     use hyper_util::rt::TokioExecutor;
     use tower::{Service, ServiceBuilder, ServiceExt};
@@ -46,7 +46,7 @@ async fn a_client_sends_as_its_limit_allows() {
 }
 
 #[tokio::test]
-async fn a_grpc_service_is_limited() {
+async fn a_layer_around_a_grpc_server_limits_its_calls() {
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;
 

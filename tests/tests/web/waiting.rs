@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{get_status, header, serve};
 
 #[tokio::test]
-async fn who_may_wait_waits_and_who_would_wait_too_long_is_told_at_once() {
+async fn a_request_waits_up_to_the_maximum_wait_and_is_denied_at_once_beyond() {
     let layer = ThrottleLayer::new(
         "waits",
         Limit::token_bucket(20, Duration::from_secs(1)).burst(1),
@@ -34,7 +34,7 @@ async fn who_may_wait_waits_and_who_would_wait_too_long_is_told_at_once() {
     }
     let replies = calls.join_all().await;
     let admitted = replies.iter().filter(|(status, _)| *status == 200).count();
-    // One at once, and one each 50 ms.
+    // One request is admitted at once, and one more every 50 ms.
     assert!((4..=6).contains(&admitted), "{replies:?}");
     assert!(start.elapsed() >= Duration::from_millis(150));
     for (status, retry_after) in replies.iter().filter(|(status, _)| *status != 200) {
