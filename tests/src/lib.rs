@@ -18,7 +18,8 @@ pub fn manual(limit: Limit) -> (ManualClock, Throttle) {
     (clock, Throttle::with_handler(handler, "test", limit))
 }
 
-/// Polls with cost 1 at each multiple of `step` below `end`. Returns the times of the admitted polls.
+/// Polls with cost 1 at each multiple of `step` below `end`. Returns the times of the admitted
+/// polls.
 ///
 /// # Panics
 /// When a poll returns an error.

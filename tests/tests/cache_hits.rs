@@ -1,5 +1,5 @@
-//! Hits of `#[cache]` never return an invalidated value, and the user's `Clone` and `Drop` may call the
-//! cache.
+//! Hits of `#[cache]` never return an invalidated value, and the user's `Clone` and `Drop` may call
+//! the cache.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -130,7 +130,8 @@ fn cloning_a_value_may_call_the_same_cache() {
     }
 }
 
-/// A small value that is slow to clone, so that races between the lookup and the clone are frequent.
+/// A small value that is slow to clone, so that races between the lookup and the clone are
+/// frequent.
 #[derive(Debug)]
 struct Version(u64);
 
@@ -170,8 +171,8 @@ fn made<M: Make>(id: u64) -> M::Value {
     M::make()
 }
 
-/// An invalidation removes the values of a key one type after another. Meanwhile other threads have time
-/// to insert one.
+/// An invalidation removes the values of a key one type after another. Meanwhile other threads have
+/// time to insert one.
 #[test]
 fn an_old_value_is_never_promoted_over_a_newer_one() {
     macro_rules! sizes {

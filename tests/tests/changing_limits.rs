@@ -28,8 +28,8 @@ fn admitted(throttle: &Throttle, key: &str, most: usize) -> usize {
         .count()
 }
 
-/// Takes six of ten units, then raises and lowers the quota. What remains must follow from the units
-/// taken, never from the time that passed before the change.
+/// Takes six of ten units, then raises and lowers the quota. What remains must follow from the
+/// units taken, never from the time that passed before the change.
 #[track_caller]
 fn assert_kept(handler: Config, algo: Algo, raised: usize) {
     let name = name();

@@ -1,5 +1,5 @@
-//! `premier::clear` removes every limit and cached value of a keyspace, so its test has a process of
-//! its own.
+//! `premier::clear` removes every limit and cached value of a keyspace, so its test has a process
+//! of its own.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;

@@ -74,7 +74,8 @@ async fn ten_thousand_connections_share_one_limit() {
     for _ in 0..CONNECTIONS {
         let (address, turns) = (address.clone(), std::sync::Arc::clone(&turns));
         connecting.spawn(async move {
-            // Stays below the number of connections that the system queues before they are accepted.
+            // Stays below the number of connections that the system queues before they are
+            // accepted.
             let _turn = turns.acquire().await.unwrap();
             let mut connection = TcpStream::connect(address).await.unwrap();
             let status = ask(&mut connection).await.unwrap();

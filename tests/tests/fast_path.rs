@@ -1,5 +1,5 @@
-//! Limits without a key on the system's clocks, which take the fast path: buckets with a large burst,
-//! limits that change, and queues.
+//! Limits without a key on the system's clocks, which take the fast path: buckets with a large
+//! burst, limits that change, and queues.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

@@ -1,5 +1,5 @@
-//! Units returned after their window has ended must not be added to the next window, in memory and on
-//! Redis.
+//! Units returned after their window has ended must not be added to the next window, in memory and
+//! on Redis.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! Modules form layers without cycles: each module uses only modules below it.
 //!
-//! ARCHITECTURE.md lists the top-level modules ("rooms") between the marks `rooms of` and `end`, lowest
-//! first. The test reads every `crate::`, `super::` and `self::` path of a crate and resolves it to the
-//! file that defines the name. It follows re-exports, which are no dependencies themselves.
+//! ARCHITECTURE.md lists the top-level modules ("rooms") between the marks `rooms of` and `end`,
+//! lowest first. The test reads every `crate::`, `super::` and `self::` path of a crate and
+//! resolves it to the file that defines the name. It follows re-exports, which are no dependencies
+//! themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

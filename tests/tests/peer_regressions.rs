@@ -55,7 +55,8 @@ fn a_limit_of_six_hundred_million_a_second_never_exceeds_its_rate() {
         taken += until_denied("a quick bucket", || throttle.check("k").unwrap().allowed);
         clock.advance(Duration::from_nanos(1));
     }
-    // 0.6 units per nanosecond, but with a burst of one at most one call per nanosecond is admitted.
+    // 0.6 units per nanosecond, but with a burst of one at most one call per nanosecond is
+    // admitted.
     assert!(taken <= nanos * 6 / 10 + 1, "{taken}");
     assert!(taken >= nanos / 2, "{taken}");
 }
@@ -95,7 +96,8 @@ fn a_clock_that_steps_back_blocks_no_key() {
     }
 }
 
-/// Tests the algorithms without the handler's monotonic clock, as on a server whose clock is set back.
+/// Tests the algorithms without the handler's monotonic clock, as on a server whose clock is set
+/// back.
 #[test]
 fn a_state_from_the_future_costs_one_refill_at_most() {
     for algo in ALL {

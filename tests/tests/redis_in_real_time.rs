@@ -1,5 +1,5 @@
-//! Behaviour of Redis that only real time shows: how long a key lives, and how often a server that is
-//! down is probed.
+//! Behaviour of Redis that only real time shows: how long a key lives, and how often a server that
+//! is down is probed.
 #![forbid(unsafe_code)]
 
 use std::net::TcpListener;

@@ -46,8 +46,8 @@ async fn waiters(
     (tasks, order)
 }
 
-/// Advances the clock by 30 s, half a second at a time. Returns the admitted waiters and their times in
-/// seconds.
+/// Advances the clock by 30 s, half a second at a time. Returns the admitted waiters and their
+/// times in seconds.
 async fn run(
     clock: &ManualClock,
     order: &mut UnboundedReceiver<(usize, Duration)>,

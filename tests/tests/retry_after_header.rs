@@ -1,5 +1,5 @@
-//! `Retry-After` of the tower layer: with and without a key, with and without the headers of the IETF
-//! draft, for each algorithm. Also the refund of a response that comes late.
+//! `Retry-After` of the tower layer: with and without a key, with and without the headers of the
+//! IETF draft, for each algorithm. Also the refund of a response that comes late.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -117,8 +117,8 @@ async fn retry_after_of_a_full_queue_is_when_it_has_room() {
     assert_eq!(header(&denied, "retry-after"), Some("8"));
 }
 
-/// Only failed requests are charged. A request that succeeds after its window has ended must not add
-/// its unit to the next window.
+/// Only failed requests are charged. A request that succeeds after its window has ended must not
+/// add its unit to the next window.
 #[tokio::test]
 async fn a_response_after_its_window_adds_nothing_to_the_next_window() {
     for (name, limit) in [

@@ -1,5 +1,5 @@
-//! `#[retry]`: which errors it retries, how often, after which delays, and the events it emits. Time is
-//! virtual.
+//! `#[retry]`: which errors it retries, how often, after which delays, and the events it emits.
+//! Time is virtual.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -49,7 +49,8 @@ impl From<Error> for Failure {
     }
 }
 
-/// The result of `call`, and the instants at which it marked an attempt, in seconds since the first.
+/// The result of `call`, and the instants at which it marked an attempt, in seconds since the
+/// first.
 fn instants<T>(call: impl FnOnce(&mut dyn FnMut()) -> T) -> (T, Vec<f64>) {
     let start = CLOCK.now();
     let mut at = Vec::new();

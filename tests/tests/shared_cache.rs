@@ -1,5 +1,5 @@
-//! `#[cache]` with a Redis handler shares values that implement serde's traits, and never turns a failure
-//! of the store into an error.
+//! `#[cache]` with a Redis handler shares values that implement serde's traits, and never turns a
+//! failure of the store into an error.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,5 @@
-//! Values shared through a store, invalidated while another call is between reading and returning one.
-//! The store belongs to the test, which can delay its answers.
+//! Values shared through a store, invalidated while another call is between reading and returning
+//! one. The store belongs to the test, which can delay its answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};

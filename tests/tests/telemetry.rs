@@ -26,8 +26,8 @@ fn numbers() -> &'static Snapshotter {
     })
 }
 
-/// The subscriber for log events, one for the process. It must exist before the first event, because
-/// callsites cache whether a subscriber is interested.
+/// The subscriber for log events, one for the process. It must exist before the first event,
+/// because callsites cache whether a subscriber is interested.
 fn log() -> &'static Events {
     static LOG: std::sync::OnceLock<Events> = std::sync::OnceLock::new();
     LOG.get_or_init(|| {

@@ -1,7 +1,7 @@
 //! Queues of 80,000 waiters: joining, leaving and moving up stay cheap for each waiter.
 //!
-//! The bounds allow for slow machines and builds without optimisation. A queue that visits all waiters
-//! for each of them takes minutes.
+//! The bounds allow for slow machines and builds without optimisation. A queue that visits all
+//! waiters for each of them takes minutes.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -113,7 +113,8 @@ fn many_waiting_tasks_are_cancelled_cheaply() {
                     })
                     .collect();
                 clock.wait_for_sleepers(CROWD);
-                // Both threads cancel at the same time, and the slots still return to the bucket in order.
+                // Both threads cancel at the same time, and the slots still return to the bucket in
+                // order.
                 for task in &tasks {
                     task.abort();
                 }

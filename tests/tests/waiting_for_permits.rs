@@ -81,7 +81,8 @@ fn threads_receive_a_permit_in_the_order_of_their_arrival() {
         .map(|nth| {
             let ran = ran.clone();
             let thread = thread::spawn(move || run(&ran, nth));
-            // The first thread runs. Each other thread sleeps once it has its position in the queue.
+            // The first thread runs. Each other thread sleeps once it has its position in the
+            // queue.
             sleepers(&CLOCK, nth as usize);
             if nth == 0 {
                 assert_eq!(received("the first runs", &order), 0);

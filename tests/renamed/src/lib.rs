@@ -1,5 +1,5 @@
-//! Premier under another name, in a crate without a prelude and without unsafe code. The test is that
-//! this compiles without a warning.
+//! Premier under another name, in a crate without a prelude and without unsafe code. The test is
+//! that this compiles without a warning.
 #![no_implicit_prelude]
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]

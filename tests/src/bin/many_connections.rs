@@ -1,4 +1,5 @@
-//! The server of `tests/connection_soak.rs`, in its own process because each has a limit of open files.
+//! The server of `tests/connection_soak.rs`, in its own process because each has a limit of open
+//! files.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Every ordered pair of the six attributes on one function, and each attribute twice, sync and async.
-//! The first attribute is outermost. Each test shows a difference between the two orders. Time is
-//! virtual.
+//! Every ordered pair of the six attributes on one function, and each attribute twice, sync and
+//! async. The first attribute is outermost. Each test shows a difference between the two orders.
+//! Time is virtual.
 #![forbid(unsafe_code)]
 
 mod running;
@@ -84,8 +84,8 @@ fn a_hit_of_a_cache_around_a_throttle_takes_no_quota() {
     });
 }
 
-/// The second call arrives while the first waits for its next attempt. With the cache outside, it waits
-/// for that attempt. With the cache inside, no computation is in progress and it starts one.
+/// The second call arrives while the first waits for its next attempt. With the cache outside, it
+/// waits for that attempt. With the cache inside, no computation is in progress and it starts one.
 #[test]
 fn callers_of_a_cache_around_a_retry_wait_for_the_retries() {
     let orders = orders!([#[cache(keymaker = |_, _, key| *key)]] [#[retry(strategy = "fixed", base = 10, max = 2)]]);
@@ -98,8 +98,8 @@ fn callers_of_a_cache_around_a_retry_wait_for_the_retries() {
     });
 }
 
-/// The second call waits for the first, which times out. A timeout outside the cache ends the wait too.
-/// A timeout inside gives the second call its own time.
+/// The second call waits for the first, which times out. A timeout outside the cache ends the wait
+/// too. A timeout inside gives the second call its own time.
 #[test]
 fn the_next_caller_of_a_cache_around_a_timeout_has_its_own_time() {
     let orders = orders!([#[cache(keymaker = |_, _, key| *key)]] [#[timeout("2500ms")]]);
@@ -211,8 +211,8 @@ fn a_circuit_breaker_around_a_timeout_counts_timeouts_as_failures() {
     });
 }
 
-/// The first call times out. With the concurrency limit outside, its permit is then free for the second
-/// call, whose own time starts when it runs.
+/// The first call times out. With the concurrency limit outside, its permit is then free for the
+/// second call, whose own time starts when it runs.
 #[test]
 fn the_wait_for_a_permit_of_a_concurrency_limit_around_a_timeout_does_not_time_out() {
     let orders = orders!([#[concurrency(limit = 1, wait)]] [#[timeout("2500ms")]]);

@@ -254,9 +254,9 @@ impl Scene {
 
     fn settle_tasks(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
-        // A call that ends may unblock calls that were polled before it, so each is polled again. The
-        // newest call is polled first: it must see its deadline before an older call that ends at
-        // the same instant frees a permit.
+        // A call that ends may unblock calls that were polled before it, so each is polled again.
+        // The newest call is polled first: it must see its deadline before an older call that ends
+        // at the same instant frees a permit.
         for _ in 0..=2 * self.calls.len() {
             for call in self.calls.iter_mut().rev() {
                 if let Call::Task(task) = call

@@ -58,7 +58,8 @@ async fn an_invalidation_does_not_repeat_the_computations_of_other_keys() {
     LazyLock::force(&CLOCK);
     let calls: Vec<_> = (0..20).map(|_| task::spawn(load(8))).collect();
     settle().await;
-    // Invalidation epochs are shared by groups of keys, and one of these keys may share that of key 8.
+    // Invalidation epochs are shared by groups of keys, and one of these keys may share that of key
+    // 8.
     for other in 100..103 {
         cache::invalidate("flights", &other).unwrap();
     }
@@ -75,7 +76,8 @@ async fn an_invalidation_does_not_repeat_the_computations_of_other_keys() {
     // then computed once more.
     assert!(CALLS.load(Ordering::SeqCst) <= 2);
 
-    // When a key is invalidated during its computation, one of the waiters computes it again for all.
+    // When a key is invalidated during its computation, one of the waiters computes it again for
+    // all.
     let again = CALLS.load(Ordering::SeqCst);
     // Consumes the permit that no call above has used.
     RELEASE.notified().await;

@@ -1,5 +1,5 @@
-//! `#[cache]` in memory: which values are kept, for how long, and which caller computes them. Time is
-//! virtual.
+//! `#[cache]` in memory: which values are kept, for how long, and which caller computes them. Time
+//! is virtual.
 #![forbid(unsafe_code)]
 
 macro_rules! counter {

@@ -1,6 +1,6 @@
-//! All 24 orders of `#[cache]`, `#[retry]`, `#[throttle]` and `#[timeout]`, sync and async, compared
-//! with a model in which the first attribute is outermost: the result, calls, retries, quota spent and
-//! elapsed virtual time of each call in a sequence.
+//! All 24 orders of `#[cache]`, `#[retry]`, `#[throttle]` and `#[timeout]`, sync and async,
+//! compared with a model in which the first attribute is outermost: the result, calls, retries,
+//! quota spent and elapsed virtual time of each call in a sequence.
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
 

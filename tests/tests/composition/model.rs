@@ -12,8 +12,8 @@ pub(crate) struct Model {
     /// The start of the throttle's window and the units used in it.
     pub(crate) window: (u64, u64),
     pub(crate) cached: Option<(u32, u64)>,
-    /// Whether a call is dropped at its deadline. A sync body continues, and the test waits until it
-    /// ends.
+    /// Whether a call is dropped at its deadline. A sync body continues, and the test waits until
+    /// it ends.
     pub(crate) drops: bool,
 }
 

@@ -6,8 +6,8 @@ use premier::{Error, circuit_breaker, concurrency, retry, throttle, timeout};
 
 use super::send;
 
-/// Functions without a `Result`. Only attributes that can reject a call apply to them: these change the
-/// return type to a `Result`.
+/// Functions without a `Result`. Only attributes that can reject a call apply to them: these change
+/// the return type to a `Result`.
 macro_rules! infallible {
     ($name:ident: $($attributes:tt)*) => {
         mod $name {

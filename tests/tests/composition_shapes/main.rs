@@ -1,5 +1,6 @@
-//! Every attribute, and all of them together, on every shape of function. Half of the test is that the
-//! functions compile without a warning; the other half is that each still returns what its body does.
+//! Every attribute, and all of them together, on every shape of function. Half of the test is that
+//! the functions compile without a warning; the other half is that each still returns what its body
+//! does.
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
 // These lints are about the functions under test.

@@ -150,7 +150,8 @@ fn on_reject_returns_a_value_while_the_breaker_is_open() {
     });
 }
 
-/// Functions of each shape that call themselves `depth` times, so that they hold `depth + 1` permits.
+/// Functions of each shape that call themselves `depth` times, so that they hold `depth + 1`
+/// permits.
 macro_rules! nested {
     ($($attribute:tt)*) => {{
         $($attribute)*

@@ -1,4 +1,5 @@
-//! The options of `#[cache]`. The functions take three numbers, and each computation returns a new value.
+//! The options of `#[cache]`. The functions take three numbers, and each computation returns a new
+//! value.
 
 use super::*;
 

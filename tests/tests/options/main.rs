@@ -1,5 +1,5 @@
-//! Every option of every attribute, on a function of each shape: sync, async, one that returns a future
-//! and one that returns a boxed future. Time is virtual and jumps to the end of every sleep.
+//! Every option of every attribute, on a function of each shape: sync, async, one that returns a
+//! future and one that returns a boxed future. Time is virtual and jumps to the end of every sleep.
 #![forbid(unsafe_code)]
 // The lints are about the shapes under test.
 #![allow(clippy::manual_async_fn, clippy::type_complexity)]

@@ -1,5 +1,5 @@
-//! The Redis handler decides as memory does, stores nothing longer than it has to, and touches only its
-//! own keys.
+//! The Redis handler decides as memory does, stores nothing longer than it has to, and touches only
+//! its own keys.
 
 mod clearing;
 mod connecting;

@@ -87,8 +87,8 @@ impl Traffic {
         traffic
     }
 
-    /// Waits until more than this many calls that began after `since` were answered. Returns when the
-    /// first of them began.
+    /// Waits until more than this many calls that began after `since` were answered. Returns when
+    /// the first of them began.
     fn wait_for_answers(&self, since: Instant, count: usize) -> Instant {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
@@ -116,8 +116,8 @@ impl Traffic {
         assert!(delay < Duration::from_secs(1), "back after {delay:?}");
     }
 
-    /// Stops the traffic and checks what must hold during every fault. `states` is how many times a key
-    /// may have started from an empty state.
+    /// Stops the traffic and checks what must hold during every fault. `states` is how many times a
+    /// key may have started from an empty state.
     pub(crate) fn stop(self, keys: u32, states: u64) -> Vec<Outcome> {
         self.stop.store(true, Ordering::Relaxed);
         for caller in self.callers {

@@ -40,7 +40,8 @@ async fn only_failed_log_ins_are_charged() {
     for _ in 0..3 {
         assert_eq!(get_status(&client, &wrong).await, 401);
     }
-    // The right password is denied too: a client that guesses must not learn that a guess was right.
+    // The right password is denied too: a client that guesses must not learn that a guess was
+    // right.
     assert_eq!(get_status(&client, &right).await, 429);
     assert_eq!(get_status(&client, &wrong).await, 429);
 }
