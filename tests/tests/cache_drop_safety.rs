@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use premier::cache;
+use premier_tests::waits::{eventually, joined};
 
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
@@ -129,10 +130,10 @@ fn slow(_key: u64) -> Arc<Slow> {
 #[test]
 fn a_cache_works_while_an_evicted_value_is_being_dropped() {
     let evicting = thread::spawn(|| (0..1_000).for_each(|key| drop(slow(key))));
-    while !IS_WAITING.load(Ordering::SeqCst) {
+    eventually("an evicted value is being dropped", || {
         assert!(!evicting.is_finished(), "nothing was evicted");
-        thread::yield_now();
-    }
+        IS_WAITING.load(Ordering::SeqCst)
+    });
     ends("the cache", || {
         for key in 0..1_000 {
             slow(key);
@@ -143,5 +144,5 @@ fn a_cache_works_while_an_evicted_value_is_being_dropped() {
     assert!(!evicting.is_finished());
     *IS_OPEN.lock().unwrap() = true;
     OPENED.notify_all();
-    evicting.join().unwrap();
+    joined("the evicting thread ends", evicting).unwrap();
 }

@@ -8,6 +8,15 @@ use std::thread;
 use premier::cache;
 use premier_tests::waits::joined;
 
+/// Ends the other threads of a test when the main thread leaves the scope, also by a panic.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn an_invalidated_value_is_never_returned_again() {
     static VERSION: AtomicU64 = AtomicU64::new(0);
@@ -30,6 +39,7 @@ fn an_invalidated_value_is_never_returned_again() {
                 }
             });
         }
+        let _stop = SetWhenDropped(&done);
         for _ in 0..3_000 {
             let raised = VERSION.fetch_add(1, Ordering::SeqCst) + 1;
             for key in 0..4_u64 {
@@ -37,7 +47,6 @@ fn an_invalidated_value_is_never_returned_again() {
                 assert_eq!(version(key), (key, raised));
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 
@@ -188,19 +197,14 @@ fn an_old_value_is_never_promoted_over_a_newer_one() {
                 }
             });
         }
-        let rounds = || {
-            for _ in 0..1_500 {
-                let raised = NEWEST.fetch_add(1, Ordering::SeqCst) + 1;
-                cache::invalidate("made", &1_u64).unwrap();
-                for _ in 0..20 {
-                    assert_eq!(made::<Newest>(1).0, raised);
-                }
+        let _stop = SetWhenDropped(&done);
+        for _ in 0..1_500 {
+            let raised = NEWEST.fetch_add(1, Ordering::SeqCst) + 1;
+            cache::invalidate("made", &1_u64).unwrap();
+            for _ in 0..20 {
+                assert_eq!(made::<Newest>(1).0, raised);
             }
-        };
-        // The other threads must end before the scope can, so the panic waits for them.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(rounds));
-        done.store(true, Ordering::Relaxed);
-        outcome.unwrap();
+        }
     });
 }
 
@@ -226,7 +230,7 @@ fn parent(id: u64) -> Arc<Parent> {
 
 #[test]
 fn dropping_a_value_may_call_another_cache() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (done, ended) = std::sync::mpsc::channel();
     let worker = thread::spawn(move || {
         for id in 0..500 {
             (0..3).for_each(|_| drop(parent(id)));
@@ -238,9 +242,12 @@ fn dropping_a_value_may_call_another_cache() {
             }
             cache::clear("parents").unwrap();
         }
-        tell.send(()).unwrap();
+        done.send(()).unwrap();
     });
-    let ended = told.recv_timeout(std::time::Duration::from_secs(60));
-    assert!(ended.is_ok(), "it waits for itself");
+    let ended = ended.recv_timeout(std::time::Duration::from_secs(60));
+    assert!(
+        ended.is_ok(),
+        "waited in vain for the destructors: a deadlock"
+    );
     joined("the worker ends", worker).unwrap();
 }

@@ -272,9 +272,14 @@ fn changes_of_the_limits_file_are_applied() {
 
 /// Runs the test above again in a process of its own.
 fn rerun_in_own_process() {
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "changes_of_the_limits_file_are_applied"])
-        .status()
+        .spawn()
         .unwrap();
-    assert!(status.success());
+    let mut status = None;
+    eventually("the process ends", || {
+        status = process.try_wait().unwrap();
+        status.is_some()
+    });
+    assert!(status.unwrap().success());
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use premier::clock::{Clock, CoarseClock, ManualClock, SystemClock};
 use premier::{Limit, MemoryHandler, Throttle, throttle, timeout};
+use premier_tests::waits::within;
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -79,7 +80,7 @@ async fn attributes_decide_by_the_coarse_clock() {
     // A timeout uses the precise clock, so it is never early by a tick.
     for _ in 0..5 {
         let start = Instant::now();
-        let timed = sleepy().await;
+        let timed = within("the timeout ends the call", sleepy()).await;
         assert!(timed.is_err());
         assert!(start.elapsed() >= SECOND / 50, "{:?}", start.elapsed());
     }

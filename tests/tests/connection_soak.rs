@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use premier_tests::waits::finishes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -63,11 +64,12 @@ async fn ten_thousand_connections_share_one_limit() {
         .spawn()
         .map(Server)
         .unwrap();
-    let mut address = String::new();
-    BufReader::new(server.0.stdout.take().unwrap())
-        .read_line(&mut address)
-        .unwrap();
-    let address = address.trim().to_owned();
+    let mut stdout = BufReader::new(server.0.stdout.take().unwrap());
+    let address = finishes("the server prints its address", move || {
+        let mut address = String::new();
+        stdout.read_line(&mut address).unwrap();
+        address.trim().to_owned()
+    });
 
     let mut connecting = JoinSet::new();
     let turns = std::sync::Arc::new(tokio::sync::Semaphore::new(500));
@@ -84,7 +86,7 @@ async fn ten_thousand_connections_share_one_limit() {
     }
     let connected = timeout(Duration::from_secs(60), connecting.join_all())
         .await
-        .unwrap();
+        .expect("waited in vain for all connections");
     assert!(connected.iter().all(|(_, status)| *status == 200));
 
     // All connections are open, and each sends a second request at the same time.
@@ -97,7 +99,7 @@ async fn ten_thousand_connections_share_one_limit() {
     }
     let asked = timeout(Duration::from_secs(60), asking.join_all())
         .await
-        .unwrap();
+        .expect("waited in vain for all replies");
     let admitted = asked.iter().filter(|(_, status)| *status == 200).count();
     let denied = asked.iter().filter(|(_, status)| *status == 429).count();
     assert_eq!(

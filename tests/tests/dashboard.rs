@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use clap::Parser;
+use premier_tests::waits::LONGEST;
 use reqwest::Client;
 use web_api::Options;
 
@@ -18,8 +19,10 @@ fn artefact() -> PathBuf {
 /// Runs Debian's Chromium with a fresh profile and without background network traffic.
 fn chromium(arguments: &[&str]) -> Output {
     let profile = tempfile::tempdir().unwrap();
-    let output = Command::new("chromium")
+    let output = Command::new("timeout")
         .args([
+            "120",
+            "chromium",
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -38,9 +41,17 @@ fn chromium(arguments: &[&str]) -> Output {
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(arguments)
         .output()
-        .expect("the tests need chromium");
-    assert!(output.status.success(), "{output:?}");
+        .expect("timeout is a part of coreutils");
+    assert!(
+        output.status.success(),
+        "status 124: waited in vain for chromium; status 127: it is not installed: {output:?}"
+    );
     output
+}
+
+/// A client whose requests have a limit of time; the error names the URL.
+fn client() -> Client {
+    Client::builder().timeout(LONGEST).build().unwrap()
 }
 
 /// The messages in the console, from the page or from the browser.
@@ -92,7 +103,7 @@ async fn the_page_shows_the_counted_decisions_and_logs_nothing() {
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
 
-    let client = Client::new();
+    let client = client();
     for _ in 0..25 {
         client.get(format!("{url}/quote")).send().await.unwrap();
     }
@@ -177,7 +188,7 @@ async fn the_page_is_read_only_and_sends_a_content_security_policy() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/a/b", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let client = Client::new();
+    let client = client();
     for path in ["", "/data", "/dashboard.js", "/dashboard.css", "/icon.svg"] {
         let reply = client.get(format!("{url}{path}")).send().await.unwrap();
         assert_eq!(reply.status(), 200, "{path}");

@@ -87,8 +87,8 @@ impl Machine {
     #[premier::retry(max = 3, base = 0)]
     fn formatted(&mut self) -> Result<String, premier::Error> {
         self.steps += 1;
-        let tell = || format!("{} {}", self.steps, self.closed);
-        Ok(tell())
+        let format = || format!("{} {}", self.steps, self.closed);
+        Ok(format())
     }
 
     #[premier::throttle(rate = "1000/s")]

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use premier_tests::redis::Server;
+use premier_tests::waits::eventually;
 
 const SECONDS: u64 = 5;
 const PROCESSES: usize = 8;
@@ -12,7 +13,7 @@ const PROCESSES: usize = 8;
 /// last process ended.
 fn hammer(server: &Server, algo: &str, quota: u64, period_ms: u64) -> (u64, f64) {
     let started = Instant::now();
-    let processes: Vec<_> = (0..PROCESSES)
+    let mut processes: Vec<_> = (0..PROCESSES)
         .map(|_| {
             Command::new(env!("CARGO_BIN_EXE_hammer"))
                 .args([
@@ -27,6 +28,11 @@ fn hammer(server: &Server, algo: &str, quota: u64, period_ms: u64) -> (u64, f64)
                 .unwrap()
         })
         .collect();
+    eventually("all processes end", || {
+        processes
+            .iter_mut()
+            .all(|process| process.try_wait().unwrap().is_some())
+    });
     let admitted = processes
         .into_iter()
         .map(|process| {

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use premier::algorithms::{Plan, State};
 use premier::{Algo, Error, Limit, MemoryHandler, Throttle};
-use premier_tests::waits::until_denied;
+use premier_tests::waits::{LONGEST, until_denied};
 use premier_tests::{admitted, manual};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -131,7 +131,12 @@ fn two_threads_released_together_take_one_unit() {
                             .enumerate()
                             .filter(|(round, key)| {
                                 arrived.fetch_add(1, Ordering::SeqCst);
+                                let began = Instant::now();
                                 while arrived.load(Ordering::SeqCst) < 2 * (round + 1) {
+                                    assert!(
+                                        began.elapsed() < LONGEST,
+                                        "waited in vain for the other thread"
+                                    );
                                     thread::yield_now();
                                 }
                                 throttle.check(*key).unwrap().allowed

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use premier::clock::{Clock, ManualClock};
 use premier::{Config, Error, MemoryHandler, RetryBudget, RetryEvent, retry, throttle};
+use premier_tests::waits::finishes;
 
 /// Jumps to the end of every wait, because only one call at a time sleeps in these tests.
 static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
     let clock = ManualClock::auto_advancing();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
-    // Enough retries for every test of this file.
+    // The budget is large enough for every test of this file.
     let budget = RetryBudget::new(1_000.0).at_most(1_000_000);
     premier::config(Config::new(handler).retry_budget(budget)).unwrap();
     clock
@@ -72,14 +73,16 @@ macro_rules! delays {
                 mark();
                 Err(Failure::Busy(0))
             }
-            let _turn = alone();
-            let (result, at) = instants(|mark| fails(mark));
-            assert_eq!(result, Err(Failure::Busy(0)));
-            assert_eq!(at, $expected);
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let (result, at) = instants(|mark| runtime.block_on(fails_async(mark)));
-            assert_eq!(result, Err(Failure::Busy(0)));
-            assert_eq!(at, $expected);
+            finishes("the retries end", || {
+                let _turn = alone();
+                let (result, at) = instants(|mark| fails(mark));
+                assert_eq!(result, Err(Failure::Busy(0)));
+                assert_eq!(at, $expected);
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let (result, at) = instants(|mark| runtime.block_on(fails_async(mark)));
+                assert_eq!(result, Err(Failure::Busy(0)));
+                assert_eq!(at, $expected);
+            });
         }
     )*};
 }
@@ -91,19 +94,19 @@ fn squares(nth: u32) -> Duration {
 const BASE: Duration = Duration::from_secs(2);
 
 delays! {
-    three_attempts_by_default: (jitter = "none") => [0.0, 1.0, 3.0];
-    expo: (strategy = "expo", base = "100ms", max = 5, jitter = "none") => [0.0, 0.1, 0.3, 0.7, 1.5];
-    expo_by_three: (base = "100ms", factor = 3, max = 4, jitter = "none") => [0.0, 0.1, 0.4, 1.3];
-    expo_capped: (base = "100ms", max_delay = "500ms", max = 6, jitter = "none") => [0.0, 0.1, 0.3, 0.7, 1.2, 1.7];
-    fixed: (strategy = "fixed", max = 4) => [0.0, 1.0, 2.0, 3.0];
-    linear: (strategy = "linear", max = 4) => [0.0, 1.0, 3.0, 6.0];
-    fibonacci: (strategy = "fibonacci", max = 6) => [0.0, 1.0, 2.0, 4.0, 7.0, 12.0];
-    a_list: (strategy = [1, "2s", 0.5], max = 5) => [0.0, 1.0, 3.0, 3.5, 4.0];
-    a_function: (strategy = squares, max = 4) => [0.0, 1.0, 5.0, 14.0];
-    a_closure: (strategy = |nth| Duration::from_secs(u64::from(nth)), max = 4) => [0.0, 0.0, 1.0, 3.0];
-    expressions: (base = BASE, max = 2 + 1, strategy = "fixed") => [0.0, 2.0, 4.0];
-    a_bound_on_the_time: (strategy = "fixed", max = 100, max_elapsed = "2500ms") => [0.0, 1.0, 2.0];
-    once_is_no_retry: (max = 1) => [0.0];
+    three_attempts_are_made_by_default: (jitter = "none") => [0.0, 1.0, 3.0];
+    exponential_delays_double: (strategy = "expo", base = "100ms", max = 5, jitter = "none") => [0.0, 0.1, 0.3, 0.7, 1.5];
+    exponential_delays_grow_by_the_factor: (base = "100ms", factor = 3, max = 4, jitter = "none") => [0.0, 0.1, 0.4, 1.3];
+    no_exponential_delay_exceeds_the_maximum: (base = "100ms", max_delay = "500ms", max = 6, jitter = "none") => [0.0, 0.1, 0.3, 0.7, 1.2, 1.7];
+    fixed_delays_are_equal: (strategy = "fixed", max = 4) => [0.0, 1.0, 2.0, 3.0];
+    linear_delays_grow_by_the_base: (strategy = "linear", max = 4) => [0.0, 1.0, 3.0, 6.0];
+    fibonacci_delays_are_sums_of_the_two_previous_delays: (strategy = "fibonacci", max = 6) => [0.0, 1.0, 2.0, 4.0, 7.0, 12.0];
+    the_last_delay_of_a_list_is_repeated: (strategy = [1, "2s", 0.5], max = 5) => [0.0, 1.0, 3.0, 3.5, 4.0];
+    a_function_may_return_the_delays: (strategy = squares, max = 4) => [0.0, 1.0, 5.0, 14.0];
+    a_closure_may_return_the_delays: (strategy = |nth| Duration::from_secs(u64::from(nth)), max = 4) => [0.0, 0.0, 1.0, 3.0];
+    arguments_may_be_expressions: (base = BASE, max = 2 + 1, strategy = "fixed") => [0.0, 2.0, 4.0];
+    no_attempt_begins_after_the_maximum_time: (strategy = "fixed", max = 100, max_elapsed = "2500ms") => [0.0, 1.0, 2.0];
+    a_max_of_one_never_retries: (max = 1) => [0.0];
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use premier::cache;
 use premier::cache::{Loaded, ValueStore};
 use premier::{BoxFuture, Config, Decision, Error, Handler, Key, MemoryHandler, Request};
-use premier_tests::waits::joined;
+use premier_tests::waits::{LONGEST, joined};
 
 /// Blocks the threads that pass while it is closed.
 #[derive(Debug, Default)]
@@ -46,19 +46,22 @@ impl Barrier {
         let mut state = self.state();
         state.is_reached = true;
         self.changed.notify_all();
-        drop(
-            self.changed
-                .wait_while(state, |state| state.is_closed)
-                .unwrap(),
-        );
+        let closed = |state: &mut BarrierState| state.is_closed;
+        let (_state, wait) = (self.changed)
+            .wait_timeout_while(state, LONGEST, closed)
+            .unwrap();
+        assert!(!wait.timed_out(), "waited in vain for an open barrier");
     }
 
     fn wait_until_reached(&self) {
         let state = self.state();
-        drop(
-            (self.changed)
-                .wait_while(state, |state| !state.is_reached)
-                .unwrap(),
+        let missing = |state: &mut BarrierState| !state.is_reached;
+        let (_state, wait) = (self.changed)
+            .wait_timeout_while(state, LONGEST, missing)
+            .unwrap();
+        assert!(
+            !wait.timed_out(),
+            "waited in vain for a thread at the barrier"
         );
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use premier::{Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle};
 use premier::{cache, circuit_breaker, retry, throttle, timeout};
+use premier_tests::waits::finishes;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -145,7 +146,10 @@ fn retries_timeouts_breakers_and_caches_are_counted() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    assert!(runtime.block_on(slow()).is_err());
+    let timed = finishes("the timeout ends the call", move || {
+        runtime.block_on(slow())
+    });
+    assert!(timed.is_err());
     assert_count(&["premier_timeouts_total", "slow"], 1);
 
     assert!(guarded(true).is_err());
@@ -187,9 +191,11 @@ fn waits_and_outages_are_measured() {
         Limit::token_bucket(100, Duration::from_secs(1)).burst(1),
     )
     .wait();
-    for _ in 0..3 {
-        paced.acquire("k").unwrap();
-    }
+    finishes("three calls are admitted", move || {
+        for _ in 0..3 {
+            paced.acquire("k").unwrap();
+        }
+    });
     match &*value(&["premier_wait_seconds", "function=paced"]) {
         [(_, Number::Histogram(waits))] => {
             assert_eq!(waits.len(), 2);

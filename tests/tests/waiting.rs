@@ -1,4 +1,4 @@
-//! Waiting is first come, first next, safe to cancel, bounded, and driven by the handler's clock.
+//! Waiting is first come, first served, safe to cancel, bounded, and driven by the handler's clock.
 
 use std::sync::mpsc;
 use std::thread;

@@ -80,7 +80,7 @@ async fn an_invalidation_does_not_repeat_the_computations_of_other_keys() {
     // all.
     let again = CALLS.load(Ordering::SeqCst);
     // Consumes the permit that no call above has used.
-    RELEASE.notified().await;
+    within("the unused permit", RELEASE.notified()).await;
     cache::invalidate("flights", &9).unwrap();
     let calls: Vec<_> = (0..20).map(|_| task::spawn(load(9))).collect();
     settle().await;

@@ -121,7 +121,7 @@ pub(crate) fn as_modelled(result: &Result<u32, Failure>) -> Modelled {
         Err(Failure::Flaky) => Modelled::Flaky,
         Err(Failure::Premier(Error::Timeout { .. })) => Modelled::TimedOut,
         Err(Failure::Premier(error)) => {
-            let after = error.retry_after().expect("a denial tells when");
+            let after = error.retry_after().expect("a denial has a retry_after");
             Modelled::Denied(u64::try_from(after.as_millis()).expect("small"))
         }
     }

@@ -1,5 +1,5 @@
-//! Attributes that are imported only to be used below another attribute, and bodies that contain
-//! attributes of their own.
+//! Attributes that are imported only to be used below another attribute, on bodies with inner
+//! attributes such as `#![allow]`.
 
 use premier::{cache, circuit_breaker, concurrency, retry, throttle, timeout};
 

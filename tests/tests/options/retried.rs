@@ -78,8 +78,8 @@ fn on_retry_is_called_before_each_delay() {
         #[retry(strategy = "linear", on_retry = |event| DELAYS.lock().unwrap().push(event.delay))]);
     each(shapes, |subject, shape| {
         failing(subject, MINOR);
-        let heard = std::mem::take(&mut *DELAYS.lock().unwrap());
-        assert_eq!(heard, [SECOND, 2 * SECOND], "{shape}");
+        let delays = std::mem::take(&mut *DELAYS.lock().unwrap());
+        assert_eq!(delays, [SECOND, 2 * SECOND], "{shape}");
     });
 }
 

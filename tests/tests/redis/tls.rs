@@ -66,7 +66,7 @@ fn a_tls_connection_checks_the_certificate() {
     assert_eq!(server.keys().len(), 1);
     assert!(
         RedisHandler::connect(&url).unwrap().ping().is_err(),
-        "nobody vouches for it"
+        "its certificate is not trusted"
     );
 
     // `clear` connects to each node of a cluster by TLS too.
@@ -106,7 +106,10 @@ fn a_tls_connection_checks_the_certificate() {
         .command(&["CLUSTER", "INFO"])
         .contains("cluster_state:ok")
     {
-        assert!(began.elapsed() < 20 * SECOND);
+        assert!(
+            began.elapsed() < 20 * SECOND,
+            "waited in vain for the cluster"
+        );
         thread::sleep(Duration::from_millis(20));
     }
     let cluster = RedisHandler::cluster([format!("rediss://127.0.0.1:{port}/")])

@@ -8,10 +8,11 @@ use axum::Router;
 use axum::routing::get;
 use premier::Limit;
 use premier::tower::ThrottleLayer;
-use reqwest::{Client, StatusCode};
+use premier_tests::waits::within;
+use reqwest::StatusCode;
 use tokio::task::JoinSet;
 
-use super::{MINUTE, behind, get_status, header, one_a_minute, serve};
+use super::{MINUTE, behind, client, get_status, header, one_a_minute, serve};
 
 #[tokio::test]
 async fn only_failed_log_ins_are_charged() {
@@ -26,7 +27,7 @@ async fn only_failed_log_ins_are_charged() {
         .layer(layer),
     );
     let url = serve(app).await;
-    let client = Client::new();
+    let client = client();
     let (right, wrong) = (format!("{url}/right"), format!("{url}/wrong"));
     for _ in 0..10 {
         let reply = client.get(&right).send().await.unwrap();
@@ -64,13 +65,13 @@ async fn simultaneous_guesses_cannot_exceed_the_limit() {
         .layer(layer),
     );
     let url = serve(app).await;
-    let client = Client::new();
+    let client = client();
     let mut guesses = JoinSet::new();
     for _ in 0..50 {
         let (client, url) = (client.clone(), url.clone());
         guesses.spawn(async move { get_status(&client, &url).await });
     }
-    let statuses = guesses.join_all().await;
+    let statuses = within("all guesses are answered", guesses.join_all()).await;
     assert_eq!(tried.load(Ordering::Relaxed), 5);
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 5);
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 45);
@@ -81,7 +82,7 @@ async fn a_skipped_request_costs_nothing() {
     let layer = ThrottleLayer::new("skips", one_a_minute())
         .skip_if(|request| request.headers.contains_key("x-internal"));
     let (url, _clock) = behind(layer).await;
-    let client = Client::new();
+    let client = client();
     for _ in 0..3 {
         let reply = client
             .get(&url)
@@ -99,7 +100,7 @@ async fn a_skipped_request_costs_nothing() {
 #[tokio::test]
 async fn a_shadow_layer_denies_nothing() {
     let (url, _clock) = behind(ThrottleLayer::new("shadow", one_a_minute()).shadow()).await;
-    let client = Client::new();
+    let client = client();
     for _ in 0..3 {
         let reply = client.get(&url).send().await.unwrap();
         assert_eq!(reply.status(), 200);

@@ -4,9 +4,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use premier::axum::PeerIp;
 use premier::{Error, Throttle, throttle};
-use reqwest::Client;
 
-use super::{header, one_a_minute, serve};
+use super::{client, header, one_a_minute, serve};
 
 #[throttle(rate = "1/min", key = peer)]
 async fn annotated(peer: PeerIp) -> Result<Json<String>, Error> {
@@ -31,7 +30,7 @@ async fn an_error_returned_by_a_handler_becomes_a_problem_reply() {
         .route("/without", get(without_result))
         .route("/mark", get(with_question_mark));
     let url = serve(app).await;
-    let client = Client::new();
+    let client = client();
     for (path, body) in [
         ("/annotated", "\"127.0.0.1\""),
         ("/without", "once"),

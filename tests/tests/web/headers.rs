@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use premier::Limit;
 use premier::tower::ThrottleLayer;
-use reqwest::Client;
 
-use super::{MINUTE, behind, get_status, header, one_a_minute};
+use super::{MINUTE, behind, client, get_status, header, one_a_minute};
 
 #[tokio::test]
 async fn the_headers_and_the_problem_document_follow_the_draft() {
     let layer = ThrottleLayer::new("basic", Limit::fixed_window(2, MINUTE)).older_headers(true);
     let (url, clock) = behind(layer).await;
-    let client = Client::new();
+    let client = client();
 
     let first = client.get(&url).send().await.unwrap();
     assert_eq!(first.status(), 200);
@@ -73,7 +72,7 @@ async fn with_several_limits_the_header_reports_the_tightest() {
         None => 0,
     });
     let (url, clock) = behind(layer).await;
-    let client = Client::new();
+    let client = client();
     for _ in 0..5 {
         assert_eq!(get_status(&client, &format!("{url}/?980")).await, 200);
         clock.advance(60 * MINUTE);
@@ -93,7 +92,7 @@ async fn with_several_limits_the_header_reports_the_tightest() {
 #[tokio::test]
 async fn headers_can_be_left_out() {
     let (url, _clock) = behind(ThrottleLayer::new("bare", one_a_minute()).headers(false)).await;
-    let client = Client::new();
+    let client = client();
     for status in [200, 429] {
         let reply = client.get(&url).send().await.unwrap();
         assert_eq!(reply.status(), status);
@@ -110,7 +109,7 @@ async fn the_headers_show_a_changed_limit() {
         Limit::fixed_window(2, MINUTE),
     ))
     .await;
-    let client = Client::new();
+    let client = client();
     let policy = async || {
         let reply = client.get(&url).send().await.unwrap();
         header(&reply, "ratelimit-policy").unwrap().to_owned()

@@ -9,9 +9,10 @@ use axum::response::Response;
 use axum::routing::{any, get};
 use premier::Limit;
 use premier::tower::{RequestKey, ThrottleLayer};
+use premier_tests::waits::LONGEST;
 use reqwest::{Client, StatusCode, Version};
 
-use super::{MINUTE, behind, get_status, header, one_a_minute, serve};
+use super::{MINUTE, behind, client, get_status, header, one_a_minute, serve};
 
 /// A proxy that appends the address of its client to `X-Forwarded-For`.
 async fn proxy(
@@ -19,7 +20,7 @@ async fn proxy(
     peer: ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    let client = Client::new();
+    let client = client();
     let mut forwarded: Vec<String> = request
         .headers()
         .get_all("x-forwarded-for")
@@ -44,7 +45,7 @@ async fn spoofed_addresses_share_the_limit_of_their_client() {
         .key(RequestKey::x_forwarded_for(1));
     let (url, _clock) = behind(layer).await;
     let front = serve(Router::new().fallback(any(proxy)).with_state(url)).await;
-    let client = Client::new();
+    let client = client();
     let mut admitted = 0;
     for nth in 0..20 {
         let reply = client
@@ -64,8 +65,16 @@ async fn http_1_and_http_2_share_a_limit() {
     let layer =
         ThrottleLayer::new("versions", Limit::fixed_window(4, MINUTE)).key(RequestKey::peer_ip());
     let (url, _clock) = behind(layer).await;
-    let one = Client::builder().http1_only().build().unwrap();
-    let two = Client::builder().http2_prior_knowledge().build().unwrap();
+    let one = Client::builder()
+        .timeout(LONGEST)
+        .http1_only()
+        .build()
+        .unwrap();
+    let two = Client::builder()
+        .timeout(LONGEST)
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
     for (client, version) in [(&one, Version::HTTP_11), (&two, Version::HTTP_2)] {
         for _ in 0..2 {
             let reply = client.get(&url).send().await.unwrap();
@@ -92,7 +101,7 @@ async fn a_key_may_combine_parts_of_a_request_and_each_route_may_have_its_layer(
         .route_layer(per_route)
         .merge(Router::new().route("/pair/{id}", get(async || "pair").layer(per_pair)));
     let url = serve(app).await;
-    let client = Client::new();
+    let client = client();
     for (path, status) in [
         ("/users/1", 200),
         ("/users/2", 429),

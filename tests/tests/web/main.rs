@@ -16,6 +16,7 @@ use axum::routing::any;
 use premier::clock::ManualClock;
 use premier::tower::ThrottleLayer;
 use premier::{Limit, MemoryHandler};
+use premier_tests::waits::LONGEST;
 use reqwest::{Client, StatusCode};
 use tokio::net::TcpListener;
 
@@ -28,6 +29,11 @@ async fn serve(app: Router) -> String {
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
     format!("http://{address}")
+}
+
+/// A client whose requests have a limit of time; the error names the URL.
+fn client() -> Client {
+    Client::builder().timeout(LONGEST).build().unwrap()
 }
 
 /// Serves one route `/` behind a layer. Returns its URL and the clock of the layer.

@@ -4,9 +4,9 @@ use axum::Router;
 use axum::routing::get;
 use premier::tower::ThrottleLayer;
 use premier::{Config, OnBackendError, RedisHandler};
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 
-use super::{behind, get_status, header, one_a_minute, serve};
+use super::{behind, client, get_status, header, one_a_minute, serve};
 
 /// A configuration with a Redis address at which no server listens.
 fn nowhere(policy: OnBackendError) -> Config {
@@ -15,7 +15,7 @@ fn nowhere(policy: OnBackendError) -> Config {
 
 #[tokio::test]
 async fn replies_during_an_outage_follow_the_policy() {
-    let client = Client::new();
+    let client = client();
     for (policy, statuses) in [
         (OnBackendError::Deny, [503, 503]),
         (OnBackendError::Allow, [200, 200]),
@@ -55,7 +55,7 @@ async fn a_custom_reply_keeps_the_headers() {
         reply
     });
     let (url, _clock) = behind(layer).await;
-    let client = Client::new();
+    let client = client();
     assert_eq!(get_status(&client, &url).await, 200);
     let reply = client.get(&url).send().await.unwrap();
     assert_eq!(reply.status(), 418);

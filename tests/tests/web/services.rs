@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::routing::get;
 use premier::Limit;
 use premier::tower::ThrottleLayer;
+use premier_tests::waits::{LONGEST, within};
 use tokio::net::TcpListener;
 
 use super::{MINUTE, one_a_minute, serve};
@@ -38,7 +39,10 @@ async fn a_layer_around_a_client_limits_its_requests() {
     let mut statuses = Vec::new();
     for _ in 0..4 {
         let request = axum::http::Request::get(&url).body(Body::empty()).unwrap();
-        let reply = client.ready().await.unwrap().call(request).await.unwrap();
+        let reply = within("the client replies", async {
+            client.ready().await.unwrap().call(request).await.unwrap()
+        })
+        .await;
         statuses.push(reply.status().as_u16());
     }
     assert_eq!(statuses, [200, 200, 429, 429]);
@@ -59,7 +63,10 @@ async fn a_layer_around_a_grpc_server_limits_its_calls() {
         .add_service(health)
         .serve_with_incoming(incoming);
     tokio::spawn(server);
-    let channel = tonic::transport::Endpoint::from_shared(url).unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(url)
+        .unwrap()
+        .connect_timeout(LONGEST)
+        .timeout(LONGEST);
     let mut client = HealthClient::new(channel.connect().await.unwrap());
     let reply = client.check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(

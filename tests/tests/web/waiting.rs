@@ -6,10 +6,10 @@ use axum::Router;
 use axum::routing::get;
 use premier::Limit;
 use premier::tower::ThrottleLayer;
-use reqwest::Client;
+use premier_tests::waits::within;
 use tokio::task::JoinSet;
 
-use super::{get_status, header, serve};
+use super::{client, get_status, header, serve};
 
 #[tokio::test]
 async fn a_request_waits_up_to_the_maximum_wait_and_is_denied_at_once_beyond() {
@@ -19,7 +19,7 @@ async fn a_request_waits_up_to_the_maximum_wait_and_is_denied_at_once_beyond() {
     )
     .wait_at_most(Duration::from_millis(220));
     let url = serve(Router::new().route("/", get(async || "ok").layer(layer))).await;
-    let client = Client::new();
+    let client = client();
     let start = Instant::now();
     let mut calls = JoinSet::new();
     for _ in 0..10 {
@@ -32,7 +32,7 @@ async fn a_request_waits_up_to_the_maximum_wait_and_is_denied_at_once_beyond() {
             )
         });
     }
-    let replies = calls.join_all().await;
+    let replies = within("all requests are answered", calls.join_all()).await;
     let admitted = replies.iter().filter(|(status, _)| *status == 200).count();
     // One request is admitted at once, and one more every 50 ms.
     assert!((4..=6).contains(&admitted), "{replies:?}");
@@ -49,13 +49,14 @@ async fn a_leaky_bucket_spaces_requests() {
         Limit::leaky_bucket(20, Duration::from_secs(1)).bucket_size(3),
     );
     let url = serve(Router::new().route("/", get(async || "ok").layer(layer))).await;
-    let client = Client::new();
+    let client = client();
     let start = Instant::now();
     let mut calls = JoinSet::new();
     for _ in 0..4 {
         let (client, url) = (client.clone(), url.clone());
         calls.spawn(async move { get_status(&client, &url).await });
     }
-    assert!(calls.join_all().await.iter().all(|status| *status == 200));
+    let statuses = within("all requests are answered", calls.join_all()).await;
+    assert!(statuses.iter().all(|status| *status == 200));
     assert!(start.elapsed() >= Duration::from_millis(149));
 }
