@@ -73,7 +73,7 @@ mod limits {
     pub(super) fn denied() {}
 
     #[throttle(algo = "fixed_window", rate = "1/d")]
-    pub(super) fn denied_by_window() {}
+    pub(super) fn denied_window() {}
 
     #[throttle(algo = "token_bucket", rate = "1000000/s")]
     pub(super) async fn task() {}
@@ -121,11 +121,9 @@ fn a_new_key_allocates_at_most_its_own_text() {
 #[test]
 fn a_denied_call_without_a_key_allocates_nothing() {
     limits::denied().unwrap();
-    limits::denied_by_window().unwrap();
+    limits::denied_window().unwrap();
     assert_none("token bucket", || assert!(limits::denied().is_err()));
-    assert_none("fixed window", || {
-        assert!(limits::denied_by_window().is_err())
-    });
+    assert_none("fixed window", || assert!(limits::denied_window().is_err()));
 }
 
 #[retry(max = 3)]
