@@ -1,4 +1,4 @@
-//! Exact decision sequences, and the runner that holds a handler to them.
+//! Exact decision sequences, and the runner that compares a handler with them.
 //!
 //! `tests/data/sequences.jsonl` holds one sequence a line: an algorithm, its numbers, and calls
 //! with the decision each must get. All times are in nanoseconds, computed in exact arithmetic.
@@ -9,17 +9,17 @@ use premier::clock::ManualClock;
 use premier::{Algo, Config, Decision, Error, Limit, Throttle};
 use serde::Deserialize;
 
-/// One line of the file.
+/// One sequence, which is one line of the file.
 #[derive(Debug, Deserialize)]
 pub struct Sequence {
-    /// Unique in the file.
+    /// The name, unique in the file.
     pub name: String,
     algo: String,
     quota: u64,
     duration: u64,
     burst: Option<u64>,
     bucket_size: Option<u64>,
-    /// In the order in which they are made.
+    /// The calls in their order.
     pub calls: Vec<Call>,
 }
 
@@ -30,7 +30,7 @@ pub struct Call {
     pub at: u64,
     /// The caller's part of the key.
     pub key: String,
-    /// Units.
+    /// Units to take.
     pub cost: u64,
     decision: String,
     wait: Option<u64>,
@@ -69,9 +69,9 @@ impl Sequence {
     }
 }
 
-/// Runs every sequence on a handler and reports all calls that were decided otherwise.
+/// Runs every sequence on a handler and panics with all calls that it decided differently.
 ///
-/// `handler` is called once for each sequence with the clock that the handler has to go by.
+/// `handler` is called once for each sequence with the clock that the handler must use.
 /// Decisions and `remaining` must be exact; `retry_after` and `wait` may be later by less than
 /// `resolution`, never earlier. Returns how many calls were compared.
 ///

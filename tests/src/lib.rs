@@ -1,5 +1,5 @@
-//! What the tests of premier share, and what the author of another
-//! [`Handler`](premier::Handler) can test it with.
+//! Helpers that the tests of premier share, and a conformance suite for authors of another
+//! [`Handler`](premier::Handler).
 
 pub mod conformance;
 pub mod redis;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use premier::clock::ManualClock;
 use premier::{Limit, MemoryHandler, Throttle};
 
-/// A throttle in memory with the clock it goes by.
+/// A throttle in memory, and the clock it uses.
 #[must_use]
 pub fn manual(limit: Limit) -> (ManualClock, Throttle) {
     let clock = ManualClock::new();
@@ -18,10 +18,11 @@ pub fn manual(limit: Limit) -> (ManualClock, Throttle) {
     (clock, Throttle::with_handler(handler, "test", limit))
 }
 
-/// Polls with cost 1 at each multiple of `step` below `end`; the times that were admitted.
+/// Polls with cost 1 at each multiple of `step` below `end`. Returns the times of the admitted
+/// polls.
 ///
 /// # Panics
-/// When a poll is an error.
+/// When a poll returns an error.
 #[must_use]
 pub fn admitted(limit: Limit, step: Duration, end: Duration) -> Vec<Duration> {
     let (clock, throttle) = manual(limit);

@@ -1,4 +1,4 @@
-//! Real Redis servers for tests: private, on free ports, killed with the test.
+//! Real Redis servers for tests: each on a free port, and killed when it is dropped.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,25 +20,25 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with nothing in it that keeps nothing on disk.
+    /// Starts an empty server without persistence.
     #[must_use]
     pub fn start() -> Self {
         Self::with(&[])
     }
 
-    /// A server with further arguments.
+    /// Starts a server with further arguments.
     ///
     /// # Panics
-    /// When it does not start.
+    /// When the server does not start.
     #[must_use]
     pub fn with(arguments: &[&str]) -> Self {
         Self::on(free_port(), arguments)
     }
 
-    /// A server on this port.
+    /// Starts a server on this port.
     ///
     /// # Panics
-    /// When it does not start.
+    /// When the server does not start.
     #[must_use]
     pub fn on(port: u16, arguments: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -57,10 +57,10 @@ impl Server {
         server
     }
 
-    /// Starts the server anew, on the same port.
+    /// Kills the server if it runs, and starts it again on the same port.
     ///
     /// # Panics
-    /// When it does not start.
+    /// When the server does not start.
     pub fn restart(&mut self) {
         self.kill();
         let log = self.directory.join("log");
@@ -90,7 +90,7 @@ impl Server {
         }
     }
 
-    /// `kill -9`.
+    /// Kills the process without a shutdown, as `kill -9` does.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -101,7 +101,7 @@ impl Server {
     /// Sends a signal to the process, such as `STOP` or `CONT`.
     ///
     /// # Panics
-    /// When there is no process.
+    /// When the server does not run.
     pub fn signal(&self, name: &str) {
         let pid = self
             .child
@@ -115,19 +115,19 @@ impl Server {
         assert!(sent.is_ok_and(|status| status.success()));
     }
 
-    /// Its port on the loopback interface.
+    /// The port on the loopback interface.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its working directory.
+    /// The working directory.
     #[must_use]
     pub const fn directory(&self) -> &PathBuf {
         &self.directory
     }
 
-    /// Its address.
+    /// The URL of the server.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
@@ -136,7 +136,7 @@ impl Server {
     /// The raw reply to a command.
     ///
     /// # Panics
-    /// When there is none.
+    /// When no reply comes within five seconds.
     pub fn command(&self, words: &[&str]) -> String {
         self.try_command(words)
             .unwrap_or_else(|| panic!("no reply to {words:?}"))
@@ -163,7 +163,7 @@ impl Server {
         Some(String::from_utf8_lossy(&reply).into_owned())
     }
 
-    /// Every key there is.
+    /// Every key in the database.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
         self.command(&["KEYS", "*"])
@@ -173,15 +173,15 @@ impl Server {
             .collect()
     }
 
-    /// Fails if any key is without a TTL.
+    /// Asserts that every key has a TTL.
     ///
     /// # Panics
-    /// Then.
+    /// When a key has none.
     pub fn assert_all_expire(&self) {
         for key in self.keys() {
             let ttl = self.command(&["PTTL", &key]);
             if ttl.starts_with("-MOVED") {
-                // A replica; its master is asked as well.
+                // Replicas redirect to their master, which is checked as well.
                 continue;
             }
             let ttl: i64 = ttl
@@ -189,7 +189,7 @@ impl Server {
                 .trim()
                 .parse()
                 .expect("a number");
-            // -2: it has expired since.
+            // -2 means that the key has expired meanwhile.
             assert!(ttl != -1, "{key} has no TTL");
         }
     }
@@ -202,15 +202,15 @@ impl Drop for Server {
     }
 }
 
-/// Three masters with a replica each.
+/// A cluster of three masters with one replica each.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Masters first.
+    /// The nodes, masters first.
     pub nodes: Vec<Server>,
 }
 
 impl Cluster {
-    /// Starts six nodes and waits until they are one cluster.
+    /// Starts six nodes and waits until they have formed a cluster.
     ///
     /// # Panics
     /// When that takes longer than 30 s.
@@ -218,7 +218,7 @@ impl Cluster {
     pub fn start() -> Self {
         let nodes: Vec<Server> = (0..6)
             .map(|_| {
-                // The port of the cluster's bus is 10,000 higher.
+                // A node also listens on the cluster bus, whose port is 10,000 higher.
                 let port = std::iter::repeat_with(free_port)
                     .find(|port| {
                         *port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok()
@@ -273,7 +273,7 @@ impl Cluster {
     }
 }
 
-/// Where the reply that begins at `start` ends, once it is complete.
+/// The end of the reply that begins at `start`, or `None` while the reply is incomplete.
 fn reply_end(reply: &[u8], start: usize) -> Option<usize> {
     let rest = reply.get(start..)?;
     let line = rest.windows(2).position(|pair| pair == b"\r\n")?;
@@ -289,10 +289,10 @@ fn reply_end(reply: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free at the time of the call.
 ///
 /// # Panics
-/// When there is none.
+/// When no port is free.
 #[must_use]
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
@@ -302,9 +302,9 @@ pub fn free_port() -> u16 {
 /// A master with a replica, watched by three sentinels.
 #[derive(Debug)]
 pub struct Sentinels {
-    /// The first master and its replica.
+    /// The first master, then its replica.
     pub data: [Server; 2],
-    /// Their watchers.
+    /// The sentinels that watch them.
     pub sentinels: Vec<Server>,
 }
 
@@ -369,7 +369,7 @@ impl Sentinels {
 }
 
 impl Server {
-    /// Starts the server anew as a sentinel with this configuration.
+    /// Restarts the server as a sentinel with this configuration.
     fn become_sentinel(mut self, configuration: &str) -> Self {
         self.kill();
         let path = self.directory.join("sentinel.conf");

@@ -1,4 +1,4 @@
-//! How tests wait: every wait ends, and a wait in vain says what it was for.
+//! Waiting in tests: every wait has a limit, and a wait in vain reports what it waited for.
 
 use std::future::Future;
 use std::sync::mpsc::{self, Receiver};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use premier::clock::ManualClock;
 
-/// How long a test waits for something that takes no time by itself, on a busy machine.
+/// The limit of a wait. It only matters when a test fails, so it allows for a busy machine.
 pub const LONGEST: Duration = Duration::from_secs(30);
 
 /// Waits until the condition holds.
 ///
 /// # Panics
-/// When it does not within [`LONGEST`].
+/// When the condition does not hold within [`LONGEST`].
 #[track_caller]
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -23,10 +23,10 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until the condition holds, and lets other tasks run meanwhile.
+/// Waits until the condition holds, while other tasks run.
 ///
 /// # Panics
-/// When it does not within [`LONGEST`].
+/// When the condition does not hold within [`LONGEST`].
 pub async fn eventually_async(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !within(what, holds()).await {
@@ -35,10 +35,10 @@ pub async fn eventually_async(what: &str, mut holds: impl AsyncFnMut() -> bool) 
     }
 }
 
-/// Awaits a future, such as a task.
+/// Awaits a future.
 ///
 /// # Panics
-/// When it is not ready within [`LONGEST`].
+/// When the future is not ready within [`LONGEST`].
 pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(LONGEST, future).await {
         Ok(output) => output,
@@ -46,40 +46,40 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
-/// Awaits a task and goes on with its panic.
+/// Awaits a task and returns its output.
 ///
 /// # Panics
-/// When it has not ended within [`LONGEST`], has panicked or was cancelled.
+/// When the task has not ended within [`LONGEST`], has panicked or was cancelled.
 pub async fn done<T>(what: &str, task: tokio::task::JoinHandle<T>) -> T {
     within(what, task)
         .await
         .unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
-/// Cancels a task and waits until it has gone.
+/// Cancels a task and waits until it was dropped.
 ///
 /// # Panics
-/// When it had ended before, or panics while it is dropped.
+/// When the task had already ended, or panics while it is dropped.
 pub async fn cancelled<T: std::fmt::Debug>(what: &str, task: tokio::task::JoinHandle<T>) {
     task.abort();
     let error = within(what, task).await.expect_err(what);
     assert!(error.is_cancelled(), "{what}: {error}");
 }
 
-/// Joins a thread; an error when it has panicked.
+/// Joins a thread. Returns an error when the thread has panicked.
 ///
 /// # Panics
-/// When it has not ended within [`LONGEST`].
+/// When the thread has not ended within [`LONGEST`].
 #[track_caller]
 pub fn joined<T>(what: &str, thread: JoinHandle<T>) -> thread::Result<T> {
     eventually(what, || thread.is_finished());
     thread.join()
 }
 
-/// Runs something that might block for ever on a thread of its own.
+/// Runs `work`, which might block for ever, on a thread of its own.
 ///
 /// # Panics
-/// When it panics or has not ended within [`LONGEST`].
+/// When `work` panics or has not ended within [`LONGEST`].
 #[track_caller]
 pub fn finishes<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     match joined(what, thread::spawn(work)) {
@@ -88,40 +88,40 @@ pub fn finishes<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send +
     }
 }
 
-/// The next message.
+/// Receives the next message.
 ///
 /// # Panics
-/// When none comes within [`LONGEST`].
+/// When no message comes within [`LONGEST`], or all senders were dropped.
 #[track_caller]
 pub fn received<T>(what: &str, messages: &Receiver<T>) -> T {
     match messages.recv_timeout(LONGEST) {
         Ok(message) => message,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("waited in vain: {what}"),
-        Err(mpsc::RecvTimeoutError::Disconnected) => panic!("nobody is left to send: {what}"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => panic!("all senders were dropped: {what}"),
     }
 }
 
 /// Waits until at least this many threads and tasks sleep on the clock.
 ///
 /// # Panics
-/// When they do not within [`LONGEST`].
+/// When fewer sleep after [`LONGEST`].
 #[track_caller]
 pub fn sleepers(clock: &ManualClock, count: usize) {
     let began = Instant::now();
     while clock.sleepers() < count {
         assert!(
             began.elapsed() < LONGEST,
-            "waited in vain: {count} sleep on the clock, and not only {}",
+            "waited in vain: {count} sleepers on the clock, but there are {}",
             clock.sleepers()
         );
         thread::yield_now();
     }
 }
 
-/// How often something is admitted until it is denied.
+/// Calls `is_admitted` until it returns `false`. Returns how often it returned `true`.
 ///
 /// # Panics
-/// When it is still admitted after [`LONGEST`].
+/// When it still returns `true` after [`LONGEST`].
 #[track_caller]
 pub fn until_denied(what: &str, mut is_admitted: impl FnMut() -> bool) -> u64 {
     let began = Instant::now();

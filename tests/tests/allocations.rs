@@ -1,4 +1,4 @@
-//! What a call allocates: nothing, once its limit and its key are known.
+//! A call allocates nothing once its limit and its key are known.
 
 use std::future::Future;
 use std::pin::pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use premier::{cache, circuit_breaker, concurrency, retry, throttle, timeout};
 
-/// How often the allocator was asked while this ran.
+/// The number of allocations that `work` makes.
 fn allocations(work: impl FnOnce()) -> u64 {
     allocation_counter::measure(work).count_total
 }
@@ -19,7 +19,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Calls, once the first call has bound whatever there is to bind.
+/// Asserts that a call allocates nothing after the first, which sets up the limit.
 #[track_caller]
 fn assert_none(name: &str, call: impl Fn()) {
     call();
@@ -42,7 +42,7 @@ mod limits {
     #[throttle(algo = "sliding_window", rate = "1000000/h")]
     pub(super) fn sliding_window() {}
 
-    // Within a log's first block of instants: it grows with the units that are taken.
+    // Few enough units for the first block of instants: a log grows with the units it holds.
     #[throttle(algo = "sliding_log", quota = 4, duration = "1us")]
     pub(super) fn sliding_log() {}
 
@@ -70,10 +70,10 @@ mod limits {
     }
 
     #[throttle(algo = "token_bucket", rate = "1/d")]
-    pub(super) fn shut() {}
+    pub(super) fn denied() {}
 
     #[throttle(algo = "fixed_window", rate = "1/d")]
-    pub(super) fn shut_window() {}
+    pub(super) fn denied_window() {}
 
     #[throttle(algo = "token_bucket", rate = "1000000/s")]
     pub(super) async fn task() {}
@@ -107,9 +107,10 @@ fn an_admitted_call_with_a_known_key_allocates_nothing() {
 }
 
 #[test]
-fn a_new_key_allocates_at_most_its_text() {
+fn a_new_key_allocates_at_most_its_own_text() {
     limits::by_text("first").unwrap();
-    // A table that grows allocates as well: so many keys of each kind that most do not make it.
+    // The key table sometimes grows, which allocates too. With this many keys, most calls do not
+    // grow it.
     let texts: Vec<String> = (0..10_000).map(|n| format!("user-{n:06}")).collect();
     let counted = allocations(|| texts.iter().for_each(|key| limits::by_text(key).unwrap()));
     assert!(counted < 1_000, "{counted} for 10,000 short texts");
@@ -119,10 +120,10 @@ fn a_new_key_allocates_at_most_its_text() {
 
 #[test]
 fn a_denied_call_without_a_key_allocates_nothing() {
-    limits::shut().unwrap();
-    limits::shut_window().unwrap();
-    assert_none("token bucket", || assert!(limits::shut().is_err()));
-    assert_none("fixed window", || assert!(limits::shut_window().is_err()));
+    limits::denied().unwrap();
+    limits::denied_window().unwrap();
+    assert_none("token bucket", || assert!(limits::denied().is_err()));
+    assert_none("fixed window", || assert!(limits::denied_window().is_err()));
 }
 
 #[retry(max = 3)]

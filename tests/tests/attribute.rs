@@ -49,7 +49,7 @@ mod rates {
 }
 
 #[test]
-fn rates_in_every_notation() {
+fn a_rate_may_be_written_in_every_notation() {
     use rates::*;
     for (name, admitted, expected) in [
         ("seconds", admitted(seconds), 3),
@@ -110,7 +110,7 @@ mod keys {
 }
 
 #[test]
-fn keys_in_every_notation() {
+fn a_key_may_be_written_in_every_notation() {
     use keys::*;
     assert!(cloned(&user(1), "").is_ok() && cloned(&user(2), "").is_ok());
     assert!(cloned(&user(1), "").is_err());
@@ -143,7 +143,7 @@ fn negative_cost(debt: i32) {
 }
 
 #[test]
-fn cost_is_an_expression_over_the_arguments() {
+fn a_cost_may_be_an_expression_over_the_arguments() {
     by_cost(&[0; 6]).unwrap();
     assert!(matches!(by_cost(&[0; 5]), Err(Error::QuotaExceeded { .. })));
     by_cost(&[0; 4]).unwrap();
@@ -171,7 +171,7 @@ async fn with_path() -> Result<u32, &'static str> {
 }
 
 #[tokio::test]
-async fn on_reject_supplies_the_value() {
+async fn on_reject_returns_a_value_instead_of_the_error() {
     assert_eq!(with_closure(), "admitted");
     assert!(with_closure().starts_with("quota of attribute:with_closure exceeded: retry after"));
     assert_eq!(with_path().await, Ok(1));
@@ -180,7 +180,7 @@ async fn on_reject_supplies_the_value() {
 
 #[throttle(rate = "5/h")]
 #[throttle(rate = "3/h")]
-fn both_are_asked() {}
+fn throttled_twice() {}
 
 #[throttle(rate = "2/h")]
 #[throttle(rate = "9/h", on_reject = |_| "inner")]
@@ -205,8 +205,8 @@ impl Stacked {
 }
 
 #[tokio::test]
-async fn two_throttles_on_one_function_are_both_applied() {
-    assert_eq!(admitted(both_are_asked), 3);
+async fn both_throttles_of_a_function_apply() {
+    assert_eq!(admitted(throttled_twice), 3);
     for _ in 0..2 {
         assert_eq!(outer_first().await.unwrap(), "ran");
     }
@@ -232,7 +232,7 @@ mod pinned {
 }
 
 #[test]
-fn functions_pinned_to_one_name_share_their_quota() {
+fn functions_with_one_name_share_a_quota() {
     assert!(pinned::a().is_ok() && pinned::b().is_ok());
     assert!(pinned::a().is_err() && pinned::b().is_err());
 }
@@ -247,7 +247,7 @@ fn bad_duration() {}
 fn burst_without_bucket() {}
 
 #[test]
-fn bad_values_are_config_errors_that_name_the_function() {
+fn invalid_values_at_run_time_are_config_errors_that_name_the_function() {
     for (error, part) in [
         (bad_at_run_time(), "quota must be at least 1"),
         (bad_duration(), "unknown unit `parsecs`"),
@@ -267,7 +267,7 @@ fn bad_values_are_config_errors_that_name_the_function() {
 }
 
 #[test]
-fn configuring_after_the_first_use_is_refused() {
+fn a_configuration_after_the_first_use_is_refused() {
     let _ = bad_at_run_time();
     assert!(matches!(
         premier::config(premier::MemoryHandler::new()),
@@ -276,7 +276,7 @@ fn configuring_after_the_first_use_is_refused() {
 }
 
 #[test]
-fn keyspaces_that_cannot_be_used_are_refused() {
+fn a_keyspace_with_a_reserved_character_is_refused() {
     for keyspace in ["", "a:b", "a{b", "a}b"] {
         let config = premier::Config::new(premier::MemoryHandler::new()).keyspace(keyspace);
         assert!(
@@ -287,7 +287,7 @@ fn keyspaces_that_cannot_be_used_are_refused() {
 }
 
 #[test]
-fn limits_of_a_gate_say_what_they_hold() {
+fn a_limit_reports_its_capacity_quota_and_algorithm() {
     let limit = Limit::leaky_bucket(4, Duration::from_secs(1));
     assert_eq!(
         (limit.capacity(), limit.quota(), limit.algo()),

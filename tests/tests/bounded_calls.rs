@@ -22,7 +22,7 @@ static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The clock and the count of workers are one for all: one test at a time.
+/// All tests share the clock and the number of workers, so they run one at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +131,7 @@ fn a_sync_caller_is_released_and_the_worker_is_counted_to_its_end() {
 }
 
 #[test]
-fn a_panic_of_the_worker_goes_on_in_the_caller() {
+fn a_panic_of_the_worker_reaches_the_caller() {
     #[timeout(60)]
     fn panics(number: u32) -> u32 {
         panic!("no {number}");
@@ -146,7 +146,7 @@ fn a_panic_of_the_worker_goes_on_in_the_caller() {
 }
 
 #[test]
-fn a_bad_timeout_at_run_time_is_a_config_error() {
+fn an_invalid_timeout_at_run_time_is_a_config_error() {
     #[timeout(seconds = f64::from(1_u8) - 1.0)]
     fn never() {}
     let _turn = alone();
@@ -154,7 +154,7 @@ fn a_bad_timeout_at_run_time_is_a_config_error() {
 }
 
 #[test]
-fn a_breaker_opens_and_tries_and_closes() {
+fn a_breaker_opens_then_probes_then_closes() {
     #[circuit_breaker(failures = 3, within = "10s", open_for = "30s", half_open = 2, on = Failure::Own(1..))]
     fn call(result: Result<u32, u32>) -> Result<u32, Failure> {
         result.map_err(Failure::Own)
@@ -164,7 +164,7 @@ fn a_breaker_opens_and_tries_and_closes() {
         _ => None,
     };
     let _turn = alone();
-    // Too far apart, or of a kind that does not count.
+    // These failures are too far apart, or of a kind that does not count.
     for _ in 0..5 {
         assert!(open(call(Err(1))).is_none());
         assert!(open(call(Err(0))).is_none());
@@ -179,7 +179,7 @@ fn a_breaker_opens_and_tries_and_closes() {
     CLOCK.advance(29 * SECOND - Duration::from_nanos(1));
     assert_eq!(open(call(Ok(1))), Some(Duration::from_nanos(1)));
     CLOCK.advance(Duration::from_nanos(1));
-    // Half open: a failure opens it again, two successes close it.
+    // While half open, one failure opens the breaker again and two successes close it.
     assert!(open(call(Ok(1))).is_none());
     assert!(open(call(Err(1))).is_none());
     assert_eq!(open(call(Ok(1))), Some(30 * SECOND));
@@ -195,14 +195,14 @@ fn a_breaker_opens_and_tries_and_closes() {
 
 #[tokio::test]
 #[allow(clippy::await_holding_lock)]
-async fn a_half_open_breaker_lets_so_many_try_and_forgets_those_that_leave() {
-    static GATE: Notify = Notify::const_new();
+async fn a_half_open_breaker_admits_its_probes_and_replaces_those_that_are_dropped() {
+    static RELEASE: Notify = Notify::const_new();
     #[circuit_breaker(failures = 1, open_for = "1s")]
     async fn call(fails: bool) -> Result<(), Failure> {
         if fails {
             return Err(Failure::Own(1));
         }
-        GATE.notified().await;
+        RELEASE.notified().await;
         Ok(())
     }
     let _turn = alone();
@@ -217,16 +217,16 @@ async fn a_half_open_breaker_lets_so_many_try_and_forgets_those_that_leave() {
     cancelled("the probe", trial).await;
     let trial = task::spawn(call(false));
     settle().await;
-    GATE.notify_one();
+    RELEASE.notify_one();
     assert!(done("the trial ends", trial).await.is_ok());
-    GATE.notify_one();
+    RELEASE.notify_one();
     assert!(within("a call ends", call(false)).await.is_ok());
 }
 
-/// A probe may live longer than the phase it tried: what becomes of it then says nothing.
+/// A probe may outlive the half-open phase that admitted it. Its outcome must not count then.
 #[tokio::test]
 #[allow(clippy::await_holding_lock)]
-async fn a_probe_of_an_earlier_phase_says_nothing() {
+async fn the_outcome_of_a_probe_from_an_earlier_phase_is_ignored() {
     #[circuit_breaker(failures = 1, open_for = "1s", half_open = 2)]
     async fn call(what: u8) -> Result<(), Failure> {
         match what {
@@ -244,10 +244,10 @@ async fn a_probe_of_an_earlier_phase_says_nothing() {
     CLOCK.advance(SECOND);
     let new = task::spawn(call(2));
     settle().await;
-    // Tasks keep a panic to themselves unless they are asked.
+    // A task reports its panic only when it is joined.
     cancelled("the old probe", old).await;
     cancelled("the new probe", new).await;
-    // Both places are free again, and only successes of this phase close it.
+    // Both probes are free again, and only successes of this phase close the breaker.
     for _ in 0..2 {
         assert!(within("a call ends", call(0)).await.is_ok());
     }
@@ -256,13 +256,13 @@ async fn a_probe_of_an_earlier_phase_says_nothing() {
 
 #[tokio::test]
 #[allow(clippy::await_holding_lock)]
-async fn only_so_many_run_at_a_time_and_others_wait_their_turn() {
+async fn only_as_many_calls_run_as_there_are_permits_and_others_wait_in_order() {
     static RUNNING: AtomicU32 = AtomicU32::new(0);
-    static GATE: Notify = Notify::const_new();
+    static RELEASE: Notify = Notify::const_new();
     #[concurrency(limit = 2, wait = "5s")]
     async fn run() -> Result<u32, Error> {
         let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
-        GATE.notified().await;
+        RELEASE.notified().await;
         RUNNING.fetch_sub(1, Ordering::SeqCst);
         Ok(running)
     }
@@ -270,28 +270,28 @@ async fn only_so_many_run_at_a_time_and_others_wait_their_turn() {
     let mut tasks: Vec<_> = (0..5).map(|_| task::spawn(run())).collect();
     settle().await;
     assert_eq!(RUNNING.load(Ordering::SeqCst), 2);
-    // One that waits leaves; the one behind it moves up.
+    // A waiter is cancelled, and the waiter behind it moves up.
     tasks.remove(2).abort();
-    GATE.notify_one();
+    RELEASE.notify_one();
     settle().await;
     assert_eq!(RUNNING.load(Ordering::SeqCst), 2);
     assert_eq!(tasks.iter().filter(|task| task.is_finished()).count(), 1);
-    // The last one's patience ends.
+    // The last waiter reaches its deadline.
     CLOCK.advance(5 * SECOND);
     let last = done("the last task ends", tasks.pop().unwrap())
         .await
         .unwrap_err();
     assert!(matches!(last, Error::ConcurrencyExceeded { limit: 2, .. }));
-    // One that runs and is dropped makes room.
+    // A running call that is dropped gives its permit back.
     tasks.iter().for_each(|task| task.abort());
     settle().await;
     RUNNING.store(0, Ordering::SeqCst);
-    GATE.notify_one();
+    RELEASE.notify_one();
     assert_eq!(within("there is room", run()).await.unwrap(), 1);
 }
 
 #[test]
-fn threads_run_so_many_at_a_time_and_are_refused_at_once_where_nobody_waits() {
+fn only_as_many_threads_run_as_there_are_permits_and_others_fail_at_once_without_wait() {
     static RUNNING: AtomicU32 = AtomicU32::new(0);
     static MOST: AtomicU32 = AtomicU32::new(0);
     #[concurrency(limit = 3, wait)]

@@ -1,4 +1,4 @@
-//! Values that a cache no longer holds are dropped, and no lock is held meanwhile.
+//! A cache drops the values that it no longer holds, and holds no lock while it drops them.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use premier::cache;
+use premier_tests::waits::{eventually, joined};
 
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
@@ -31,7 +32,7 @@ fn load(_key: u64) -> Arc<Counted> {
 }
 
 #[test]
-fn values_that_no_longer_fit_are_freed() {
+fn evicted_values_are_dropped() {
     for key in 0..100_000 {
         (0..3).for_each(|_| drop(load(key)));
         let alive = ALIVE.load(Ordering::Relaxed);
@@ -41,7 +42,7 @@ fn values_that_no_longer_fit_are_freed() {
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Runs `work` in another thread. Panics if it does not end, and tells what it was.
+/// Runs `work` on another thread and panics if it has not ended within the deadline.
 #[track_caller]
 fn ends(name: &str, work: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
@@ -58,7 +59,7 @@ fn ends(name: &str, work: impl FnOnce() + Send + 'static) {
     worker.join().unwrap();
 }
 
-/// A value that calls the function it was cached by when it is dropped.
+/// A value whose destructor calls the function that cached it.
 #[derive(Debug)]
 struct Reentrant(u64);
 
@@ -101,7 +102,7 @@ fn a_dropped_value_may_use_its_own_cache() {
     });
 }
 
-/// The first value that is dropped waits for the gate.
+/// The destructor of the first value to be dropped blocks until `IS_OPEN`.
 #[derive(Debug)]
 struct Slow;
 
@@ -129,10 +130,10 @@ fn slow(_key: u64) -> Arc<Slow> {
 #[test]
 fn a_cache_works_while_an_evicted_value_is_being_dropped() {
     let evicting = thread::spawn(|| (0..1_000).for_each(|key| drop(slow(key))));
-    while !IS_WAITING.load(Ordering::SeqCst) {
+    eventually("an evicted value is being dropped", || {
         assert!(!evicting.is_finished(), "nothing was evicted");
-        thread::yield_now();
-    }
+        IS_WAITING.load(Ordering::SeqCst)
+    });
     ends("the cache", || {
         for key in 0..1_000 {
             slow(key);
@@ -143,5 +144,5 @@ fn a_cache_works_while_an_evicted_value_is_being_dropped() {
     assert!(!evicting.is_finished());
     *IS_OPEN.lock().unwrap() = true;
     OPENED.notify_all();
-    evicting.join().unwrap();
+    joined("the evicting thread ends", evicting).unwrap();
 }

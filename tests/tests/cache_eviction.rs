@@ -1,4 +1,4 @@
-//! What a full cache evicts, and how much memory it takes.
+//! Which values a full cache evicts, and how much memory it uses.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use premier::cache;
 
 #[test]
-fn keys_that_are_often_hit_survive_a_scan() {
+fn frequently_used_keys_survive_a_scan() {
     static LOADS: AtomicU64 = AtomicU64::new(0);
 
     #[cache(capacity = 1_000, key = key)]
@@ -23,13 +23,13 @@ fn keys_that_are_often_hit_survive_a_scan() {
         load(&hot[number % 100]);
         load(&number.to_string());
     }
-    // Without the hits, each of the hot keys would be evicted every 1,000 calls.
+    // If hits did not count, each of the hot keys would be evicted every 1,000 calls.
     let loads = LOADS.load(Ordering::Relaxed);
     assert!(loads < 300, "{loads}");
 }
 
 #[test]
-fn a_cache_holds_what_it_has_capacity_for() {
+fn a_cache_holds_as_many_values_as_its_capacity() {
     static LOADS: AtomicU64 = AtomicU64::new(0);
 
     #[cache(capacity = 500)]
@@ -58,7 +58,7 @@ impl Drop for Counted {
 }
 
 #[test]
-fn a_million_values_take_the_memory_of_as_many_as_there_is_capacity_for() {
+fn a_million_values_use_no_more_memory_than_the_capacity_needs() {
     #[cache(capacity = 1_000)]
     fn load(key: u64) -> Arc<Counted> {
         ALIVE.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +80,7 @@ fn a_million_values_take_the_memory_of_as_many_as_there_is_capacity_for() {
             assert!(alive <= 1_001, "{alive} at {key}");
         }
     });
-    // Two caches of 1,000 values each: some 500 bytes a value with its key and its place.
+    // Two caches of 1,000 values each, at about 500 bytes for a value, its key and its entry.
     let bytes = measured.bytes_current;
     assert!(bytes < 1_000_000, "{bytes}");
 }

@@ -1,4 +1,4 @@
-//! Limits that change at run time keep what was consumed and give no credit for the past.
+//! A limit that changes at run time keeps its consumed units and gives no credit for the past.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use premier_tests::waits::{eventually, joined};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A name that no other test has.
+/// A limit name that no other test uses.
 fn name() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     format!("limit {}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -28,8 +28,8 @@ fn admitted(throttle: &Throttle, key: &str, most: usize) -> usize {
         .count()
 }
 
-/// Six of ten taken, then the quota is raised and lowered. What there is then follows from what was
-/// taken, and never from the time before the change.
+/// Takes six of ten units, then raises and lowers the quota. What remains must follow from the
+/// units taken, never from the time that passed before the change.
 #[track_caller]
 fn assert_kept(handler: Config, algo: Algo, raised: usize) {
     let name = name();
@@ -43,20 +43,20 @@ fn assert_kept(handler: Config, algo: Algo, raised: usize) {
     assert_eq!(admitted(&throttle, "k", 100), raised, "{algo}");
     limits::set(&name, limit(5)).unwrap();
     assert_eq!(admitted(&throttle, "k", 100), 0, "{algo}");
-    // A key that has taken nothing has the new limit whole.
+    // A key that has taken nothing has the full new limit.
     assert_eq!(admitted(&throttle, "other", 100), 5, "{algo}");
     assert_eq!(limits::reset(&name), 1);
     assert_eq!(admitted(&throttle, "third", 100), 10, "{algo}");
 }
 
 #[test]
-fn what_was_consumed_stays_consumed() {
+fn a_change_of_the_quota_keeps_the_consumed_units() {
     let redis = Server::start();
     for (algo, raised) in [
         (Algo::FixedWindow, 14),
         (Algo::SlidingWindow, 14),
         (Algo::SlidingLog, 14),
-        // A bucket owes time: six tokens of 6 s each, as many as twelve of 3 s.
+        // The debt of a bucket is time: six tokens of 6 s each equal twelve of 3 s.
         (Algo::TokenBucket, 8),
         (Algo::LeakyBucket, 8),
     ] {
@@ -68,14 +68,14 @@ fn what_was_consumed_stays_consumed() {
 }
 
 #[test]
-fn a_higher_rate_counts_from_now_on() {
+fn a_higher_rate_applies_from_the_change_on() {
     let (clock, memory) = in_memory();
     let name = name();
     let throttle = Throttle::with_handler(memory, &name, Limit::token_bucket(1, MINUTE).burst(10));
     assert_eq!(admitted(&throttle, "k", 100), 10);
     clock.advance(Duration::from_secs(59));
     assert_eq!(admitted(&throttle, "k", 100), 0);
-    // A thousand times the rate: of the 59 s there is nothing more than there was.
+    // The rate is a thousand times higher, but the 59 s before the change add nothing.
     limits::set(&name, Limit::token_bucket(1_000, MINUTE).burst(10)).unwrap();
     let decision = throttle.check("k").unwrap();
     assert!(!decision.allowed);
@@ -86,7 +86,7 @@ fn a_higher_rate_counts_from_now_on() {
 }
 
 #[test]
-fn changes_that_cannot_be_made_change_nothing() {
+fn an_invalid_change_changes_nothing() {
     let (_clock, memory) = in_memory();
     let name = name();
     let throttle = Throttle::with_handler(memory, &name, Limit::fixed_window(2, MINUTE));
@@ -112,7 +112,7 @@ fn changes_that_cannot_be_made_change_nothing() {
 }
 
 #[test]
-fn what_is_wanted_of_a_name_is_what_its_first_use_begins_with() {
+fn an_override_set_before_the_first_use_applies_from_the_first_use() {
     let name = name();
     assert_eq!(
         limits::set(&name, Limit::fixed_window(3, MINUTE)).unwrap(),
@@ -133,7 +133,7 @@ fn what_is_wanted_of_a_name_is_what_its_first_use_begins_with() {
 fn annotated() {}
 
 #[test]
-fn annotated_functions_are_known_by_the_name_in_their_errors() {
+fn the_limit_of_an_annotated_function_has_the_name_in_its_errors() {
     assert!(annotated().is_ok());
     let error = annotated().unwrap_err().to_string();
     assert!(error.contains("changing_limits:annotated"), "{error}");
@@ -143,7 +143,7 @@ fn annotated_functions_are_known_by_the_name_in_their_errors() {
 }
 
 #[test]
-fn a_waiter_hears_of_a_higher_limit() {
+fn a_waiter_is_notified_of_a_higher_limit() {
     let name = name();
     let throttle = Throttle::new(&name, Limit::fixed_window(1, MINUTE)).wait();
     throttle.acquire("k").unwrap();
@@ -151,7 +151,7 @@ fn a_waiter_hears_of_a_higher_limit() {
         let throttle = throttle.clone();
         move || throttle.acquire("k").map(drop)
     });
-    eventually("the waiter hears of the higher limit", || {
+    eventually("the waiter is notified of the higher limit", || {
         limits::set(&name, Limit::fixed_window(2, MINUTE)).unwrap();
         limits::reset(&name);
         limits::set(&name, Limit::fixed_window(2, MINUTE)).unwrap();
@@ -160,9 +160,9 @@ fn a_waiter_hears_of_a_higher_limit() {
     joined("the waiter ends", waiter).unwrap().unwrap();
 }
 
-/// Threads that decide while the limit changes never see anything but one of its values.
+/// A thread that decides during a change sees the old limit or the new one, never a mixture.
 #[test]
-fn changes_and_decisions_meet() {
+fn decisions_during_a_change_use_the_old_limit_or_the_new_one() {
     let (clock, memory) = in_memory();
     let name = name();
     let throttle = Throttle::with_handler(memory, &name, Limit::token_bucket(10, MINUTE));
@@ -177,7 +177,7 @@ fn changes_and_decisions_meet() {
             });
         }
         for nth in 0..500 {
-            // The debt is time: no sequence of these gives more than the largest does.
+            // The debt is time, so no sequence of these limits admits more than the largest.
             limits::set(&name, Limit::token_bucket([10, 20, 5][nth % 3], MINUTE)).unwrap();
         }
     });
@@ -196,9 +196,9 @@ fn within_a_second(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// One test, for a process has one file.
+/// One test, because a process follows one limits file.
 #[test]
-fn a_limits_file_is_followed() {
+fn changes_of_the_limits_file_are_applied() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("limits.toml");
     fs::write(&file, "[limits.from_file]\nrate = \"3/min\"\n").unwrap();
@@ -210,10 +210,10 @@ fn a_limits_file_is_followed() {
             .to_string()
             .contains("/nowhere.toml cannot be read")
     );
-    // Others in this process may have begun to decide.
+    // Other tests of this process may already have configured it.
     let configured = premier::config(Config::new(MemoryHandler::new()).limits_file(&file));
     if matches!(configured, Err(Error::AlreadyConfigured)) {
-        return alone();
+        return rerun_in_own_process();
     }
     configured.unwrap();
     let throttle = Throttle::new("from_file", Limit::token_bucket(1, MINUTE));
@@ -228,10 +228,10 @@ fn a_limits_file_is_followed() {
     within_a_second("a valid edit", || {
         limit() == Limit::token_bucket(6, MINUTE).burst(12)
     });
-    // 60 s of debt are 6 tokens of now 10 s each: consumed state is kept.
+    // The consumed units stay: 60 s of debt are 6 tokens of 10 s each.
     assert_eq!(admitted(&throttle, "k", 100), 6);
 
-    // Two mistakes: nothing of it applies, the good entry neither.
+    // A file with a mistake applies no entry, not even a valid one.
     for (text, line) in [
         (
             "[limits.from_file]\nrate = \"9/min\"\n\n[limits.b]\nrate = \"x\"\n",
@@ -252,7 +252,7 @@ fn a_limits_file_is_followed() {
         });
         assert_eq!(limit(), Limit::token_bucket(6, MINUTE).burst(12));
     }
-    // As Kubernetes does it: another file is moved over.
+    // Kubernetes replaces a mounted file by renaming another over it.
     let other = directory.path().join("other");
     fs::write(&other, "[limits.from_file]\nrate = \"7/min\"\n").unwrap();
     fs::rename(&other, &file).unwrap();
@@ -270,11 +270,16 @@ fn a_limits_file_is_followed() {
     });
 }
 
-/// The same in a process of its own.
-fn alone() {
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_limits_file_is_followed"])
-        .status()
+/// Runs the test above again in a process of its own.
+fn rerun_in_own_process() {
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "changes_of_the_limits_file_are_applied"])
+        .spawn()
         .unwrap();
-    assert!(status.success());
+    let mut status = None;
+    eventually("the process ends", || {
+        status = process.try_wait().unwrap();
+        status.is_some()
+    });
+    assert!(status.unwrap().success());
 }

@@ -1,4 +1,5 @@
-//! `premier::clear` forgets everything of a keyspace, so it has a process of its own.
+//! `premier::clear` removes every limit and cached value of a keyspace, so its test has a process
+//! of its own.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use premier::cache;
 
 #[tokio::test]
-async fn clearing_the_keyspace_clears_its_caches() {
+async fn clearing_a_keyspace_clears_its_caches() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     #[cache]
     async fn load() -> u32 {

@@ -1,4 +1,4 @@
-//! Limits by a clock that is late: what the documentation of `CoarseClock` promises.
+//! Limits decided by a clock that lags: what the documentation of `CoarseClock` promises.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use premier::clock::{Clock, CoarseClock, ManualClock, SystemClock};
 use premier::{Limit, MemoryHandler, Throttle, throttle, timeout};
+use premier_tests::waits::within;
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,12 +31,12 @@ async fn sleepy() -> Result<(), premier::Error> {
     std::future::pending().await
 }
 
-/// The process is configured once, so what the attributes do is one test.
+/// One test for all attributes, because a process is configured once.
 #[tokio::test]
-async fn attributes_decide_by_it() {
+async fn attributes_decide_by_the_coarse_clock() {
     premier::config(coarse()).unwrap();
 
-    // Exact by its own time, with four threads at the word.
+    // By the coarse clock the bound is exact, with four threads on one state.
     let (began, start) = (CoarseClock.now(), Instant::now());
     let (admitted, ticks) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -55,12 +56,12 @@ async fn attributes_decide_by_it() {
     let passed = CoarseClock.now() - began;
     let (admitted, most) = (admitted.into_inner(), 5 + passed / 100_000);
     assert!(admitted <= most, "{admitted} of {most}");
-    // Each tick gives the burst: it is at least a millisecond after the one before.
+    // Each tick refills the burst, because ticks are at least a millisecond apart.
     let ticks = ticks.into_inner();
     assert!(ticks > 1);
     assert!(admitted >= 5 * (ticks - 1), "{admitted} in {ticks} ticks");
 
-    // A slot of a queue comes within a tick.
+    // A slot of a leaky bucket can come within one tick.
     let within_a_tick = (0..10_000).any(|_| {
         let tick = CoarseClock.now();
         let first = queued();
@@ -76,17 +77,17 @@ async fn attributes_decide_by_it() {
     });
     assert!(within_a_tick);
 
-    // A timeout is not a decision: it is not early by a tick.
+    // A timeout uses the precise clock, so it is never early by a tick.
     for _ in 0..5 {
         let start = Instant::now();
-        let timed = sleepy().await;
+        let timed = within("the timeout ends the call", sleepy()).await;
         assert!(timed.is_err());
         assert!(start.elapsed() >= SECOND / 50, "{:?}", start.elapsed());
     }
 }
 
 #[test]
-fn those_who_wait_get_the_rate() {
+fn waiting_threads_are_admitted_at_the_rate() {
     let throttle =
         Throttle::with_handler(coarse(), "waiting", Limit::token_bucket(1, SECOND / 500));
     let waiting = throttle.wait();
@@ -98,9 +99,9 @@ fn those_who_wait_get_the_rate() {
     assert!(passed >= 100_000_000, "{passed}");
 }
 
-/// Nor does a queue among several limits lose the slots that pass within a tick.
+/// A leaky bucket among several limits uses the slots that pass within a tick.
 #[test]
-fn those_in_a_queue_get_the_rate_among_other_limits() {
+fn a_leaky_bucket_among_other_limits_admits_at_its_rate() {
     let limits = [
         Limit::token_bucket(1_000_000, SECOND),
         Limit::leaky_bucket(2_000, SECOND),
@@ -111,12 +112,12 @@ fn those_in_a_queue_get_the_rate_among_other_limits() {
         throttle.acquire("one").unwrap();
     }
     let took = start.elapsed();
-    // A slot a tick would be 100 ms where ticks come each millisecond, and 400 ms here.
+    // One slot per tick would take 100 ms with ticks of 1 ms, and 400 ms with ticks of 4 ms.
     assert!(took < Duration::from_millis(95), "{took:?}");
 }
 
 #[tokio::test]
-async fn those_who_await_get_the_rate() {
+async fn waiting_tasks_are_admitted_at_the_rate() {
     let throttle =
         Throttle::with_handler(coarse(), "awaiting", Limit::fixed_window(1, SECOND / 50));
     let waiting = throttle.wait();
@@ -129,7 +130,7 @@ async fn those_who_await_get_the_rate() {
 }
 
 #[tokio::test]
-async fn a_sleep_ends_when_it_shows_the_time() {
+async fn a_sleep_ends_when_the_coarse_clock_shows_its_deadline() {
     for nanos in [1, 1_000_000, 7_000_000] {
         let deadline = CoarseClock.now() + nanos;
         CoarseClock.sleep_until(deadline).await;
@@ -139,9 +140,9 @@ async fn a_sleep_ends_when_it_shows_the_time() {
 }
 
 proptest! {
-    /// Any stretch of time admits at most what a stretch longer by the lag may.
+    /// Any interval admits at most as many calls as an interval longer by the lag may.
     #[test]
-    fn a_late_clock_admits_no_more_than_its_lag_is_worth(
+    fn a_lagging_clock_admits_at_most_the_units_of_its_lag_more(
         burst in 1..6_u64,
         interval in 1..50_u64,
         lag in 0..200_u64,
@@ -155,7 +156,7 @@ proptest! {
         let mut admitted = Vec::new();
         for (gap, late) in calls {
             now += gap;
-            // Not earlier than it has shown, and within the lag.
+            // The clock never goes back and stays within the lag.
             let next = shown.max(now.saturating_sub(late.min(lag)));
             clock.advance(Duration::from_nanos(1_000 * (next - shown)));
             shown = next;

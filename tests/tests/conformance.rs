@@ -1,4 +1,4 @@
-//! Every handler decides as the exact sequences say.
+//! The memory handler decides the exact sequences of `tests/data`.
 
 use std::time::Duration;
 

@@ -7,19 +7,22 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use clap::Parser;
+use premier_tests::waits::LONGEST;
 use reqwest::Client;
 use web_api::Options;
 
-/// Kept for people to look at, beside the tests of this build.
+/// The screenshot, kept in the build directory for people to look at.
 fn artefact() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard.png")
 }
 
-/// Debian's browser, in a profile of its own, which reaches nothing but this machine.
+/// Runs Debian's Chromium with a fresh profile and without background network traffic.
 fn chromium(arguments: &[&str]) -> Output {
     let profile = tempfile::tempdir().unwrap();
-    let output = Command::new("chromium")
+    let output = Command::new("timeout")
         .args([
+            "120",
+            "chromium",
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -31,19 +34,27 @@ fn chromium(arguments: &[&str]) -> Output {
             "--disable-sync",
             "--window-size=1200,900",
             "--enable-logging=stderr",
-            // The page asks once a second: time for several answers.
+            // The page polls once a second, so this covers several polls.
             "--virtual-time-budget=5000",
             "--timeout=60000",
         ])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(arguments)
         .output()
-        .expect("the tests need chromium");
-    assert!(output.status.success(), "{output:?}");
+        .expect("timeout is a part of coreutils");
+    assert!(
+        output.status.success(),
+        "status 124: waited in vain for chromium; status 127: it is not installed: {output:?}"
+    );
     output
 }
 
-/// What the console of the page was told, be it by the page or by the browser about it.
+/// A client whose requests have a limit of time; the error names the URL.
+fn client() -> Client {
+    Client::builder().timeout(LONGEST).build().unwrap()
+}
+
+/// The messages in the console, from the page or from the browser.
 fn console(output: &Output) -> Vec<String> {
     String::from_utf8_lossy(&output.stderr)
         .lines()
@@ -52,7 +63,7 @@ fn console(output: &Output) -> Vec<String> {
         .collect()
 }
 
-/// The totals of a limit as they stand in the page.
+/// The totals of a limit as the page shows them.
 fn totals(page: &str, limit: &str) -> [u64; 4] {
     let section = page
         .split("<section")
@@ -68,7 +79,7 @@ fn totals(page: &str, limit: &str) -> [u64; 4] {
     })
 }
 
-/// The same by what Prometheus would be told.
+/// The totals of a limit as the Prometheus endpoint reports them.
 fn exported(metrics: &str, limit: &str) -> [u64; 4] {
     ["admitted", "denied", "shadow_denied", "error"].map(|decision| {
         metrics
@@ -84,7 +95,7 @@ fn exported(metrics: &str, limit: &str) -> [u64; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_shows_what_is_counted_and_the_console_stays_silent() {
+async fn the_page_shows_the_counted_decisions_and_logs_nothing() {
     let options = Options::parse_from(["web_api", "--denied-keys", "5"]);
     let app = web_api::app(&options).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -92,7 +103,7 @@ async fn the_page_shows_what_is_counted_and_the_console_stays_silent() {
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
 
-    let client = Client::new();
+    let client = client();
     for _ in 0..25 {
         client.get(format!("{url}/quote")).send().await.unwrap();
     }
@@ -107,7 +118,7 @@ async fn the_page_shows_what_is_counted_and_the_console_stays_silent() {
             .post(format!("{url}/login"))
             .json(&serde_json::json!({"password": "x"}));
         wrong.send().await.unwrap();
-        // A key that would be markup, if it were not written as text.
+        // This key is markup unless the page writes it as text.
         let search = client.get(format!("{url}/search?deep=true&q=x"));
         search
             .header("x-user", "<img src=x onerror=alert(1)>")
@@ -118,7 +129,7 @@ async fn the_page_shows_what_is_counted_and_the_console_stays_silent() {
     let metrics = client.get(format!("{url}/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
 
-    // While the browser looks there is traffic to draw, on one limit that is not compared.
+    // Traffic for the page to draw, on a limit whose totals are not compared.
     let busy = tokio::spawn({
         let (client, url) = (client.clone(), format!("{url}/search?q=1"));
         async move {
@@ -165,19 +176,19 @@ async fn the_page_shows_what_is_counted_and_the_console_stays_silent() {
         "{shown}"
     );
     assert!(shown.contains(">live<"), "{shown}");
-    // Something was drawn.
+    // The page has drawn a curve.
     assert!(shown.contains("d=\"M"), "{shown}");
     let picture = fs::read(artefact()).unwrap();
     assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000);
 }
 
 #[tokio::test]
-async fn the_page_only_reads_and_says_what_it_may_load() {
+async fn the_page_is_read_only_and_sends_a_content_security_policy() {
     let app = axum::Router::new().nest("/a/b", premier::dashboard::Dashboard::new().router());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/a/b", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let client = Client::new();
+    let client = client();
     for path in ["", "/data", "/dashboard.js", "/dashboard.css", "/icon.svg"] {
         let reply = client.get(format!("{url}{path}")).send().await.unwrap();
         assert_eq!(reply.status(), 200, "{path}");

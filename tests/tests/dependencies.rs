@@ -1,4 +1,4 @@
-//! What the published crates depend on, by the rules in `deny.toml`.
+//! The dependencies of the published crates keep the rules in `deny.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -56,8 +56,8 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The packages that a user of the published crates compiles, by "name@version", with what
-/// `cargo metadata` says about each.
+/// The packages that a user of the published crates compiles, by "name@version", with their entries
+/// in `cargo metadata`.
 fn dependencies(rules: &Rules) -> BTreeMap<String, Value> {
     let metadata: Value =
         serde_json::from_str(&cargo(&["metadata", "--format-version", "1"])).unwrap();
@@ -65,7 +65,7 @@ fn dependencies(rules: &Rules) -> BTreeMap<String, Value> {
     let mut published = Vec::new();
     for package in metadata["packages"].as_array().unwrap() {
         let text = |field: &str| package[field].as_str().unwrap();
-        // A package of this workspace that may go to a registry.
+        // Only the packages of this workspace that may be published.
         if package["source"].is_null() && package["publish"].is_null() {
             published.extend(["-p", text("name")]);
         }
@@ -97,7 +97,7 @@ fn dependencies(rules: &Rules) -> BTreeMap<String, Value> {
 }
 
 /// Whether an SPDX expression holds when only the licences in `allowed` may be chosen. `OR` binds
-/// weaker than `AND`; a slash is an `OR` of old.
+/// weaker than `AND`; a slash is the old notation for `OR`.
 fn is_allowed(expression: &str, allowed: &[String]) -> bool {
     fn any(words: &mut std::iter::Peekable<std::vec::IntoIter<String>>, ok: &[String]) -> bool {
         let mut result = all(words, ok);
@@ -138,7 +138,7 @@ fn is_allowed(expression: &str, allowed: &[String]) -> bool {
 }
 
 #[test]
-fn licence_expressions_are_read_as_spdx_says() {
+fn licence_expressions_are_parsed_as_spdx_defines() {
     let allowed = ["MIT".to_owned(), "ISC".to_owned()];
     for (expression, expected) in [
         ("MIT", true),

@@ -1,4 +1,4 @@
-//! What the memory handler remembers, and for how long.
+//! The keys that the memory handler keeps, and for how long.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use premier_tests::waits::until_denied;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn idle_keys_are_forgotten_and_owing_ones_are_not() {
+fn idle_keys_are_removed_and_keys_with_debt_are_kept() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     let throttle =
@@ -21,7 +21,7 @@ fn idle_keys_are_forgotten_and_owing_ones_are_not() {
         clock.advance(SECOND / 1_000);
         most = most.max(handler.keys());
     }
-    // 1,000 owe at any time; the sweep may lag behind by a part of the map.
+    // 1,000 keys have debt at any time, and the sweep may lag behind by a part of the map.
     assert!(most < 10_000, "{most} keys were kept");
     let owing = (99_001..100_000)
         .filter(|key| throttle.peek(key).unwrap().remaining < 2)
@@ -30,7 +30,7 @@ fn idle_keys_are_forgotten_and_owing_ones_are_not() {
 }
 
 #[test]
-fn a_full_memory_takes_new_keys_once_old_ones_owe_nothing() {
+fn a_full_memory_accepts_new_keys_once_old_keys_have_no_debt() {
     for algo in [
         Algo::FixedWindow,
         Algo::SlidingWindow,
@@ -42,7 +42,7 @@ fn a_full_memory_takes_new_keys_once_old_ones_owe_nothing() {
             .clock(clock.clone())
             .max_keys(100)
             .build();
-        // Two limits share the bound.
+        // Two limits share the bound on keys.
         let one = Throttle::with_handler(handler.clone(), "one", Limit::new(algo, 1, SECOND));
         let two = Throttle::with_handler(handler, "two", Limit::new(algo, 1, SECOND));
         for key in 0..100 {
@@ -69,7 +69,7 @@ fn a_longer_limit_of_the_same_name_keeps_its_debt() {
 }
 
 #[test]
-fn asking_stores_nothing() {
+fn peeking_stores_nothing() {
     let handler = MemoryHandler::new();
     let throttle = Throttle::with_handler(handler.clone(), "ask", Limit::fixed_window(1, SECOND));
     assert!(throttle.cost(0).check("k").unwrap().allowed);
@@ -80,7 +80,7 @@ fn asking_stores_nothing() {
 }
 
 #[test]
-fn clear_takes_one_keyspace_and_no_other() {
+fn clear_removes_one_keyspace_and_no_other() {
     use premier::{Config, Handler};
     let handler = MemoryHandler::new();
     let limit = Limit::fixed_window(1, 3_600 * SECOND);
@@ -94,7 +94,7 @@ fn clear_takes_one_keyspace_and_no_other() {
 }
 
 #[test]
-fn refund_and_reset_by_every_algorithm() {
+fn every_algorithm_refunds_and_resets() {
     for algo in [
         Algo::FixedWindow,
         Algo::SlidingWindow,
@@ -129,7 +129,7 @@ fn refund_and_reset_by_every_algorithm() {
 }
 
 #[test]
-fn several_limits_are_all_or_nothing() {
+fn several_limits_take_units_together_or_not_at_all() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     let limits = [
@@ -163,7 +163,7 @@ fn several_limits_are_all_or_nothing() {
 }
 
 #[test]
-fn values_out_of_range_are_config_errors_at_the_first_call() {
+fn a_limit_out_of_range_is_a_config_error_at_the_first_call() {
     let year = Duration::from_secs(367 * 86_400);
     for limit in [
         Limit::fixed_window(0, SECOND),
@@ -188,7 +188,7 @@ fn values_out_of_range_are_config_errors_at_the_first_call() {
 }
 
 #[test]
-fn errors_escape_and_cut_keys() {
+fn errors_escape_and_truncate_keys() {
     let (_, throttle) = manual(Limit::fixed_window(1, SECOND));
     let key = format!("a\n\u{1b}[31m{}", "x".repeat(1_000));
     throttle.acquire(&key).unwrap();

@@ -1,4 +1,4 @@
-//! A call that panics gives its permit back, and a circuit breaker counts it as a failure.
+//! A call that panics returns its permit, and a circuit breaker counts it as a failure.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -16,7 +16,7 @@ fn work(panics: bool) -> Result<u32, Error> {
     Ok(1)
 }
 
-/// The same attribute on a function of each shape.
+/// One function of each shape with the given attribute.
 macro_rules! shapes {
     ($($attribute:tt)*) => {
         $($attribute)*
@@ -51,9 +51,9 @@ where
 }
 
 #[tokio::test]
-async fn a_call_that_panics_gives_its_permit_back() {
+async fn a_call_that_panics_returns_its_permit() {
     shapes!(#[concurrency(limit = 1)]);
-    // As often as there are permits would do; once more shows that none is given back twice.
+    // One call more than there are permits: a permit returned twice would let it run.
     for _ in 0..2 {
         joined("a sync call", thread::spawn(|| sync(true))).unwrap_err();
         panics("an async call", asynchronous(true)).await;
@@ -67,7 +67,7 @@ async fn a_call_that_panics_gives_its_permit_back() {
 }
 
 #[tokio::test]
-async fn a_call_that_panics_counts_as_a_failure_of_the_circuit() {
+async fn a_call_that_panics_counts_as_a_failure_of_the_circuit_breaker() {
     shapes!(#[circuit_breaker(failures = 2, within = "1h", open_for = "1h")]);
     let is_open = |result: Result<u32, Error>| matches!(result, Err(Error::CircuitOpen { .. }));
     for _ in 0..2 {
@@ -87,7 +87,7 @@ async fn a_call_that_panics_counts_as_a_failure_of_the_circuit() {
 }
 
 #[tokio::test]
-async fn a_task_that_panics_lets_the_next_in_line_run() {
+async fn a_task_that_panics_lets_the_next_waiter_run() {
     static PANIC: Notify = Notify::const_new();
     #[concurrency(limit = 1, wait)]
     async fn run(panics: bool) -> Result<u32, Error> {
@@ -107,7 +107,7 @@ async fn a_task_that_panics_lets_the_next_in_line_run() {
 }
 
 #[test]
-fn a_thread_that_panics_lets_the_next_in_line_run() {
+fn a_thread_that_panics_lets_the_next_waiter_run() {
     static PANIC: Mutex<Option<mpsc::Receiver<()>>> = Mutex::new(None);
     #[concurrency(limit = 1, wait)]
     fn run(panics: bool) -> Result<u32, Error> {

@@ -1,4 +1,4 @@
-//! The algorithms against their definitions, with random calls and at the ends of every range.
+//! The algorithms keep their definitions, for random calls and at the ends of every range.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn algo() -> impl Strategy<Value = Algo> {
     ]
 }
 
-/// Any limit there may be.
+/// Any valid limit.
 fn limit() -> impl Strategy<Value = Limit> {
     let period = prop_oneof![1_000..2_000_u64, 1_000..=366 * DAY * 1_000_000_000];
     (
@@ -42,7 +42,7 @@ fn limit() -> impl Strategy<Value = Limit> {
         })
 }
 
-/// Small numbers, in which edges are met often.
+/// A limit with small numbers, so that edge cases are frequent.
 fn small_limit() -> impl Strategy<Value = Limit> {
     (algo(), 1_000..3_000_u64, 1..8_u64)
         .prop_map(|(algo, period, quota)| Limit::new(algo, quota, Duration::from_nanos(period)))
@@ -51,9 +51,9 @@ fn small_limit() -> impl Strategy<Value = Limit> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// No panic anywhere, a denial changes nothing, and `retry_after` is exact to the nanosecond.
+    /// Nothing panics, a denial changes nothing, and `retry_after` is exact to the nanosecond.
     #[test]
-    fn every_denial_tells_the_first_instant_of_admission(
+    fn every_denial_reports_the_first_instant_of_admission(
         limit in limit(),
         calls in prop::collection::vec((any::<u64>(), any::<u64>()), 1..40),
     ) {
@@ -83,7 +83,7 @@ proptest! {
         }
     }
 
-    /// After `reset_after` the key decides as a fresh one, and one nanosecond before it does not.
+    /// After `reset_after` a key decides as a new one does, but not one nanosecond earlier.
     #[test]
     fn reset_after_is_exact(
         limit in small_limit(),
@@ -103,9 +103,9 @@ proptest! {
         }
     }
 
-    /// What each algorithm promises over any stretch of time.
+    /// Each algorithm keeps its bound over any interval.
     #[test]
-    fn no_stretch_of_time_holds_more_than_its_bound(
+    fn no_interval_admits_more_than_its_bound(
         limit in small_limit(),
         pauses in prop::collection::vec(0..400_u64, 1..200),
     ) {
@@ -131,7 +131,7 @@ proptest! {
                     Algo::SlidingWindow => u128::from(2 * quota) * (span / u128::from(period) + 1),
                     Algo::SlidingLog => u128::from(quota) * (span / u128::from(period) + 1),
                     Algo::TokenBucket => u128::from(quota) + refilled,
-                    // Delays are rounded up, so two may lie one nanosecond closer than T.
+                    // Delays are rounded up, so two admissions may be one nanosecond closer than T.
                     _ => 1 + (span + 1) * u128::from(quota) / u128::from(period),
                 };
                 prop_assert!(u128::from(count) <= most, "{count} in {span} ns, at most {most}");
@@ -139,9 +139,9 @@ proptest! {
         }
     }
 
-    /// A refund is the inverse of a take at the same instant.
+    /// A refund at the same instant is the inverse of taking units.
     #[test]
-    fn a_refund_undoes_a_take(limit in limit(), taken in any::<u64>(), back in any::<u64>()) {
+    fn a_refund_restores_the_taken_units(limit in limit(), taken in any::<u64>(), back in any::<u64>()) {
         let plan = Plan::new(limit).unwrap();
         let (first, second) = (taken % plan.capacity(), back % plan.capacity());
         let now = 1 << 40;
@@ -156,7 +156,7 @@ proptest! {
 }
 
 #[test]
-fn the_ends_of_every_range_neither_overflow_nor_lose_units() {
+fn limits_at_the_ends_of_every_range_neither_overflow_nor_lose_units() {
     let most = Duration::from_secs(366 * DAY);
     for limit in [
         Limit::token_bucket(1, most).burst(1 << 32),

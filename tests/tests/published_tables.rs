@@ -1,4 +1,4 @@
-//! Tables of decisions that were published elsewhere and must hold here.
+//! Premier reproduces tables of decisions that others have published.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use premier_tests::{admitted, manual};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// redis-cell's documentation: 5 tokens, one more each second.
+/// From the documentation of redis-cell: a burst of 5 tokens, refilled by one each second.
 #[test]
-fn token_bucket_follows_the_table_of_redis_cell() {
+fn a_token_bucket_reproduces_the_table_of_redis_cell() {
     let (clock, throttle) = manual(Limit::token_bucket(5, 5 * SECOND));
     assert!(matches!(
         throttle.cost(6).check("k"),
@@ -46,7 +46,7 @@ fn token_bucket_follows_the_table_of_redis_cell() {
 
 /// 3 per 5 s, polled every millisecond for 10.002 s.
 #[test]
-fn polled_every_millisecond() {
+fn each_algorithm_admits_at_the_published_instants() {
     let period = 5 * SECOND;
     let millis = |limit| -> Vec<u128> {
         admitted(
@@ -79,9 +79,9 @@ fn polled_every_millisecond() {
     assert_eq!(polled, [0, 1, 2, 5001, 6667, 8334, 10001]);
 }
 
-/// Six calls at once on a queue of three.
+/// Six simultaneous calls on a queue of three.
 #[test]
-fn leaky_bucket_runs_four_of_six() {
+fn a_leaky_bucket_with_a_queue_of_three_admits_four_of_six_calls() {
     let (_, throttle) = manual(Limit::leaky_bucket(1, SECOND).bucket_size(3));
     let decisions: Vec<_> = (0..6).map(|_| throttle.check("k").unwrap()).collect();
     let delays: Vec<_> = decisions

@@ -1,5 +1,5 @@
-//! What only real time shows of Redis: how long a key lives, and how often a server that is down is
-//! asked whether it is back.
+//! Behaviour of Redis that only real time shows: how long a key lives, and how often a server that
+//! is down is probed.
 #![forbid(unsafe_code)]
 
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use premier_tests::waits::eventually;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The bound that the documentation of [`RedisHandler`] states.
+/// The longest pause between probes that the documentation of [`RedisHandler`] states.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 fn time_to_live(server: &Server, key: &str) -> Duration {
@@ -23,9 +23,9 @@ fn time_to_live(server: &Server, key: &str) -> Duration {
     Duration::from_millis(u64::try_from(millis).expect("a key with a TTL"))
 }
 
-/// A key lives until its newest unit has left, not until its oldest has, and no longer.
+/// A key lives until its newest unit has expired, not only its oldest, and no longer.
 #[test]
-fn a_key_with_units_of_different_instants_outlives_the_last_of_them() {
+fn a_key_lives_exactly_as_long_as_its_newest_unit() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let period = 2 * SECOND;
@@ -44,7 +44,7 @@ fn a_key_with_units_of_different_instants_outlives_the_last_of_them() {
         )
     })
     .collect();
-    // Each of them at 0, 0.6 and 1.2 s.
+    // Each limit admits a unit at 0, 0.6 and 1.2 s.
     for pause in [Duration::ZERO, SECOND * 3 / 5, SECOND * 3 / 5] {
         thread::sleep(pause);
         for (algo, throttle) in &throttles {
@@ -59,7 +59,7 @@ fn a_key_with_units_of_different_instants_outlives_the_last_of_them() {
             );
         }
     }
-    // The first unit of the log has left, the other two are still there.
+    // The first unit of the log has expired, and the other two remain.
     thread::sleep(SECOND);
     let (_, log) = &throttles[2];
     assert_eq!(log.peek("k").unwrap().remaining, 2);
@@ -67,14 +67,14 @@ fn a_key_with_units_of_different_instants_outlives_the_last_of_them() {
     eventually("all keys have expired", || server.keys().is_empty());
 }
 
-/// A server that is gone for long is asked no less often than one that is gone for a moment.
+/// The pause between probes has a bound, however long the server is down.
 #[test]
 fn a_server_that_is_down_is_probed_at_most_a_quarter_of_a_second_apart() {
     let mut server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     redis.ping().unwrap();
     server.kill();
-    // In its place, something that takes every connection and says nothing.
+    // A listener in the place of the server accepts every connection and closes it.
     let mut listener = None;
     eventually("the port is free again", || {
         listener = TcpListener::bind(("127.0.0.1", server.port())).ok();
@@ -107,14 +107,14 @@ fn a_server_that_is_down_is_probed_at_most_a_quarter_of_a_second_apart() {
         "{longest:?} between two of {} probes",
         probes.len()
     );
-    // A server that comes back is not run over: the pauses do grow.
+    // The pauses grow, so that a returning server is not flooded.
     assert!(probes.len() < 100, "{} probes in 4 s", probes.len());
     let last = probes.last().expect("it is probed at all");
     assert!(ends - *last < LONGEST_PAUSE + Duration::from_millis(150));
 }
 
 #[test]
-fn a_server_that_was_down_for_long_is_in_use_within_the_bound() {
+fn a_server_that_was_down_for_long_is_used_again_within_the_bound() {
     let mut server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let throttle = Throttle::with_handler(redis, "t", Limit::fixed_window(100, 60 * SECOND));

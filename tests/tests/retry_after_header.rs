@@ -1,5 +1,5 @@
-//! `Retry-After` behind the layer, whichever way a request is denied: with a key or without, with
-//! the headers of the draft or without, by each algorithm. And what a late answer gives back.
+//! `Retry-After` of the tower layer: with and without a key, with and without the headers of the
+//! IETF draft, for each algorithm. Also the refund of a response that comes late.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -31,8 +31,8 @@ fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     Some(reply.headers().get(name)?.to_str().unwrap())
 }
 
-/// Both requests at 0 s are admitted, one at 2.5 s is denied, and `seconds` is what its
-/// header says and what it then has to wait.
+/// Asserts that two requests at 0 s are admitted, that one at 2.5 s is denied with `seconds` in its
+/// header, and that a request is admitted after exactly `seconds`.
 async fn denied_until(name: &str, layer: ThrottleLayer, seconds: u32) {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
@@ -47,7 +47,7 @@ async fn denied_until(name: &str, layer: ThrottleLayer, seconds: u32) {
         assert_eq!(header(&reply, "retry-after"), None, "{name}");
     }
     clock.advance(SECOND * 5 / 2);
-    // The second of them finds what the first has left.
+    // The second denial uses the state that the first has stored.
     for _ in 0..2 {
         let denied = ask(&service).await;
         assert_eq!(denied.status(), 429, "{name}");
@@ -63,7 +63,7 @@ async fn denied_until(name: &str, layer: ThrottleLayer, seconds: u32) {
 }
 
 #[tokio::test]
-async fn a_denied_request_learns_when_to_come_again() {
+async fn retry_after_is_when_a_denied_request_would_be_admitted() {
     for (algo, limit, seconds) in [
         ("fixed window", Limit::fixed_window(2, 20 * SECOND), 18),
         ("sliding log", Limit::sliding_log(2, 20 * SECOND), 18),
@@ -102,7 +102,7 @@ async fn a_denied_request_learns_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_full_queue_says_when_there_is_room() {
+async fn retry_after_of_a_full_queue_is_when_it_has_room() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     let limit = Limit::leaky_bucket(1, 10 * SECOND).bucket_size(0);
@@ -117,10 +117,10 @@ async fn a_full_queue_says_when_there_is_room() {
     assert_eq!(header(&denied, "retry-after"), Some("8"));
 }
 
-/// Only failed requests are charged; one that succeeds after its window has gone is not given back
-/// to the window that follows.
+/// Only failed requests are charged. A request that succeeds after its window has ended must not
+/// add its unit to the next window.
 #[tokio::test]
-async fn an_answer_after_its_window_gives_nothing_back() {
+async fn a_response_after_its_window_adds_nothing_to_the_next_window() {
     for (name, limit) in [
         ("fixed", Limit::fixed_window(1, 60 * SECOND)),
         ("sliding", Limit::sliding_window(1, 60 * SECOND)),

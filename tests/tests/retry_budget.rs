@@ -1,4 +1,4 @@
-//! A retry budget of a tenth: a total outage multiplies traffic by at most 1.1.
+//! With a retry budget of a tenth, a total outage multiplies the traffic by at most 1.1.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,7 +14,7 @@ fn outage() -> Result<(), &'static str> {
 }
 
 #[test]
-fn a_total_outage_grows_by_a_tenth() {
+fn a_total_outage_increases_the_calls_by_a_tenth() {
     let clock = ManualClock::auto_advancing();
     let handler = MemoryHandler::builder().clock(clock).build();
     premier::config(Config::new(handler).retry_budget(RetryBudget::new(0.1))).unwrap();

@@ -1,4 +1,5 @@
-//! `#[retry]`: when, how long, how often, and what it tells. Time is virtual.
+//! `#[retry]`: which errors it retries, how often, after which delays, and the events it emits.
+//! Time is virtual.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -10,18 +11,19 @@ use std::time::Duration;
 
 use premier::clock::{Clock, ManualClock};
 use premier::{Config, Error, MemoryHandler, RetryBudget, RetryEvent, retry, throttle};
+use premier_tests::waits::finishes;
 
-/// Jumps to the end of every wait; one thing at a time sleeps in these tests.
+/// Jumps to the end of every wait, because only one call at a time sleeps in these tests.
 static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
     let clock = ManualClock::auto_advancing();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
-    // Enough for everything here but the test of the budget.
+    // The budget is large enough for every test of this file.
     let budget = RetryBudget::new(1_000.0).at_most(1_000_000);
     premier::config(Config::new(handler).retry_budget(budget)).unwrap();
     clock
 });
 
-/// The clock is one for all: one test at a time.
+/// All tests share the clock, so they run one at a time.
 fn alone() -> std::sync::MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +50,8 @@ impl From<Error> for Failure {
     }
 }
 
-/// The instants at which `call` was run, in seconds since the first, and what came of it.
+/// The result of `call`, and the instants at which it marked an attempt, in seconds since the
+/// first.
 fn instants<T>(call: impl FnOnce(&mut dyn FnMut()) -> T) -> (T, Vec<f64>) {
     let start = CLOCK.now();
     let mut at = Vec::new();
@@ -70,14 +73,16 @@ macro_rules! delays {
                 mark();
                 Err(Failure::Busy(0))
             }
-            let _turn = alone();
-            let (result, at) = instants(|mark| fails(mark));
-            assert_eq!(result, Err(Failure::Busy(0)));
-            assert_eq!(at, $expected);
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let (result, at) = instants(|mark| runtime.block_on(fails_async(mark)));
-            assert_eq!(result, Err(Failure::Busy(0)));
-            assert_eq!(at, $expected);
+            finishes("the retries end", || {
+                let _turn = alone();
+                let (result, at) = instants(|mark| fails(mark));
+                assert_eq!(result, Err(Failure::Busy(0)));
+                assert_eq!(at, $expected);
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let (result, at) = instants(|mark| runtime.block_on(fails_async(mark)));
+                assert_eq!(result, Err(Failure::Busy(0)));
+                assert_eq!(at, $expected);
+            });
         }
     )*};
 }
@@ -89,23 +94,23 @@ fn squares(nth: u32) -> Duration {
 const BASE: Duration = Duration::from_secs(2);
 
 delays! {
-    three_attempts_by_default: (jitter = "none") => [0.0, 1.0, 3.0];
-    expo: (strategy = "expo", base = "100ms", max = 5, jitter = "none") => [0.0, 0.1, 0.3, 0.7, 1.5];
-    expo_by_three: (base = "100ms", factor = 3, max = 4, jitter = "none") => [0.0, 0.1, 0.4, 1.3];
-    expo_capped: (base = "100ms", max_delay = "500ms", max = 6, jitter = "none") => [0.0, 0.1, 0.3, 0.7, 1.2, 1.7];
-    fixed: (strategy = "fixed", max = 4) => [0.0, 1.0, 2.0, 3.0];
-    linear: (strategy = "linear", max = 4) => [0.0, 1.0, 3.0, 6.0];
-    fibonacci: (strategy = "fibonacci", max = 6) => [0.0, 1.0, 2.0, 4.0, 7.0, 12.0];
-    a_list: (strategy = [1, "2s", 0.5], max = 5) => [0.0, 1.0, 3.0, 3.5, 4.0];
-    a_function: (strategy = squares, max = 4) => [0.0, 1.0, 5.0, 14.0];
-    a_closure: (strategy = |nth| Duration::from_secs(u64::from(nth)), max = 4) => [0.0, 0.0, 1.0, 3.0];
-    expressions: (base = BASE, max = 2 + 1, strategy = "fixed") => [0.0, 2.0, 4.0];
-    a_bound_on_the_time: (strategy = "fixed", max = 100, max_elapsed = "2500ms") => [0.0, 1.0, 2.0];
-    once_is_no_retry: (max = 1) => [0.0];
+    three_attempts_are_made_by_default: (jitter = "none") => [0.0, 1.0, 3.0];
+    exponential_delays_double: (strategy = "expo", base = "100ms", max = 5, jitter = "none") => [0.0, 0.1, 0.3, 0.7, 1.5];
+    exponential_delays_grow_by_the_factor: (base = "100ms", factor = 3, max = 4, jitter = "none") => [0.0, 0.1, 0.4, 1.3];
+    no_exponential_delay_exceeds_the_maximum: (base = "100ms", max_delay = "500ms", max = 6, jitter = "none") => [0.0, 0.1, 0.3, 0.7, 1.2, 1.7];
+    fixed_delays_are_equal: (strategy = "fixed", max = 4) => [0.0, 1.0, 2.0, 3.0];
+    linear_delays_grow_by_the_base: (strategy = "linear", max = 4) => [0.0, 1.0, 3.0, 6.0];
+    fibonacci_delays_are_sums_of_the_two_previous_delays: (strategy = "fibonacci", max = 6) => [0.0, 1.0, 2.0, 4.0, 7.0, 12.0];
+    the_last_delay_of_a_list_is_repeated: (strategy = [1, "2s", 0.5], max = 5) => [0.0, 1.0, 3.0, 3.5, 4.0];
+    a_function_may_return_the_delays: (strategy = squares, max = 4) => [0.0, 1.0, 5.0, 14.0];
+    a_closure_may_return_the_delays: (strategy = |nth| Duration::from_secs(u64::from(nth)), max = 4) => [0.0, 0.0, 1.0, 3.0];
+    arguments_may_be_expressions: (base = BASE, max = 2 + 1, strategy = "fixed") => [0.0, 2.0, 4.0];
+    no_attempt_begins_after_the_maximum_time: (strategy = "fixed", max = 100, max_elapsed = "2500ms") => [0.0, 1.0, 2.0];
+    a_max_of_one_never_retries: (max = 1) => [0.0];
 }
 
 #[test]
-fn only_errors_that_count_are_retried() {
+fn only_errors_of_the_pattern_or_predicate_are_retried() {
     thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
 
     #[retry(on = Failure::Busy(1..=5) | Failure::Throttled(_), base = 0)]
@@ -145,21 +150,21 @@ fn only_errors_that_count_are_retried() {
 }
 
 #[test]
-fn success_ends_it_and_every_retry_is_told() {
-    static TOLD: Mutex<Vec<(u32, Duration, u32)>> = Mutex::new(Vec::new());
+fn on_retry_is_called_before_each_retry_until_a_success() {
+    static EVENTS: Mutex<Vec<(u32, Duration, u32)>> = Mutex::new(Vec::new());
 
-    fn tell(event: &RetryEvent<'_, Failure>) {
+    fn record(event: &RetryEvent<'_, Failure>) {
         assert_eq!(
             event.function,
-            "retrying:success_ends_it_and_every_retry_is_told::flaky"
+            "retrying:on_retry_is_called_before_each_retry_until_a_success::flaky"
         );
         if let Failure::Busy(code) = event.error {
-            let told = (event.attempt, event.delay, *code);
-            TOLD.lock().unwrap().push(told);
+            let event = (event.attempt, event.delay, *code);
+            EVENTS.lock().unwrap().push(event);
         }
     }
 
-    #[retry(strategy = "linear", max = 9, on_retry = tell)]
+    #[retry(strategy = "linear", max = 9, on_retry = record)]
     fn flaky(left: &mut u32) -> Result<&'static str, Failure> {
         if *left == 0 {
             return Ok("done");
@@ -171,12 +176,12 @@ fn success_ends_it_and_every_retry_is_told() {
     assert_eq!(flaky(&mut 3), Ok("done"));
     let second = Duration::from_secs(1);
     assert_eq!(
-        *TOLD.lock().unwrap(),
+        *EVENTS.lock().unwrap(),
         [(1, second, 2), (2, 2 * second, 1), (3, 3 * second, 0)]
     );
 }
 
-/// Wraps whatever it came from, as error enums of applications do.
+/// Wraps another error, as error enums of applications do.
 #[derive(Debug)]
 struct Wrapped(Box<dyn StdError + Send + Sync>);
 
@@ -194,13 +199,13 @@ impl StdError for Wrapped {
 
 impl From<Error> for Wrapped {
     fn from(error: Error) -> Self {
-        // Two deep.
+        // Nested twice.
         Self(Box::new(std::io::Error::other(Self(Box::new(error)))))
     }
 }
 
 #[test]
-fn a_retry_after_is_waited_for_wherever_it_hides() {
+fn a_retry_waits_for_the_retry_after_anywhere_in_the_error_chain() {
     type Boxed = Box<dyn StdError + Send + Sync>;
 
     macro_rules! hinted {
@@ -230,8 +235,8 @@ fn a_retry_after_is_waited_for_wherever_it_hides() {
 }
 
 #[test]
-fn errors_that_tell_nothing_are_retried_all_the_same() {
-    /// Borrows, and is no `std::error::Error`.
+fn errors_without_a_retry_after_are_retried() {
+    /// Borrows its text and does not implement `std::error::Error`.
     #[derive(Debug)]
     struct Odd<'a>(&'a str);
 
@@ -253,7 +258,7 @@ fn errors_that_tell_nothing_are_retried_all_the_same() {
 }
 
 #[test]
-fn arguments_are_cloned_for_each_attempt_and_references_are_not() {
+fn owned_arguments_are_cloned_for_each_attempt_and_references_are_not() {
     static CLONES: AtomicU32 = AtomicU32::new(0);
 
     #[derive(Debug)]
@@ -281,7 +286,7 @@ fn arguments_are_cloned_for_each_attempt_and_references_are_not() {
 }
 
 #[test]
-fn bad_values_at_run_time_are_config_errors() {
+fn invalid_values_at_run_time_are_config_errors() {
     #[retry(max = "x".len() - 1)]
     fn no_attempt() -> Result<(), Error> {
         Ok(())
@@ -299,7 +304,7 @@ fn bad_values_at_run_time_are_config_errors() {
         Ok(())
     }
     let _turn = alone();
-    for (result, told) in [
+    for (result, expected) in [
         (no_attempt(), "max must be from 1"),
         (shrinking(), "at least 1, not 0.5"),
         (no_number(), "at least 1, not NaN"),
@@ -309,7 +314,7 @@ fn bad_values_at_run_time_are_config_errors() {
         assert!(matches!(error, Error::Config { .. }));
         let text = error.to_string();
         assert!(
-            text.contains(told) && text.contains("#[retry] of retrying:"),
+            text.contains(expected) && text.contains("#[retry] of retrying:"),
             "{text}"
         );
     }

@@ -1,5 +1,5 @@
-//! What a decision says of several limits, of a queue between two slots, and how many keys there
-//! are: by memory and by Redis alike.
+//! Decisions by several limits and by a queue between two slots, and the count of keys: the same in
+//! memory and on Redis.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use premier_tests::redis::Server;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Both stores on one clock, and the server that has to live as long.
+/// Both stores on one clock, and the server that must outlive them.
 fn stores() -> (ManualClock, [Config; 2], Server) {
     let server = Server::start();
     let clock = ManualClock::new();
@@ -36,7 +36,7 @@ fn summary(decision: &Decision) -> (bool, u64, u64, Duration) {
 }
 
 #[test]
-fn the_limit_that_alone_denies_says_what_remains_and_when_to_retry() {
+fn a_denial_by_one_of_several_limits_reports_its_remaining_and_retry_after() {
     let tight = Limit::fixed_window(3, 10 * SECOND);
     let wide = Limit::fixed_window(100, 3_600 * SECOND);
     let wider = Limit::token_bucket(200, 3_600 * SECOND);
@@ -55,7 +55,7 @@ fn the_limit_that_alone_denies_says_what_remains_and_when_to_retry() {
                 "{name}"
             );
             clock.advance(4 * SECOND);
-            // One unit is left, and two are asked for.
+            // One unit remains, and the call costs two.
             for denied in [two.check("k").unwrap(), two.peek("k").unwrap()] {
                 assert_eq!(summary(&denied), (false, 3, 1, 6 * SECOND), "{name}");
             }
@@ -74,7 +74,7 @@ fn the_limit_that_alone_denies_says_what_remains_and_when_to_retry() {
 }
 
 #[test]
-fn when_several_limits_deny_the_longest_wait_counts() {
+fn a_denial_by_several_limits_reports_the_longest_retry_after() {
     let short = Limit::fixed_window(1, 10 * SECOND);
     let long = Limit::token_bucket(1, 60 * SECOND);
     let (_clock, stores, _server) = stores();
@@ -92,7 +92,7 @@ fn when_several_limits_deny_the_longest_wait_counts() {
 }
 
 #[test]
-fn when_several_limits_deny_the_tightest_says_what_remains() {
+fn a_denial_by_several_limits_reports_the_lowest_remaining() {
     let tight = Limit::fixed_window(3, 10 * SECOND);
     let wide = Limit::fixed_window(4, 60 * SECOND);
     let (_clock, stores, _server) = stores();
@@ -110,7 +110,7 @@ fn when_several_limits_deny_the_tightest_says_what_remains() {
 }
 
 #[test]
-fn several_limits_are_reset_when_the_last_of_them_is() {
+fn the_reset_of_several_limits_is_that_of_the_last() {
     let short = Limit::fixed_window(5, 10 * SECOND);
     let long = Limit::fixed_window(50, 60 * SECOND);
     let (_clock, stores, _server) = stores();
@@ -126,7 +126,7 @@ fn several_limits_are_reset_when_the_last_of_them_is() {
 }
 
 #[test]
-fn a_function_denied_by_the_first_of_its_limits_says_when_to_retry() {
+fn a_function_denied_by_one_of_its_limits_reports_its_retry_after() {
     #[throttle(limits("2/h", "100/d"), algo = "fixed_window")]
     fn first() -> Result<(), Error> {
         Ok(())
@@ -145,9 +145,9 @@ fn a_function_denied_by_the_first_of_its_limits_says_when_to_retry() {
     }
 }
 
-/// Between two slots there is room for as many calls as are admitted, and not for a part of one.
+/// Between two slots, `remaining` counts only whole calls that would be admitted.
 #[test]
-fn what_remains_between_two_slots_can_be_taken_and_no_more() {
+fn exactly_the_remaining_units_are_admitted_between_two_slots() {
     let (clock, stores, _server) = stores();
     for (nth, config) in stores.into_iter().enumerate() {
         for limit in [
@@ -183,7 +183,7 @@ fn what_remains_between_two_slots_can_be_taken_and_no_more() {
 }
 
 #[test]
-fn no_keys_are_left_after_a_clear_and_as_many_find_room_as_before() {
+fn a_cleared_memory_has_no_keys_and_room_for_as_many_as_before() {
     let handler = MemoryHandler::builder()
         .clock(ManualClock::new())
         .max_keys(50)
@@ -210,7 +210,7 @@ fn no_keys_are_left_after_a_clear_and_as_many_find_room_as_before() {
 }
 
 #[test]
-fn a_key_that_is_reset_is_not_counted_any_more() {
+fn a_key_that_is_reset_is_no_longer_counted() {
     let handler = MemoryHandler::builder().clock(ManualClock::new()).build();
     let limit = Limit::fixed_window(1, 3_600 * SECOND);
     let throttle = Throttle::with_handler(handler.clone(), "t", limit);

@@ -1,7 +1,7 @@
-//! `#[throttle]` on every shape of function there is.
+//! `#[throttle]` on every shape of function.
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
-// The lint is about the test's own names.
+// The lint is about names of the functions under test.
 #![allow(
     clippy::unused_async,
     clippy::needless_pass_by_value,
@@ -30,7 +30,7 @@ fn assert_send<T: Send>(value: T) -> T {
     value
 }
 
-/// Runs `call` until it is refused; how often it was admitted.
+/// Runs `call` until it is denied. Returns how often it was admitted.
 fn admitted<T, E: Debug>(mut call: impl FnMut() -> Result<T, E>) -> usize {
     (0..100).take_while(|_| call().is_ok()).count()
 }
@@ -139,7 +139,7 @@ fn returns_boxed<'a>(name: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send
     Box::pin(async move { name.len() })
 }
 
-/// Not `Sync`: a reference to it held across an await would not be `Send`.
+/// Not `Sync`: a future that holds a reference to it across an await is not `Send`.
 struct NotSync(std::cell::Cell<u32>);
 
 impl Display for NotSync {
@@ -257,7 +257,7 @@ macro_rules! from_a_macro {
 from_a_macro!(made, 2, AppResult<u32>, { Ok(1) });
 
 #[test]
-fn free_functions() {
+fn free_functions_are_limited() {
     assert_eq!(admitted(free), 2);
     assert_eq!(with_result(false).unwrap(), 7);
     assert!(with_result(true).is_err());
@@ -277,7 +277,7 @@ fn generic_functions_share_one_quota_among_their_instances() {
 }
 
 #[test]
-fn outputs_of_every_kind() {
+fn functions_with_any_return_type_are_limited() {
     assert_eq!(impl_output(3).unwrap().count(), 3);
     assert_eq!(coerced().unwrap().to_string(), "7");
     assert_eq!(borrowed("name", "x").unwrap(), "n");
@@ -287,14 +287,14 @@ fn outputs_of_every_kind() {
 }
 
 #[test]
-fn patterns_are_arguments_too() {
+fn arguments_may_be_patterns() {
     assert_eq!(patterns((1, 2), vec![3], 0).unwrap(), 7);
     assert_eq!(admitted(|| patterns((1, 2), vec![], 0)), 2);
     assert_eq!(admitted(|| patterns((2, 2), vec![], 0)), 3);
 }
 
 #[tokio::test]
-async fn async_functions_stay_send() {
+async fn async_functions_are_limited_and_stay_send() {
     assert_eq!(admitted_async!(asynchronous("x".into())), 2);
     assert_eq!(admitted_async!(asynchronous_infallible(1)), 2);
     assert_eq!(admitted_async!(asynchronous_borrow("abc", "")), 2);
@@ -314,7 +314,7 @@ async fn functions_that_return_futures_are_decided_when_polled() {
 }
 
 #[tokio::test]
-async fn methods() {
+async fn methods_are_limited() {
     let mut a = two::A(1);
     *a.add(2).unwrap() += 1;
     assert_eq!(a.0, 4);
@@ -327,7 +327,7 @@ async fn methods() {
 }
 
 #[test]
-fn equal_method_names_of_two_types_share_nothing() {
+fn methods_of_two_types_with_one_name_have_separate_quotas() {
     let (a, b, c) = (two::A(1), two::B(1), two::B("x"));
     assert_eq!(admitted(|| a.get()), 2);
     assert_eq!(b.get().unwrap(), 1);
@@ -336,7 +336,7 @@ fn equal_method_names_of_two_types_share_nothing() {
 }
 
 #[tokio::test]
-async fn trait_methods() {
+async fn trait_methods_are_limited() {
     let mut disk = Disk;
     assert_eq!(admitted(|| disk.load("a")), 2);
     assert_eq!(admitted(|| disk.load("b")), 2);

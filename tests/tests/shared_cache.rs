@@ -1,4 +1,5 @@
-//! `#[cache]` with a Redis handler: shared by serde, and never an error.
+//! `#[cache]` with a Redis handler shares values that implement serde's traits, and never turns a
+//! failure of the store into an error.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,7 +63,7 @@ fn not_a_number() -> f64 {
     f64::NAN
 }
 
-/// Without serde: it stays in this process.
+/// Does not implement serde's traits, so its values stay in this process.
 #[derive(Clone, Debug)]
 struct Local(u32);
 
@@ -91,13 +92,13 @@ fn written(server: &Server, key: &str) -> String {
     }
 }
 
-/// One test, for the server is killed in it.
+/// One test, because it kills the server that all functions share.
 #[tokio::test]
 #[allow(clippy::await_holding_lock)]
-async fn values_are_shared_and_nothing_that_fails_is_an_error() {
+async fn values_are_shared_and_a_failing_store_causes_no_error() {
     let mut server = SERVER.lock().unwrap();
 
-    // Two functions of one name are as two processes: what one has computed the other has.
+    // Two functions with one name act as two processes: the second uses the value of the first.
     let first = user(7).unwrap();
     written(&server, "shop:cache:user:7");
     assert_eq!(user(7).unwrap(), first);
@@ -110,19 +111,19 @@ async fn values_are_shared_and_nothing_that_fails_is_an_error() {
         .unwrap();
     assert!((60_000..=65_000).contains(&ttl), "{ttl}");
 
-    // What others invalidate is not kept here.
+    // A value that another process invalidates is not kept in this process.
     cache::invalidate("user", &7).unwrap();
     assert_ne!(user_elsewhere(7).await.unwrap(), first);
     let second = user(7).unwrap();
     server.command(&["DEL", "shop:cache:user:7"]);
     assert_ne!(user(7).unwrap(), second);
 
-    // One that is stale is renewed.
+    // A stale value is renewed.
     server.command(&["PEXPIRE", "shop:cache:user:7", "4000"]);
     let third = user(7).unwrap();
     assert_eq!(third.visits, CALLS.load(Ordering::SeqCst));
 
-    // While one renews it, all others have the old value at once.
+    // While one caller renews the value, all others receive the stale value at once.
     assert_eq!(slow(1), 1);
     written(&server, "shop:cache:slow:1");
     server.command(&["PEXPIRE", "shop:cache:slow:1", "4000"]);
@@ -137,13 +138,13 @@ async fn values_are_shared_and_nothing_that_fails_is_an_error() {
     );
     assert_eq!(joined("the renewal ends", renewing).unwrap(), 2);
 
-    // What JSON cannot give back stays in this process, and is computed once all the same.
+    // A value that JSON cannot represent stays in this process, and is still computed once.
     assert!(not_a_number().is_nan() && not_a_number().is_nan());
     assert_eq!(NANS.load(Ordering::SeqCst), 1);
     assert!(not_a_number().is_nan());
     assert_eq!(NANS.load(Ordering::SeqCst), 1);
 
-    // Of another version of the type, or of no type at all: a miss.
+    // A value of another version of the type, or no value of the type at all, is a miss.
     let value = written(&server, "shop:cache:user:7");
     let json = value.split_once("\r\n").unwrap().1.trim_end();
     for other in [
@@ -174,7 +175,7 @@ async fn values_are_shared_and_nothing_that_fails_is_an_error() {
     assert!(!server.keys().iter().any(|key| key.contains("user")));
     assert!(server.keys().iter().any(|key| key.contains("no-ttl")));
 
-    // Without the server every call computes, and none waits long or fails.
+    // Without the server every call computes its value, and no call fails or waits long.
     server.kill();
     let began = Instant::now();
     for _ in 0..20 {

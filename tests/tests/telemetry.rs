@@ -1,4 +1,4 @@
-//! What is told to exporters of numbers and to logs.
+//! The metrics and log events that premier emits.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -8,13 +8,14 @@ use std::time::Duration;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use premier::{Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle};
 use premier::{cache, circuit_breaker, retry, throttle, timeout};
+use premier_tests::waits::finishes;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// One recorder for the process, as a program has.
+/// The recorder of metrics, one for the process.
 fn numbers() -> &'static Snapshotter {
     static NUMBERS: std::sync::OnceLock<Snapshotter> = std::sync::OnceLock::new();
     log();
@@ -26,8 +27,8 @@ fn numbers() -> &'static Snapshotter {
     })
 }
 
-/// One subscriber for the process, before anything is told of: callsites remember whether anybody
-/// listens. Each event with the thread it is from.
+/// The subscriber for log events, one for the process. It must exist before the first event,
+/// because callsites cache whether a subscriber is interested.
 fn log() -> &'static Events {
     static LOG: std::sync::OnceLock<Events> = std::sync::OnceLock::new();
     LOG.get_or_init(|| {
@@ -56,11 +57,11 @@ impl From<DebugValue> for Number {
     }
 }
 
-/// All numbers whose name and labels contain each of these, as they are now.
+/// The current values of all metrics whose name and labels contain each of these parts.
 fn value(parts: &[&str]) -> Vec<(String, Number)> {
     static SEEN: Mutex<Vec<(String, Number)>> = Mutex::new(Vec::new());
     let mut seen = SEEN.lock().unwrap();
-    // A snapshot takes what was counted since the last.
+    // A snapshot holds only what was counted since the previous snapshot.
     for (key, _, _, value) in numbers().snapshot().into_vec() {
         let (_, key) = key.into_parts();
         let labels: Vec<_> = key
@@ -115,7 +116,7 @@ fn remembered(key: u32) -> u32 {
 }
 
 #[test]
-fn decisions_are_counted_by_function_algorithm_and_outcome_and_never_by_key() {
+fn decisions_are_counted_by_function_algorithm_and_outcome_but_never_by_key() {
     numbers();
     for _ in 0..5 {
         let _ = annotated("alice");
@@ -145,7 +146,10 @@ fn retries_timeouts_breakers_and_caches_are_counted() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    assert!(runtime.block_on(slow()).is_err());
+    let timed = finishes("the timeout ends the call", move || {
+        runtime.block_on(slow())
+    });
+    assert!(timed.is_err());
     assert_count(&["premier_timeouts_total", "slow"], 1);
 
     assert!(guarded(true).is_err());
@@ -187,9 +191,11 @@ fn waits_and_outages_are_measured() {
         Limit::token_bucket(100, Duration::from_secs(1)).burst(1),
     )
     .wait();
-    for _ in 0..3 {
-        paced.acquire("k").unwrap();
-    }
+    finishes("three calls are admitted", move || {
+        for _ in 0..3 {
+            paced.acquire("k").unwrap();
+        }
+    });
     match &*value(&["premier_wait_seconds", "function=paced"]) {
         [(_, Number::Histogram(waits))] => {
             assert_eq!(waits.len(), 2);
@@ -229,7 +235,7 @@ fn waits_and_outages_are_measured() {
     }
 }
 
-/// Keeps events of premier with their level and fields.
+/// Keeps the events of premier with their thread, level and fields.
 #[derive(Clone, Default)]
 struct Events(Arc<Mutex<Vec<(ThreadId, Level, String)>>>);
 
@@ -268,7 +274,7 @@ impl Subscriber for Events {
     fn exit(&self, _: &Id) {}
 }
 
-/// What was told of while this ran, on this thread.
+/// The events that `work` emits on this thread.
 fn events(work: impl FnOnce()) -> Vec<(Level, String)> {
     let (log, thread) = (log(), thread::current().id());
     let own = || -> Vec<_> {
@@ -284,8 +290,8 @@ fn events(work: impl FnOnce()) -> Vec<(Level, String)> {
 }
 
 #[test]
-fn events_have_fitting_levels_and_no_key() {
-    let told = events(|| {
+fn an_event_has_the_level_of_its_decision_and_no_key() {
+    let emitted = events(|| {
         let throttle = Throttle::with_handler(
             MemoryHandler::new(),
             "logged",
@@ -295,8 +301,8 @@ fn events_have_fitting_levels_and_no_key() {
             throttle.check("alice").unwrap();
         }
     });
-    let [admitted, denied] = &*told else {
-        panic!("{told:?}");
+    let [admitted, denied] = &*emitted else {
+        panic!("{emitted:?}");
     };
     assert_eq!((admitted.0, denied.0), (Level::TRACE, Level::INFO));
     for part in [
@@ -304,41 +310,42 @@ fn events_have_fitting_levels_and_no_key() {
         "algo=\"fixed_window\"",
         "decision=\"denied\"",
     ] {
-        assert!(denied.1.contains(part), "{told:?}");
+        assert!(denied.1.contains(part), "{emitted:?}");
     }
     assert!(
-        !told.iter().any(|(_, text)| text.contains("alice")),
-        "{told:?}"
+        !emitted.iter().any(|(_, text)| text.contains("alice")),
+        "{emitted:?}"
     );
 }
 
 #[test]
-fn keys_are_logged_for_those_who_ask_and_escaped() {
-    let told = events(|| {
+fn with_log_keys_events_contain_the_escaped_key() {
+    let emitted = events(|| {
         let config = Config::new(MemoryHandler::new()).log_keys(true);
         let throttle = Throttle::with_handler(config, "keys", Limit::fixed_window(1, MINUTE));
         throttle.check("alice\n2026-11-24 INFO forged").unwrap();
     });
     assert!(
-        told[0].1.contains(r"key=alice\n2026-11-24 INFO forged"),
-        "{told:?}"
+        emitted[0].1.contains(r"key=alice\n2026-11-24 INFO forged"),
+        "{emitted:?}"
     );
 }
 
 #[test]
-fn what_goes_wrong_is_told() {
-    let told = events(|| {
+fn errors_and_breaker_changes_are_logged_as_warnings() {
+    let emitted = events(|| {
         let nowhere = RedisHandler::connect("redis://127.0.0.1:1/").unwrap();
         let throttle = Throttle::with_handler(nowhere, "down", Limit::fixed_window(1, MINUTE));
         assert!(throttle.check("k").is_err());
         let _ = trips();
     });
     let has = |level, part: &str| {
-        told.iter()
+        emitted
+            .iter()
             .any(|(at, text)| *at == level && text.contains(part))
     };
-    assert!(has(Level::WARN, "decision=\"error\""), "{told:?}");
-    assert!(has(Level::WARN, "to=\"open\""), "{told:?}");
+    assert!(has(Level::WARN, "decision=\"error\""), "{emitted:?}");
+    assert!(has(Level::WARN, "to=\"open\""), "{emitted:?}");
 }
 
 #[circuit_breaker(failures = 1)]
@@ -346,9 +353,9 @@ fn trips() -> Result<(), Error> {
     Err(Error::backend("test", "down"))
 }
 
-/// The dashboard for Grafana asks for nothing that is not told of, and for all that is.
+/// The Grafana dashboard queries every metric that the manual lists, and no other.
 #[test]
-fn the_grafana_dashboard_asks_for_what_there_is() {
+fn the_grafana_dashboard_queries_exactly_the_documented_metrics() {
     let dashboard = include_str!("../../examples/web_api/grafana.json");
     let manual = include_str!("../../premier/src/lib.rs");
     serde_json::from_str::<serde_json::Value>(dashboard).unwrap();
@@ -359,8 +366,8 @@ fn the_grafana_dashboard_asks_for_what_there_is() {
             .map(|word| word.trim_end_matches("_bucket").to_owned())
             .collect()
     };
-    let mut told = names(manual);
-    // How often it changed is in its state over time.
-    told.remove("premier_breaker_changes_total");
-    assert_eq!(names(dashboard), told);
+    let mut emitted = names(manual);
+    // The dashboard shows changes of a breaker by its state over time.
+    emitted.remove("premier_breaker_changes_total");
+    assert_eq!(names(dashboard), emitted);
 }

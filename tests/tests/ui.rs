@@ -1,6 +1,6 @@
-//! What the compiler says of a misused attribute.
+//! The compiler's messages for misused attributes.
 
 #[test]
-fn misuse_is_told_in_one_clear_message_each() {
+fn every_misuse_of_an_attribute_has_its_own_message() {
     trybuild::TestCases::new().compile_fail("ui/*.rs");
 }

@@ -1,7 +1,7 @@
-//! Crowds of waiters: joining, leaving and moving up cost next to nothing for each of them.
+//! Queues of 80,000 waiters: joining, leaving and moving up stay cheap for each waiter.
 //!
-//! The bounds are generous, for slow machines and builds that are not optimised. Queues in which
-//! every waiter passes over all others take minutes.
+//! The bounds allow for slow machines and builds without optimisation. A queue that visits all
+//! waiters for each of them takes minutes.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ const BOUND: Duration = Duration::from_secs(10);
 
 type Call = Pin<Box<dyn Future<Output = Result<Decision, Error>> + Send>>;
 
-/// Runs a test on another thread and fails if it takes too long, instead of waiting for it.
+/// Runs a test on another thread and fails as soon as it takes too long.
 fn bounded(test: impl FnOnce() + Send + 'static) {
     let start = Instant::now();
     let test = thread::spawn(test);
@@ -33,7 +33,7 @@ fn poll(call: &mut Call) -> Poll<Result<Decision, Error>> {
     call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Callers that all wait.
+/// Starts 80,000 calls that all wait.
 fn crowd(throttle: &Throttle) -> Vec<Call> {
     (0..CROWD)
         .map(|_| {
@@ -45,7 +45,7 @@ fn crowd(throttle: &Throttle) -> Vec<Call> {
         .collect()
 }
 
-/// The limits by which a crowd waits: as the queue of a token bucket and by slots.
+/// A limit whose waiters form a queue and one whose waiters hold slots.
 fn limits() -> [Limit; 2] {
     [
         Limit::token_bucket(1, SECOND),
@@ -54,7 +54,7 @@ fn limits() -> [Limit; 2] {
 }
 
 #[test]
-fn a_crowd_joins_and_leaves_from_either_end() {
+fn waiters_join_and_leave_from_either_end_cheaply() {
     bounded(|| {
         for limit in limits() {
             let (clock, throttle) = manual(limit);
@@ -71,7 +71,7 @@ fn a_crowd_joins_and_leaves_from_either_end() {
 }
 
 #[test]
-fn a_crowd_leaves_from_the_middle_while_others_stay() {
+fn waiters_leave_from_the_middle_cheaply_while_others_stay() {
     bounded(|| {
         for limit in limits() {
             let (clock, throttle) = manual(limit);
@@ -95,7 +95,7 @@ fn a_crowd_leaves_from_the_middle_while_others_stay() {
 }
 
 #[test]
-fn a_crowd_of_tasks_is_cancelled() {
+fn many_waiting_tasks_are_cancelled_cheaply() {
     bounded(|| {
         for limit in limits() {
             let (clock, throttle) = manual(limit);
@@ -113,7 +113,8 @@ fn a_crowd_of_tasks_is_cancelled() {
                     })
                     .collect();
                 clock.wait_for_sleepers(CROWD);
-                // On both threads at once: slots go back to the bucket in their order all the same.
+                // Both threads cancel at the same time, and the slots still return to the bucket in
+                // order.
                 for task in &tasks {
                     task.abort();
                 }

@@ -1,4 +1,4 @@
-//! Waiting: first come first served, cancel-safe, bounded, and driven by the handler's clock.
+//! Waiting is first come, first served, safe to cancel, bounded, and driven by the handler's clock.
 
 use std::sync::mpsc;
 use std::thread;
@@ -13,7 +13,7 @@ use tokio::task;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Lets all tasks of the current-thread runtime go as far as they can.
+/// Lets all tasks of the current-thread runtime run until they are blocked.
 async fn settle() {
     for _ in 0..50 {
         task::yield_now().await;
@@ -37,7 +37,7 @@ fn a_thread_waits_until_it_is_admitted() {
 }
 
 #[test]
-fn threads_are_served_in_the_order_they_came() {
+fn threads_are_admitted_in_the_order_of_their_arrival() {
     for algo in [
         Algo::FixedWindow,
         Algo::SlidingWindow,
@@ -56,21 +56,21 @@ fn threads_are_served_in_the_order_they_came() {
                     throttle.acquire("k").unwrap();
                     done.send(index).unwrap();
                 });
-                // Only a thread that sleeps has taken its place.
+                // A thread has its position in the queue once it sleeps.
                 sleepers(&clock, index + 1);
                 waiter
             })
             .collect();
         for expected in 0..5 {
-            let mut served = None;
-            eventually("the next thread is served", || {
-                served = order.recv_timeout(Duration::from_millis(1)).ok();
-                if served.is_none() {
+            let mut next = None;
+            eventually("the next thread is admitted", || {
+                next = order.recv_timeout(Duration::from_millis(1)).ok();
+                if next.is_none() {
                     clock.advance(SECOND / 10);
                 }
-                served.is_some()
+                next.is_some()
             });
-            assert_eq!(served, Some(expected), "{algo}");
+            assert_eq!(next, Some(expected), "{algo}");
         }
         waiters
             .into_iter()
@@ -79,7 +79,7 @@ fn threads_are_served_in_the_order_they_came() {
 }
 
 #[tokio::test]
-async fn tasks_are_served_in_order_and_one_interval_apart() {
+async fn tasks_are_admitted_in_order_and_one_interval_apart() {
     let (clock, throttle) = manual(Limit::token_bucket(2, SECOND).burst(1));
     let throttle = throttle.wait();
     let (done, mut order) = unbounded_channel();
@@ -114,7 +114,7 @@ async fn a_wait_that_cannot_succeed_fails_at_once() {
     assert!(matches!(error, Error::QuotaExceeded { retry_after, .. } if retry_after == SECOND));
     assert_eq!(clock.sleepers(), 0);
 
-    // Behind two others it would take three seconds.
+    // Behind two other waiters the wait would take three seconds.
     for _ in 0..2 {
         let throttle = throttle.wait();
         task::spawn(async move { throttle.acquire_async("k").await });
@@ -137,20 +137,24 @@ async fn a_wait_that_cannot_succeed_fails_at_once() {
         clock.advance(SECOND);
         settle().await;
     }
-    assert!(done("the patient ends", patient).await.is_ok());
+    assert!(
+        done("the waiter with enough time ends", patient)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
-async fn behind_an_endless_wait_patience_still_ends() {
+async fn a_maximum_wait_ends_behind_a_waiter_that_is_never_admitted() {
     let (clock, throttle) = manual(Limit::fixed_window(2, SECOND));
     throttle.cost(2).acquire("k").unwrap();
     let big = throttle.cost(2).wait();
     let big = task::spawn(async move { big.acquire_async("k").await });
     settle().await;
     let small = throttle.wait_at_most(3 * SECOND / 2);
-    // The window after next is out of reach.
+    // This waiter would need the window after next, which is too late.
     assert!(small.acquire_async("k").await.is_err());
-    // Somebody who does not wait takes the window away from the head, again and again.
+    // Calls that do not wait take a unit of each window, so the head never has two.
     let small = throttle.wait_at_most(5 * SECOND / 2);
     let small = task::spawn(async move { small.acquire_async("k").await });
     settle().await;
@@ -162,7 +166,7 @@ async fn behind_an_endless_wait_patience_still_ends() {
         settle().await;
     }
     assert!(matches!(
-        done("the small ends", small).await,
+        done("the waiter with the small cost ends", small).await,
         Err(Error::QuotaExceeded { .. })
     ));
     assert!(!big.is_finished());
@@ -173,7 +177,7 @@ fn clock_now(clock: &ManualClock) -> u64 {
 }
 
 #[tokio::test]
-async fn a_dropped_waiter_takes_nothing_and_holds_up_nobody() {
+async fn a_dropped_waiter_takes_nothing_and_delays_no_other_waiter() {
     for algo in [
         Algo::FixedWindow,
         Algo::SlidingLog,
@@ -194,7 +198,7 @@ async fn a_dropped_waiter_takes_nothing_and_holds_up_nobody() {
             })
             .collect();
         settle().await;
-        // The head and one in the middle leave: the others move up.
+        // The head and a waiter in the middle leave, and the others move up.
         tasks[0].abort();
         tasks[2].abort();
         settle().await;
@@ -224,7 +228,7 @@ impl IntoQueue for Limit {
 }
 
 #[tokio::test]
-async fn a_leaky_bucket_is_a_queue_for_threads_and_tasks_alike() {
+async fn threads_and_tasks_share_the_queue_of_a_leaky_bucket() {
     let (clock, throttle) = manual(Limit::leaky_bucket(1, SECOND).bucket_size(2));
     assert!(throttle.acquire("k").unwrap().delay.is_zero());
     let thread = thread::spawn({
@@ -248,7 +252,7 @@ async fn a_leaky_bucket_is_a_queue_for_threads_and_tasks_alike() {
 }
 
 #[tokio::test]
-async fn a_full_queue_can_be_waited_for() {
+async fn a_caller_may_wait_for_room_in_a_full_queue() {
     let (clock, throttle) = manual(Limit::leaky_bucket(1, SECOND).bucket_size(0));
     throttle.acquire("k").unwrap();
     assert!(throttle.wait_at_most(SECOND / 2).acquire("k").is_err());
@@ -261,7 +265,7 @@ async fn a_full_queue_can_be_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_given_back_wakes_who_waits_for_it() {
+async fn a_refund_or_a_reset_wakes_a_waiter() {
     let (_clock, throttle) = manual(Limit::fixed_window(1, 3_600 * SECOND));
     throttle.acquire("k").unwrap();
     for give_back in [|t: &Throttle| t.refund("k", 1), |t: &Throttle| t.reset("k")] {
@@ -276,7 +280,7 @@ async fn what_is_given_back_wakes_who_waits_for_it() {
 }
 
 #[test]
-fn an_auto_advancing_clock_needs_no_second_thread() {
+fn an_auto_advancing_clock_ends_waits_without_a_second_thread() {
     let clock = ManualClock::auto_advancing();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     let throttle = Throttle::with_handler(handler, "auto", Limit::token_bucket(1, SECOND)).wait();
@@ -287,7 +291,7 @@ fn an_auto_advancing_clock_needs_no_second_thread() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_waiters_on_the_real_clock_all_get_through_at_the_rate() {
+async fn waiters_on_the_real_clock_are_all_admitted_at_the_rate() {
     let limit = Limit::token_bucket(1_000, SECOND).burst(1);
     let throttle = Throttle::with_handler(MemoryHandler::new(), "many", limit).wait();
     let start = std::time::Instant::now();
@@ -316,9 +320,9 @@ async fn many_waiters_on_the_real_clock_all_get_through_at_the_rate() {
     );
 }
 
-/// A limiter must not panic for want of a timer that the service never asked for.
+/// A limiter must not panic because the runtime has no timer.
 #[test]
-fn async_waits_work_in_a_tokio_runtime_without_a_timer() {
+fn an_async_wait_ends_in_a_tokio_runtime_without_a_timer() {
     let limit = Limit::leaky_bucket(100, SECOND);
     let throttle = Throttle::with_handler(MemoryHandler::new(), "bare", limit);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -331,9 +335,9 @@ fn async_waits_work_in_a_tokio_runtime_without_a_timer() {
     });
 }
 
-/// A runtime that is not tokio's: the timer thread wakes it.
+/// Outside tokio, premier's timer thread wakes the task.
 #[test]
-fn async_waits_work_without_tokio() {
+fn an_async_wait_ends_without_tokio() {
     struct Unpark(thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: std::sync::Arc<Self>) {

@@ -1,4 +1,4 @@
-//! Waiting for a permit of `#[concurrency]`: first come first served, for threads and tasks alike.
+//! Waiting for a permit of `#[concurrency]` is first come, first served, for threads and tasks.
 #![forbid(unsafe_code)]
 
 use std::sync::mpsc;
@@ -18,7 +18,7 @@ static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
     clock
 });
 
-/// Sleepers are counted: one test at a time.
+/// The tests count sleepers on a shared clock, so they run one at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +34,7 @@ async fn settle() {
 
 #[tokio::test]
 #[allow(clippy::await_holding_lock)]
-async fn tasks_get_a_permit_in_the_order_they_came() {
+async fn tasks_receive_a_permit_in_the_order_of_their_arrival() {
     static END: Notify = Notify::const_new();
     #[concurrency(limit = 1, wait)]
     async fn run(ran: tokio::sync::mpsc::UnboundedSender<u32>, nth: u32) -> Result<(), Error> {
@@ -49,7 +49,7 @@ async fn tasks_get_a_permit_in_the_order_they_came() {
         tasks.push(task::spawn(run(ran.clone(), nth)));
         settle().await;
     }
-    // One in the middle leaves.
+    // A waiter in the middle leaves.
     cancelled("the third", tasks.remove(2)).await;
     for expected in [0, 1, 3, 4] {
         let next = within("the next runs", order.recv()).await;
@@ -64,7 +64,7 @@ async fn tasks_get_a_permit_in_the_order_they_came() {
 }
 
 #[test]
-fn threads_get_a_permit_in_the_order_they_came() {
+fn threads_receive_a_permit_in_the_order_of_their_arrival() {
     static END: Mutex<Option<mpsc::Receiver<()>>> = Mutex::new(None);
     #[concurrency(limit = 1, wait)]
     fn run(ran: &mpsc::Sender<u32>, nth: u32) -> Result<(), Error> {
@@ -81,7 +81,8 @@ fn threads_get_a_permit_in_the_order_they_came() {
         .map(|nth| {
             let ran = ran.clone();
             let thread = thread::spawn(move || run(&ran, nth));
-            // The first runs, the others sleep once they have taken their place.
+            // The first thread runs. Each other thread sleeps once it has its position in the
+            // queue.
             sleepers(&CLOCK, nth as usize);
             if nth == 0 {
                 assert_eq!(received("the first runs", &order), 0);
@@ -99,10 +100,10 @@ fn threads_get_a_permit_in_the_order_they_came() {
     }
 }
 
-/// The permit is free for a moment before the next in line has been polled.
+/// The permit is free until the next waiter in the queue is polled.
 #[tokio::test]
 #[allow(clippy::await_holding_lock)]
-async fn who_comes_later_does_not_overtake_those_who_wait() {
+async fn a_later_call_does_not_overtake_a_waiter() {
     static END: Notify = Notify::const_new();
     #[concurrency(limit = 1, wait)]
     async fn run(first: bool) -> Result<(), Error> {

@@ -1,15 +1,16 @@
-//! Compiles, or not: premier under another name, without a prelude, without unsafe code.
+//! Premier under another name, in a crate without a prelude and without unsafe code. The test is
+//! that this compiles without a warning.
 #![no_implicit_prelude]
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
 
-/// What a user's names must not break.
+/// Expansions must not resolve `core` and `std` to modules of the user.
 #[allow(dead_code, non_camel_case_types)]
 mod core {}
 #[allow(dead_code)]
 mod std {}
 
-/// A refused call, as this crate says it.
+/// The error of this crate, made from the error of premier.
 #[derive(Clone, Debug)]
 pub struct Refused(pub ::calm::Error);
 
@@ -22,7 +23,7 @@ impl ::core::convert::From<::calm::Error> for Refused {
 /// Doubles, five times a minute.
 ///
 /// # Errors
-/// When refused.
+/// When the call is rejected.
 #[::calm::throttle(rate = "5/min", key = "{value}")]
 pub fn double(value: u32) -> ::core::result::Result<u32, Refused> {
     ::core::result::Result::Ok(value * 2)
@@ -31,25 +32,25 @@ pub fn double(value: u32) -> ::core::result::Result<u32, Refused> {
 /// Triples, five times a minute.
 ///
 /// # Errors
-/// When refused.
+/// When the call is rejected.
 #[::calm::throttle(rate = "5/min", cost = value, keymaker = |value| *value)]
 pub async fn triple(value: u32) -> u32 {
     value * 3
 }
 
-/// The path can also be given.
+/// Returns its argument, five times a minute. The argument `crate` gives the path of premier.
 ///
 /// # Errors
-/// When refused.
+/// When the call is rejected.
 #[::calm::throttle(rate = "5/min", crate = ::calm)]
 pub fn same(value: u32) -> u32 {
     value
 }
 
-/// Every attribute at once; what `premier` is called is read from the manifest.
+/// Has every attribute. The macros read the name of premier from the manifest.
 ///
 /// # Errors
-/// When refused.
+/// When the call is rejected.
 #[::calm::cache(ttl = 60, stale = "5s", capacity = 100, key = "{name}")]
 #[::calm::retry(max = 3, base = "1ms", on = Refused(::calm::Error::Timeout { .. }), on_retry = |_event| ())]
 #[::calm::circuit_breaker(failures = 5, within = "10s", open_for = "30s", half_open = 1)]
@@ -64,8 +65,8 @@ pub fn all(
     ::core::result::Result::Ok(list.len() + name.len())
 }
 
-/// The same, awaited; nothing of it says that errors are to be told in the documentation, for the
-/// attributes have brought them.
+/// Adds two numbers. The lint for undocumented errors must not fire, because the attributes add the
+/// `Result`.
 #[::calm::retry(max = 3, base = "1ms")]
 #[::calm::circuit_breaker]
 #[::calm::concurrency(limit = 10)]
@@ -75,7 +76,7 @@ pub async fn sum((left, right): (u32, u32), _other: &u32, _: u8) -> u32 {
     left + right
 }
 
-/// Refused calls are zero.
+/// Returns its argument, or zero when the call is rejected.
 #[must_use]
 #[::calm::concurrency(limit = 10, on_reject = |_| 0)]
 #[::calm::timeout(1, on_reject = |_error| 0)]
@@ -87,7 +88,7 @@ pub fn substituted(value: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_renamed_premier_limits() {
+    fn attributes_of_a_renamed_premier_limit_calls() {
         for _ in 0..5 {
             ::core::assert!(super::double(1).is_ok());
         }

@@ -1,4 +1,5 @@
-//! One of several processes that hammer one limit; prints how many calls were admitted.
+//! One of several processes that call one limit as fast as they can. Prints how many calls were
+//! admitted.
 //!
 //! Arguments: URL, algorithm, quota, period in ms, seconds.
 

@@ -1,4 +1,5 @@
-//! A server for as many connections as there are, in a process of its own: `tests/many.rs`.
+//! The server of `tests/connection_soak.rs`, in its own process because each has a limit of open
+//! files.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Every ordered pair of the six attributes on one function, and each attribute twice: the first is
-//! outermost, on sync and on async functions. Each test shows what only that order does. Time is
-//! virtual.
+//! Every ordered pair of the six attributes on one function, and each attribute twice, sync and
+//! async. The first attribute is outermost. Each test shows a difference between the two orders.
+//! Time is virtual.
 #![forbid(unsafe_code)]
 
 mod running;
@@ -16,7 +16,7 @@ use running::{Failure, Scene, Seen, Shape, What, alone};
 
 type Orders = [(&'static str, [Shape; 2]); 2];
 
-/// `[a] [b]`: `a` around `b` and `b` around `a`, sync and async.
+/// Functions with `a` around `b` and with `b` around `a`, sync and async.
 macro_rules! orders {
     ($a:tt $b:tt) => {{
         orders!(@ first_sync first_async $a $b);
@@ -60,7 +60,7 @@ macro_rules! orders {
     };
 }
 
-/// What is seen of both orders, sync and async.
+/// Asserts what `scenario` observes for each order, sync and async.
 fn compare<T: Debug + PartialEq>(
     orders: Orders,
     expected: [T; 2],
@@ -76,7 +76,7 @@ fn compare<T: Debug + PartialEq>(
 }
 
 #[test]
-fn a_cache_around_a_throttle_answers_without_asking_it() {
+fn a_hit_of_a_cache_around_a_throttle_takes_no_quota() {
     let orders =
         orders!([#[cache(keymaker = |_, _, key| *key)]] [#[throttle(quota = 1, duration = 10)]]);
     compare(orders, [[Okay(1), Okay(1)], [Okay(1), Denied]], |scene| {
@@ -84,10 +84,10 @@ fn a_cache_around_a_throttle_answers_without_asking_it() {
     });
 }
 
-/// Who comes while the first waits for its second attempt: with the cache outside it waits too, and
-/// otherwise it finds nobody computing.
+/// The second call arrives while the first waits for its next attempt. With the cache outside, it
+/// waits for that attempt. With the cache inside, no computation is in progress and it starts one.
 #[test]
-fn a_cache_around_a_retry_lets_others_wait_for_the_retries() {
+fn callers_of_a_cache_around_a_retry_wait_for_the_retries() {
     let orders = orders!([#[cache(keymaker = |_, _, key| *key)]] [#[retry(strategy = "fixed", base = 10, max = 2)]]);
     compare(orders, [(Okay(2), 10), (Okay(2), 0)], |scene| {
         let first = scene.start(FailOnce, 1);
@@ -98,10 +98,10 @@ fn a_cache_around_a_retry_lets_others_wait_for_the_retries() {
     });
 }
 
-/// The second waits for the first, which times out. A timeout outside of the cache ends the wait as
-/// well; one inside gives the second a time of its own.
+/// The second call waits for the first, which times out. A timeout outside the cache ends the wait
+/// too. A timeout inside gives the second call its own time.
 #[test]
-fn a_cache_around_a_timeout_gives_the_next_to_compute_its_own_time() {
+fn the_next_caller_of_a_cache_around_a_timeout_has_its_own_time() {
     let orders = orders!([#[cache(keymaker = |_, _, key| *key)]] [#[timeout("2500ms")]]);
     compare(orders, [Okay(2), TimedOut], |scene| {
         let first = scene.start(SlowOnce(10), 1);
@@ -112,7 +112,7 @@ fn a_cache_around_a_timeout_gives_the_next_to_compute_its_own_time() {
 }
 
 #[test]
-fn a_cache_around_a_circuit_breaker_answers_while_it_is_open() {
+fn a_cache_around_a_circuit_breaker_returns_hits_while_the_breaker_is_open() {
     let orders = orders!([#[cache(keymaker = |_, _, key| *key)]]
         [#[circuit_breaker(failures = 2, within = "1m", open_for = "1h")]]);
     compare(orders, [[Okay(1), Open], [Open, Open]], |scene| {
@@ -125,7 +125,7 @@ fn a_cache_around_a_circuit_breaker_answers_while_it_is_open() {
 }
 
 #[test]
-fn a_cache_around_a_concurrency_limit_answers_while_all_permits_are_taken() {
+fn a_cache_around_a_concurrency_limit_returns_hits_while_all_permits_are_taken() {
     let orders = orders!([#[cache(keymaker = |_, _, key| *key)]] [#[concurrency(limit = 1)]]);
     compare(orders, [[Okay(1), Busy], [Busy, Busy]], |scene| {
         assert_eq!(scene.seen(Good, 1), Okay(1));
@@ -135,7 +135,7 @@ fn a_cache_around_a_concurrency_limit_answers_while_all_permits_are_taken() {
 }
 
 #[test]
-fn a_retry_around_a_throttle_asks_it_for_each_attempt() {
+fn each_attempt_of_a_retry_around_a_throttle_takes_quota() {
     let orders = orders!([#[retry(strategy = "fixed", base = 1, max = 3, on = Failure::Own)]]
         [#[throttle(quota = 2, duration = 60)]]);
     compare(orders, [(Denied, 2), (Failed, 3)], |scene| {
@@ -144,7 +144,7 @@ fn a_retry_around_a_throttle_asks_it_for_each_attempt() {
 }
 
 #[test]
-fn a_retry_around_a_timeout_gives_each_attempt_its_own_time() {
+fn each_attempt_of_a_retry_around_a_timeout_has_its_own_time() {
     let orders = orders!([#[retry(strategy = "fixed", base = 2, max = 3, on = Failure::Own)]]
         [#[timeout("2500ms")]]);
     compare(orders, [((Failed, 4), 3), ((TimedOut, 2), 2)], |scene| {
@@ -153,7 +153,7 @@ fn a_retry_around_a_timeout_gives_each_attempt_its_own_time() {
 }
 
 #[test]
-fn a_retry_around_a_circuit_breaker_shows_it_each_failure() {
+fn each_attempt_of_a_retry_around_a_circuit_breaker_counts_as_a_failure() {
     let orders = orders!([#[retry(strategy = "fixed", base = 1, max = 3, on = Failure::Own)]]
         [#[circuit_breaker(failures = 2, within = "1m", open_for = "1h")]]);
     compare(orders, [(Open, 2, Open), (Failed, 3, Okay(4))], |scene| {
@@ -162,7 +162,7 @@ fn a_retry_around_a_circuit_breaker_shows_it_each_failure() {
 }
 
 #[test]
-fn a_retry_around_a_concurrency_limit_asks_again_for_a_permit() {
+fn a_retry_around_a_concurrency_limit_tries_again_to_take_a_permit() {
     let orders =
         orders!([#[retry(strategy = "fixed", base = 1, max = 3)]] [#[concurrency(limit = 1)]]);
     compare(orders, [(Busy, 2), (Busy, 0)], |scene| {
@@ -172,7 +172,7 @@ fn a_retry_around_a_concurrency_limit_asks_again_for_a_permit() {
 }
 
 #[test]
-fn a_throttle_around_a_timeout_waits_outside_of_it() {
+fn the_wait_of_a_throttle_around_a_timeout_does_not_time_out() {
     let orders = orders!([#[throttle(quota = 1, duration = 10, wait)]] [#[timeout("2500ms")]]);
     compare(orders, [(Okay(2), 10), (TimedOut, 2)], |scene| {
         assert_eq!(scene.seen(Good, 1), Okay(1));
@@ -181,7 +181,7 @@ fn a_throttle_around_a_timeout_waits_outside_of_it() {
 }
 
 #[test]
-fn a_throttle_around_a_circuit_breaker_takes_for_calls_that_it_refuses() {
+fn a_throttle_around_a_circuit_breaker_charges_calls_that_the_breaker_rejects() {
     let orders = orders!([#[throttle(quota = 3, duration = 60)]]
         [#[circuit_breaker(failures = 2, within = "1m", open_for = "1h", on = Failure::Own)]]);
     compare(orders, [[Open, Denied], [Open, Open]], |scene| {
@@ -193,7 +193,7 @@ fn a_throttle_around_a_circuit_breaker_takes_for_calls_that_it_refuses() {
 }
 
 #[test]
-fn a_throttle_around_a_concurrency_limit_takes_for_calls_that_it_refuses() {
+fn a_throttle_around_a_concurrency_limit_charges_calls_without_a_permit() {
     let orders = orders!([#[throttle(quota = 2, duration = 60)]] [#[concurrency(limit = 1)]]);
     compare(orders, [[Busy, Denied], [Busy, Busy]], |scene| {
         scene.start(Hold, 2);
@@ -202,7 +202,7 @@ fn a_throttle_around_a_concurrency_limit_takes_for_calls_that_it_refuses() {
 }
 
 #[test]
-fn a_circuit_breaker_around_a_timeout_counts_what_times_out() {
+fn a_circuit_breaker_around_a_timeout_counts_timeouts_as_failures() {
     let orders = orders!([#[circuit_breaker(failures = 2, within = "1m", open_for = "1h")]]
         [#[timeout("2500ms")]]);
     let expected = [[TimedOut, TimedOut, Open], [TimedOut; 3]];
@@ -211,9 +211,10 @@ fn a_circuit_breaker_around_a_timeout_counts_what_times_out() {
     });
 }
 
-/// The first call times out. Outside of the permit, that lets the second one run.
+/// The first call times out. With the concurrency limit outside, its permit is then free for the
+/// second call, whose own time starts when it runs.
 #[test]
-fn a_concurrency_limit_around_a_timeout_does_not_count_the_wait_for_a_permit() {
+fn the_wait_for_a_permit_of_a_concurrency_limit_around_a_timeout_does_not_time_out() {
     let orders = orders!([#[concurrency(limit = 1, wait)]] [#[timeout("2500ms")]]);
     compare(orders, [[TimedOut, Okay(2)], [TimedOut; 2]], |scene| {
         let first = scene.start(Hold, 1);
@@ -224,7 +225,7 @@ fn a_concurrency_limit_around_a_timeout_does_not_count_the_wait_for_a_permit() {
 }
 
 #[test]
-fn a_circuit_breaker_around_a_concurrency_limit_can_count_what_it_refuses() {
+fn a_circuit_breaker_around_a_concurrency_limit_can_count_calls_without_a_permit() {
     let orders = orders!([#[circuit_breaker(
             failures = 2, within = "1m", open_for = "1h",
             on = Failure::Premier(Error::ConcurrencyExceeded { .. })
@@ -237,7 +238,7 @@ fn a_circuit_breaker_around_a_concurrency_limit_can_count_what_it_refuses() {
 }
 
 #[test]
-fn two_caches_keep_a_value_as_long_as_either_does() {
+fn a_value_in_two_caches_is_kept_as_long_as_in_either() {
     let orders = orders!([#[cache(keymaker = |_, _, key| *key, ttl = 5)]] [#[cache(keymaker = |_, _, key| *key, ttl = 60)]]);
     compare(orders, [[Okay(1), Okay(1), Okay(2)]; 2], |scene| {
         [0, 10, 70].map(|pause| {
@@ -248,7 +249,7 @@ fn two_caches_keep_a_value_as_long_as_either_does() {
 }
 
 #[test]
-fn retries_of_retries_multiply() {
+fn attempts_of_two_retries_multiply() {
     let orders = orders!([#[retry(strategy = "fixed", base = 10, max = 2)]]
         [#[retry(strategy = "fixed", base = 1, max = 3)]]);
     compare(orders, [((Failed, 14), 6), ((Failed, 32), 6)], |scene| {
@@ -257,7 +258,7 @@ fn retries_of_retries_multiply() {
 }
 
 #[test]
-fn of_two_throttles_both_have_to_admit() {
+fn two_throttles_must_both_admit_a_call() {
     let orders = orders!([#[throttle(quota = 1, duration = 60, keymaker = |_, _, key| *key)]]
         [#[throttle(quota = 2, duration = 60)]]);
     compare(orders, [[Okay(1), Okay(2), Denied, Denied]; 2], |scene| {
@@ -266,13 +267,13 @@ fn of_two_throttles_both_have_to_admit() {
 }
 
 #[test]
-fn of_two_timeouts_the_shorter_ends_the_call() {
+fn the_shorter_of_two_timeouts_ends_the_call() {
     let orders = orders!([#[timeout(2)]] [#[timeout(5)]]);
     compare(orders, [(TimedOut, 2); 2], |scene| scene.timed(Slow(9), 1));
 }
 
 #[test]
-fn of_two_circuit_breakers_the_stricter_opens() {
+fn the_stricter_of_two_circuit_breakers_opens_first() {
     let orders = orders!([#[circuit_breaker(failures = 2, within = "1m", open_for = "1h")]]
         [#[circuit_breaker(failures = 4, within = "1m", open_for = "1h")]]);
     compare(orders, [[Failed, Failed, Open]; 2], |scene| {
@@ -281,7 +282,7 @@ fn of_two_circuit_breakers_the_stricter_opens() {
 }
 
 #[test]
-fn of_two_concurrency_limits_the_lower_holds() {
+fn the_lower_of_two_concurrency_limits_applies() {
     let orders = orders!([#[concurrency(limit = 1)]] [#[concurrency(limit = 3)]]);
     compare(orders, [[Busy, Busy]; 2], |scene| {
         scene.start(Hold, 1);

@@ -1,5 +1,4 @@
-//! Calls that run at one time, on threads or as tasks, on a clock that moves on when all of them
-//! sleep.
+//! Runs calls concurrently, on threads or as tasks, and advances the clock when all of them sleep.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,7 +19,7 @@ static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
     clock
 });
 
-/// The clock and the count of workers are one for all: one test at a time.
+/// All tests share the clock and the number of workers, so they run one at a time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,7 +41,7 @@ impl From<Error> for Failure {
 
 type Output = Result<u32, Failure>;
 
-/// What a body is to do; it returns the number of the call.
+/// The behaviour of a body, which returns the number of the call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum What {
     Good,
@@ -53,11 +52,11 @@ pub(crate) enum What {
     Slow(u64),
     /// Only the first call does.
     SlowOnce(u64),
-    /// Goes on until the test is over.
+    /// Runs until the test ends.
     Hold,
 }
 
-/// What a caller sees.
+/// The outcome that a caller sees.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Seen {
     Okay(u32),
@@ -83,7 +82,7 @@ impl From<Output> for Seen {
 }
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
-/// How many sync bodies hold on, which do not sleep on the clock.
+/// The number of sync bodies in `What::Hold`, which do not sleep on the clock.
 static HOLDING: AtomicUsize = AtomicUsize::new(0);
 
 fn begin(calls: &AtomicU32, what: What) -> (Output, Duration) {
@@ -109,7 +108,10 @@ pub(crate) fn work(calls: &AtomicU32, what: What) -> Output {
         HOLDING.fetch_add(1, Ordering::SeqCst);
         let began = Instant::now();
         while !RELEASED.load(Ordering::SeqCst) {
-            assert!(began.elapsed() < LONGEST, "the test never ends");
+            assert!(
+                began.elapsed() < LONGEST,
+                "waited in vain for the test to end"
+            );
             thread::sleep(Duration::from_millis(1));
         }
         HOLDING.fetch_sub(1, Ordering::SeqCst);
@@ -134,7 +136,7 @@ pub(crate) async fn work_async(calls: &AtomicU32, what: What) -> Output {
 
 type Task = Pin<Box<dyn Future<Output = Output> + Send>>;
 
-/// A function under test: its counter, what it is to do, and its key.
+/// A function under test. Its arguments are its counter, the behaviour of its body, and its key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
     Sync(fn(&'static AtomicU32, What, u32) -> Output),
@@ -164,12 +166,12 @@ impl Scene {
         }
     }
 
-    /// How often the body has been run.
+    /// How often the body has run.
     pub(crate) fn count(&self) -> u32 {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Makes a call and lets it go as far as it can without the clock.
+    /// Starts a call and lets it run until it ends or sleeps on the clock.
     pub(crate) fn start(&mut self, what: What, key: u32) -> usize {
         let count = self.count;
         self.calls.push(match self.shape {
@@ -182,7 +184,7 @@ impl Scene {
         self.calls.len() - 1
     }
 
-    /// Moves the clock on until a call has ended.
+    /// Advances the clock until a call has ended.
     pub(crate) fn finish(&mut self, nth: usize) -> Seen {
         let began = Instant::now();
         loop {
@@ -200,7 +202,7 @@ impl Scene {
         self.finish(nth)
     }
 
-    /// What a call sees, and how many seconds it takes.
+    /// The outcome of a call, and the seconds it takes.
     pub(crate) fn timed(&mut self, what: What, key: u32) -> (Seen, u64) {
         let began = CLOCK.now();
         let seen = self.seen(what, key);
@@ -223,7 +225,7 @@ impl Scene {
     fn settle_threads(&mut self) {
         let began = Instant::now();
         let mut quiet = 0;
-        // What is woken is counted as asleep until it runs, so once is not enough.
+        // A thread that was woken counts as asleep until it runs, so one look is not enough.
         while quiet < 3 {
             assert!(began.elapsed() < LONGEST, "waited in vain for all to sleep");
             for call in &mut self.calls {
@@ -252,8 +254,9 @@ impl Scene {
 
     fn settle_tasks(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
-        // One that ends may let others run that were polled before it. The newest is polled first: a
-        // deadline that has come is then seen before what an older call gives back at that instant.
+        // A call that ends may unblock calls that were polled before it, so each is polled again.
+        // The newest call is polled first: it must see its deadline before an older call that ends
+        // at the same instant frees a permit.
         for _ in 0..=2 * self.calls.len() {
             for call in self.calls.iter_mut().rev() {
                 if let Call::Task(task) = call

@@ -1,4 +1,4 @@
-//! `#[timeout]`, `#[circuit_breaker]` and `#[concurrency]`.
+//! The options of `#[timeout]`, `#[circuit_breaker]` and `#[concurrency]`.
 
 use super::*;
 
@@ -24,9 +24,9 @@ macro_rules! timeouts {
         $(
             #[test]
             fn $name() {
-                let shapes = shapes!(|calls, what, user| $($attribute)*);
+                let shapes = shapes!(|calls, what, key| $($attribute)*);
                 each(shapes, |subject, shape| {
-                    // A caller that parks moves this clock on, beside its worker.
+                    // A sync caller that waits for its worker advances the clock to the timeout.
                     if shape != "sync" {
                         assert_eq!(subject.call(0, 1).unwrap(), Some(1), "{shape}");
                     }
@@ -44,14 +44,14 @@ macro_rules! timeouts {
 }
 
 timeouts! {
-    a_timeout_of_a_number_counts_seconds: [#[timeout(60)]] after 60 * SECOND;
-    a_timeout_of_a_text_has_its_unit: [#[timeout("500ms")]] after SECOND / 2;
-    a_timeout_may_be_named_and_a_fraction: [#[timeout(seconds = 1.5)]] after SECOND * 3 / 2;
+    a_number_as_timeout_is_in_seconds: [#[timeout(60)]] after 60 * SECOND;
+    a_text_as_timeout_has_its_own_unit: [#[timeout("500ms")]] after SECOND / 2;
+    a_timeout_may_be_a_fraction_of_named_seconds: [#[timeout(seconds = 1.5)]] after SECOND * 3 / 2;
 }
 
 #[test]
-fn a_call_that_times_out_may_have_a_value() {
-    let shapes = shapes!(|calls, what, user| #[timeout(60, on_reject = |_| Ok(Some(77)))]);
+fn on_reject_returns_a_value_instead_of_a_timeout() {
+    let shapes = shapes!(|calls, what, key| #[timeout(60, on_reject = |_| Ok(Some(77)))]);
     each(shapes, |subject, shape| {
         assert_eq!(subject.call(STUCK, 1).unwrap(), Some(77), "{shape}");
         if shape != "sync" {
@@ -61,8 +61,8 @@ fn a_call_that_times_out_may_have_a_value() {
 }
 
 #[test]
-fn a_breaker_opens_after_its_failures_for_its_time() {
-    let shapes = shapes!(|calls, what, user|
+fn a_breaker_opens_after_its_number_of_failures_for_its_duration() {
+    let shapes = shapes!(|calls, what, key|
         #[circuit_breaker(failures = 3, within = "1m", open_for = "20s")]);
     each(shapes, |subject, shape| {
         fail(subject, MINOR, 2);
@@ -81,8 +81,8 @@ fn a_breaker_opens_after_its_failures_for_its_time() {
 }
 
 #[test]
-fn a_breaker_forgets_failures_that_are_too_long_ago() {
-    let shapes = shapes!(|calls, what, user|
+fn a_breaker_ignores_failures_older_than_its_window() {
+    let shapes = shapes!(|calls, what, key|
         #[circuit_breaker(failures = 2, within = "10s", open_for = "20s")]);
     each(shapes, |subject, shape| {
         for _ in 0..3 {
@@ -98,14 +98,14 @@ fn a_breaker_forgets_failures_that_are_too_long_ago() {
 }
 
 #[test]
-fn a_half_open_breaker_closes_after_as_many_successes_as_it_tries() {
-    let shapes = shapes!(|calls, what, user|
+fn a_half_open_breaker_closes_after_as_many_successes_as_it_has_probes() {
+    let shapes = shapes!(|calls, what, key|
         #[circuit_breaker(failures = 2, within = "1m", open_for = "20s", half_open = 2)]);
     each(shapes, |subject, shape| {
         fail(subject, MINOR, 2);
         CLOCK.advance(20 * SECOND);
         assert!(!is_open(subject), "{shape}");
-        // One success is not enough: a failure opens it at once.
+        // One success is not enough to close the breaker, and one failure opens it at once.
         fail(subject, MINOR, 1);
         assert!(is_open(subject), "{shape}");
         CLOCK.advance(20 * SECOND);
@@ -117,7 +117,7 @@ fn a_half_open_breaker_closes_after_as_many_successes_as_it_tries() {
 
 #[test]
 fn a_breaker_counts_only_errors_of_the_pattern() {
-    let shapes = shapes!(|calls, what, user|
+    let shapes = shapes!(|calls, what, key|
         #[circuit_breaker(failures = 2, within = "1m", open_for = "20s", on = Failure::Major)]);
     each(shapes, |subject, shape| {
         fail(subject, MINOR, 5);
@@ -129,7 +129,7 @@ fn a_breaker_counts_only_errors_of_the_pattern() {
 
 #[test]
 fn a_breaker_counts_only_errors_that_the_predicate_names() {
-    let shapes = shapes!(|calls, what, user|
+    let shapes = shapes!(|calls, what, key|
         #[circuit_breaker(failures = 2, within = "1m", open_for = "20s", when = |error| matches!(error, Failure::Minor))]);
     each(shapes, |subject, shape| {
         fail(subject, MAJOR, 5);
@@ -140,8 +140,8 @@ fn a_breaker_counts_only_errors_that_the_predicate_names() {
 }
 
 #[test]
-fn an_open_breaker_may_give_a_value() {
-    let shapes = shapes!(|calls, what, user|
+fn on_reject_returns_a_value_while_the_breaker_is_open() {
+    let shapes = shapes!(|calls, what, key|
         #[circuit_breaker(failures = 1, within = "1m", open_for = "20s", on_reject = |_| Ok(Some(77)))]);
     each(shapes, |subject, shape| {
         fail(subject, MINOR, 1);
@@ -150,7 +150,8 @@ fn an_open_breaker_may_give_a_value() {
     });
 }
 
-/// One permit, and calls that call themselves so that it is taken: by depth.
+/// Functions of each shape that call themselves `depth` times, so that they hold `depth + 1`
+/// permits.
 macro_rules! nested {
     ($($attribute:tt)*) => {{
         $($attribute)*
@@ -163,13 +164,13 @@ macro_rules! nested {
             if depth == 0 { Ok(Some(0)) } else { Box::pin(asynchronous(depth - 1)).await }
         }
 
-        fn again(depth: u32) -> Pin<Box<dyn Future<Output = CallResult> + Send>> {
+        fn boxed_future(depth: u32) -> Pin<Box<dyn Future<Output = CallResult> + Send>> {
             Box::pin(future(depth))
         }
 
         $($attribute)*
         fn future(depth: u32) -> impl Future<Output = CallResult> + Send {
-            async move { if depth == 0 { Ok(Some(0)) } else { again(depth - 1).await } }
+            async move { if depth == 0 { Ok(Some(0)) } else { boxed_future(depth - 1).await } }
         }
 
         $($attribute)*
@@ -192,7 +193,7 @@ fn is_busy(output: &CallResult, permits: u64) -> bool {
 }
 
 #[test]
-fn no_more_calls_run_at_a_time_than_the_limit() {
+fn at_most_as_many_calls_run_at_a_time_as_the_limit() {
     let _turn = alone();
     for (shape, call) in nested!(#[concurrency(limit = 3)]) {
         for _ in 0..2 {
@@ -216,7 +217,7 @@ fn a_wait_for_a_permit_ends_at_its_deadline() {
 }
 
 #[test]
-fn a_call_without_a_permit_may_have_a_value() {
+fn on_reject_returns_a_value_without_a_permit() {
     let _turn = alone();
     for (shape, call) in nested!(#[concurrency(limit = 1, on_reject = |_| Ok(Some(77)))]) {
         assert_eq!(call(1).unwrap(), Some(77), "{shape}");

@@ -1,4 +1,5 @@
-//! `#[cache]`. Its functions have three numbers for arguments; each call gives another value.
+//! The options of `#[cache]`. The functions take three numbers, and each computation returns a new
+//! value.
 
 use super::*;
 
@@ -11,48 +12,48 @@ fn next(what: u32) -> CallResult {
 type Load = fn(u32, u32, u32) -> CallResult;
 
 macro_rules! loads {
-    (|$what:ident, $page:ident, $user:ident| $($attribute:tt)*) => {{
+    (|$what:ident, $page:ident, $key:ident| $($attribute:tt)*) => {{
         $($attribute)*
-        fn sync($what: u32, $page: u32, $user: u32) -> CallResult {
-            let _ = ($page, $user);
+        fn sync($what: u32, $page: u32, $key: u32) -> CallResult {
+            let _ = ($page, $key);
             next($what)
         }
 
         $($attribute)*
-        async fn asynchronous($what: u32, $page: u32, $user: u32) -> CallResult {
-            let _ = ($page, $user);
+        async fn asynchronous($what: u32, $page: u32, $key: u32) -> CallResult {
+            let _ = ($page, $key);
             next($what)
         }
 
         $($attribute)*
-        fn future($what: u32, $page: u32, $user: u32) -> impl Future<Output = CallResult> + Send {
-            let _ = ($page, $user);
+        fn future($what: u32, $page: u32, $key: u32) -> impl Future<Output = CallResult> + Send {
+            let _ = ($page, $key);
             async move { next($what) }
         }
 
         $($attribute)*
-        fn boxed($what: u32, $page: u32, $user: u32) -> Pin<Box<dyn Future<Output = CallResult> + Send>> {
-            let _ = ($page, $user);
+        fn boxed($what: u32, $page: u32, $key: u32) -> Pin<Box<dyn Future<Output = CallResult> + Send>> {
+            let _ = ($page, $key);
             Box::pin(async move { next($what) })
         }
 
         let shapes: [(&str, Load); 4] = [
             ("sync", sync),
-            ("async", |what, page, user| drive(asynchronous(what, page, user))),
-            ("future", |what, page, user| drive(future(what, page, user))),
-            ("boxed", |what, page, user| drive(boxed(what, page, user))),
+            ("async", |what, page, key| drive(asynchronous(what, page, key))),
+            ("future", |what, page, key| drive(future(what, page, key))),
+            ("boxed", |what, page, key| drive(boxed(what, page, key))),
         ];
         shapes
     }};
 }
 
-/// Shows the same of each shape; a call is fresh when its value is a new one.
+/// Runs `show` on a function of each shape. A call is fresh when it computes a new value.
 fn each(shapes: [(&str, Load); 4], show: impl Fn(&dyn Fn(u32, u32, u32) -> bool, &str)) {
     let _turn = alone();
     for (shape, load) in shapes {
-        let fresh = |what, page, user| {
+        let fresh = |what, page, key| {
             let before = CALLS.load(Ordering::SeqCst);
-            let _ = load(what, page, user);
+            let _ = load(what, page, key);
             CALLS.load(Ordering::SeqCst) > before
         };
         show(&fresh, shape);
@@ -61,7 +62,7 @@ fn each(shapes: [(&str, Load); 4], show: impl Fn(&dyn Fn(u32, u32, u32) -> bool,
 
 #[test]
 fn by_default_every_argument_is_part_of_the_key() {
-    each(loads!(|what, page, user| #[cache]), |fresh, shape| {
+    each(loads!(|what, page, key| #[cache]), |fresh, shape| {
         assert!(fresh(1, 2, 3), "{shape}");
         assert!(!fresh(1, 2, 3), "{shape}");
         assert!(fresh(9, 2, 3), "{shape}: the first argument");
@@ -73,9 +74,9 @@ fn by_default_every_argument_is_part_of_the_key() {
 }
 
 #[test]
-fn a_key_is_the_whole_key() {
+fn only_the_given_key_identifies_a_value() {
     each(
-        loads!(|what, page, user| #[cache(key = user)]),
+        loads!(|what, page, key| #[cache(key = key)]),
         |fresh, shape| {
             assert!(fresh(1, 2, 3), "{shape}");
             assert!(!fresh(4, 5, 3), "{shape}");
@@ -85,9 +86,9 @@ fn a_key_is_the_whole_key() {
 }
 
 #[test]
-fn a_keymaker_is_given_every_argument_in_order() {
-    let loads = loads!(|what, page, user|
-        #[cache(keymaker = |_, page, user| format!("{page}:{user}"))]);
+fn a_keymaker_receives_every_argument_in_order() {
+    let loads = loads!(|what, page, key|
+        #[cache(keymaker = |_, page, key| format!("{page}:{key}"))]);
     each(loads, |fresh, shape| {
         assert!(fresh(1, 2, 3), "{shape}");
         assert!(!fresh(9, 2, 3), "{shape}");
@@ -96,9 +97,9 @@ fn a_keymaker_is_given_every_argument_in_order() {
 }
 
 #[test]
-fn a_value_lives_as_long_as_its_ttl() {
+fn a_value_is_kept_exactly_for_its_ttl() {
     each(
-        loads!(|what, page, user| #[cache(ttl = 10)]),
+        loads!(|what, page, key| #[cache(ttl = 10)]),
         |fresh, shape| {
             assert!(fresh(0, 0, 0), "{shape}");
             CLOCK.advance(10 * SECOND - Duration::from_nanos(1));
@@ -110,7 +111,7 @@ fn a_value_lives_as_long_as_its_ttl() {
 }
 
 #[test]
-fn a_stale_value_stands_in_for_a_failure_as_long_as_it_may() {
+fn a_stale_value_replaces_a_failure_until_it_is_too_old() {
     static FAILS: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
     fn flaky() -> CallResult {
         let what = if FAILS.load(Ordering::SeqCst) {
@@ -155,18 +156,18 @@ fn a_stale_value_stands_in_for_a_failure_as_long_as_it_may() {
 }
 
 #[test]
-fn what_is_none_is_kept_unless_only_some_is_asked_for() {
-    each(loads!(|what, page, user| #[cache]), |fresh, shape| {
+fn a_none_is_kept_without_only_some() {
+    each(loads!(|what, page, key| #[cache]), |fresh, shape| {
         assert!(fresh(NONE, 0, 0) && !fresh(NONE, 0, 0), "{shape}");
     });
     each(
-        loads!(|what, page, user| #[cache(only_some = false)]),
+        loads!(|what, page, key| #[cache(only_some = false)]),
         |fresh, shape| {
             assert!(fresh(NONE, 0, 0) && !fresh(NONE, 0, 0), "{shape}");
         },
     );
     each(
-        loads!(|what, page, user| #[cache(only_some)]),
+        loads!(|what, page, key| #[cache(only_some)]),
         |fresh, shape| {
             assert!(fresh(NONE, 0, 0) && fresh(NONE, 0, 0), "{shape}");
             assert!(fresh(1, 0, 0) && !fresh(1, 0, 0), "{shape}");
@@ -174,9 +175,9 @@ fn what_is_none_is_kept_unless_only_some_is_asked_for() {
     );
 }
 
-/// Without a `Result` the value itself is what may be none.
+/// Without a `Result`, the cached value itself is the `Option`.
 #[test]
-fn only_some_is_obeyed_where_no_error_is_possible() {
+fn only_some_applies_to_functions_without_a_result() {
     fn value(some: bool) -> Option<u32> {
         let call = CALLS.fetch_add(1, Ordering::SeqCst);
         some.then_some(call)
@@ -216,7 +217,7 @@ fn only_some_is_obeyed_where_no_error_is_possible() {
 #[test]
 fn errors_are_never_kept() {
     each(
-        loads!(|what, page, user| #[cache(ttl = 60)]),
+        loads!(|what, page, key| #[cache(ttl = 60)]),
         |fresh, shape| {
             assert!(fresh(MINOR, 0, 0) && fresh(MINOR, 0, 0), "{shape}");
         },
@@ -224,9 +225,9 @@ fn errors_are_never_kept() {
 }
 
 #[test]
-fn the_capacity_bounds_what_is_kept() {
+fn the_capacity_bounds_the_number_of_values() {
     each(
-        loads!(|what, page, user| #[cache(capacity = 10)]),
+        loads!(|what, page, key| #[cache(capacity = 10)]),
         |fresh, shape| {
             let computed = |from| (from..from + 300).filter(|page| fresh(0, *page, 0)).count();
             assert_eq!(computed(0), 300, "{shape}");
@@ -236,14 +237,14 @@ fn the_capacity_bounds_what_is_kept() {
 }
 
 #[test]
-fn a_keyspace_of_its_own_is_not_cleared_with_the_others() {
-    let loads = loads!(|what, page, user| #[cache(keyspace = "elsewhere")]);
+fn clearing_the_default_keyspace_keeps_values_of_another_keyspace() {
+    let loads = loads!(|what, page, key| #[cache(keyspace = "elsewhere")]);
     each(loads, |fresh, shape| {
         assert!(fresh(0, 0, 0), "{shape}");
         premier::clear().unwrap();
         assert!(!fresh(0, 0, 0), "{shape}");
     });
-    each(loads!(|what, page, user| #[cache]), |fresh, shape| {
+    each(loads!(|what, page, key| #[cache]), |fresh, shape| {
         assert!(fresh(0, 0, 0), "{shape}");
         premier::clear().unwrap();
         assert!(fresh(0, 0, 0), "{shape}");

@@ -1,7 +1,7 @@
 //! Every option of every attribute, on a function of each shape: sync, async, one that returns a
-//! future and one that returns a boxed future. Time is virtual, and moves on when somebody sleeps.
+//! future and one that returns a boxed future. Time is virtual and jumps to the end of every sleep.
 #![forbid(unsafe_code)]
-// The shapes are what is tested.
+// The lints are about the shapes under test.
 #![allow(clippy::manual_async_fn, clippy::type_complexity)]
 
 use std::future::Future;
@@ -25,7 +25,7 @@ static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
     clock
 });
 
-/// The clock is one for all: one test at a time.
+/// All tests share the clock, so they run one at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +48,7 @@ impl From<Error> for Failure {
 
 type CallResult = Result<Option<u32>, Failure>;
 
-/// What the body gives: by its second argument, with the number of the call.
+/// The result of a body: `what` selects it, and a success holds the number of the call.
 fn outcome(calls: &AtomicU32, what: u32) -> CallResult {
     let call = calls.fetch_add(1, Ordering::SeqCst) + 1;
     match what {
@@ -64,7 +64,7 @@ const MAJOR: u32 = 102;
 const NONE: u32 = 103;
 const STUCK: u32 = 104;
 
-/// Polls until it is ready: a call that sleeps moves the clock on.
+/// Polls a future until it is ready. A call that sleeps advances the clock.
 fn drive<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -73,17 +73,17 @@ fn drive<T>(future: impl Future<Output = T>) -> T {
             return output;
         }
     }
-    panic!("a future that nothing wakes")
+    panic!("waited in vain for a future")
 }
 
 type Function = fn(Arc<AtomicU32>, u32, u32) -> CallResult;
 
-/// A function of each shape with these attributes, whose arguments are a counter and two numbers.
+/// One function of each shape with these attributes. Its arguments are a counter and two numbers.
 macro_rules! shapes {
-    (|$calls:ident, $what:ident, $user:ident| $($attribute:tt)*) => {{
+    (|$calls:ident, $what:ident, $key:ident| $($attribute:tt)*) => {{
         $($attribute)*
-        fn sync($calls: Arc<AtomicU32>, $what: u32, $user: u32) -> CallResult {
-            let _ = $user;
+        fn sync($calls: Arc<AtomicU32>, $what: u32, $key: u32) -> CallResult {
+            let _ = $key;
             if $what == STUCK {
                 std::thread::sleep(SECOND / 5);
             }
@@ -91,8 +91,8 @@ macro_rules! shapes {
         }
 
         $($attribute)*
-        async fn asynchronous($calls: Arc<AtomicU32>, $what: u32, $user: u32) -> CallResult {
-            let _ = $user;
+        async fn asynchronous($calls: Arc<AtomicU32>, $what: u32, $key: u32) -> CallResult {
+            let _ = $key;
             if $what == STUCK {
                 std::future::pending::<()>().await;
             }
@@ -103,9 +103,9 @@ macro_rules! shapes {
         fn future(
             $calls: Arc<AtomicU32>,
             $what: u32,
-            $user: u32,
+            $key: u32,
         ) -> impl Future<Output = CallResult> + Send {
-            let _ = $user;
+            let _ = $key;
             async move {
                 if $what == STUCK {
                     std::future::pending::<()>().await;
@@ -115,8 +115,8 @@ macro_rules! shapes {
         }
 
         $($attribute)*
-        fn boxed($calls: Arc<AtomicU32>, $what: u32, $user: u32) -> Pin<Box<dyn Future<Output = CallResult> + Send>> {
-            let _ = $user;
+        fn boxed($calls: Arc<AtomicU32>, $what: u32, $key: u32) -> Pin<Box<dyn Future<Output = CallResult> + Send>> {
+            let _ = $key;
             Box::pin(async move {
                 if $what == STUCK {
                     std::future::pending::<()>().await;
@@ -126,38 +126,38 @@ macro_rules! shapes {
         }
 
         let shapes: [(&str, Function); 4] = [
-            ("sync", |calls, what, user| {
-                finishes("a sync call", move || sync(calls, what, user))
+            ("sync", |calls, what, key| {
+                finishes("a sync call", move || sync(calls, what, key))
             }),
-            ("async", |calls, what, user| drive(asynchronous(calls, what, user))),
-            ("future", |calls, what, user| drive(future(calls, what, user))),
-            ("boxed", |calls, what, user| drive(boxed(calls, what, user))),
+            ("async", |calls, what, key| drive(asynchronous(calls, what, key))),
+            ("future", |calls, what, key| drive(future(calls, what, key))),
+            ("boxed", |calls, what, key| drive(boxed(calls, what, key))),
         ];
         shapes
     }};
 }
 
-/// One function with its counter.
+/// One function and the counter of its calls.
 struct Subject {
     function: Function,
     calls: Arc<AtomicU32>,
 }
 
 impl Subject {
-    fn call(&self, what: u32, user: u32) -> CallResult {
-        (self.function)(Arc::clone(&self.calls), what, user)
+    fn call(&self, what: u32, key: u32) -> CallResult {
+        (self.function)(Arc::clone(&self.calls), what, key)
     }
 
-    /// The error of premier's that a call gives.
-    fn refusal(&self, what: u32, user: u32) -> Error {
-        match self.call(what, user) {
+    /// Makes a call that must fail with an error of premier, and returns the error.
+    fn refusal(&self, what: u32, key: u32) -> Error {
+        match self.call(what, key) {
             Err(Failure::Premier(error)) => error,
             other => panic!("{other:?} where premier refuses"),
         }
     }
 
-    fn denied(&self, what: u32, user: u32) -> bool {
-        match self.call(what, user) {
+    fn denied(&self, what: u32, key: u32) -> bool {
+        match self.call(what, key) {
             Ok(_) | Err(Failure::Minor | Failure::Major) => false,
             Err(Failure::Premier(Error::QuotaExceeded { .. } | Error::BucketFull { .. })) => true,
             Err(Failure::Premier(other)) => panic!("{other}"),
@@ -169,7 +169,7 @@ impl Subject {
     }
 }
 
-/// Shows the same of each shape.
+/// Runs `show` on a function of each shape.
 fn each(shapes: [(&str, Function); 4], show: impl Fn(&Subject, &str)) {
     let _turn = alone();
     for (shape, function) in shapes {

@@ -1,10 +1,10 @@
-//! `#[throttle]`.
+//! The options of `#[throttle]`.
 
 use super::*;
 
 #[test]
-fn a_cost_is_taken_as_often_as_it_fits() {
-    let shapes = shapes!(|calls, what, user| #[throttle(quota = 10, duration = 60, cost = what)]);
+fn a_cost_from_an_argument_is_admitted_while_it_fits() {
+    let shapes = shapes!(|calls, what, key| #[throttle(quota = 10, duration = 60, cost = what)]);
     each(shapes, |subject, shape| {
         assert!(!subject.denied(4, 1), "{shape}");
         assert!(!subject.denied(4, 1), "{shape}");
@@ -20,17 +20,17 @@ fn a_cost_is_taken_as_often_as_it_fits() {
 }
 
 #[test]
-fn a_written_cost_is_taken_each_time() {
-    let shapes = shapes!(|calls, what, user| #[throttle(quota = 10, duration = 60, cost = 3)]);
+fn a_constant_cost_is_taken_by_every_call() {
+    let shapes = shapes!(|calls, what, key| #[throttle(quota = 10, duration = 60, cost = 3)]);
     each(shapes, |subject, shape| {
         assert_eq!(admitted(subject), 3, "{shape}");
     });
 }
 
 #[test]
-fn a_key_is_any_expression_over_the_arguments() {
-    let shapes = shapes!(|calls, what, user|
-        #[throttle(quota = 1, duration = 60, key = what + user)]);
+fn a_key_may_be_any_expression_over_the_arguments() {
+    let shapes = shapes!(|calls, what, key|
+        #[throttle(quota = 1, duration = 60, key = what + key)]);
     each(shapes, |subject, shape| {
         assert!(!subject.denied(1, 2), "{shape}");
         assert!(subject.denied(2, 1), "{shape}");
@@ -39,9 +39,9 @@ fn a_key_is_any_expression_over_the_arguments() {
 }
 
 #[test]
-fn a_keymaker_is_given_every_argument_in_order() {
-    let shapes = shapes!(|calls, what, user|
-        #[throttle(quota = 1, duration = 60, keymaker = |_, what, user| format!("{what}:{user}"))]);
+fn a_keymaker_receives_every_argument_in_order() {
+    let shapes = shapes!(|calls, what, key|
+        #[throttle(quota = 1, duration = 60, keymaker = |_, what, key| format!("{what}:{key}"))]);
     each(shapes, |subject, shape| {
         assert!(!subject.denied(1, 2), "{shape}");
         assert!(!subject.denied(2, 1), "{shape}");
@@ -51,9 +51,9 @@ fn a_keymaker_is_given_every_argument_in_order() {
 }
 
 #[test]
-fn a_key_with_a_cost_takes_each_of_its_own() {
-    let shapes = shapes!(|calls, what, user|
-        #[throttle(rate = "5/min", key = user, cost = what)]);
+fn each_key_takes_costs_from_its_own_quota() {
+    let shapes = shapes!(|calls, what, key|
+        #[throttle(rate = "5/min", key = key, cost = what)]);
     each(shapes, |subject, shape| {
         assert!(!subject.denied(3, 1), "{shape}");
         assert!(subject.denied(3, 1), "{shape}");
@@ -64,7 +64,7 @@ fn a_key_with_a_cost_takes_each_of_its_own() {
 
 #[test]
 fn a_rate_is_a_quota_and_a_duration() {
-    let shapes = shapes!(|calls, what, user| #[throttle(rate = "3/20s")]);
+    let shapes = shapes!(|calls, what, key| #[throttle(rate = "3/20s")]);
     each(shapes, |subject, shape| {
         assert_eq!(admitted(subject), 3, "{shape}");
         assert_eq!(
@@ -76,8 +76,8 @@ fn a_rate_is_a_quota_and_a_duration() {
 }
 
 #[test]
-fn of_several_limits_each_holds() {
-    let shapes = shapes!(|calls, what, user|
+fn every_one_of_several_limits_applies() {
+    let shapes = shapes!(|calls, what, key|
         #[throttle(limits("2/10s", "3/h"), algo = "fixed_window")]);
     each(shapes, |subject, shape| {
         assert_eq!(admitted(subject), 2, "{shape}");
@@ -97,8 +97,8 @@ fn of_several_limits_each_holds() {
 }
 
 #[test]
-fn the_algorithm_is_the_one_that_is_named() {
-    let shapes = shapes!(|calls, what, user|
+fn the_named_algorithm_decides() {
+    let shapes = shapes!(|calls, what, key|
         #[throttle(quota = 2, duration = 20, algo = "token_bucket")]);
     each(shapes, |subject, shape| {
         assert_eq!(admitted(subject), 2, "{shape}");
@@ -112,7 +112,7 @@ fn the_algorithm_is_the_one_that_is_named() {
 
 #[test]
 fn a_burst_is_the_capacity_of_a_token_bucket() {
-    let shapes = shapes!(|calls, what, user|
+    let shapes = shapes!(|calls, what, key|
         #[throttle(quota = 1, duration = 10, algo = "token_bucket", burst = 4)]);
     each(shapes, |subject, shape| {
         assert_eq!(admitted(subject), 4, "{shape}");
@@ -125,11 +125,11 @@ fn a_burst_is_the_capacity_of_a_token_bucket() {
 }
 
 #[test]
-fn a_bucket_size_is_how_long_a_call_waits_for_its_slot() {
-    let shapes = shapes!(|calls, what, user|
+fn a_bucket_size_bounds_the_wait_for_a_slot() {
+    let shapes = shapes!(|calls, what, key|
         #[throttle(quota = 1, duration = 10, algo = "leaky_bucket", bucket_size = 2, cost = what)]);
     each(shapes, |subject, shape| {
-        // Three slots from now on; the next call begins after them.
+        // This call takes three slots, and the next call begins after them.
         assert!(took(|| assert!(!subject.denied(3, 1))).is_zero(), "{shape}");
         assert_eq!(
             subject.refusal(1, 1).retry_after(),
@@ -146,8 +146,8 @@ fn a_bucket_size_is_how_long_a_call_waits_for_its_slot() {
 }
 
 #[test]
-fn a_wait_ends_with_admission() {
-    let shapes = shapes!(|calls, what, user| #[throttle(quota = 1, duration = 10, wait)]);
+fn with_wait_every_call_waits_until_it_is_admitted() {
+    let shapes = shapes!(|calls, what, key| #[throttle(quota = 1, duration = 10, wait)]);
     each(shapes, |subject, shape| {
         let length = took(|| {
             for _ in 0..3 {
@@ -159,8 +159,8 @@ fn a_wait_ends_with_admission() {
 }
 
 #[test]
-fn a_wait_that_would_take_longer_than_it_may_fails_at_once() {
-    let shapes = shapes!(|calls, what, user| #[throttle(quota = 1, duration = 10, wait = "4s")]);
+fn a_wait_longer_than_the_maximum_fails_at_once() {
+    let shapes = shapes!(|calls, what, key| #[throttle(quota = 1, duration = 10, wait = "4s")]);
     each(shapes, |subject, shape| {
         assert!(!subject.denied(0, 1), "{shape}");
         assert!(took(|| assert!(subject.denied(0, 1))).is_zero(), "{shape}");
@@ -174,8 +174,8 @@ fn a_wait_that_would_take_longer_than_it_may_fails_at_once() {
 }
 
 #[test]
-fn a_name_shares_the_quota() {
-    let shapes = shapes!(|calls, what, user|
+fn functions_with_one_name_share_a_quota() {
+    let shapes = shapes!(|calls, what, key|
         #[throttle(quota = 6, duration = 60, name = "shared by all shapes")]);
     each(shapes, |subject, shape| {
         for _ in 0..3 {
@@ -189,8 +189,8 @@ fn a_name_shares_the_quota() {
 }
 
 #[test]
-fn on_reject_gives_the_value_instead() {
-    let shapes = shapes!(|calls, what, user|
+fn on_reject_returns_a_value_instead_of_the_error() {
+    let shapes = shapes!(|calls, what, key|
         #[throttle(quota = 1, duration = 60, on_reject = |_| Ok(Some(77)))]);
     each(shapes, |subject, shape| {
         assert_eq!(subject.call(0, 1).unwrap(), Some(1), "{shape}");

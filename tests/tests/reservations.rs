@@ -1,5 +1,5 @@
-//! What waiters give back when they leave, and who hears of it: no slot is lost, no wake-up is
-//! missed, and nothing of premier's is locked while other people's code runs.
+//! A waiter that leaves returns its reservation: no slot is lost, no wake-up is missed, and premier
+//! holds no lock while it runs the user's code.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,14 +18,15 @@ use tokio::task::{self, JoinHandle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Lets all tasks of the current-thread runtime go as far as they can.
+/// Lets all tasks of the current-thread runtime run until they are blocked.
 async fn settle() {
     for _ in 0..50 {
         task::yield_now().await;
     }
 }
 
-/// Waiters of these costs, in this order, and where they report when they run.
+/// Starts one waiter for each cost, in this order. Each sends its index and the time when it is
+/// admitted.
 async fn waiters(
     clock: &ManualClock,
     throttle: &Throttle,
@@ -45,7 +46,8 @@ async fn waiters(
     (tasks, order)
 }
 
-/// Moves the clock half a second at a time; who ran when.
+/// Advances the clock by 30 s, half a second at a time. Returns the admitted waiters and their
+/// times in seconds.
 async fn run(
     clock: &ManualClock,
     order: &mut UnboundedReceiver<(usize, Duration)>,
@@ -62,7 +64,7 @@ async fn run(
 }
 
 #[tokio::test]
-async fn slots_of_different_lengths_move_up_when_one_leaves() {
+async fn slots_of_different_lengths_move_up_when_a_waiter_leaves() {
     let (clock, throttle) = manual(Limit::leaky_bucket(1, SECOND).bucket_size(20));
     throttle.acquire("k").unwrap();
     // Slots begin at 1, 3, 4 and 7 s; the next is free at 8 s.
@@ -78,11 +80,11 @@ async fn slots_of_different_lengths_move_up_when_one_leaves() {
 }
 
 #[tokio::test]
-async fn a_slot_between_those_of_others_goes_to_one_of_its_length() {
+async fn a_freed_slot_between_two_others_goes_to_a_waiter_of_its_length() {
     let (clock, throttle) = manual(Limit::leaky_bucket(1, SECOND).bucket_size(20));
     throttle.acquire("k").unwrap();
     let (first, _first_order) = waiters(&clock, &throttle, &[2]).await;
-    // Somebody who keeps to his slot, at 3 s, by himself.
+    // `check` reserves the slot at 3 s and does not wait for it.
     assert_eq!(throttle.check("k").unwrap().delay, 3 * SECOND);
     let (_rest, mut order) = waiters(&clock, &throttle, &[2, 1]).await;
     first[0].abort();
@@ -92,7 +94,7 @@ async fn a_slot_between_those_of_others_goes_to_one_of_its_length() {
 }
 
 #[tokio::test]
-async fn slots_of_several_limits_are_all_given_back() {
+async fn a_waiter_returns_its_slots_of_all_limits() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     let limits = [
@@ -112,9 +114,9 @@ async fn slots_of_several_limits_are_all_given_back() {
     assert_eq!(fresh.reset_after, Duration::ZERO, "{fresh:?}");
 }
 
-/// A future that is kept and not polled holds its own slot, not those of others.
+/// A future that is kept without being polled holds its own slot, not those of other waiters.
 #[tokio::test]
-async fn a_waiter_that_is_not_polled_holds_up_no_other_slot() {
+async fn a_waiter_that_is_not_polled_delays_no_other_waiter() {
     let (clock, throttle) = manual(Limit::leaky_bucket(1, SECOND));
     throttle.acquire("k").unwrap();
     let mut kept = Box::pin(throttle.acquire_async("k"));
@@ -131,7 +133,7 @@ async fn a_waiter_that_is_not_polled_holds_up_no_other_slot() {
     assert!(kept.as_mut().poll(&mut context).is_ready());
 }
 
-/// Denies once and has the key reset before it says so.
+/// A handler that resets the key between its first denial and the return of that denial.
 #[derive(Debug)]
 struct ResetAfterDenial {
     memory: MemoryHandler,
@@ -160,7 +162,7 @@ impl Handler for Shared {
 }
 
 #[test]
-fn what_is_given_back_between_a_denial_and_the_wait_is_not_missed() {
+fn a_reset_between_a_denial_and_the_wait_is_not_missed() {
     let handler = Shared(Arc::new(ResetAfterDenial {
         memory: MemoryHandler::new(),
         throttle: OnceLock::new(),
@@ -172,12 +174,12 @@ fn what_is_given_back_between_a_denial_and_the_wait_is_not_missed() {
     throttle.acquire("k").unwrap();
     let patient = throttle.wait_at_most(3_600 * SECOND);
     let waiter = thread::spawn(move || patient.acquire("k"));
-    let acquired = joined("the waiter hears of the reset", waiter).unwrap();
+    let acquired = joined("the waiter is notified of the reset", waiter).unwrap();
     assert!(acquired.unwrap().allowed);
 }
 
 #[tokio::test]
-async fn in_a_line_a_cost_beyond_the_capacity_fails_at_once_and_a_free_call_passes() {
+async fn behind_a_waiter_a_cost_beyond_the_capacity_fails_at_once_and_a_cost_of_zero_is_admitted() {
     let (_clock, throttle) = manual(Limit::token_bucket(2, SECOND));
     throttle.cost(2).acquire("k").unwrap();
     let head = throttle.wait();
@@ -191,14 +193,14 @@ async fn in_a_line_a_cost_beyond_the_capacity_fails_at_once_and_a_free_call_pass
     assert!(throttle.cost(0).wait().acquire("k").unwrap().allowed);
 }
 
-/// To find room in a full queue is not enough: the whole queue is then ahead.
+/// A waiter for room in a full queue must also wait for the whole queue ahead of it.
 #[tokio::test]
-async fn a_wait_for_a_full_queue_counts_the_queue() {
+async fn the_wait_for_a_full_queue_includes_the_queue_itself() {
     let (clock, throttle) = manual(Limit::leaky_bucket(1, SECOND).bucket_size(3));
     for _ in 0..4 {
         throttle.check("k").unwrap();
     }
-    // Room in 1 s, then 3 s in the queue.
+    // The queue has room after 1 s, and a slot in it takes 3 s more.
     let longest = 4 * SECOND;
     let error = throttle
         .wait_at_most(longest - Duration::from_nanos(1))
@@ -215,11 +217,15 @@ async fn a_wait_for_a_full_queue_counts_the_queue() {
         clock.advance(SECOND);
     }
     settle().await;
-    assert!(done("the patient ends", patient).await.is_ok());
+    assert!(
+        done("the waiter with enough time ends", patient)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
-async fn in_a_small_sliding_window_a_hopeless_wait_fails_at_once() {
+async fn in_a_sliding_window_a_wait_that_cannot_succeed_fails_at_once() {
     let (_clock, throttle) = manual(Limit::sliding_window(1, SECOND));
     throttle.acquire("k").unwrap();
     let head = throttle.wait();
@@ -230,7 +236,7 @@ async fn in_a_small_sliding_window_a_hopeless_wait_fails_at_once() {
 }
 
 #[tokio::test]
-async fn tasks_behind_the_head_count_as_sleepers() {
+async fn tasks_behind_the_head_of_the_queue_count_as_sleepers() {
     let (clock, throttle) = manual(Limit::fixed_window(1, SECOND));
     let throttle = throttle.wait();
     throttle.acquire("k").unwrap();
@@ -246,7 +252,7 @@ async fn tasks_behind_the_head_count_as_sleepers() {
     assert_eq!(clock.sleepers(), 3);
 }
 
-/// A step back hurts no longer than itself; whoever sleeps is not hurt at all.
+/// A step back delays new calls at most by the length of the step, and sleeping waiters not at all.
 #[tokio::test]
 async fn a_clock_that_steps_back_prolongs_no_wait() {
     let (clock, throttle) = manual(Limit::fixed_window(1, SECOND));
@@ -264,7 +270,7 @@ async fn a_clock_that_steps_back_prolongs_no_wait() {
     settle().await;
     assert!(waiter.is_finished());
 
-    // The same on a thread, behind the one that was just admitted.
+    // A thread waits in the same way, behind the task that was just admitted.
     let thread = thread::spawn({
         let throttle = throttle.clone();
         move || throttle.acquire("k")
@@ -276,14 +282,14 @@ async fn a_clock_that_steps_back_prolongs_no_wait() {
     assert!(joined("the thread ends", thread).unwrap().is_ok());
 }
 
-/// Asks premier something when it is dropped, as a waker may that owns the last handle of a task.
-struct Nosy(Throttle);
+/// A waker that calls premier when it is dropped. A waker that owns the last handle of a task may.
+struct CallsWhenDropped(Throttle);
 
-impl Wake for Nosy {
+impl Wake for CallsWhenDropped {
     fn wake(self: Arc<Self>) {}
 }
 
-impl Drop for Nosy {
+impl Drop for CallsWhenDropped {
     fn drop(&mut self) {
         let patient = self.0.wait_at_most(Duration::from_nanos(1));
         assert!(patient.acquire("k").is_err());
@@ -291,7 +297,7 @@ impl Drop for Nosy {
 }
 
 #[test]
-fn wakers_are_dropped_without_a_lock() {
+fn no_lock_is_held_while_a_waker_is_dropped() {
     let (clock, throttle) = manual(Limit::fixed_window(1, SECOND));
     throttle.acquire("k").unwrap();
     let (done, ended) = std::sync::mpsc::channel();
@@ -301,8 +307,8 @@ fn wakers_are_dropped_without_a_lock() {
             let mut first = Box::pin(patient.acquire_async("k"));
             let mut second = Box::pin(patient.acquire_async("k"));
             for _ in 0..2 {
-                // Each poll replaces the waker of the one before.
-                let waker = Waker::from(Arc::new(Nosy(throttle.clone())));
+                // Each poll replaces the waker of the previous poll.
+                let waker = Waker::from(Arc::new(CallsWhenDropped(throttle.clone())));
                 let mut context = Context::from_waker(&waker);
                 for call in [&mut first, &mut second] {
                     assert!(matches!(call.as_mut().poll(&mut context), Poll::Pending));
@@ -316,7 +322,7 @@ fn wakers_are_dropped_without_a_lock() {
 }
 
 #[test]
-fn a_throttle_with_a_bad_configuration_of_its_own_says_so() {
+fn a_throttle_with_an_invalid_configuration_returns_a_config_error() {
     let config = Config::new(MemoryHandler::new()).keyspace("a:b");
     let throttle = Throttle::with_handler(config, "x", Limit::fixed_window(1, SECOND));
     assert!(matches!(throttle.check("k"), Err(Error::Config { .. })));
@@ -325,9 +331,9 @@ fn a_throttle_with_a_bad_configuration_of_its_own_says_so() {
     assert!(matches!(throttle.check("k"), Err(Error::Config { .. })));
 }
 
-/// Limits that change all the time leave nothing behind.
+/// Earlier values of a limit must leave nothing behind.
 #[test]
-fn changed_limits_slow_nothing_down() {
+fn a_limit_that_changed_often_decides_no_slower() {
     let (clock, mut throttle) = manual(Limit::token_bucket(1, SECOND));
     for quota in 1..2_000 {
         throttle = throttle.with_limit(Limit::token_bucket(quota, SECOND));
@@ -338,6 +344,6 @@ fn changed_limits_slow_nothing_down() {
     for key in 0..20_000 {
         throttle.check(&key).unwrap();
     }
-    // A sweep by each of the limits there have been took minutes.
+    // A sweep for each earlier value of the limit took minutes.
     assert!(start.elapsed() < 10 * SECOND, "{:?}", start.elapsed());
 }

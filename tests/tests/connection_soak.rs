@@ -1,16 +1,17 @@
-//! Ten thousand connections at one time.
+//! Ten thousand simultaneous connections.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use premier_tests::waits::finishes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const CONNECTIONS: usize = 10_000;
-/// Between one request of each and two.
+/// More than one request of each connection, and less than two.
 const QUOTA: usize = 13_000;
 
 struct Server(Child);
@@ -22,7 +23,7 @@ impl Drop for Server {
     }
 }
 
-/// One request; the status of its reply.
+/// Sends one request and returns the status of its reply.
 async fn ask(connection: &mut TcpStream) -> std::io::Result<u16> {
     connection
         .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -51,7 +52,7 @@ async fn ask(connection: &mut TcpStream) -> std::io::Result<u16> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_connections_are_held_and_limited_as_one() {
+async fn ten_thousand_connections_share_one_limit() {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     assert!(
         files as usize > CONNECTIONS + 100,
@@ -63,18 +64,20 @@ async fn ten_thousand_connections_are_held_and_limited_as_one() {
         .spawn()
         .map(Server)
         .unwrap();
-    let mut address = String::new();
-    BufReader::new(server.0.stdout.take().unwrap())
-        .read_line(&mut address)
-        .unwrap();
-    let address = address.trim().to_owned();
+    let mut stdout = BufReader::new(server.0.stdout.take().unwrap());
+    let address = finishes("the server prints its address", move || {
+        let mut address = String::new();
+        stdout.read_line(&mut address).unwrap();
+        address.trim().to_owned()
+    });
 
     let mut connecting = JoinSet::new();
     let turns = std::sync::Arc::new(tokio::sync::Semaphore::new(500));
     for _ in 0..CONNECTIONS {
         let (address, turns) = (address.clone(), std::sync::Arc::clone(&turns));
         connecting.spawn(async move {
-            // The system holds so many that have not been accepted yet.
+            // Stays below the number of connections that the system queues before they are
+            // accepted.
             let _turn = turns.acquire().await.unwrap();
             let mut connection = TcpStream::connect(address).await.unwrap();
             let status = ask(&mut connection).await.unwrap();
@@ -83,10 +86,10 @@ async fn ten_thousand_connections_are_held_and_limited_as_one() {
     }
     let connected = timeout(Duration::from_secs(60), connecting.join_all())
         .await
-        .unwrap();
+        .expect("waited in vain for all connections");
     assert!(connected.iter().all(|(_, status)| *status == 200));
 
-    // All are open; each asks again, at one time.
+    // All connections are open, and each sends a second request at the same time.
     let mut asking = JoinSet::new();
     for (mut connection, _) in connected {
         asking.spawn(async move {
@@ -96,7 +99,7 @@ async fn ten_thousand_connections_are_held_and_limited_as_one() {
     }
     let asked = timeout(Duration::from_secs(60), asking.join_all())
         .await
-        .unwrap();
+        .expect("waited in vain for all replies");
     let admitted = asked.iter().filter(|(_, status)| *status == 200).count();
     let denied = asked.iter().filter(|(_, status)| *status == 429).count();
     assert_eq!(

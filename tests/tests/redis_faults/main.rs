@@ -1,156 +1,20 @@
-//! Faults in the middle of traffic: nobody hangs, nobody panics, nothing leaks, and the service is
-//! back within a second of its server.
+//! Redis faults during traffic: no call hangs or panics, no key leaks, and calls are answered again
+//! within a second of the server's return.
+
+mod traffic;
 
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use premier::{Config, Error, Limit, OnBackendError, RedisHandler, Throttle};
 use premier_tests::redis::{Cluster, Sentinels, Server};
 use premier_tests::waits::joined;
 
-const TIMEOUT: Duration = Duration::from_millis(500);
-/// How much later than the timeout a call may end.
-const GRACE: Duration = Duration::from_millis(100);
-const RATE: u64 = 500;
-
-fn limit() -> Limit {
-    Limit::token_bucket(RATE, Duration::from_secs(1)).burst(50)
-}
-
-/// What one call came to.
-#[derive(Debug)]
-struct Outcome {
-    began: Instant,
-    took: Duration,
-    result: Result<bool, Error>,
-}
-
-/// Threads and tasks that call without a pause.
-struct Traffic {
-    stop: Arc<AtomicBool>,
-    outcomes: Arc<Mutex<Vec<Outcome>>>,
-    began: Instant,
-    callers: Vec<JoinHandle<()>>,
-}
-
-impl Traffic {
-    fn start(config: impl Into<Config>, keys: u32) -> Self {
-        let throttle = Throttle::with_handler(config, "traffic", limit());
-        let stop = Arc::new(AtomicBool::new(false));
-        let outcomes = Arc::new(Mutex::new(Vec::new()));
-        let record = |outcomes: &Mutex<Vec<Outcome>>, began: Instant, result: Result<_, Error>| {
-            let took = began.elapsed();
-            let result = result.map(|decision: premier::Decision| decision.allowed);
-            let outcome = Outcome {
-                began,
-                took,
-                result,
-            };
-            outcomes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(outcome);
-        };
-        let callers = (0..4)
-            .map(|caller| {
-                let (throttle, stop, outcomes) =
-                    (throttle.clone(), Arc::clone(&stop), Arc::clone(&outcomes));
-                thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread()
-                        .build()
-                        .unwrap();
-                    let mut key = caller;
-                    while !stop.load(Ordering::Relaxed) {
-                        key = (key + 1) % keys;
-                        let began = Instant::now();
-                        let result = if caller % 2 == 0 {
-                            throttle.check(&key)
-                        } else {
-                            runtime.block_on(throttle.check_async(&key))
-                        };
-                        record(&outcomes, began, result);
-                        thread::sleep(Duration::from_micros(300));
-                    }
-                })
-            })
-            .collect();
-        let traffic = Self {
-            stop,
-            outcomes,
-            began: Instant::now(),
-            callers,
-        };
-        // A fault is to meet traffic that flows.
-        traffic.wait_for_answers(Instant::now(), 100);
-        traffic
-    }
-
-    /// Until this many calls that began after `since` were answered; when the first of them began.
-    fn wait_for_answers(&self, since: Instant, count: usize) -> Instant {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            {
-                let outcomes = self.outcomes.lock().unwrap();
-                let mut answered = outcomes
-                    .iter()
-                    .filter(|outcome| outcome.began >= since && outcome.result.is_ok());
-                if let (Some(first), Some(_)) = (answered.next(), answered.nth(count)) {
-                    return first.began;
-                }
-            }
-            assert!(Instant::now() < deadline, "no answers");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Fails unless calls are answered within a second of `since`.
-    fn assert_back_within_a_second(&self, since: Instant) {
-        let first = self.wait_for_answers(since, 20);
-        let delay = first - since;
-        assert!(delay < Duration::from_secs(1), "back after {delay:?}");
-    }
-
-    /// Stops and checks what holds of every fault. `states` is how often a key's state may have
-    /// begun anew.
-    fn stop(self, keys: u32, states: u64) -> Vec<Outcome> {
-        self.stop.store(true, Ordering::Relaxed);
-        for caller in self.callers {
-            joined("a caller ends", caller).expect("a caller panicked");
-        }
-        let elapsed = self.began.elapsed().as_secs_f64();
-        let outcomes = std::mem::take(&mut *self.outcomes.lock().unwrap());
-        let slowest = outcomes.iter().map(|outcome| outcome.took).max().unwrap();
-        assert!(slowest <= TIMEOUT + GRACE, "a call took {slowest:?}");
-        let admitted = outcomes
-            .iter()
-            .filter(|outcome| matches!(outcome.result, Ok(true)))
-            .count();
-        let most = f64::from(keys) * (50.0 * states as f64 + RATE as f64 * (elapsed + 0.1));
-        assert!(
-            admitted as f64 <= most,
-            "{admitted} of {most:.0} were admitted"
-        );
-        for outcome in &outcomes {
-            if let Err(error) = &outcome.result {
-                assert!(matches!(error, Error::Backend { .. }), "{error:?}");
-            }
-        }
-        outcomes
-    }
-}
-
-fn errors(outcomes: &[Outcome]) -> usize {
-    outcomes
-        .iter()
-        .filter(|outcome| outcome.result.is_err())
-        .count()
-}
+use traffic::{TIMEOUT, Traffic, errors, limit};
 
 #[test]
-fn a_script_flush_is_not_noticed() {
+fn a_script_flush_causes_no_error() {
     let server = Server::start();
     let traffic = Traffic::start(RedisHandler::connect(server.url()).unwrap(), 1);
     for _ in 0..10 {
@@ -163,7 +27,7 @@ fn a_script_flush_is_not_noticed() {
 }
 
 #[test]
-fn a_flush_of_everything_starts_anew() {
+fn a_flush_of_all_keys_resets_every_limit_without_an_error() {
     let server = Server::start();
     let traffic = Traffic::start(RedisHandler::connect(server.url()).unwrap(), 1);
     server.command(&["FLUSHALL"]);
@@ -181,13 +45,13 @@ fn killed_connections_are_replaced() {
         traffic.assert_back_within_a_second(Instant::now());
     }
     let outcomes = traffic.stop(1, 1);
-    // Only calls that were under way are cut off: at most one for each caller and kill.
+    // Only calls in progress fail: at most one for each caller and kill.
     assert!(errors(&outcomes) <= 5 * 4, "{}", errors(&outcomes));
     server.assert_all_expire();
 }
 
 #[test]
-fn a_killed_server_denies_at_once_until_it_is_back() {
+fn while_a_server_is_killed_calls_fail_at_once() {
     let mut server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let traffic = Traffic::start(redis.clone(), 1);
@@ -213,7 +77,7 @@ fn a_killed_server_denies_at_once_until_it_is_back() {
 }
 
 #[test]
-fn a_stalled_server_holds_nobody_longer_than_the_timeout() {
+fn a_stalled_server_delays_no_call_longer_than_the_timeout() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let traffic = Traffic::start(redis.clone(), 1);
@@ -241,14 +105,14 @@ fn a_stalled_server_holds_nobody_longer_than_the_timeout() {
         .iter()
         .filter(|outcome| outcome.began > stopped && outcome.took > TIMEOUT / 2)
         .count();
-    // Four callers, two stalls; each may meet the stall and the attempt to connect once.
+    // Four callers and two stalls: each caller may meet the stall and the reconnect once.
     assert!(waited <= 16, "{waited} calls waited");
     server.assert_all_expire();
 }
 
 #[test]
-fn an_address_that_never_answers_is_bounded_too() {
-    // A listener whose queue takes connections that nobody ever serves.
+fn an_address_that_never_answers_delays_no_call_longer_than_the_timeout() {
+    // The listener's backlog accepts connections, but no thread serves them.
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("redis://{}/", listener.local_addr().unwrap());
     let redis = RedisHandler::builder(url)
@@ -273,7 +137,7 @@ fn an_address_that_never_answers_is_bounded_too() {
 }
 
 #[test]
-fn the_policy_decides_while_redis_is_away() {
+fn the_outage_policy_decides_while_redis_is_down() {
     let mut server = Server::start();
     let limit = Limit::fixed_window(2, Duration::from_secs(3_600));
     let throttle = |policy| {
@@ -314,7 +178,7 @@ fn the_policy_decides_while_redis_is_away() {
 }
 
 #[test]
-fn a_sentinel_failover_is_followed() {
+fn calls_follow_a_sentinel_failover() {
     let mut sentinels = Sentinels::start();
     let redis = RedisHandler::sentinel(Sentinels::SERVICE, sentinels.urls())
         .build()
@@ -324,7 +188,7 @@ fn a_sentinel_failover_is_followed() {
     sentinels.data[0].kill();
     let replica = &sentinels.data[1];
     let killed = Instant::now();
-    // Nobody can know the new master before the sentinels name it.
+    // The handler cannot find the new master before the sentinels name it.
     let named = format!("\r\n{}\r\n", replica.port());
     let ask = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Sentinels::SERVICE];
     while !sentinels
@@ -336,20 +200,20 @@ fn a_sentinel_failover_is_followed() {
         thread::sleep(Duration::from_millis(10));
     }
     traffic.assert_back_within_a_second(Instant::now());
-    // What the master had not passed on may be admitted once more.
+    // Units that the master had not replicated may be admitted again.
     traffic.stop(1, 2);
     replica.assert_all_expire();
 }
 
 #[test]
-fn a_cluster_loses_a_master_and_moves_slots_under_traffic() {
+fn calls_survive_the_loss_of_a_master_and_a_move_of_slots() {
     let mut cluster = Cluster::start();
     let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
     redis.ping().unwrap();
     let keys = 12;
     let traffic = Traffic::start(redis, keys);
 
-    // Every slot of the first master that is in use goes to the second, one by one.
+    // Move slots in use from the first master to the second.
     let port = cluster.nodes[0].port().to_string();
     let id = |node: &Server| {
         let line = node.command(&["CLUSTER", "MYID"]);
@@ -392,7 +256,7 @@ fn a_cluster_loses_a_master_and_moves_slots_under_traffic() {
         thread::sleep(Duration::from_millis(10));
     }
     let healed = Instant::now();
-    // All keys, not only those of the other masters.
+    // Calls for all keys must be answered, not only those of the other masters.
     loop {
         let outcomes = traffic.outcomes.lock().unwrap();
         let last = outcomes.len().saturating_sub(keys as usize * 8);

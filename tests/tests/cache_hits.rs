@@ -1,4 +1,5 @@
-//! Hits of `#[cache]`: what they never return, and that they may run the user's code.
+//! Hits of `#[cache]` never return an invalidated value, and the user's `Clone` and `Drop` may call
+//! the cache.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,8 +8,17 @@ use std::thread;
 use premier::cache;
 use premier_tests::waits::joined;
 
+/// Ends the other threads of a test when the main thread leaves the scope, also by a panic.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
-fn what_was_invalidated_is_never_seen_again() {
+fn an_invalidated_value_is_never_returned_again() {
     static VERSION: AtomicU64 = AtomicU64::new(0);
 
     #[cache(name = "versions", ttl = "1h")]
@@ -23,12 +33,13 @@ fn what_was_invalidated_is_never_seen_again() {
                 while !done.load(Ordering::Relaxed) {
                     for key in 0..4 {
                         let least = VERSION.load(Ordering::SeqCst).saturating_sub(1);
-                        // The one who raises the version has invalidated the one before.
+                        // The main thread has invalidated every version before the previous one.
                         assert!(version(key).1 >= least);
                     }
                 }
             });
         }
+        let _stop = SetWhenDropped(&done);
         for _ in 0..3_000 {
             let raised = VERSION.fetch_add(1, Ordering::SeqCst) + 1;
             for key in 0..4_u64 {
@@ -36,12 +47,11 @@ fn what_was_invalidated_is_never_seen_again() {
                 assert_eq!(version(key), (key, raised));
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 
 #[test]
-fn clearing_leaves_nothing_behind() {
+fn a_cleared_cache_returns_no_earlier_value() {
     static VERSION: AtomicU64 = AtomicU64::new(0);
 
     #[cache(name = "cleared")]
@@ -59,7 +69,7 @@ fn clearing_leaves_nothing_behind() {
 }
 
 #[test]
-fn keys_that_are_asked_for_again_outlive_those_that_are_not() {
+fn keys_that_are_used_again_outlive_keys_that_are_used_once() {
     static LOADS: AtomicU64 = AtomicU64::new(0);
 
     #[cache(capacity = 1_000)]
@@ -80,13 +90,13 @@ fn keys_that_are_asked_for_again_outlive_those_that_are_not() {
             next += 1;
         }
     }
-    // 200,000 calls for the 500, among 400,000 for a key each that nobody asks for again.
+    // 200,000 calls use 500 keys again and again, among 400,000 calls that each use a new key once.
     let loads = LOADS.load(Ordering::Relaxed);
     assert!(loads < 10_000, "{loads}");
 }
 
 #[test]
-fn a_text_and_a_number_that_read_alike_are_one_key() {
+fn a_number_and_its_decimal_text_are_one_key() {
     static LOADS: AtomicU64 = AtomicU64::new(0);
 
     #[cache(name = "alike", key = key)]
@@ -104,11 +114,11 @@ fn a_text_and_a_number_that_read_alike_are_one_key() {
     assert_eq!(LOADS.load(Ordering::Relaxed), 2);
 }
 
-/// A value whose copy asks the cache that it is from.
+/// A value whose `clone` calls the cache that holds it.
 #[derive(Debug)]
-struct Asking(u64);
+struct ClonesRecursively(u64);
 
-impl Clone for Asking {
+impl Clone for ClonesRecursively {
     fn clone(&self) -> Self {
         if self.0 > 0 {
             chain(self.0 - 1);
@@ -118,18 +128,19 @@ impl Clone for Asking {
 }
 
 #[cache]
-fn chain(length: u64) -> Asking {
-    Asking(length)
+fn chain(length: u64) -> ClonesRecursively {
+    ClonesRecursively(length)
 }
 
 #[test]
-fn a_copy_of_a_value_may_ask_the_same_cache() {
+fn cloning_a_value_may_call_the_same_cache() {
     for _ in 0..3 {
         assert_eq!(chain(5).0, 5);
     }
 }
 
-/// Small, and slow to copy: what happens between a look and a copy happens often.
+/// A small value that is slow to clone, so that races between the lookup and the clone are
+/// frequent.
 #[derive(Debug)]
 struct Version(u64);
 
@@ -169,10 +180,10 @@ fn made<M: Make>(id: u64) -> M::Value {
     M::make()
 }
 
-/// The values of a key are removed one type after the other, so that there is time for other threads to
-/// insert one meanwhile.
+/// An invalidation removes the values of a key one type after another. Meanwhile other threads have
+/// time to insert one.
 #[test]
-fn a_value_is_not_brought_forward_in_place_of_a_newer_one() {
+fn an_old_value_is_never_promoted_over_a_newer_one() {
     macro_rules! sizes {
         ($($size:literal)*) => {$( made::<Other<$size>>(1); )*};
     }
@@ -186,19 +197,14 @@ fn a_value_is_not_brought_forward_in_place_of_a_newer_one() {
                 }
             });
         }
-        let rounds = || {
-            for _ in 0..1_500 {
-                let raised = NEWEST.fetch_add(1, Ordering::SeqCst) + 1;
-                cache::invalidate("made", &1_u64).unwrap();
-                for _ in 0..20 {
-                    assert_eq!(made::<Newest>(1).0, raised);
-                }
+        let _stop = SetWhenDropped(&done);
+        for _ in 0..1_500 {
+            let raised = NEWEST.fetch_add(1, Ordering::SeqCst) + 1;
+            cache::invalidate("made", &1_u64).unwrap();
+            for _ in 0..20 {
+                assert_eq!(made::<Newest>(1).0, raised);
             }
-        };
-        // The others have to end before the test can fail.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(rounds));
-        done.store(true, Ordering::Relaxed);
-        outcome.unwrap();
+        }
     });
 }
 
@@ -223,8 +229,8 @@ fn parent(id: u64) -> Arc<Parent> {
 }
 
 #[test]
-fn a_value_that_is_dropped_may_use_other_caches() {
-    let (tell, told) = std::sync::mpsc::channel();
+fn dropping_a_value_may_call_another_cache() {
+    let (done, ended) = std::sync::mpsc::channel();
     let worker = thread::spawn(move || {
         for id in 0..500 {
             (0..3).for_each(|_| drop(parent(id)));
@@ -236,9 +242,12 @@ fn a_value_that_is_dropped_may_use_other_caches() {
             }
             cache::clear("parents").unwrap();
         }
-        tell.send(()).unwrap();
+        done.send(()).unwrap();
     });
-    let ended = told.recv_timeout(std::time::Duration::from_secs(60));
-    assert!(ended.is_ok(), "it waits for itself");
+    let ended = ended.recv_timeout(std::time::Duration::from_secs(60));
+    assert!(
+        ended.is_ok(),
+        "waited in vain for the destructors: a deadlock"
+    );
     joined("the worker ends", worker).unwrap();
 }

@@ -1,11 +1,11 @@
-//! Code that is unusual and legal: attributes have to live with it.
+//! Attributes work on code that is unusual but legal.
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all)]
 #![allow(clippy::boxed_local, clippy::unused_async)]
 
 use std::pin::Pin;
 
-/// Names that expansions must not meet.
+/// Names that expansions must not resolve to.
 mod shadows {
     #![allow(dead_code, non_camel_case_types, clippy::upper_case_acronyms)]
 
@@ -49,7 +49,7 @@ mod shadows {
     }
 }
 
-/// Functions that have the names of the attributes.
+/// Functions and arguments with the names of attributes.
 mod namesakes {
     #[premier::retry(max = 2, base = 0)]
     #[premier::timeout(60)]
@@ -83,12 +83,12 @@ impl Machine {
         Ok(self.steps)
     }
 
-    /// The body says `self` in a format string and in a closure.
+    /// The body uses `self` in a format string and in a closure.
     #[premier::retry(max = 3, base = 0)]
-    fn told(&mut self) -> Result<String, premier::Error> {
+    fn formatted(&mut self) -> Result<String, premier::Error> {
         self.steps += 1;
-        let tell = || format!("{} {}", self.steps, self.closed);
-        Ok(tell())
+        let format = || format!("{} {}", self.steps, self.closed);
+        Ok(format())
     }
 
     #[premier::throttle(rate = "1000/s")]
@@ -139,7 +139,7 @@ impl Local for Machine {
     }
 }
 
-/// Not there in any build.
+/// Compiled in no build.
 #[premier::retry(max = 2, base = 0)]
 #[premier::throttle(rate = "1000/s")]
 fn conditional(
@@ -150,7 +150,7 @@ fn conditional(
     Ok(value)
 }
 
-/// A value that is its own key, and calls of itself.
+/// A cached function that calls itself with another key.
 #[premier::cache]
 fn fibonacci(nth: u64) -> u64 {
     if nth < 2 {
@@ -159,7 +159,7 @@ fn fibonacci(nth: u64) -> u64 {
     fibonacci(nth - 1) + fibonacci(nth - 2)
 }
 
-/// `return` and `?` of closures and blocks inside are theirs.
+/// `return` and `?` inside a closure or an async block must leave only that.
 #[premier::retry(max = 2, base = 0)]
 #[premier::timeout(60)]
 #[premier::throttle(rate = "1000/s", keymaker = |list| {
@@ -181,7 +181,7 @@ async fn inner_returns(list: Vec<u32>) -> Result<u32, premier::Error> {
 }
 
 #[tokio::test]
-async fn unusual_code_works() {
+async fn unusual_functions_return_what_their_bodies_do() {
     assert_eq!(shadows::sync(1).unwrap(), 1);
     assert_eq!(shadows::tasks(1).await.unwrap(), 1);
     assert_eq!(namesakes::retry(1).unwrap(), 2);
@@ -191,7 +191,7 @@ async fn unusual_code_works() {
         closed: false,
     };
     assert_eq!(machine.step().await.unwrap(), 1);
-    assert_eq!(machine.told().unwrap(), "2 false");
+    assert_eq!(machine.formatted().unwrap(), "2 false");
     assert_eq!(machine.call().unwrap(), "by default");
     assert_eq!(machine.local(vec![1, 2]).await.unwrap(), 2);
     assert_eq!(Pin::new(&mut machine).pinned().await.unwrap(), 2);
@@ -200,7 +200,7 @@ async fn unusual_code_works() {
         steps: 0,
         closed: false,
     });
-    // The first attempt has a clone, and so does not own it alone.
+    // The first attempt has a clone of the `Arc`, so it is not the only owner.
     assert!(!machine.closed().await.unwrap());
     assert_eq!(conditional(1, 2).unwrap(), 1);
     assert_eq!(fibonacci(80), 23_416_728_348_467_685);
@@ -208,7 +208,7 @@ async fn unusual_code_works() {
     assert_eq!(inner_returns(vec![5]).await.unwrap(), 7);
 }
 
-/// A key of a literal, whose type nothing says: it is an `i32`.
+/// Literal keys without a type: they are `i32`.
 mod literal_keys {
     #[premier::throttle(rate = "1/min", key = if vip { 1 } else { 2 })]
     pub(super) fn by_choice(vip: bool) -> Result<(), premier::Error> {
@@ -228,7 +228,7 @@ mod literal_keys {
 }
 
 #[tokio::test]
-async fn literals_are_keys() {
+async fn a_literal_may_be_a_key() {
     use literal_keys::{by_choice, by_match, by_one};
 
     assert!(by_choice(true).is_ok() && by_choice(false).is_ok() && by_choice(true).is_err());

@@ -1,5 +1,5 @@
-//! Limits without a key by the machine's own clocks, where their shortest ways differ: buckets deep in
-//! debt, most of whose calls do not read the precise clock, and queues.
+//! Limits without a key on the system's clocks, which take the fast path: buckets with a large
+//! burst, limits that change, and queues.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -10,14 +10,14 @@ use premier_tests::waits::until_denied;
 
 const BURST: u64 = 200_000;
 
-/// It owes up to 200 seconds.
+/// Its debt is at most 200 s.
 #[throttle(algo = "token_bucket", rate = "1000/s", burst = 200_000)]
-fn deep() {}
+fn large_burst() {}
 
 #[test]
-fn a_bucket_gives_what_it_has_and_what_comes_in() {
+fn a_bucket_admits_its_burst_and_its_refill() {
     let begin = Instant::now();
-    deep().unwrap();
+    large_burst().unwrap();
     let start = Instant::now();
     let admitted = AtomicU64::new(1);
     thread::scope(|scope| {
@@ -25,7 +25,7 @@ fn a_bucket_gives_what_it_has_and_what_comes_in() {
             scope.spawn(|| {
                 let mut mine = 0;
                 while start.elapsed() < Duration::from_millis(500) {
-                    mine += u64::from(deep().is_ok());
+                    mine += u64::from(large_burst().is_ok());
                 }
                 admitted.fetch_add(mine, Ordering::Relaxed);
             });
@@ -35,7 +35,7 @@ fn a_bucket_gives_what_it_has_and_what_comes_in() {
         |instant: Instant| u64::try_from(instant.elapsed().as_millis()).unwrap();
     let before = milliseconds_since(start);
     let mut admitted = admitted.into_inner();
-    admitted += until_denied("a deep bucket", || deep().is_ok());
+    admitted += until_denied("a bucket with a large burst", || large_burst().is_ok());
     let (least, most) = (BURST + before, BURST + milliseconds_since(begin) + 1);
     assert!(
         (least..=most).contains(&admitted),
@@ -47,14 +47,14 @@ fn a_bucket_gives_what_it_has_and_what_comes_in() {
 fn narrowed() {}
 
 #[test]
-fn a_limit_that_changes_holds_at_the_next_call() {
+fn a_changed_limit_applies_to_the_next_call() {
     for _ in 0..500 {
         narrowed().unwrap();
     }
     let smaller = Limit::token_bucket(1, Duration::from_secs(1)).burst(100);
-    assert_eq!(limits::set("shortest_ways:narrowed", smaller).unwrap(), 1);
+    assert_eq!(limits::set("fast_path:narrowed", smaller).unwrap(), 1);
     assert!(narrowed().is_err());
-    limits::reset("shortest_ways:narrowed");
+    limits::reset("fast_path:narrowed");
     for _ in 0..400 {
         narrowed().unwrap();
     }
@@ -67,7 +67,7 @@ fn large() {}
 fn small() {}
 
 #[test]
-fn two_limits_of_one_state_are_each_their_own() {
+fn two_limits_with_one_state_each_apply_their_own_values() {
     let admitted = |call: fn() -> Result<(), premier::Error>, calls: u64| {
         (0..calls).filter(|_| call().is_ok()).count()
     };
@@ -80,9 +80,9 @@ fn two_limits_of_one_state_are_each_their_own() {
 #[throttle(algo = "leaky_bucket", rate = "1500000/s", wait = Duration::ZERO)]
 fn impatient() {}
 
-/// Its slots are closer than what others wait on the spot.
+/// Its slots are closer together than the time that waiting callers may spin.
 #[test]
-fn a_queue_makes_nobody_wait_who_would_not() {
+fn a_call_with_a_maximum_wait_of_zero_never_waits() {
     let refused = (0..100_000).filter(|_| impatient().is_err()).count();
     assert!(refused > 0);
 }

@@ -1,8 +1,9 @@
-//! Modules form layers without cycles: a room knows only rooms below it.
+//! Modules form layers without cycles: each module uses only modules below it.
 //!
-//! The allowed direction is the list of rooms in ARCHITECTURE.md, between the marks `rooms of` and
-//! `end`: first is lowest. The test reads every `crate::`, `super::` and `self::` path of a crate and
-//! resolves it to the file that defines the name; a re-export is looked through and is no dependency.
+//! ARCHITECTURE.md lists the top-level modules ("rooms") between the marks `rooms of` and `end`,
+//! lowest first. The test reads every `crate::`, `super::` and `self::` path of a crate and
+//! resolves it to the file that defines the name. It follows re-exports, which are no dependencies
+//! themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +13,7 @@ type Module = Vec<String>;
 
 /// One file of a crate.
 struct Source {
-    /// Without comments, strings and unit tests.
+    /// The code without comments, strings and unit tests.
     code: String,
     /// The names that the file re-exports, with the paths they come from.
     reexports: BTreeMap<String, Module>,
@@ -49,7 +50,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Code without what is not compiled into the crate: comments, strings, unit tests.
+/// Removes comments, strings and unit tests.
 fn stripped(text: &str) -> String {
     let text = text.split("#[cfg(all(test,").next().unwrap();
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
@@ -95,7 +96,7 @@ fn flat(tree: &str) -> Vec<String> {
     paths
 }
 
-/// The path as a module path from the crate's root, and the name it is known by here.
+/// The path from the crate's root, and the name by which this module knows it.
 fn absolute(path: &str, module: &Module) -> Option<(Module, String)> {
     let (path, alias) = match path.split_once(" as ") {
         Some((path, alias)) => (path, Some(alias.trim().to_owned())),
@@ -215,7 +216,7 @@ impl Crate {
         panic!("{path:?} is re-exported in a circle");
     }
 
-    /// What each file takes from others.
+    /// The files that each file depends on.
     fn dependencies(&self) -> BTreeMap<Module, BTreeSet<Module>> {
         self.sources
             .iter()
@@ -231,7 +232,7 @@ impl Crate {
                     .map(|(path, _)| path)
                     .filter(|path| !path.is_empty())
                     .map(|path| self.defines(&path))
-                    // A path of the crate's own facade names nothing that is defined there.
+                    // A path through the crate root is a re-export, which defines nothing.
                     .filter(|of| of != module && !of.is_empty())
                     .collect();
                 (module.clone(), taken)
@@ -240,7 +241,7 @@ impl Crate {
     }
 }
 
-/// A way from a node back to itself, if there is one.
+/// A path from a node back to itself, if there is one.
 fn cycle(graph: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<String>> {
     fn visit(
         node: &Module,
@@ -315,16 +316,16 @@ fn assert_layered(name: &str) {
 }
 
 #[test]
-fn the_runtime_has_no_cycle_and_knows_only_rooms_below() {
+fn modules_of_the_runtime_use_only_modules_below_them() {
     assert_layered("premier-runtime");
 }
 
 #[test]
-fn the_macros_have_no_cycle_and_know_only_rooms_below() {
+fn modules_of_the_macros_use_only_modules_below_them() {
     assert_layered("premier-macros");
 }
 
-/// A test that cannot fail would show nothing.
+/// Shows that the tests above can fail.
 #[test]
 fn a_cycle_is_found() {
     let module = |name: &str| vec![name.to_owned()];

@@ -1,5 +1,5 @@
-//! Servers that are neither up nor down: paused, demoted, closing idle connections, silent beside
-//! others that answer, with a clock that was set back or values that are not premier's.
+//! Servers that work only in part: paused, demoted, out of memory, closing idle connections, silent
+//! beside others that answer, with a clock that was set back, or with values of other programs.
 
 use std::process::Command;
 use std::thread;
@@ -28,20 +28,23 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 fn until_ok<T>(mut call: impl FnMut() -> Result<T, Error>) -> Duration {
     let began = Instant::now();
     while call().is_err() {
-        assert!(began.elapsed() < 20 * SECOND, "it does not come back");
+        assert!(
+            began.elapsed() < 20 * SECOND,
+            "waited in vain for an answer"
+        );
         thread::sleep(Duration::from_millis(2));
     }
     began.elapsed()
 }
 
 #[test]
-fn a_server_that_refuses_writes_is_down_until_it_takes_them() {
+fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let throttle = Throttle::with_handler(redis.clone(), "p", Limit::token_bucket(9_000, SECOND));
     throttle.check("k").unwrap();
 
-    // As during a failover: it answers, and no write does.
+    // During a failover a server answers reads but no writes.
     server.command(&["CLIENT", "PAUSE", "3000", "WRITE"]);
     let (_, took) = timed(|| {
         for _ in 0..20 {
@@ -55,7 +58,7 @@ fn a_server_that_refuses_writes_is_down_until_it_takes_them() {
     assert_eq!(redis.status().outages, 1);
     until_ok(|| throttle.check("k"));
 
-    // A master no more.
+    // The server becomes a replica, which is read-only.
     let connections = || -> u64 {
         let stats = server.command(&["INFO", "stats"]);
         let line = stats
@@ -80,7 +83,7 @@ fn a_server_that_refuses_writes_is_down_until_it_takes_them() {
     server.command(&["REPLICAOF", "NO", "ONE"]);
     assert!(until_ok(|| throttle.check("k")) < SECOND);
 
-    // Out of memory.
+    // The server is out of memory.
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     for _ in 0..20 {
         assert!(throttle.check("new").is_err());
@@ -92,7 +95,7 @@ fn a_server_that_refuses_writes_is_down_until_it_takes_them() {
 }
 
 #[test]
-fn a_connection_that_was_closed_while_idle_costs_no_call() {
+fn no_call_fails_when_the_server_closes_an_idle_connection() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let throttle = Throttle::with_handler(redis, "i", Limit::token_bucket(1_000, SECOND));
@@ -105,7 +108,7 @@ fn a_connection_that_was_closed_while_idle_costs_no_call() {
 }
 
 #[test]
-fn silent_sentinels_hold_nothing_up() {
+fn silent_sentinels_do_not_block_the_connection() {
     let sentinels = Sentinels::start();
     for silent in [0, 1] {
         sentinels.sentinels[silent].signal("STOP");
@@ -121,7 +124,7 @@ fn silent_sentinels_hold_nothing_up() {
 }
 
 #[test]
-fn a_silent_node_and_a_reshard_stop_nobody_elses_keys() {
+fn a_dead_node_fails_only_the_keys_of_its_slots() {
     let mut cluster = Cluster::start();
     cluster.nodes[5].signal("STOP");
     let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
@@ -162,7 +165,7 @@ fn a_silent_node_and_a_reshard_stop_nobody_elses_keys() {
     }
     cluster.nodes[0].kill();
     assert!(throttle.check(&dead[0]).is_err());
-    // Time for the client to know what belongs together.
+    // Gives the client time to refresh its map of the slots.
     thread::sleep(Duration::from_millis(100));
     for key in &alive {
         throttle.check(key).unwrap();
@@ -170,7 +173,7 @@ fn a_silent_node_and_a_reshard_stop_nobody_elses_keys() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_locks_no_group_out() {
+fn a_group_of_limits_recovers_after_the_clock_was_set_back() {
     let server = Server::start();
     for algo in ALL {
         let clock = ManualClock::new();
@@ -199,7 +202,7 @@ fn a_clock_that_was_set_back_locks_no_group_out() {
 }
 
 #[test]
-fn values_of_others_are_errors_and_stay() {
+fn a_value_of_another_program_is_an_error_until_the_key_is_reset() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     for algo in ALL {
@@ -224,7 +227,7 @@ fn values_of_others_are_errors_and_stay() {
 }
 
 #[test]
-fn a_reset_is_one_call_within_the_timeout() {
+fn a_reset_of_several_limits_is_one_call() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let limits = [Limit::fixed_window(1, 60 * SECOND); 3];
@@ -238,9 +241,9 @@ fn a_reset_is_one_call_within_the_timeout() {
     assert!(group.check("k").unwrap().allowed);
 }
 
-/// A slot that this process's memory gave while Redis was away goes back there.
+/// A slot that the memory fallback gave during an outage returns to the memory fallback.
 #[tokio::test]
-async fn a_waiter_of_the_fallback_gives_back_to_the_fallback() {
+async fn a_waiter_of_the_fallback_returns_its_slot_to_the_fallback() {
     let mut server = Server::start();
     let config = Config::new(RedisHandler::connect(server.url()).unwrap())
         .on_backend_error(OnBackendError::Memory);
@@ -261,9 +264,9 @@ async fn a_waiter_of_the_fallback_gives_back_to_the_fallback() {
     assert_eq!(throttle.peek_async("k").await.unwrap().remaining, before);
 }
 
-/// A group of a queue and a window: both get back what a waiter took.
+/// A leaky bucket and a window together: a cancelled waiter returns its units to both.
 #[tokio::test]
-async fn a_waiter_of_a_mixed_group_gives_everything_back() {
+async fn a_waiter_of_a_mixed_group_returns_its_units_to_every_limit() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let limits = [
@@ -288,7 +291,7 @@ async fn a_waiter_of_a_mixed_group_gives_everything_back() {
 }
 
 #[test]
-fn odd_settings_are_refused_and_odd_timeouts_do_no_harm() {
+fn invalid_settings_are_refused_without_showing_the_password_and_an_unlimited_timeout_works() {
     assert!(
         RedisHandler::cluster(["redis://h/"])
             .database(3)

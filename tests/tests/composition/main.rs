@@ -1,8 +1,10 @@
-//! All 24 orders of `#[cache]`, `#[retry]`, `#[throttle]` and `#[timeout]`, sync and async, against
-//! a model of what "the first is outermost" means: results, calls, retries, quota spent and elapsed
-//! virtual time of each of a row of calls.
+//! All 24 orders of `#[cache]`, `#[retry]`, `#[throttle]` and `#[timeout]`, sync and async,
+//! compared with a model in which the first attribute is outermost: the result, calls, retries,
+//! quota spent and elapsed virtual time of each call in a sequence.
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
+
+mod model;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -18,9 +20,11 @@ use premier::{
 };
 use premier_tests::waits::LONGEST;
 
-/// Each call of the body takes so long.
+use model::{Model, as_modelled};
+
+/// How long each call of the body takes, in milliseconds.
 const BODY: u64 = 200;
-/// The retry waits so long, or as long as the throttle says.
+/// How long a retry waits, in milliseconds; the throttle's `retry_after` may prolong it.
 const DELAY: u64 = 1_000;
 const MAX: u32 = 3;
 /// The timeout, the throttle's period and the cache's TTL, in milliseconds.
@@ -63,7 +67,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a function has done so far.
+/// How often a function has run its body and retried so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Done {
     calls: u32,
@@ -76,7 +80,7 @@ fn done() -> MutexGuard<'static, HashMap<&'static str, Done>> {
     DONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The body fails at these of its calls.
+/// The result of the body by the number of its call.
 fn outcome(call: u32) -> Result<u32, Failure> {
     if [1, 4, 5, 6, 9, 11].contains(&call) {
         return Err(Failure::Flaky);
@@ -91,7 +95,7 @@ fn begin(name: &'static str) -> u32 {
     done.calls
 }
 
-fn again(name: &'static str) {
+fn count_retry(name: &'static str) {
     done().entry(name).or_default().retries += 1;
 }
 
@@ -110,7 +114,7 @@ macro_rules! stack {
             base = 1,
             max = 3,
             on = Failure::Flaky | Failure::Premier(Error::QuotaExceeded { .. }),
-            on_retry = |_| again(concat!(stringify!($shape), stringify!($name))),
+            on_retry = |_| count_retry(concat!(stringify!($shape), stringify!($name))),
         )]] $($rest)*);
     };
     (@ $shape:ident $name:ident [$($done:tt)*] throttle $($rest:ident)*) => {
@@ -193,7 +197,7 @@ orders! {
     tqrc: timeout throttle retry cache;
 }
 
-/// Runs a future, moving the clock on whenever it waits.
+/// Runs a future and advances the clock whenever the future waits.
 fn drive<T>(future: impl Future<Output = T> + Send) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -206,19 +210,22 @@ fn drive<T>(future: impl Future<Output = T> + Send) -> T {
     panic!("waited in vain for the call to end");
 }
 
-/// The same on a thread; the clock moves on when all there are sleep: the caller, and the worker of
-/// the timeout. A worker whose caller has gone runs to its end.
+/// Runs a sync function on a thread and advances the clock whenever the caller and the workers of
+/// `#[timeout]` all sleep. A worker whose caller has returned still runs to its end.
 fn drive_thread(function: fn() -> Result<u32, Failure>) -> Result<u32, Failure> {
     let thread = thread::spawn(function);
     let began = Instant::now();
     loop {
-        assert!(began.elapsed() < LONGEST, "the call does not end");
+        assert!(
+            began.elapsed() < LONGEST,
+            "waited in vain for the call to end"
+        );
         let workers = timeout_workers();
         let callers = usize::from(!thread.is_finished());
         if workers + callers == 0 {
             return thread.join().expect("no panic");
         }
-        // Nobody else changes what is counted while all of them sleep.
+        // While all of them sleep, no other thread changes these counts.
         if CLOCK.sleepers() == workers + callers
             && workers == timeout_workers()
             && callers == usize::from(!thread.is_finished())
@@ -226,129 +233,6 @@ fn drive_thread(function: fn() -> Result<u32, Failure>) -> Result<u32, Failure> 
             CLOCK.advance_to_next();
         }
         thread::yield_now();
-    }
-}
-
-/// What the layers are to do.
-struct Model {
-    layers: &'static [&'static str],
-    now: u64,
-    done: Done,
-    /// The window's start and what is used of it.
-    window: (u64, u64),
-    cached: Option<(u32, u64)>,
-    /// Whether a call is dropped at its deadline. A sync one goes on, and the caller of the test
-    /// waits for that.
-    drops: bool,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Modelled {
-    Ok(u32),
-    Flaky,
-    /// With the time until the window closes.
-    Denied(u64),
-    TimedOut,
-    /// Cut off by the timeout of this deadline.
-    Cut(u64),
-}
-
-impl Model {
-    /// Waits, unless a deadline comes first.
-    fn wait(&mut self, length: u64, deadline: u64) -> Option<Modelled> {
-        if self.now + length > deadline {
-            self.now = deadline;
-            return Some(Modelled::Cut(deadline));
-        }
-        self.now += length;
-        None
-    }
-
-    fn call(&mut self, layer: usize, deadline: u64) -> Modelled {
-        match self.layers.get(layer) {
-            None => {
-                self.done.calls += 1;
-                let call = self.done.calls;
-                if let Some(cut) = self.wait(BODY, deadline) {
-                    return cut;
-                }
-                match outcome(call) {
-                    Ok(value) => Modelled::Ok(value),
-                    Err(_) => Modelled::Flaky,
-                }
-            }
-            Some(&"cache") => {
-                if let Some((value, until)) = self.cached
-                    && self.now < until
-                {
-                    return Modelled::Ok(value);
-                }
-                let result = self.call(layer + 1, deadline);
-                if let Modelled::Ok(value) = result {
-                    self.cached = Some((value, self.now + TTL));
-                }
-                result
-            }
-            Some(&"retry") => {
-                let mut attempt = 1;
-                loop {
-                    let result = self.call(layer + 1, deadline);
-                    let hint = match result {
-                        Modelled::Flaky => 0,
-                        Modelled::Denied(hint) => hint,
-                        _ => return result,
-                    };
-                    if attempt == MAX {
-                        return result;
-                    }
-                    attempt += 1;
-                    self.done.retries += 1;
-                    if let Some(cut) = self.wait(DELAY.max(hint), deadline) {
-                        return cut;
-                    }
-                }
-            }
-            Some(&"throttle") => {
-                let (start, used) = self.window;
-                if used == 0 || self.now >= start + PERIOD {
-                    self.window = (self.now, 1);
-                } else if used == QUOTA {
-                    return Modelled::Denied(start + PERIOD - self.now);
-                } else {
-                    self.window.1 += 1;
-                }
-                self.call(layer + 1, deadline)
-            }
-            Some(&"timeout") => {
-                let own = self.now + TIMEOUT;
-                let inner = if self.drops { own } else { u64::MAX };
-                let result = self.call(layer + 1, deadline.min(inner));
-                if result == Modelled::Cut(own) || self.now > own {
-                    return Modelled::TimedOut;
-                }
-                result
-            }
-            Some(other) => unreachable!("{other}"),
-        }
-    }
-
-    fn remaining(&self) -> u64 {
-        match self.window {
-            (start, used) if self.now < start + PERIOD => QUOTA - used,
-            _ => QUOTA,
-        }
-    }
-}
-
-fn as_modelled(result: &Result<u32, Failure>) -> Modelled {
-    match result {
-        Ok(value) => Modelled::Ok(*value),
-        Err(Failure::Flaky) => Modelled::Flaky,
-        Err(Failure::Premier(Error::Timeout { .. })) => Modelled::TimedOut,
-        Err(Failure::Premier(error)) => {
-            let after = error.retry_after().expect("a denial tells when");
-            Modelled::Denied(u64::try_from(after.as_millis()).expect("small"))
-        }
     }
 }
 
@@ -395,7 +279,7 @@ fn compare(shape: &'static str) {
 }
 
 #[test]
-fn every_order_of_the_four_means_what_it_says() {
+fn every_order_of_four_attributes_behaves_as_the_model() {
     LazyLock::force(&CLOCK);
     compare("tasks");
     compare("sync");

@@ -1,13 +1,13 @@
-//! Cases in which other limiters admit too much, too little, or nothing ever again.
+//! Cases in which other limiters admit too much, too little, or nothing at all.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use premier::algorithms::{Plan, State};
 use premier::{Algo, Error, Limit, MemoryHandler, Throttle};
-use premier_tests::waits::until_denied;
+use premier_tests::waits::{LONGEST, until_denied};
 use premier_tests::{admitted, manual};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const ALL: [Algo; 5] = [
     Algo::LeakyBucket,
 ];
 
-/// A queue for nobody makes the leaky bucket comparable with the others.
+/// A leaky bucket without a queue denies as the other algorithms do.
 fn limit(algo: Algo, quota: u64, period: Duration) -> Limit {
     let limit = Limit::new(algo, quota, period);
     if algo == Algo::LeakyBucket {
@@ -30,7 +30,7 @@ fn limit(algo: Algo, quota: u64, period: Duration) -> Limit {
 }
 
 #[test]
-fn fast_polling_loses_no_fractions() {
+fn frequent_polling_loses_no_fractions_of_units() {
     for algo in [
         Algo::FixedWindow,
         Algo::SlidingLog,
@@ -47,7 +47,7 @@ fn fast_polling_loses_no_fractions() {
 }
 
 #[test]
-fn six_hundred_million_a_second_stay_below_their_rate() {
+fn a_limit_of_six_hundred_million_a_second_never_exceeds_its_rate() {
     let (clock, throttle) = manual(Limit::token_bucket(600_000_000, SECOND).burst(1));
     let mut taken = 0;
     let nanos = 100_000;
@@ -55,13 +55,14 @@ fn six_hundred_million_a_second_stay_below_their_rate() {
         taken += until_denied("a quick bucket", || throttle.check("k").unwrap().allowed);
         clock.advance(Duration::from_nanos(1));
     }
-    // 0.6 units a nanosecond; a burst of one can only be taken once a nanosecond.
+    // 0.6 units per nanosecond, but with a burst of one at most one call per nanosecond is
+    // admitted.
     assert!(taken <= nanos * 6 / 10 + 1, "{taken}");
     assert!(taken >= nanos / 2, "{taken}");
 }
 
 #[test]
-fn uneven_rates_do_not_drift() {
+fn a_rate_with_a_fractional_interval_does_not_drift() {
     for quota in [3, 7, 11, 997, 999_999_937] {
         let (clock, throttle) = manual(Limit::token_bucket(quota, SECOND));
         let cost = (quota / 3).max(1);
@@ -81,7 +82,7 @@ fn uneven_rates_do_not_drift() {
 }
 
 #[test]
-fn a_clock_that_steps_back_locks_nobody_out() {
+fn a_clock_that_steps_back_blocks_no_key() {
     for algo in ALL {
         let (clock, throttle) = manual(Limit::new(algo, 5, 5 * SECOND));
         clock.set(100 * SECOND);
@@ -95,7 +96,8 @@ fn a_clock_that_steps_back_locks_nobody_out() {
     }
 }
 
-/// Without the handler's care, as on a server whose clock is set back.
+/// Tests the algorithms without the handler's monotonic clock, as on a server whose clock is set
+/// back.
 #[test]
 fn a_state_from_the_future_costs_one_refill_at_most() {
     for algo in ALL {
@@ -115,7 +117,7 @@ fn a_state_from_the_future_costs_one_refill_at_most() {
 }
 
 #[test]
-fn two_threads_released_together_get_one_unit() {
+fn two_threads_released_together_take_one_unit() {
     let keys: Vec<String> = (0..20_000).map(|key| format!("user-{key}")).collect();
     for algo in ALL {
         let throttle =
@@ -129,7 +131,12 @@ fn two_threads_released_together_get_one_unit() {
                             .enumerate()
                             .filter(|(round, key)| {
                                 arrived.fetch_add(1, Ordering::SeqCst);
+                                let began = Instant::now();
                                 while arrived.load(Ordering::SeqCst) < 2 * (round + 1) {
+                                    assert!(
+                                        began.elapsed() < LONGEST,
+                                        "waited in vain for the other thread"
+                                    );
                                     thread::yield_now();
                                 }
                                 throttle.check(*key).unwrap().allowed
@@ -201,14 +208,14 @@ fn a_raised_rate_gives_no_retroactive_credit() {
         let (clock, slow) = manual(limit(algo, 10, 10 * SECOND));
         until_denied("a slow limit", || slow.check("k").unwrap().allowed);
         clock.advance(SECOND / 2);
-        // The same state under another limit is what a limit changed at run time is.
+        // A limit that changes at run time decides on the same state with other values.
         let quick = slow.with_limit(limit(algo, 10, SECOND));
-        // Half a second at the new rate would have been five units.
+        // At the new rate, the half second would have added five units.
         assert!(!quick.check("k").unwrap().allowed, "{algo}");
         clock.advance(2 * SECOND);
         assert!(
             quick.check("k").unwrap().allowed,
-            "{algo}: nor is it locked out"
+            "{algo}: it is not blocked either"
         );
     }
 }

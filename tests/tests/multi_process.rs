@@ -1,17 +1,19 @@
-//! Many processes, one limit.
+//! Many processes share one limit through Redis.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use premier_tests::redis::Server;
+use premier_tests::waits::eventually;
 
 const SECONDS: u64 = 5;
 const PROCESSES: usize = 8;
 
-/// Admissions of eight processes with eight callers each, and how long the last took to end.
+/// Runs eight processes with eight callers each. Returns their admissions and the seconds until the
+/// last process ended.
 fn hammer(server: &Server, algo: &str, quota: u64, period_ms: u64) -> (u64, f64) {
     let started = Instant::now();
-    let processes: Vec<_> = (0..PROCESSES)
+    let mut processes: Vec<_> = (0..PROCESSES)
         .map(|_| {
             Command::new(env!("CARGO_BIN_EXE_hammer"))
                 .args([
@@ -26,6 +28,11 @@ fn hammer(server: &Server, algo: &str, quota: u64, period_ms: u64) -> (u64, f64)
                 .unwrap()
         })
         .collect();
+    eventually("all processes end", || {
+        processes
+            .iter_mut()
+            .all(|process| process.try_wait().unwrap().is_some())
+    });
     let admitted = processes
         .into_iter()
         .map(|process| {
@@ -41,7 +48,7 @@ fn hammer(server: &Server, algo: &str, quota: u64, period_ms: u64) -> (u64, f64)
     (admitted, started.elapsed().as_secs_f64())
 }
 
-/// With 200 units in 1 s; each bound is the algorithm's own, over the time it all took.
+/// The limit is 200 units per second. Each bound is that of the algorithm over the measured time.
 #[test]
 fn eight_processes_never_exceed_the_bound_and_reach_it() {
     let server = Server::start();
@@ -66,7 +73,7 @@ fn eight_processes_never_exceed_the_bound_and_reach_it() {
             "fixed_window" | "sliding_log" => {
                 (quota * per_second, quota as f64 * (periods.floor() + 1.0))
             }
-            // The estimate makes room unevenly: only its upper bound is exact.
+            // The estimate frees units unevenly, so only its upper bound is exact.
             _ => (quota * per_second * 8 / 10, quota as f64 * (periods + 1.0)),
         };
         println!("{algo}: {admitted} in {took:.2} s, at most {most:.0}, at least {least}");

@@ -1,5 +1,5 @@
-//! What is given back after its window has gone is not given to the window that follows: in memory
-//! as on Redis.
+//! Units returned after their window has ended must not be added to the next window, in memory and
+//! on Redis.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::task;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many scripts a server has run.
+/// The number of scripts that a server has run.
 fn scripts(server: &Server) -> u64 {
     let stats = server.command(&["INFO", "commandstats"]);
     ["cmdstat_evalsha:calls=", "cmdstat_eval:calls="]
@@ -63,7 +63,7 @@ impl Store {
         [Self::memory(), Self::redis()]
     }
 
-    /// For messages.
+    /// The name for messages.
     fn name(&self) -> &'static str {
         if self.server.is_some() {
             "redis"
@@ -72,18 +72,18 @@ impl Store {
         }
     }
 
-    /// Runs what makes the store give something back, and waits until it has.
+    /// Awaits `what`, which returns units, and waits until the store has received them.
     async fn given_back(&self, what: impl Future<Output = ()>) {
         let before = self.server.as_ref().map(scripts);
         what.await;
         if let (Some(server), Some(before)) = (&self.server, before) {
-            eventually_async("redis hears of it", async || scripts(server) > before).await;
+            eventually_async("redis runs the refund", async || scripts(server) > before).await;
         }
     }
 }
 
-/// A queue together with another limit: who leaves the queue gives back to both, as far as there
-/// is something to give back.
+/// A waiter reserves a slot of a leaky bucket together with a unit of `limit`, and is cancelled at
+/// `leaves`. Returns what remained before and after.
 async fn leaves_the_queue_at(
     store: &Store,
     name: &str,
@@ -103,7 +103,7 @@ async fn leaves_the_queue_at(
         throttle.peek_async("k").await.unwrap().remaining == taken
     })
     .await;
-    // Somebody else takes one, who stays.
+    // Another caller takes a unit and keeps it.
     store.clock.set(leaves);
     assert!(throttle.check_async("k").await.unwrap().allowed, "{name}");
     let before = throttle.peek_async("k").await.unwrap().remaining;
@@ -112,7 +112,7 @@ async fn leaves_the_queue_at(
     [before, after]
 }
 
-/// A quarter into the window after that in which it was taken.
+/// Cancels the waiter a quarter into the window after the one in which it took its unit.
 macro_rules! late {
     ($($name:ident: $store:ident, $limit:expr, $remaining:literal;)*) => {
         $(
@@ -127,27 +127,27 @@ macro_rules! late {
 }
 
 late! {
-    who_leaves_late_takes_nothing_from_a_fixed_window_in_memory:
+    a_waiter_cancelled_late_takes_nothing_from_a_fixed_window_in_memory:
         memory, Limit::fixed_window(5, SECOND), 4;
-    who_leaves_late_takes_nothing_from_a_fixed_window_on_redis:
+    a_waiter_cancelled_late_takes_nothing_from_a_fixed_window_on_redis:
         redis, Limit::fixed_window(5, SECOND), 4;
-    // The window before counts for floor(2 · 3/4) = 1.
-    who_leaves_late_takes_nothing_from_a_sliding_window_in_memory:
+    // The previous window counts for floor(2 · 3/4) = 1.
+    a_waiter_cancelled_late_takes_nothing_from_a_sliding_window_in_memory:
         memory, Limit::sliding_window(5, SECOND), 3;
-    who_leaves_late_takes_nothing_from_a_sliding_window_on_redis:
+    a_waiter_cancelled_late_takes_nothing_from_a_sliding_window_on_redis:
         redis, Limit::sliding_window(5, SECOND), 3;
-    who_leaves_late_takes_nothing_from_a_log_in_memory:
+    a_waiter_cancelled_late_takes_nothing_from_a_log_in_memory:
         memory, Limit::sliding_log(5, SECOND), 4;
-    who_leaves_late_takes_nothing_from_a_log_on_redis:
+    a_waiter_cancelled_late_takes_nothing_from_a_log_on_redis:
         redis, Limit::sliding_log(5, SECOND), 4;
-    who_leaves_late_takes_nothing_from_a_bucket_in_memory:
+    a_waiter_cancelled_late_takes_nothing_from_a_bucket_in_memory:
         memory, Limit::token_bucket(5, SECOND), 4;
-    who_leaves_late_takes_nothing_from_a_bucket_on_redis:
+    a_waiter_cancelled_late_takes_nothing_from_a_bucket_on_redis:
         redis, Limit::token_bucket(5, SECOND), 4;
 }
 
 #[tokio::test]
-async fn who_leaves_a_queue_within_the_window_gives_back_what_was_taken() {
+async fn a_waiter_cancelled_within_the_window_returns_its_unit() {
     for store in Store::both() {
         for (name, limit) in [
             ("fixed", Limit::fixed_window(5, SECOND)),
@@ -160,11 +160,11 @@ async fn who_leaves_a_queue_within_the_window_gives_back_what_was_taken() {
 }
 
 #[test]
-fn a_refund_after_the_window_gives_nothing_to_the_window_that_follows() {
+fn a_refund_after_the_window_adds_nothing_to_the_next_window() {
     for store in Store::both() {
         for (name, limit, remaining) in [
             ("fixed", Limit::fixed_window(5, SECOND), 5),
-            // The previous window still counts for floor(4 · 3/4) = 3, whatever is given back.
+            // The previous window still counts for floor(4 · 3/4) = 3, despite the refund.
             ("sliding", Limit::sliding_window(5, SECOND), 2),
             ("log", Limit::sliding_log(5, SECOND), 5),
         ] {
@@ -175,7 +175,7 @@ fn a_refund_after_the_window_gives_nothing_to_the_window_that_follows() {
             throttle.refund("k", 4).unwrap();
             let left = throttle.peek("k").unwrap().remaining;
             assert_eq!(left, remaining, "{name} in {}", store.name());
-            // And no more than that can be taken.
+            // Exactly the remaining units can be taken.
             assert!(
                 throttle.cost(remaining).check("k").unwrap().allowed,
                 "{name}"
@@ -186,7 +186,7 @@ fn a_refund_after_the_window_gives_nothing_to_the_window_that_follows() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_late_gives_nothing_back_to_the_next_sliding_window() {
+async fn a_call_dropped_after_its_window_adds_nothing_to_the_next_sliding_window() {
     let server = Server::start();
     let period = Duration::from_millis(400);
     let redis = RedisHandler::connect(server.url()).unwrap();
@@ -194,11 +194,11 @@ async fn an_answer_that_comes_late_gives_nothing_back_to_the_next_sliding_window
     let mut call = Box::pin(throttle.check_async("k"));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(call.as_mut().poll(&mut context).is_pending());
-    // The task is busy with something else for two windows.
+    // The task does not poll the call for two windows.
     std::thread::sleep(2 * period + Duration::from_millis(50));
     assert!(throttle.check("k").unwrap().allowed);
     let before = scripts(&server);
     drop(call);
-    eventually_async("redis hears of it", async || scripts(&server) > before).await;
+    eventually_async("redis runs the refund", async || scripts(&server) > before).await;
     assert!(!throttle.cost(1).check("k").unwrap().allowed);
 }

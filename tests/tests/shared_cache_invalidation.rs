@@ -1,5 +1,5 @@
-//! Values that are shared through a store, invalidated while somebody has one in its hands. The store is
-//! one of the test's own, whose answers can be held back.
+//! Values shared through a store, invalidated while another call is between reading and returning
+//! one. The store belongs to the test, which can delay its answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,55 +10,58 @@ use std::time::Duration;
 use premier::cache;
 use premier::cache::{Loaded, ValueStore};
 use premier::{BoxFuture, Config, Decision, Error, Handler, Key, MemoryHandler, Request};
-use premier_tests::waits::joined;
+use premier_tests::waits::{LONGEST, joined};
 
-/// Where whoever comes waits while it is shut.
+/// Blocks the threads that pass while it is closed.
 #[derive(Debug, Default)]
-struct Gate {
-    state: Mutex<GateState>,
+struct Barrier {
+    state: Mutex<BarrierState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct GateState {
-    is_shut: bool,
-    is_anybody_there: bool,
+struct BarrierState {
+    is_closed: bool,
+    is_reached: bool,
 }
 
-impl Gate {
-    fn state(&self) -> MutexGuard<'_, GateState> {
+impl Barrier {
+    fn state(&self) -> MutexGuard<'_, BarrierState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shut(&self) {
-        *self.state() = GateState {
-            is_shut: true,
-            is_anybody_there: false,
+    fn close(&self) {
+        *self.state() = BarrierState {
+            is_closed: true,
+            is_reached: false,
         };
     }
 
     fn open(&self) {
-        self.state().is_shut = false;
+        self.state().is_closed = false;
         self.changed.notify_all();
     }
 
     fn pass(&self) {
         let mut state = self.state();
-        state.is_anybody_there = true;
+        state.is_reached = true;
         self.changed.notify_all();
-        drop(
-            self.changed
-                .wait_while(state, |state| state.is_shut)
-                .unwrap(),
-        );
+        let closed = |state: &mut BarrierState| state.is_closed;
+        let (_state, wait) = (self.changed)
+            .wait_timeout_while(state, LONGEST, closed)
+            .unwrap();
+        assert!(!wait.timed_out(), "waited in vain for an open barrier");
     }
 
-    fn await_somebody(&self) {
+    fn wait_until_reached(&self) {
         let state = self.state();
-        drop(
-            (self.changed)
-                .wait_while(state, |state| !state.is_anybody_there)
-                .unwrap(),
+        let missing = |state: &mut BarrierState| !state.is_reached;
+        let (_state, wait) = (self.changed)
+            .wait_timeout_while(state, LONGEST, missing)
+            .unwrap();
+        assert!(
+            !wait.timed_out(),
+            "waited in vain for a thread at the barrier"
         );
     }
 }
@@ -66,10 +69,10 @@ impl Gate {
 #[derive(Debug, Default)]
 struct Store {
     values: Mutex<HashMap<String, (Vec<u8>, Duration)>>,
-    /// With the answer in one's hands.
-    loaded: Gate,
-    /// Before it is forgotten.
-    forgets: Gate,
+    /// Passed after a value was read, before it is returned.
+    loaded: Barrier,
+    /// Passed before a value is removed.
+    forgets: Barrier,
     limits: MemoryHandler,
 }
 
@@ -84,7 +87,7 @@ impl Store {
         self.values.lock().unwrap()
     }
 
-    /// As another process does.
+    /// Stores a value as another process would.
     fn put(&self, key: &str, of: &str, json: &str, seconds: u64) {
         let value = format!("{of}\n{json}").into_bytes();
         self.values()
@@ -135,7 +138,7 @@ impl Handler for Shared {
     }
 }
 
-/// One test at a time: they share the gates.
+/// The tests share the barriers, so they run one at a time.
 fn begin() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,7 +147,7 @@ fn begin() -> MutexGuard<'static, ()> {
 }
 
 #[test]
-fn what_was_loaded_before_is_not_for_those_who_come_after() {
+fn a_value_read_before_an_invalidation_is_not_returned_to_later_callers() {
     #[cache(name = "loads", ttl = "60s", key = id)]
     fn load(id: u64) -> u32 {
         static CALLS: AtomicU32 = AtomicU32::new(100);
@@ -155,25 +158,25 @@ fn what_was_loaded_before_is_not_for_those_who_come_after() {
     let _one = begin();
     STORE.put("ks:cache:loads:1", "u32", "7", 60);
     load(2);
-    STORE.forgets.shut();
-    STORE.loaded.shut();
+    STORE.forgets.close();
+    STORE.loaded.close();
     let invalidates = thread::spawn(|| cache::invalidate("loads", &1).unwrap());
-    // Forgotten here, and not there yet.
-    STORE.forgets.await_somebody();
+    // The value is invalidated in this process, but not yet in the store.
+    STORE.forgets.wait_until_reached();
     let before = thread::spawn(|| load(1));
-    STORE.loaded.await_somebody();
+    STORE.loaded.wait_until_reached();
     STORE.forgets.open();
-    joined("the invalidates ends", invalidates).unwrap();
+    joined("the invalidation ends", invalidates).unwrap();
     let after = thread::spawn(|| load(1));
     thread::sleep(Duration::from_millis(100));
     STORE.loaded.open();
-    joined("the before ends", before).unwrap();
-    assert_ne!(joined("the after ends", after).unwrap(), 7);
+    joined("the earlier call ends", before).unwrap();
+    assert_ne!(joined("the later call ends", after).unwrap(), 7);
 }
 
 #[test]
-fn what_is_read_while_another_renews_it_is_not_kept_over_an_invalidation() {
-    static FAILS: LazyLock<Gate> = LazyLock::new(Gate::default);
+fn a_value_read_during_a_renewal_is_not_kept_after_an_invalidation() {
+    static FAILS: LazyLock<Barrier> = LazyLock::new(Barrier::default);
     static CALLS: AtomicU32 = AtomicU32::new(100);
 
     #[cache(name = "renewed", ttl = "60s", stale = "10s", key = id)]
@@ -188,32 +191,32 @@ fn what_is_read_while_another_renews_it_is_not_kept_over_an_invalidation() {
 
     let _one = begin();
     load(2).unwrap();
-    // It is stale, and one renews it.
+    // The value is stale, and one caller renews it.
     STORE.put("ks:cache:renewed:1", "u32", "6", 5);
-    FAILS.shut();
+    FAILS.close();
     let renews = thread::spawn(|| load(1));
-    FAILS.await_somebody();
-    // Another process has renewed it meanwhile.
+    FAILS.wait_until_reached();
+    // Meanwhile another process has renewed the value.
     STORE.put("ks:cache:renewed:1", "u32", "7", 60);
-    STORE.loaded.shut();
+    STORE.loaded.close();
     let before = thread::spawn(|| load(1));
-    STORE.loaded.await_somebody();
+    STORE.loaded.wait_until_reached();
     cache::invalidate("renewed", &1).unwrap();
     let after = thread::spawn(|| load(1));
     thread::sleep(Duration::from_millis(100));
     STORE.loaded.open();
-    let _ = joined("the before ends", before).unwrap();
+    let _ = joined("the earlier call ends", before).unwrap();
     thread::sleep(Duration::from_millis(100));
     FAILS.open();
-    let _ = joined("the renews ends", renews).unwrap();
-    assert_ne!(joined("the after ends", after).unwrap(), Ok(7));
+    let _ = joined("the renewing call ends", renews).unwrap();
+    assert_ne!(joined("the later call ends", after).unwrap(), Ok(7));
 }
 
 #[test]
-fn what_was_invalidated_stays_so_when_sharing_ends() {
+fn an_invalidated_value_does_not_return_when_sharing_ends() {
     #[cache(name = "ended", ttl = "60s", key = id)]
     fn load(id: u64) -> f64 {
-        // Which JSON cannot give back, and ends it.
+        // JSON cannot represent NaN, which ends the sharing of this function.
         if id == 2 { f64::NAN } else { 9.0 }
     }
 
@@ -226,7 +229,7 @@ fn what_was_invalidated_stays_so_when_sharing_ends() {
 }
 
 #[test]
-fn what_others_invalidated_stays_so_when_sharing_ends() {
+fn a_value_invalidated_by_another_process_does_not_return_when_sharing_ends() {
     #[cache(name = "ended by others", ttl = "60s", key = id)]
     fn load(id: u64) -> f64 {
         if id == 2 { f64::NAN } else { 9.0 }

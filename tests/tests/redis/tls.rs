@@ -1,0 +1,130 @@
+//! Connections by TLS, to one server and to a cluster.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier::{Handler, Limit, RedisHandler, Throttle};
+use premier_tests::redis::Server;
+
+use super::SECOND;
+
+/// Connects by `rediss://` to a server with a self-signed certificate.
+#[test]
+fn a_tls_connection_checks_the_certificate() {
+    let directory = tempdir();
+    let file = |name: &str| directory.join(name).display().to_string();
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args([
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .args(["-keyout", &file("key"), "-out", &file("certificate")])
+        .output()
+        .expect("openssl must be installed: ./tests/run does that");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let port = premier_tests::redis::free_port();
+    let server = Server::with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("certificate"),
+        "--tls-key-file",
+        &file("key"),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let url = format!("rediss://localhost:{port}/");
+    let trusted = RedisHandler::builder(&url)
+        .root_certificate(std::fs::read(file("certificate")).unwrap())
+        .build()
+        .unwrap();
+    trusted.ping().unwrap();
+    let limit = Limit::fixed_window(1, 60 * SECOND);
+    assert!(
+        Throttle::with_handler(trusted, "tls", limit)
+            .check("k")
+            .unwrap()
+            .allowed
+    );
+    assert_eq!(server.keys().len(), 1);
+    assert!(
+        RedisHandler::connect(&url).unwrap().ping().is_err(),
+        "its certificate is not trusted"
+    );
+
+    // `clear` connects to each node of a cluster by TLS too.
+    let low_port = || {
+        std::iter::repeat_with(premier_tests::redis::free_port)
+            .find(|port| *port < 50_000)
+            .unwrap()
+    };
+    let port = low_port();
+    let node = Server::on(
+        low_port(),
+        &[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &file("certificate"),
+            "--tls-key-file",
+            &file("key"),
+            "--tls-ca-cert-file",
+            &file("certificate"),
+            "--tls-auth-clients",
+            "no",
+            "--cluster-enabled",
+            "yes",
+            "--tls-cluster",
+            "yes",
+            "--cluster-announce-ip",
+            "127.0.0.1",
+        ],
+    );
+    let slots: Vec<String> = (0..16_384).map(|slot: u32| slot.to_string()).collect();
+    let mut add = vec!["CLUSTER", "ADDSLOTS"];
+    add.extend(slots.iter().map(String::as_str));
+    node.command(&add);
+    let began = Instant::now();
+    while !node
+        .command(&["CLUSTER", "INFO"])
+        .contains("cluster_state:ok")
+    {
+        assert!(
+            began.elapsed() < 20 * SECOND,
+            "waited in vain for the cluster"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    let cluster = RedisHandler::cluster([format!("rediss://127.0.0.1:{port}/")])
+        .root_certificate(std::fs::read(file("certificate")).unwrap())
+        .build()
+        .unwrap();
+    let throttle = Throttle::with_handler(cluster.clone(), "tls", limit);
+    assert!(throttle.check("k").unwrap().allowed);
+    cluster.clear("premier").unwrap();
+    assert!(node.keys().is_empty(), "{:?}", node.keys());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+fn tempdir() -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("premier-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}

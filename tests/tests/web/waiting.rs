@@ -1,0 +1,62 @@
+//! Requests that wait for admission.
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::get;
+use premier::Limit;
+use premier::tower::ThrottleLayer;
+use premier_tests::waits::within;
+use tokio::task::JoinSet;
+
+use super::{client, get_status, header, serve};
+
+#[tokio::test]
+async fn a_request_waits_up_to_the_maximum_wait_and_is_denied_at_once_beyond() {
+    let layer = ThrottleLayer::new(
+        "waits",
+        Limit::token_bucket(20, Duration::from_secs(1)).burst(1),
+    )
+    .wait_at_most(Duration::from_millis(220));
+    let url = serve(Router::new().route("/", get(async || "ok").layer(layer))).await;
+    let client = client();
+    let start = Instant::now();
+    let mut calls = JoinSet::new();
+    for _ in 0..10 {
+        let (client, url) = (client.clone(), url.clone());
+        calls.spawn(async move {
+            let reply = client.get(&url).send().await.unwrap();
+            (
+                reply.status(),
+                header(&reply, "retry-after").map(str::to_owned),
+            )
+        });
+    }
+    let replies = within("all requests are answered", calls.join_all()).await;
+    let admitted = replies.iter().filter(|(status, _)| *status == 200).count();
+    // One request is admitted at once, and one more every 50 ms.
+    assert!((4..=6).contains(&admitted), "{replies:?}");
+    assert!(start.elapsed() >= Duration::from_millis(150));
+    for (status, retry_after) in replies.iter().filter(|(status, _)| *status != 200) {
+        assert_eq!((status.as_u16(), retry_after.as_deref()), (429, Some("1")));
+    }
+}
+
+#[tokio::test]
+async fn a_leaky_bucket_spaces_requests() {
+    let layer = ThrottleLayer::new(
+        "leaky",
+        Limit::leaky_bucket(20, Duration::from_secs(1)).bucket_size(3),
+    );
+    let url = serve(Router::new().route("/", get(async || "ok").layer(layer))).await;
+    let client = client();
+    let start = Instant::now();
+    let mut calls = JoinSet::new();
+    for _ in 0..4 {
+        let (client, url) = (client.clone(), url.clone());
+        calls.spawn(async move { get_status(&client, &url).await });
+    }
+    let statuses = within("all requests are answered", calls.join_all()).await;
+    assert!(statuses.iter().all(|status| *status == 200));
+    assert!(start.elapsed() >= Duration::from_millis(149));
+}
