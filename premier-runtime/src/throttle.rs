@@ -108,12 +108,6 @@ impl Throttle {
         }
     }
 
-    #[doc(hidden)]
-    #[must_use]
-    pub fn all_with_handler(config: impl Into<Config>, name: &str, limits: &[Limit]) -> Self {
-        Self::all(name, limits).with_config(config)
-    }
-
     /// The state of this throttle under another limit, as when a limit changes at run time: what
     /// has been consumed stays consumed, and a higher rate counts from now on only.
     ///

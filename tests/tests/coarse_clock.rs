@@ -106,7 +106,7 @@ fn a_leaky_bucket_among_other_limits_admits_at_its_rate() {
         Limit::token_bucket(1_000_000, SECOND),
         Limit::leaky_bucket(2_000, SECOND),
     ];
-    let throttle = Throttle::all_with_handler(coarse(), "both", &limits);
+    let throttle = Throttle::all("both", &limits).with_config(coarse());
     let start = Instant::now();
     for _ in 0..100 {
         throttle.acquire("one").unwrap();

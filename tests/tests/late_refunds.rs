@@ -92,7 +92,7 @@ async fn leaves_the_queue_at(
 ) -> [u64; 2] {
     store.clock.set(Duration::ZERO);
     let queue = Limit::leaky_bucket(1, 10 * SECOND).bucket_size(1_000);
-    let throttle = Throttle::all_with_handler(store.config.clone(), name, &[queue, limit]);
+    let throttle = Throttle::all(name, &[queue, limit]).with_config(store.config.clone());
     throttle.acquire_async("k").await.unwrap();
     let waiter = task::spawn({
         let throttle = throttle.clone();

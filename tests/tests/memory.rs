@@ -136,7 +136,7 @@ fn several_limits_take_units_together_or_not_at_all() {
         Limit::token_bucket(2, SECOND),
         Limit::token_bucket(5, 60 * SECOND),
     ];
-    let both = Throttle::all_with_handler(handler, "both", &limits);
+    let both = Throttle::all("both", &limits).with_config(handler);
     let mut taken = 0;
     for _ in 0..10 {
         taken += until_denied("both limits", || both.check("k").unwrap().allowed);

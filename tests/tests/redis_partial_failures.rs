@@ -186,7 +186,7 @@ fn a_group_of_limits_recovers_after_the_clock_was_set_back() {
             Limit::new(algo, 2, SECOND),
             Limit::new(algo, 1_000, 60 * SECOND),
         ];
-        let group = Throttle::all_with_handler(redis, &format!("group-{algo}"), &limits);
+        let group = Throttle::all(&format!("group-{algo}"), &limits).with_config(redis);
         until_denied("a group", || group.check("k").unwrap().allowed);
         clock.set((1_000_000 - 86_400) * SECOND);
         let again = (0..200).find(|_| {
@@ -231,7 +231,7 @@ fn a_reset_of_several_limits_is_one_call() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     let limits = [Limit::fixed_window(1, 60 * SECOND); 3];
-    let group = Throttle::all_with_handler(redis, "three", &limits);
+    let group = Throttle::all("three", &limits).with_config(redis);
     group.check("k").unwrap();
     server.command(&["CONFIG", "RESETSTAT"]);
     group.reset("k").unwrap();
@@ -274,8 +274,8 @@ async fn a_waiter_of_a_mixed_group_returns_its_units_to_every_limit() {
         Limit::fixed_window(5, 3_600 * SECOND),
     ];
     let throttles = [
-        Throttle::all_with_handler(redis, "mixed", &limits),
-        Throttle::all_with_handler(premier::MemoryHandler::new(), "mixed", &limits),
+        Throttle::all("mixed", &limits).with_config(redis),
+        Throttle::all("mixed", &limits).with_config(premier::MemoryHandler::new()),
     ];
     for throttle in throttles {
         throttle.acquire_async("k").await.unwrap();

@@ -101,7 +101,7 @@ async fn a_waiter_returns_its_slots_of_all_limits() {
         Limit::leaky_bucket(2, SECOND).bucket_size(20),
         Limit::leaky_bucket(1, SECOND).bucket_size(20),
     ];
-    let throttle = Throttle::all_with_handler(handler, "group", &limits);
+    let throttle = Throttle::all("group", &limits).with_config(handler);
     throttle.acquire("k").unwrap();
     let (tasks, mut order) = waiters(&clock, &throttle, &[1, 1, 1]).await;
     assert_eq!(throttle.peek("k").unwrap().reset_after, 4 * SECOND);
@@ -327,7 +327,7 @@ fn a_throttle_with_an_invalid_configuration_returns_a_config_error() {
     let throttle = Throttle::with_handler(config, "x", Limit::fixed_window(1, SECOND));
     assert!(matches!(throttle.check("k"), Err(Error::Config { .. })));
     let five = [Limit::leaky_bucket(1, SECOND); 5];
-    let throttle = Throttle::all_with_handler(MemoryHandler::new(), "x", &five);
+    let throttle = Throttle::all("x", &five).with_config(MemoryHandler::new());
     assert!(matches!(throttle.check("k"), Err(Error::Config { .. })));
 }
 

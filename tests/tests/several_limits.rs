@@ -47,7 +47,7 @@ fn a_denial_by_one_of_several_limits_reports_its_remaining_and_retry_after() {
             ("second", [wide, tight, wider]),
             ("third", [wider, wide, tight]),
         ] {
-            let throttle = Throttle::all_with_handler(config.clone(), name, &limits);
+            let throttle = Throttle::all(name, &limits).with_config(config.clone());
             let two = throttle.cost(2);
             assert_eq!(
                 summary(&two.check("k").unwrap()),
@@ -83,7 +83,7 @@ fn a_denial_by_several_limits_reports_the_longest_retry_after() {
             ("short first", [short, long]),
             ("long first", [long, short]),
         ] {
-            let throttle = Throttle::all_with_handler(config.clone(), name, &limits);
+            let throttle = Throttle::all(name, &limits).with_config(config.clone());
             assert!(throttle.check("k").unwrap().allowed);
             let denied = throttle.check("k").unwrap();
             assert_eq!(summary(&denied), (false, 1, 0, 60 * SECOND), "{name}");
@@ -101,7 +101,7 @@ fn a_denial_by_several_limits_reports_the_lowest_remaining() {
             ("tight first", [tight, wide]),
             ("wide first", [wide, tight]),
         ] {
-            let throttle = Throttle::all_with_handler(config.clone(), name, &limits);
+            let throttle = Throttle::all(name, &limits).with_config(config.clone());
             assert!(throttle.cost(2).check("k").unwrap().allowed);
             let denied = throttle.cost(3).check("k").unwrap();
             assert_eq!(summary(&denied), (false, 3, 1, 60 * SECOND), "{name}");
@@ -119,7 +119,7 @@ fn the_reset_of_several_limits_is_that_of_the_last() {
             ("short first", [short, long]),
             ("long first", [long, short]),
         ] {
-            let throttle = Throttle::all_with_handler(config.clone(), name, &limits);
+            let throttle = Throttle::all(name, &limits).with_config(config.clone());
             assert_eq!(throttle.check("k").unwrap().reset_after, 60 * SECOND);
         }
     }

@@ -44,7 +44,7 @@ fn clear_deletes_the_keys_of_every_master_and_a_group_stays_in_one_slot() {
         Limit::token_bucket(2, SECOND),
         Limit::fixed_window(3, 3_600 * SECOND),
     ];
-    let group = Throttle::all_with_handler(redis.clone(), "group", &limits);
+    let group = Throttle::all("group", &limits).with_config(redis.clone());
     let one = Throttle::with_handler(redis.clone(), "one", limits[1]);
     for key in [
         "a",

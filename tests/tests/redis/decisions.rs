@@ -90,9 +90,9 @@ fn memory_and_redis_decide_alike_for_every_valid_limit() {
                 // which is the year 2255, so each case starts at 0.
                 clock.set(Duration::ZERO);
                 let memory = MemoryHandler::builder().clock(clock.clone()).build();
-                let memory = Throttle::all_with_handler(memory, "case", &limits);
+                let memory = Throttle::all("case", &limits).with_config(memory);
                 let name = format!("case-{}", case.get());
-                let redis = Throttle::all_with_handler(redis.clone(), &name, &limits);
+                let redis = Throttle::all(&name, &limits).with_config(redis.clone());
                 let capacity = limits.iter().map(Limit::capacity).min().unwrap();
                 let step = limits
                     .iter()
