@@ -8,9 +8,10 @@ pub struct CallSite {
     module: &'static str,
     /// The `type_name` of an item inside the function.
     inner_item: &'static str,
-    name: Option<&'static str>,
-    /// How many attributes of the same kind are above this one.
-    index: usize,
+    /// Replaces the name of the function.
+    pub(super) name: Option<&'static str>,
+    /// How many attributes of the same kind are above this one on the function.
+    pub(super) index: usize,
 }
 
 impl CallSite {
@@ -24,16 +25,6 @@ impl CallSite {
             name: None,
             index: 0,
         }
-    }
-
-    /// Replaces the name of the function.
-    pub(super) fn set_name(&mut self, name: &'static str) {
-        self.name = Some(name);
-    }
-
-    /// Distinguishes several attributes of the same kind on one function.
-    pub(super) fn set_index(&mut self, index: usize) {
-        self.index = index;
     }
 
     /// Returns the name without the module if one was set, otherwise the path.

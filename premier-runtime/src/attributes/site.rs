@@ -6,7 +6,7 @@ use super::call_site::CallSite;
 use super::spec::Spec;
 use crate::error::Error;
 
-/// The state of one attribute: its checked arguments, and whatever its calls share.
+/// What all calls through one attribute share: its valid arguments and its state.
 pub trait Policy: Sized + 'static {
     /// The name of the attribute, for errors.
     const ATTRIBUTE: &'static str;
@@ -17,7 +17,7 @@ pub trait Policy: Sized + 'static {
     /// Makes the policy at the first call of the function.
     ///
     /// # Errors
-    /// [`Error::Config`] if the arguments contradict each other or the configuration.
+    /// [`Error::Config`] if the arguments together are invalid.
     fn bind(call_site: &CallSite, args: Self::Args) -> Result<Self, Error>;
 
     /// Runs once, when the site holds the policy.

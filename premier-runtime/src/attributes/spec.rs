@@ -3,8 +3,8 @@
 use super::call_site::CallSite;
 use crate::error::Error;
 
-/// Collects the arguments of an attribute. `A` is the type of the arguments; its default is what
-/// applies where the attribute states nothing.
+/// Collects the arguments of one attribute. The default of `A` has the arguments of an attribute that
+/// states none.
 #[derive(Debug)]
 pub struct Spec<A> {
     call_site: CallSite,
@@ -24,17 +24,17 @@ impl<A: Default> Spec<A> {
         }
     }
 
-    /// `name = …`: the name in errors, events and metrics, instead of the path of the function.
+    /// `name = …`: replaces the name of the function in errors, events and metrics.
     #[must_use]
     pub fn name(mut self, name: &'static str) -> Self {
-        self.call_site.set_name(name);
+        self.call_site.name = Some(name);
         self
     }
 
     /// Distinguishes several attributes of the same kind on one function. The first has index 0.
     #[must_use]
     pub fn index(mut self, index: usize) -> Self {
-        self.call_site.set_index(index);
+        self.call_site.index = index;
         self
     }
 
@@ -47,7 +47,7 @@ impl<A: Default> Spec<A> {
         self
     }
 
-    /// Returns where the attribute is, and its arguments if all of them are valid.
+    /// Returns the call site, and the arguments if all of them are valid.
     pub(super) fn finish(self) -> (CallSite, Result<A, Error>) {
         (self.call_site, self.problem.map_or(Ok(self.args), Err))
     }

@@ -31,9 +31,9 @@ impl CacheSite {
         codec: Codec<T>,
         key: impl KeyText,
     ) -> CacheCall<T> {
-        let policy = self.bound(spec);
+        let policy = self.bound(spec).ok();
         key.with_subject(|key| {
-            let (Ok(CachePolicy(cache)), Some(key)) = (policy, key) else {
+            let (Some(CachePolicy(cache)), Some(key)) = (policy, key) else {
                 return CacheCall(State::Disabled(codec));
             };
             CacheCall(match cache.hit(key, codec) {
