@@ -61,8 +61,7 @@ impl<T: CacheValue> CacheCall<T> {
         }
     }
 
-    /// Everything but a hit, kept out of the callers of `find`.
-    #[inline(never)]
+    /// Everything but a hit.
     fn find_missed(lookup: Lookup<T>) -> Result<T, Flight<T>> {
         if let Some(store) = lookup.store_of_stale() {
             let attempt = lookup.start_load();
