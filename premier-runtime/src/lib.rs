@@ -59,8 +59,9 @@ pub mod __private {
         RetryAfterInLocalBox, RetryAfterInSendBox, RetryAfterItself, RetrySite, RetrySpec,
         Strategy, for_attempt,
     };
-    pub use crate::attributes::throttle::{Admission, FromRejection, ThrottleSite, once};
-    pub use crate::attributes::throttle_spec::ThrottleSpec;
+    pub use crate::attributes::throttle::{
+        Admission, FromRejection, ThrottleSite, ThrottleSpec, once,
+    };
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
     pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey, key};
 }

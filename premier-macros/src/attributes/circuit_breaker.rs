@@ -69,23 +69,23 @@ impl Layer for CircuitBreaker {
         let CallSite { items, spec } = CallSite::new(crate_path, "Breaker", &self.setters);
         let error = Ident::new("__premier_error", span);
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), crate_path);
-        let trial = quote_spanned!(span=> __premier_trial);
-        let unwrap_trial = Expansion::let_ok_or_return(&trial, &trial, &error, &rejection);
+        let guard = quote_spanned!(span=> __premier_guard);
+        let unwrap_guard = Expansion::let_ok_or_return(&guard, &guard, &error, &rejection);
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
         let is_failure = selects(&self.filter, &quote_spanned!(span=> __premier_failure));
         quote_spanned! {span=>
-            let #trial = {
+            let #guard = {
                 #items
                 __PREMIER_SITE.enter(#spec)
             };
-            #unwrap_trial
+            #unwrap_guard
             let __premier_outcome #ascription = #scope;
             let __premier_failed = match &__premier_outcome {
                 ::core::result::Result::Ok(_) => false,
                 ::core::result::Result::Err(__premier_failure) => #is_failure,
             };
-            #trial.done(__premier_failed);
+            #guard.finish(__premier_failed);
             __premier_outcome
         }
     }

@@ -52,7 +52,10 @@ pub(super) fn parse(
     let mut arguments = Arguments::parse("throttle", KNOWN, tokens)?;
     let args = ThrottleArgs::take(&mut arguments);
     let errors = &mut arguments.errors;
-    let setters = args.setters(errors);
+    let mut setters = args.setters(errors);
+    if index > 0 {
+        setters.set("index", index);
+    }
     args.check_independent(function, errors);
     let key = check_key(args.key, function, errors);
     let cost = args.cost.and_then(|cost| values::cost(&cost, errors));
@@ -153,8 +156,7 @@ impl Throttle {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
         let admission = self.admission_name();
-        let CallSite { items, spec } =
-            CallSite::indexed(crate_path, "Throttle", self.index, &self.setters);
+        let CallSite { items, spec } = CallSite::new(crate_path, "Throttle", &self.setters);
         let key = self.key.as_ref();
         let borrows = match &self.cost {
             Some(_) => Some(borrow_patterns(function)),

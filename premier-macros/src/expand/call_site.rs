@@ -16,29 +16,9 @@ pub(crate) struct CallSite {
 impl CallSite {
     /// Names the types `FooSite` and `FooSpec` of the runtime, where `Foo` is `types`.
     pub(crate) fn new(crate_path: &TokenStream, types: &str, setters: &Setters) -> Self {
-        Self::with_index(crate_path, types, None, setters)
-    }
-
-    /// Passes an index to the spec, which distinguishes several attributes of one function.
-    pub(crate) fn indexed(
-        crate_path: &TokenStream,
-        types: &str,
-        index: usize,
-        setters: &Setters,
-    ) -> Self {
-        Self::with_index(crate_path, types, Some(index), setters)
-    }
-
-    fn with_index(
-        crate_path: &TokenStream,
-        types: &str,
-        index: Option<usize>,
-        setters: &Setters,
-    ) -> Self {
         let span = Span::mixed_site();
         let site = format_ident!("{types}Site", span = span);
         let spec = format_ident!("{types}Spec", span = span);
-        let index = index.map(|index| quote_spanned!(span=> , #index));
         // The name of an item in the body includes the type of a method, which `module_path!`
         // does not.
         let items = quote_spanned! {span=>
@@ -50,7 +30,7 @@ impl CallSite {
             #crate_path::__private::CallSite::new(::core::module_path!(), __premier_here)
         };
         let spec = quote_spanned! {span=>
-            || #crate_path::__private::#spec::new(#call_site #index) #setters
+            || #crate_path::__private::#spec::new(#call_site) #setters
         };
         Self { items, spec }
     }

@@ -1,264 +1,115 @@
-//! Stops calling what keeps failing, for a while.
+//! `#[circuit_breaker]` rejects calls for a while when the function keeps failing.
 //!
-//! Closed: calls go through and failures are counted. So many failures within a time open the
-//! breaker: calls are refused. After a further time it is half open: so many calls are let through
-//! to try; one failure opens it again, as many successes as tries close it (Nygard, "Release It!").
+//! - Closed: calls go through, and their failures are counted. Enough failures within a time open
+//!   the breaker.
+//! - Open: calls are rejected. After a time the breaker is half open.
+//! - Half open: a few calls go through as probes. One failure opens the breaker again; when as many
+//!   calls as there are probes have succeeded, it closes.
+//!
+//! Source: Nygard, "Release It!".
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::attributes::call_site::{CallSite, blame};
-use crate::attributes::into_arg::{IntoPeriod, IntoUnits};
-use crate::attributes::spec::note;
+use super::call_site::CallSite;
+use super::into_arg::{IntoPeriod, IntoUnits, positive};
+use super::site::{Policy, Site};
+use super::spec::Spec;
 use crate::clock::{SteadyClock, after};
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::telemetry;
 use crate::telemetry::BreakerState;
 
-/// What one `#[circuit_breaker]` says, as values.
-#[derive(Debug)]
-pub struct BreakerSpec {
-    call_site: CallSite,
-    terms: Terms,
-    problem: Option<Error>,
-}
+/// The static of one `#[circuit_breaker]`.
+pub type BreakerSite = Site<Breaker>;
 
-#[derive(Clone, Copy, Debug)]
-struct Terms {
+/// The arguments of one `#[circuit_breaker]`.
+pub type BreakerSpec = Spec<BreakerConfig>;
+
+/// The arguments of one `#[circuit_breaker]`.
+#[derive(Debug)]
+pub struct BreakerConfig {
     failures: u64,
     within: Duration,
     open_for: Duration,
-    half_open: u64,
+    probes: u64,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            within: Duration::from_secs(10),
+            open_for: Duration::from_secs(30),
+            probes: 1,
+        }
+    }
 }
 
 impl BreakerSpec {
-    /// The defaults: 5 failures within 10 s open it for 30 s, then one call tries.
+    /// `failures = …`: how many failures open the breaker.
     #[must_use]
-    pub fn new(call_site: CallSite) -> Self {
-        Self {
-            call_site,
-            terms: Terms {
-                failures: 5,
-                within: Duration::from_secs(10),
-                open_for: Duration::from_secs(30),
-                half_open: 1,
-            },
-            problem: None,
-        }
+    pub fn failures(self, failures: impl IntoUnits) -> Self {
+        self.set(positive("failures", failures), |config, failures| {
+            config.failures = failures;
+        })
     }
 
-    /// `name = …`
+    /// `half_open = …`: how many calls go through as probes when the breaker is half open.
     #[must_use]
-    pub fn name(mut self, name: &'static str) -> Self {
-        self.call_site = self.call_site.named(name);
-        self
+    pub fn half_open(self, probes: impl IntoUnits) -> Self {
+        self.set(positive("half_open", probes), |config, probes| {
+            config.probes = probes;
+        })
     }
 
-    /// `failures = …`
+    /// `within = …`: how long a failure counts.
     #[must_use]
-    pub fn failures(mut self, failures: impl IntoUnits) -> Self {
-        let failures = positive("failures", failures);
-        if let Some(failures) = note(&mut self.problem, failures) {
-            self.terms.failures = failures;
-        }
-        self
+    pub fn within(self, within: impl IntoPeriod) -> Self {
+        self.set(within.into_period(), |config, within| {
+            config.within = within;
+        })
     }
 
-    /// `half_open = …`
+    /// `open_for = …`: how long the breaker stays open.
     #[must_use]
-    pub fn half_open(mut self, tries: impl IntoUnits) -> Self {
-        let tries = positive("half_open", tries);
-        if let Some(tries) = note(&mut self.problem, tries) {
-            self.terms.half_open = tries;
-        }
-        self
-    }
-
-    /// `within = …`
-    #[must_use]
-    pub fn within(mut self, within: impl IntoPeriod) -> Self {
-        if let Some(within) = note(&mut self.problem, within.into_period()) {
-            self.terms.within = within;
-        }
-        self
-    }
-
-    /// `open_for = …`
-    #[must_use]
-    pub fn open_for(mut self, open_for: impl IntoPeriod) -> Self {
-        if let Some(open_for) = note(&mut self.problem, open_for.into_period()) {
-            self.terms.open_for = open_for;
-        }
-        self
-    }
-
-    fn breaker(self) -> Result<Breaker, Error> {
-        let function = self.call_site.path();
-        match self.problem {
-            None => Ok(Breaker {
-                function: function.into(),
-                terms: self.terms,
-                state: Mutex::new(Guarded {
-                    state: State::Closed(VecDeque::new()),
-                    phase: 0,
-                }),
-            }),
-            Some(problem) => Err(blame("circuit_breaker", &function, problem)),
-        }
+    pub fn open_for(self, open_for: impl IntoPeriod) -> Self {
+        self.set(open_for.into_period(), |config, open_for| {
+            config.open_for = open_for;
+        })
     }
 }
 
-fn positive(what: &str, number: impl IntoUnits) -> Result<u64, Error> {
-    match number.into_units(what)? {
-        0 => Err(Error::config(format!("{what} must be at least 1"))),
-        number => Ok(number),
-    }
+/// The circuit breaker of one function.
+#[derive(Debug)]
+pub struct Breaker {
+    function: Arc<str>,
+    config: BreakerConfig,
+    clock: &'static SteadyClock,
+    inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
-struct Breaker {
-    function: Arc<str>,
-    terms: Terms,
-    state: Mutex<Guarded>,
+struct Inner {
+    state: State,
+    /// How many times the state has changed. The outcome of a call counts only if the state is
+    /// still the one in which the call began.
+    generation: u64,
 }
 
 #[derive(Debug)]
 enum State {
-    /// The instants of the last failures, oldest first.
+    /// The instants of the recent failures, oldest first.
     Closed(VecDeque<u64>),
-    /// Until when.
+    /// The instant at which the breaker becomes half open.
     Open(u64),
     HalfOpen {
-        trying: u64,
+        running: u64,
         succeeded: u64,
     },
-}
-
-#[derive(Debug)]
-struct Guarded {
-    state: State,
-    /// How often the state has changed. A call ends in the phase that it began in, or has nothing
-    /// to say: what it tells of is over.
-    phase: u64,
-}
-
-impl Guarded {
-    fn change(&mut self, state: State) {
-        self.state = state;
-        self.phase += 1;
-    }
-}
-
-impl Breaker {
-    fn state(&self) -> MutexGuard<'_, Guarded> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn refusal(&self, retry_after: Duration) -> Error {
-        Error::CircuitOpen {
-            function: Arc::clone(&self.function),
-            retry_after,
-        }
-    }
-
-    fn enter(&'static self, clock: &'static SteadyClock) -> Result<Trial, Error> {
-        let mut guarded = self.state();
-        match &mut guarded.state {
-            State::Closed(_) => {}
-            State::Open(until) => {
-                let now = clock.now();
-                if now < *until {
-                    return Err(self.refusal(Duration::from_nanos(*until - now)));
-                }
-                guarded.change(State::HalfOpen {
-                    trying: 1,
-                    succeeded: 0,
-                });
-                telemetry::breaker(&self.function, BreakerState::HalfOpen);
-            }
-            State::HalfOpen { trying, succeeded } => {
-                if *trying + *succeeded >= self.terms.half_open {
-                    // When those that try will be done is not known.
-                    return Err(self.refusal(Duration::from_millis(1)));
-                }
-                *trying += 1;
-            }
-        }
-        Ok(Trial {
-            breaker: self,
-            clock,
-            phase: guarded.phase,
-            outcome: Outcome::Dropped,
-        })
-    }
-
-    fn ended(&self, clock: &SteadyClock, phase: u64, outcome: Outcome) {
-        let mut guarded = self.state();
-        if guarded.phase != phase {
-            return;
-        }
-        match (&mut guarded.state, outcome) {
-            (State::Closed(_), Outcome::Succeeded | Outcome::Dropped) => {}
-            (State::Closed(failures), Outcome::Failed) => {
-                let now = clock.now();
-                while failures
-                    .front()
-                    .is_some_and(|first| after(*first, self.terms.within) <= now)
-                {
-                    failures.pop_front();
-                }
-                failures.push_back(now);
-                if failures.len() as u64 >= self.terms.failures {
-                    guarded.change(State::Open(after(now, self.terms.open_for)));
-                    telemetry::breaker(&self.function, BreakerState::Open);
-                }
-            }
-            (State::HalfOpen { .. }, Outcome::Failed) => {
-                guarded.change(State::Open(after(clock.now(), self.terms.open_for)));
-                telemetry::breaker(&self.function, BreakerState::Open);
-            }
-            (State::HalfOpen { trying, .. }, Outcome::Dropped) => *trying -= 1,
-            (State::HalfOpen { trying, succeeded }, Outcome::Succeeded) => {
-                *trying -= 1;
-                *succeeded += 1;
-                if *succeeded >= self.terms.half_open {
-                    guarded.change(State::Closed(VecDeque::new()));
-                    telemetry::breaker(&self.function, BreakerState::Closed);
-                }
-            }
-            (State::Open(_), _) => {}
-        }
-    }
-}
-
-/// The static of one `#[circuit_breaker]`.
-#[derive(Debug, Default)]
-pub struct BreakerSite {
-    breaker: OnceLock<Result<Breaker, Error>>,
-}
-
-impl BreakerSite {
-    /// A site that no call has reached yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            breaker: OnceLock::new(),
-        }
-    }
-
-    /// Lets a call through, or refuses it.
-    ///
-    /// # Errors
-    /// [`Error::CircuitOpen`], and [`Error::Config`] for a bad value.
-    pub fn enter(&'static self, spec: fn() -> BreakerSpec) -> Result<Trial, Error> {
-        match self.breaker.get_or_init(|| spec().breaker()) {
-            Ok(breaker) => breaker.enter(Runtime::global().clock()),
-            Err(error) => Err(error.clone()),
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -268,19 +119,137 @@ enum Outcome {
     Succeeded,
 }
 
-/// A call that was let through.
+impl Policy for Breaker {
+    const ATTRIBUTE: &'static str = "circuit_breaker";
+    type Args = BreakerConfig;
+
+    fn bind(call_site: &CallSite, config: BreakerConfig) -> Result<Self, Error> {
+        Ok(Self {
+            function: call_site.path().into(),
+            config,
+            clock: Runtime::global().clock(),
+            inner: Mutex::new(Inner {
+                state: State::Closed(VecDeque::new()),
+                generation: 0,
+            }),
+        })
+    }
+}
+
+impl Breaker {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, inner: &mut Inner, state: State) {
+        let reported = match state {
+            State::Closed(_) => BreakerState::Closed,
+            State::Open(_) => BreakerState::Open,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
+        };
+        inner.state = state;
+        inner.generation += 1;
+        telemetry::breaker(&self.function, reported);
+    }
+
+    fn open(&self, inner: &mut Inner, now: u64) {
+        let until = after(now, self.config.open_for);
+        self.change(inner, State::Open(until));
+    }
+
+    fn rejection(&self, retry_after: Duration) -> Error {
+        Error::CircuitOpen {
+            function: Arc::clone(&self.function),
+            retry_after,
+        }
+    }
+
+    fn enter(&'static self) -> Result<CallGuard, Error> {
+        let mut inner = self.lock();
+        match &mut inner.state {
+            State::Closed(_) => {}
+            State::Open(until) => {
+                let now = self.clock.now();
+                if now < *until {
+                    return Err(self.rejection(Duration::from_nanos(*until - now)));
+                }
+                let state = State::HalfOpen {
+                    running: 1,
+                    succeeded: 0,
+                };
+                self.change(&mut inner, state);
+            }
+            State::HalfOpen { running, succeeded } => {
+                if *running + *succeeded >= self.config.probes {
+                    // When the running probes will end is unknown.
+                    return Err(self.rejection(Duration::from_millis(1)));
+                }
+                *running += 1;
+            }
+        }
+        Ok(CallGuard {
+            breaker: self,
+            generation: inner.generation,
+            outcome: Outcome::Dropped,
+        })
+    }
+
+    fn record(&self, generation: u64, outcome: Outcome) {
+        let mut inner = self.lock();
+        if inner.generation != generation {
+            return;
+        }
+        match (&mut inner.state, outcome) {
+            (State::Open(_), _) | (State::Closed(_), Outcome::Succeeded | Outcome::Dropped) => {}
+            (State::Closed(failures), Outcome::Failed) => {
+                let now = self.clock.now();
+                while failures
+                    .front()
+                    .is_some_and(|first| after(*first, self.config.within) <= now)
+                {
+                    failures.pop_front();
+                }
+                failures.push_back(now);
+                if failures.len() as u64 >= self.config.failures {
+                    self.open(&mut inner, now);
+                }
+            }
+            (State::HalfOpen { .. }, Outcome::Failed) => self.open(&mut inner, self.clock.now()),
+            (State::HalfOpen { running, .. }, Outcome::Dropped) => *running -= 1,
+            (State::HalfOpen { running, succeeded }, Outcome::Succeeded) => {
+                *running -= 1;
+                *succeeded += 1;
+                if *succeeded >= self.config.probes {
+                    self.change(&mut inner, State::Closed(VecDeque::new()));
+                }
+            }
+        }
+    }
+}
+
+impl BreakerSite {
+    /// Lets a call through, or rejects it.
+    ///
+    /// # Errors
+    /// [`Error::CircuitOpen`] if the breaker is open; [`Error::Config`] if an argument is invalid.
+    pub fn enter(&'static self, spec: fn() -> BreakerSpec) -> Result<CallGuard, Error> {
+        self.bound(spec)?.enter()
+    }
+}
+
+/// A call that was let through. A call that panics has failed; the outcome of a call that is
+/// dropped does not count.
 #[derive(Debug)]
-pub struct Trial {
+pub struct CallGuard {
     breaker: &'static Breaker,
-    clock: &'static SteadyClock,
-    /// That it began in.
-    phase: u64,
+    /// The generation in which the call began.
+    generation: u64,
     outcome: Outcome,
 }
 
-impl Trial {
-    /// Tells how it went. A call that panics has failed; one that is dropped says nothing.
-    pub fn done(mut self, failed: bool) {
+impl CallGuard {
+    /// Records the outcome of the call.
+    pub fn finish(mut self, failed: bool) {
         self.outcome = if failed {
             Outcome::Failed
         } else {
@@ -289,12 +258,12 @@ impl Trial {
     }
 }
 
-impl Drop for Trial {
+impl Drop for CallGuard {
     fn drop(&mut self) {
         let outcome = match self.outcome {
             Outcome::Dropped if thread::panicking() => Outcome::Failed,
             outcome => outcome,
         };
-        self.breaker.ended(self.clock, self.phase, outcome);
+        self.breaker.record(self.generation, outcome);
     }
 }

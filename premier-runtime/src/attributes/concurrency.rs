@@ -1,100 +1,83 @@
-//! At most so many calls at a time: a bulkhead, so that one slow dependency does not take every
-//! thread and every connection with it.
+//! `#[concurrency]` limits how many calls run at the same time (a bulkhead), so that one slow
+//! dependency does not occupy every thread and connection.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::attributes::call_site::{CallSite, blame};
-use crate::attributes::into_arg::{IntoPeriod, IntoUnits};
-use crate::attributes::spec::note;
-use crate::clock::after;
+use super::call_site::CallSite;
+use super::into_arg::{IntoPeriod, IntoUnits, positive};
+use super::site::{Policy, Site};
+use super::spec::Spec;
+use crate::clock::{SteadyClock, after};
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::wait_queue::{WaitQueue, Waiter};
 
-/// What one `#[concurrency]` says, as values.
-#[derive(Debug)]
-pub struct ConcurrencySpec {
-    call_site: CallSite,
+/// The static of one `#[concurrency]`.
+pub type ConcurrencySite = Site<Bulkhead>;
+
+/// The arguments of one `#[concurrency]`.
+pub type ConcurrencySpec = Spec<ConcurrencyArgs>;
+
+/// The arguments of one `#[concurrency]`. Expansions always set the limit.
+#[derive(Debug, Default)]
+pub struct ConcurrencyArgs {
     limit: u64,
     max_wait: MaxWait,
-    problem: Option<Error>,
 }
 
 impl ConcurrencySpec {
-    /// For the function at `call_site`.
+    /// `limit = …`: how many calls run at the same time.
     #[must_use]
-    pub fn new(call_site: CallSite) -> Self {
-        Self {
-            call_site,
-            limit: 1,
-            max_wait: MaxWait::None,
-            problem: None,
-        }
+    pub fn limit(self, limit: impl IntoUnits) -> Self {
+        self.set(positive("limit", limit), |args, limit| args.limit = limit)
     }
 
-    /// `name = …`
+    /// `wait`: wait for a permit without limit.
     #[must_use]
-    pub fn name(mut self, name: &'static str) -> Self {
-        self.call_site = self.call_site.named(name);
-        self
+    pub fn wait(self) -> Self {
+        self.set(Ok(MaxWait::Unbounded), |args, wait| args.max_wait = wait)
     }
 
-    /// `limit = …`
+    /// `wait = …`: how long to wait for a permit.
     #[must_use]
-    pub fn limit(mut self, limit: impl IntoUnits) -> Self {
-        let limit = limit.into_units("limit").and_then(|limit| match limit {
-            0 => Err(Error::config(
-                "limit must be at least 1: it is how many calls run at a time",
-            )),
-            limit => Ok(limit),
-        });
-        if let Some(limit) = note(&mut self.problem, limit) {
-            self.limit = limit;
-        }
-        self
-    }
-
-    /// `wait`
-    #[must_use]
-    pub fn wait(mut self) -> Self {
-        self.max_wait = MaxWait::Unbounded;
-        self
-    }
-
-    /// `wait = …`
-    #[must_use]
-    pub fn wait_at_most(mut self, longest: impl IntoPeriod) -> Self {
-        if let Some(longest) = note(&mut self.problem, longest.into_period()) {
-            self.max_wait = MaxWait::AtMost(longest);
-        }
-        self
-    }
-
-    fn bulkhead(self) -> Result<Bulkhead, Error> {
-        let function = self.call_site.path();
-        match self.problem {
-            None => Ok(Bulkhead {
-                limit: self.limit,
-                max_wait: self.max_wait,
-                running: Mutex::new(0),
-                queue: WaitQueue::default(),
-                function: function.into(),
-            }),
-            Some(problem) => Err(blame("concurrency", &function, problem)),
-        }
+    pub fn wait_at_most(self, longest: impl IntoPeriod) -> Self {
+        self.set(longest.into_period(), |args, longest| {
+            args.max_wait = MaxWait::AtMost(longest);
+        })
     }
 }
 
-type Place = Waiter<&'static WaitQueue>;
-
+/// The permits of one function.
 #[derive(Debug)]
-struct Bulkhead {
+pub struct Bulkhead {
     function: Arc<str>,
-    limit: u64,
-    max_wait: MaxWait,
+    args: ConcurrencyArgs,
     running: Mutex<u64>,
     queue: WaitQueue,
+    clock: &'static SteadyClock,
+}
+
+impl Policy for Bulkhead {
+    const ATTRIBUTE: &'static str = "concurrency";
+    type Args = ConcurrencyArgs;
+
+    fn bind(call_site: &CallSite, args: ConcurrencyArgs) -> Result<Self, Error> {
+        Ok(Self {
+            function: call_site.path().into(),
+            args,
+            running: Mutex::new(0),
+            queue: WaitQueue::default(),
+            clock: Runtime::global().clock(),
+        })
+    }
+}
+
+/// What a call gets when it enters.
+enum Entry {
+    Permitted(Permit),
+    /// The call has to wait until the deadline.
+    Queued(Waiter<&'static WaitQueue>, u64),
 }
 
 impl Bulkhead {
@@ -102,103 +85,80 @@ impl Bulkhead {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A permit, if there is one.
-    fn take(&'static self) -> Option<Permit> {
+    fn try_acquire(&'static self) -> Option<Permit> {
         let mut running = self.running();
-        (*running < self.limit).then(|| {
+        (*running < self.args.limit).then(|| {
             *running += 1;
-            Permit { bulkhead: self }
+            Permit(self)
         })
     }
 
-    /// A permit at once, or a place in the queue and until when to stand there.
-    fn begin(&'static self) -> Result<Result<Permit, (Place, u64)>, Error> {
+    /// Returns a permit if one is free and no other call waits, or joins the queue.
+    fn enter(&'static self) -> Result<Entry, Error> {
         if self.queue.is_empty()
-            && let Some(permit) = self.take()
+            && let Some(permit) = self.try_acquire()
         {
-            return Ok(Ok(permit));
+            return Ok(Entry::Permitted(permit));
         }
-        let deadline = match self.max_wait {
-            MaxWait::None => return Err(self.refusal()),
-            MaxWait::AtMost(longest) => after(Runtime::global().clock().now(), longest),
+        let deadline = match self.args.max_wait {
+            MaxWait::None => return Err(self.rejection()),
+            MaxWait::AtMost(longest) => after(self.clock.now(), longest),
             MaxWait::Unbounded => u64::MAX,
         };
-        Ok(Err((Waiter::join(&self.queue, 1, 0), deadline)))
+        Ok(Entry::Queued(Waiter::join(&self.queue, 1, 0), deadline))
     }
 
-    fn refusal(&self) -> Error {
+    fn rejection(&self) -> Error {
         Error::ConcurrencyExceeded {
             function: Arc::clone(&self.function),
-            limit: self.limit,
+            limit: self.args.limit,
         }
     }
-}
-
-/// The static of one `#[concurrency]`.
-#[derive(Debug, Default)]
-pub struct ConcurrencySite {
-    bulkhead: OnceLock<Result<Bulkhead, Error>>,
 }
 
 impl ConcurrencySite {
-    /// A site that no call has reached yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            bulkhead: OnceLock::new(),
-        }
-    }
-
-    fn bulkhead(&'static self, spec: fn() -> ConcurrencySpec) -> Result<&'static Bulkhead, Error> {
-        self.bulkhead
-            .get_or_init(|| spec().bulkhead())
-            .as_ref()
-            .map_err(Error::clone)
-    }
-
-    /// Lets a call run, waiting on the thread where the attribute says so.
+    /// Waits for a permit, blocking the thread.
     ///
     /// # Errors
-    /// [`Error::ConcurrencyExceeded`], and [`Error::Config`] for a bad value.
+    /// [`Error::ConcurrencyExceeded`] if no permit is free in time; [`Error::Config`] if an argument
+    /// is invalid.
     pub fn enter(&'static self, spec: fn() -> ConcurrencySpec) -> Result<Permit, Error> {
-        let bulkhead = self.bulkhead(spec)?;
-        match bulkhead.begin()? {
-            Ok(permit) => Ok(permit),
-            Err((place, deadline)) => place
-                .turn(Runtime::global().clock(), deadline, || bulkhead.take())
-                .ok_or_else(|| bulkhead.refusal()),
+        let bulkhead = self.bound(spec)?;
+        match bulkhead.enter()? {
+            Entry::Permitted(permit) => Ok(permit),
+            Entry::Queued(waiter, deadline) => waiter
+                .turn(bulkhead.clock, deadline, || bulkhead.try_acquire())
+                .ok_or_else(|| bulkhead.rejection()),
         }
     }
 
-    /// Lets a call run, awaiting where the attribute says so.
+    /// Waits for a permit without blocking the thread.
     ///
     /// # Errors
-    /// [`Error::ConcurrencyExceeded`], and [`Error::Config`] for a bad value.
+    /// As [`ConcurrencySite::enter`].
     pub async fn enter_async(
         &'static self,
         spec: fn() -> ConcurrencySpec,
     ) -> Result<Permit, Error> {
-        let bulkhead = self.bulkhead(spec)?;
-        match bulkhead.begin()? {
-            Ok(permit) => Ok(permit),
-            Err((place, deadline)) => place
-                .turn_async(Runtime::global().clock(), deadline, || bulkhead.take())
+        let bulkhead = self.bound(spec)?;
+        match bulkhead.enter()? {
+            Entry::Permitted(permit) => Ok(permit),
+            Entry::Queued(waiter, deadline) => waiter
+                .turn_async(bulkhead.clock, deadline, || bulkhead.try_acquire())
                 .await
-                .ok_or_else(|| bulkhead.refusal()),
+                .ok_or_else(|| bulkhead.rejection()),
         }
     }
 }
 
-/// A call that runs.
+/// The right of one call to run, until it is dropped.
 #[derive(Debug)]
-#[must_use = "the permit ends when it is dropped"]
-pub struct Permit {
-    bulkhead: &'static Bulkhead,
-}
+#[must_use = "the permit is released when it is dropped"]
+pub struct Permit(&'static Bulkhead);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        *self.bulkhead.running() -= 1;
-        self.bulkhead.queue.wake_head();
+        *self.0.running() -= 1;
+        self.0.queue.wake_head();
     }
 }

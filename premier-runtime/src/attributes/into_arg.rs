@@ -1,20 +1,20 @@
-//! What may stand in an attribute where a number, a length of time or an algorithm is due.
+//! The types that arguments of attributes accept for numbers, durations and algorithms.
 
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::limit::algo::Algo;
 
-/// Whole numbers of any type.
+/// Integer types.
 pub trait IntoUnits {
-    /// The number, unless it is negative or too large.
+    /// Converts the number.
     ///
     /// # Errors
-    /// [`Error::Config`] that names `what`.
+    /// [`Error::Config`], which names the argument `what`, if the number is negative or too large.
     fn into_units(self, what: &str) -> Result<u64, Error>;
 }
 
-/// A part of an argument with a pattern is seen by reference.
+/// Variables that a pattern binds in the expansion are references.
 impl<T: IntoUnits + Copy> IntoUnits for &T {
     fn into_units(self, what: &str) -> Result<u64, Error> {
         (*self).into_units(what)
@@ -45,12 +45,20 @@ macro_rules! into_units_nonzero {
 }
 into_units_nonzero!(NonZeroU8 NonZeroU16 NonZeroU32 NonZeroU64 NonZeroUsize);
 
-/// Seconds as a number, text with a unit, or a `Duration`.
+/// Converts a number of at least 1.
+pub(super) fn positive(what: &str, number: impl IntoUnits) -> Result<u64, Error> {
+    match number.into_units(what)? {
+        0 => Err(Error::config(format!("{what} must be at least 1"))),
+        number => Ok(number),
+    }
+}
+
+/// Durations: seconds as a number, text with a unit, or a [`Duration`].
 pub trait IntoPeriod {
-    /// The length of time.
+    /// Converts the duration.
     ///
     /// # Errors
-    /// [`Error::Config`] that says what is accepted.
+    /// [`Error::Config`], which lists the accepted forms.
     fn into_period(self) -> Result<Duration, Error>;
 }
 
@@ -77,10 +85,9 @@ impl IntoPeriod for String {
 macro_rules! into_period_float {
     ($($number:ty)*) => {$(
         impl IntoPeriod for $number {
-            /// Rounded to whole nanoseconds: a computed number has more digits than are meant.
+            /// Rounds to nanoseconds, because the last digits of computed numbers are noise.
             fn into_period(self) -> Result<Duration, Error> {
-                // By way of its shortest decimal form, so that 0.1 means here what it means as a
-                // literal.
+                // The shortest decimal form of 0.1 is the same as its literal.
                 let text = self.to_string();
                 match rounded_nanos(&text) {
                     Some(nanos) => Ok(Duration::from_nanos(nanos)),
@@ -94,7 +101,8 @@ macro_rules! into_period_float {
 }
 into_period_float!(f32 f64);
 
-/// The nanoseconds nearest to a decimal number of seconds.
+/// Rounds a decimal number of seconds to nanoseconds. Returns `None` if it is not such a number, or
+/// too large.
 fn rounded_nanos(seconds: &str) -> Option<u64> {
     let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
     let nanos: u64 = format!("{fraction:0<9.9}").parse().ok()?;
@@ -120,12 +128,12 @@ macro_rules! into_period {
 }
 into_period!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
 
-/// An [`Algo`] or its name.
+/// Algorithms: an [`Algo`] or its name.
 pub trait IntoAlgo {
-    /// The algorithm.
+    /// Converts the algorithm.
     ///
     /// # Errors
-    /// [`Error::Config`] that lists what is accepted.
+    /// [`Error::Config`], which lists the names.
     fn into_algo(self) -> Result<Algo, Error>;
 }
 
@@ -141,20 +149,20 @@ impl IntoAlgo for &str {
     }
 }
 
-/// The units a call costs.
+/// Converts the cost of a call.
 ///
 /// # Errors
-/// [`Error::Config`] when the number is negative.
+/// [`Error::Config`] if the number is negative or too large.
 pub fn cost(units: impl IntoUnits) -> Result<u64, Error> {
     units.into_units("cost")
 }
 
-/// What a call costs.
+/// The cost of a call.
 pub trait Cost {
-    /// In units.
+    /// Returns the cost in units.
     ///
     /// # Errors
-    /// [`Error::Config`] when the number is negative.
+    /// [`Error::Config`] if the stated cost is invalid.
     fn units(self) -> Result<u64, Error>;
 }
 
@@ -164,7 +172,7 @@ impl Cost for Result<u64, Error> {
     }
 }
 
-/// Of a call whose attribute says nothing of its cost.
+/// The cost of a call without `cost = …`: one unit.
 #[derive(Clone, Copy, Debug)]
 pub struct UnitCost;
 
@@ -175,10 +183,10 @@ impl Cost for UnitCost {
     }
 }
 
-/// A length of time.
+/// Converts a duration.
 ///
 /// # Errors
-/// [`Error::Config`] that says what is accepted.
+/// [`Error::Config`], which lists the accepted forms.
 pub fn period(length: impl IntoPeriod) -> Result<Duration, Error> {
     length.into_period()
 }

@@ -1,4 +1,7 @@
-//! What the expansions of the attributes call: one file or folder an attribute.
+//! What the expansions of the attributes call: one file or folder per attribute.
+//!
+//! An expansion declares a static [`site::Site`] and passes a function that makes a [`spec::Spec`]
+//! from the arguments of the attribute. The first call binds the spec to a [`site::Policy`].
 
 #[cfg(feature = "cache")]
 pub mod cache;
@@ -7,7 +10,7 @@ pub(crate) mod circuit_breaker;
 pub(crate) mod concurrency;
 pub(crate) mod into_arg;
 pub(crate) mod retry;
-pub(crate) mod spec;
+mod site;
+mod spec;
 pub(crate) mod throttle;
-pub(crate) mod throttle_spec;
 pub(crate) mod timeout;

@@ -4,7 +4,6 @@
 //! the thread, the other awaits. Dropping it gives back its place in the queue or its reserved slot.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::limiter::named::Limiter;
 use crate::limiter::wait_queue::{
     LimitQueue, LimitWaiter, Position, QueueHead, SlotWaiter, WaitQueues,
 };
-use crate::store::request::Operation;
+use crate::store::request::{BoxFuture, Operation};
 
 /// A first decision about a call that may have to wait.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +51,10 @@ pub(super) struct Wait<'a> {
     held: Held<'a>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once for each wait, and a box would be an allocation more"
+)]
 enum Held<'a> {
     Nothing,
     Place(LimitWaiter<'a>),
@@ -264,7 +267,7 @@ impl<'a> Wait<'a> {
     /// Sleeps until the call is done, whose decision is returned, or has to ask.
     async fn sleep(&self) -> Result<Option<Decision>, Error> {
         let clock = self.limiter.clock();
-        let mut sleep: Option<(u64, Pin<Box<dyn Future<Output = ()> + Send>>)> = None;
+        let mut sleep: Option<(u64, BoxFuture<'_, ()>)> = None;
         poll_fn(|context| {
             loop {
                 let until = match self.next(context.waker())? {

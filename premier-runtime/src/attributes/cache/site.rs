@@ -1,21 +1,15 @@
 //! The static of one `#[cache]`, and how a call finds its value.
 
-use std::sync::OnceLock;
-
-use super::bound_cache::{BoundCache, Known};
+use super::bound_cache::Known;
 use super::codec::{CacheValue, Codec};
 use super::flight::Flight;
 use super::lookup::Lookup;
-use super::registry;
-use super::spec::CacheSpec;
+use super::spec::{CachePolicy, CacheSpec};
+use crate::attributes::site::Site;
 use crate::key::subject::KeyText;
 
-/// The static of one `#[cache]`.
-#[derive(Debug, Default)]
-pub struct CacheSite {
-    /// `None` inside if the attribute's arguments are invalid: the cache is disabled.
-    cache: OnceLock<Option<BoundCache>>,
-}
+/// The static of one `#[cache]`. An invalid argument disables the cache.
+pub type CacheSite = Site<CachePolicy>;
 
 /// A call of a cached function that looks for its value.
 #[derive(Debug)]
@@ -29,37 +23,6 @@ enum State<T> {
 }
 
 impl CacheSite {
-    /// A site that no call has reached yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            cache: OnceLock::new(),
-        }
-    }
-
-    #[inline]
-    fn cache(&'static self, spec: fn() -> CacheSpec) -> Option<&'static BoundCache> {
-        match self.cache.get() {
-            Some(cache) => cache.as_ref(),
-            None => self.bind(spec),
-        }
-    }
-
-    #[cold]
-    fn bind(&'static self, spec: fn() -> CacheSpec) -> Option<&'static BoundCache> {
-        // `get_or_init` runs the closure for one caller, which registers the cache.
-        let mut is_new = false;
-        let cache = self.cache.get_or_init(|| {
-            is_new = true;
-            spec().bind()
-        });
-        let cache = cache.as_ref()?;
-        if is_new {
-            registry::register(cache);
-        }
-        Some(cache)
-    }
-
     /// Looks for the value of a key. A fresh value in memory is found here, without allocating.
     #[inline]
     pub fn search<T: CacheValue>(
@@ -68,9 +31,9 @@ impl CacheSite {
         codec: Codec<T>,
         key: impl KeyText,
     ) -> CacheCall<T> {
-        let cache = self.cache(spec);
+        let policy = self.bound(spec).ok();
         key.with_subject(|key| {
-            let (Some(cache), Some(key)) = (cache, key) else {
+            let (Some(CachePolicy(cache)), Some(key)) = (policy, key) else {
                 return CacheCall(State::Disabled(codec));
             };
             CacheCall(match cache.hit(key, codec) {
@@ -98,8 +61,7 @@ impl<T: CacheValue> CacheCall<T> {
         }
     }
 
-    /// Everything but a hit, kept out of the callers of `find`.
-    #[inline(never)]
+    /// Everything but a hit.
     fn find_missed(lookup: Lookup<T>) -> Result<T, Flight<T>> {
         if let Some(store) = lookup.store_of_stale() {
             let attempt = lookup.start_load();

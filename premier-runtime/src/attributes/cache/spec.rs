@@ -4,89 +4,92 @@ use std::time::Duration;
 
 use super::bound_cache::{BoundCache, Ttl};
 use super::log::log_failure;
+use super::registry;
 use crate::attributes::call_site::CallSite;
 use crate::attributes::into_arg::{IntoPeriod, IntoUnits};
-use crate::attributes::spec::note;
+use crate::attributes::site::Policy;
+use crate::attributes::spec::Spec;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 
-/// The arguments of one `#[cache]`. The first invalid one disables the cache.
+/// The arguments of one `#[cache]`.
+pub type CacheSpec = Spec<CacheArgs>;
+
+/// The arguments of one `#[cache]`.
 #[derive(Debug)]
-pub struct CacheSpec {
-    call_site: CallSite,
-    ttl: Option<Duration>,
-    stale: Duration,
+pub struct CacheArgs {
+    ttl: Ttl,
     capacity: u64,
+    /// The keyspace of the configuration if `None`.
     keyspace: Option<&'static str>,
-    problem: Option<Error>,
 }
 
-/// How many values a cache holds without `capacity = …`.
-const DEFAULT_CAPACITY: u64 = 10_000;
-
-impl CacheSpec {
-    /// The defaults: at most 10,000 values, which never expire.
-    #[must_use]
-    pub fn new(call_site: CallSite) -> Self {
+impl Default for CacheArgs {
+    fn default() -> Self {
         Self {
-            call_site,
-            ttl: None,
-            stale: Duration::ZERO,
-            capacity: DEFAULT_CAPACITY,
+            ttl: Ttl {
+                fresh: None,
+                stale: Duration::ZERO,
+            },
+            capacity: 10_000,
             keyspace: None,
-            problem: None,
         }
     }
+}
 
-    /// `name = …`: the name that [`invalidate`](super::invalidate) and [`clear`](super::clear) take.
-    #[must_use]
-    pub fn name(mut self, name: &'static str) -> Self {
-        self.call_site = self.call_site.named(name);
-        self
-    }
-
+impl CacheSpec {
     /// `keyspace = …`: what keys begin with in the shared store, instead of the program's keyspace.
     #[must_use]
-    pub fn keyspace(mut self, keyspace: &'static str) -> Self {
-        self.keyspace = Some(keyspace);
-        self
+    pub fn keyspace(self, keyspace: &'static str) -> Self {
+        self.set(Ok(keyspace), |args, keyspace| {
+            args.keyspace = Some(keyspace);
+        })
     }
 
     /// `ttl = …`: how long a value is fresh.
     #[must_use]
-    pub fn ttl(mut self, ttl: impl IntoPeriod) -> Self {
-        self.ttl = note(&mut self.problem, ttl.into_period());
-        self
+    pub fn ttl(self, ttl: impl IntoPeriod) -> Self {
+        self.set(ttl.into_period(), |args, ttl| args.ttl.fresh = Some(ttl))
     }
 
     /// `stale = …`: how long a value may be used after `ttl`, while one caller computes a new one.
     #[must_use]
-    pub fn stale(mut self, stale: impl IntoPeriod) -> Self {
-        self.stale = note(&mut self.problem, stale.into_period()).unwrap_or_default();
-        self
+    pub fn stale(self, stale: impl IntoPeriod) -> Self {
+        self.set(stale.into_period(), |args, stale| args.ttl.stale = stale)
     }
 
     /// `capacity = …`: how many values the cache holds at most.
     #[must_use]
-    pub fn capacity(mut self, capacity: impl IntoUnits) -> Self {
-        let capacity = note(&mut self.problem, capacity.into_units("capacity"));
-        self.capacity = capacity.unwrap_or(DEFAULT_CAPACITY);
-        self
+    pub fn capacity(self, capacity: impl IntoUnits) -> Self {
+        self.set(capacity.into_units("capacity"), |args, capacity| {
+            args.capacity = capacity;
+        })
+    }
+}
+
+/// The cache of one function.
+#[derive(Debug)]
+pub struct CachePolicy(pub(super) BoundCache);
+
+impl Policy for CachePolicy {
+    const ATTRIBUTE: &'static str = "cache";
+    type Args = CacheArgs;
+
+    fn bind(call_site: &CallSite, args: CacheArgs) -> Result<Self, Error> {
+        let runtime = Runtime::global();
+        let keyspace = args.keyspace.unwrap_or(runtime.keyspace());
+        let name = call_site.name_or_path();
+        let cache = BoundCache::new(name, keyspace, args.ttl, args.capacity, runtime);
+        Ok(Self(cache))
     }
 
-    /// Makes the cache, or returns `None` if an argument is invalid.
-    pub(super) fn bind(self) -> Option<BoundCache> {
-        let runtime = Runtime::global();
-        let name = self.call_site.name_or_path();
-        if let Some(problem) = self.problem {
-            log_failure("a cache is not used", &name, &problem);
-            return None;
-        }
-        let keyspace = self.keyspace.unwrap_or(runtime.keyspace());
-        let ttl = Ttl {
-            fresh: self.ttl,
-            stale: self.stale,
-        };
-        Some(BoundCache::new(name, keyspace, ttl, self.capacity, runtime))
+    fn on_bound(&'static self) {
+        registry::register(&self.0);
+    }
+
+    /// An invalid argument disables the cache instead of failing the calls, so it is logged.
+    fn on_invalid(call_site: &CallSite, error: Error) -> Error {
+        log_failure("a cache is not used", &call_site.name_or_path(), &error);
+        error
     }
 }

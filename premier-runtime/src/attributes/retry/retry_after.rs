@@ -1,8 +1,8 @@
-//! Finds a `retry_after` of premier's in the error of a function, whatever its type.
+//! Finds the `retry_after` of a [`crate::Error`] in the error of a function of any type.
 //!
-//! The expansion calls a method on `&&&&&&RetryAfter(&error)`. The compiler takes the first trait below
-//! whose bounds the type meets, from the one for the most references on: premier's own error, a
-//! boxed one, an error of any kind, and at last anything.
+//! The expansion calls a method on `&&&&&&RetryAfter(&error)`. Method lookup removes one reference
+//! after another and chooses the first trait that is implemented: for premier's own error, then for
+//! boxed errors, then for all errors, then for all types.
 
 use std::error::Error as StdError;
 use std::io;
@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// An error to look into.
+/// The error of a function.
 #[derive(Debug)]
 pub struct RetryAfter<'a, E>(pub &'a E);
 
 macro_rules! retry_after {
     ($($name:ident: $receiver:ty, [$($bound:tt)*], |$error:ident| $found:expr;)*) => {$(
-        /// Looks into one kind of error.
+        /// Looks for a `retry_after` in one kind of error.
         pub trait $name {
-            /// How long to wait before a retry, if the error tells.
+            /// Returns how long to wait before a retry, if the error says so.
             fn premier_retry_after(&self) -> Option<Duration>;
         }
 
@@ -36,13 +36,13 @@ retry_after! {
     RetryAfterInSendBox: &&&&RetryAfter<'_, E>, [Deref<Target = dyn StdError + Send + Sync>], |error| in_chain(&**error);
     RetryAfterInBox: &&&RetryAfter<'_, E>, [Deref<Target = dyn StdError + Send>], |error| in_chain(&**error);
     RetryAfterInLocalBox: &&RetryAfter<'_, E>, [Deref<Target = dyn StdError>], |error| in_chain(&**error);
-    // Not `'static`, which nobody asks of an error: only what it comes from can be told apart.
+    // The error may not be `'static`, so only its sources can be downcast.
     RetryAfterInError: &RetryAfter<'_, E>, [StdError], |error| error.source().and_then(in_chain);
 }
 
-/// The error is premier's own, or one of the standard library's that may be.
+/// Looks into premier's own error, and into an I/O error, which may contain one.
 pub trait RetryAfterItself {
-    /// How long to wait before a retry, if the error tells.
+    /// Returns how long to wait before a retry, if the error says so.
     fn premier_retry_after(&self) -> Option<Duration>;
 }
 
@@ -58,9 +58,9 @@ impl RetryAfterItself for &&&&&RetryAfter<'_, io::Error> {
     }
 }
 
-/// Of last resort: nothing is known of the error.
+/// The last resort: the type of the error is not an error type.
 pub trait NoRetryAfter {
-    /// Never tells.
+    /// Returns `None`.
     fn premier_retry_after(&self) -> Option<Duration> {
         None
     }
@@ -74,7 +74,7 @@ fn in_chain(error: &(dyn StdError + 'static)) -> Option<Duration> {
         if let Some(Some(hint)) = error.downcast_ref::<Error>().map(Error::retry_after) {
             return Some(hint);
         }
-        // What an I/O error was made of is not among its sources.
+        // `source` of an I/O error skips the error that it contains.
         next = match error.downcast_ref().and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),

@@ -1,9 +1,13 @@
-//! How long to wait before each retry.
+//! The delay before each retry.
 //!
-//! Jitter as in "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015): with d the delay
-//! of the strategy, full = uniform(0, d), equal = d/2 + uniform(0, d/2), decorrelated =
-//! min(cap, uniform(base, 3 · previous)). The cap comes before the jitter, so that no delay is
-//! ever above it.
+//! Jitter, where d is the delay of the strategy and cap is `max_delay`:
+//! - full: uniform(0, d)
+//! - equal: d/2 + uniform(0, d/2)
+//! - decorrelated: min(cap, uniform(base, 3 · previous delay))
+//!
+//! d is capped before the jitter, so no delay is longer than the cap.
+//!
+//! Source: "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,24 +15,24 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// How delays grow.
+/// How delays grow. The first retry has index 0.
 pub enum Strategy {
-    /// One after another; the last stands for all further ones.
+    /// The delays in order. The last one repeats.
     Delays(Box<[Duration]>),
-    /// base · factor^n
+    /// base · factor^index
     Expo,
-    /// base · fibonacci(n): 1, 1, 2, 3, 5 …
+    /// base · fibonacci(index): 1, 1, 2, 3, 5 …
     Fibonacci,
     /// base
     Fixed,
-    /// By a function of n: 0 before the first retry.
+    /// A function of the index.
     Function(Box<dyn Fn(u32) -> Duration + Send + Sync>),
-    /// base · (n + 1)
+    /// base · (index + 1)
     Linear,
 }
 
 impl Strategy {
-    /// The jitter where none is named.
+    /// The jitter unless the attribute sets one.
     pub(super) const fn jitter(&self) -> Jitter {
         match self {
             Self::Expo => Jitter::Full,
@@ -50,7 +54,7 @@ impl fmt::Debug for Strategy {
     }
 }
 
-/// How delays are spread, so that callers that failed together do not come back together.
+/// How delays are randomised, so that callers which failed together do not retry together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Jitter {
     Decorrelated,
@@ -77,6 +81,7 @@ impl FromStr for Jitter {
     }
 }
 
+/// The arguments that determine delays.
 #[derive(Debug)]
 pub(super) struct Backoff {
     pub(super) strategy: Strategy,
@@ -97,10 +102,10 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The delay before retry `nth`, counted from 0; `last` is the one before that.
+    /// Returns the delay before a retry; `last` is the delay before the previous one.
     pub(super) fn delay(
         &self,
-        nth: u32,
+        index: u32,
         jitter: Jitter,
         last: Duration,
         random: &mut fastrand::Rng,
@@ -111,10 +116,10 @@ impl Backoff {
             Duration::from_nanos(random.u64(low..=high.max(low)))
         };
         match jitter {
-            Jitter::None => self.plain(nth),
-            Jitter::Full => between(Duration::ZERO, self.plain(nth)),
+            Jitter::None => self.plain(index),
+            Jitter::Full => between(Duration::ZERO, self.plain(index)),
             Jitter::Equal => {
-                let half = self.plain(nth) / 2;
+                let half = self.plain(index) / 2;
                 half + between(Duration::ZERO, half)
             }
             Jitter::Decorrelated => {
@@ -124,37 +129,37 @@ impl Backoff {
         }
     }
 
-    /// Without jitter, at most the cap.
-    fn plain(&self, nth: u32) -> Duration {
+    /// Returns the capped delay without jitter.
+    fn plain(&self, index: u32) -> Duration {
         let times = |count: u128| {
             let nanos = self.base.as_nanos().saturating_mul(count);
             u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
         };
         let delay = match &self.strategy {
             Strategy::Fixed => self.base,
-            Strategy::Linear => times(u128::from(nth) + 1),
-            Strategy::Fibonacci => times(fibonacci(nth)),
-            Strategy::Expo => self.expo(nth),
+            Strategy::Linear => times(u128::from(index) + 1),
+            Strategy::Fibonacci => times(fibonacci(index)),
+            Strategy::Expo => self.expo(index),
             Strategy::Delays(delays) => delays
-                .get(nth as usize)
+                .get(index as usize)
                 .or(delays.last())
                 .copied()
                 .unwrap_or_default(),
-            Strategy::Function(function) => function(nth),
+            Strategy::Function(function) => function(index),
         };
         delay.min(self.max_delay)
     }
 
-    fn expo(&self, nth: u32) -> Duration {
-        // Whole factors, which are nearly all, are exact.
+    fn expo(&self, index: u32) -> Duration {
+        // Integer arithmetic is exact for whole factors.
         if self.factor.fract() == 0.0 && self.factor < 1e9 {
-            let power = (self.factor as u128).checked_pow(nth);
+            let power = (self.factor as u128).checked_pow(index);
             let nanos = power.and_then(|power| self.base.as_nanos().checked_mul(power));
             return nanos
                 .and_then(|nanos| u64::try_from(nanos).ok())
                 .map_or(Duration::MAX, Duration::from_nanos);
         }
-        let power = self.factor.powi(i32::try_from(nth).unwrap_or(i32::MAX));
+        let power = self.factor.powi(i32::try_from(index).unwrap_or(i32::MAX));
         Duration::try_from_secs_f64(self.base.as_secs_f64() * power).unwrap_or(Duration::MAX)
     }
 }
@@ -163,10 +168,10 @@ fn to_nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn fibonacci(nth: u32) -> u128 {
+fn fibonacci(index: u32) -> u128 {
     let (mut one, mut next) = (1u128, 1u128);
-    // Beyond this it is longer than any cap.
-    for _ in 0..nth.min(180) {
+    // Later numbers exceed every cap.
+    for _ in 0..index.min(180) {
         (one, next) = (next, one.saturating_add(next));
     }
     one
@@ -182,8 +187,8 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut last = Duration::ZERO;
         (0..count)
-            .map(|nth| {
-                last = backoff.delay(nth, jitter, last, &mut random);
+            .map(|index| {
+                last = backoff.delay(index, jitter, last, &mut random);
                 last
             })
             .collect()
@@ -222,7 +227,7 @@ mod tests {
                 [1, 2, 4, 4, 4],
             ),
             (
-                Strategy::Function(Box::new(|nth| nth * SECOND)),
+                Strategy::Function(Box::new(|index| index * SECOND)),
                 [0, 1, 2, 3, 4],
             ),
         ] {
@@ -243,8 +248,12 @@ mod tests {
                 base: Duration::from_secs(u64::MAX / 4),
                 ..Backoff::default()
             };
-            for nth in [0, 1, 31, 63, 64, 128, 1_000, u32::MAX] {
-                assert_eq!(backoff.plain(nth), backoff.max_delay, "{backoff:?} {nth}");
+            for index in [0, 1, 31, 63, 64, 128, 1_000, u32::MAX] {
+                assert_eq!(
+                    backoff.plain(index),
+                    backoff.max_delay,
+                    "{backoff:?} {index}"
+                );
             }
         }
         assert_eq!(expo(1, 1.5, SECOND).plain(u32::MAX), SECOND);
@@ -256,11 +265,15 @@ mod tests {
     }
 
     /// Mean and range over many draws.
-    fn spread(jitter: Jitter, nth: u32, last: Duration) -> (f64, f64, f64) {
+    fn spread(jitter: Jitter, index: u32, last: Duration) -> (f64, f64, f64) {
         let backoff = expo(1_000, 2.0, 30 * SECOND);
         let mut random = fastrand::Rng::with_seed(42);
         let draws: Vec<f64> = (0..100_000)
-            .map(|_| backoff.delay(nth, jitter, last, &mut random).as_secs_f64())
+            .map(|_| {
+                backoff
+                    .delay(index, jitter, last, &mut random)
+                    .as_secs_f64()
+            })
             .collect();
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let min = draws.iter().copied().fold(f64::MAX, f64::min);
@@ -270,15 +283,15 @@ mod tests {
 
     #[test]
     fn jitter_is_uniform_over_its_range() {
-        // (jitter, nth, last, low, high)
-        for (jitter, nth, last, low, high) in [
+        // (jitter, index, last, low, high)
+        for (jitter, index, last, low, high) in [
             (Jitter::Full, 3, 4, 0.0, 8.0),
             (Jitter::Full, 10, 4, 0.0, 30.0),
             (Jitter::Equal, 3, 4, 4.0, 8.0),
             (Jitter::Decorrelated, 3, 4, 1.0, 12.0),
             (Jitter::Decorrelated, 0, 0, 1.0, 3.0),
         ] {
-            let (mean, min, max) = spread(jitter, nth, Duration::from_secs(last));
+            let (mean, min, max) = spread(jitter, index, Duration::from_secs(last));
             let middle = f64::midpoint(low, high);
             let width = high - low;
             assert!((mean - middle).abs() < width * 0.005, "{jitter:?} {mean}");

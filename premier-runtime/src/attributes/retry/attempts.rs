@@ -1,0 +1,178 @@
+//! The attempts of one call.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RetryEvent;
+use super::args::{RetryArgs, RetrySpec};
+use crate::attributes::call_site::CallSite;
+use crate::attributes::site::{Policy, Site};
+use crate::clock::{SteadyClock, after};
+use crate::config::retry_budget::RetryBudget;
+use crate::config::runtime::{Runtime, has_retry_budget};
+use crate::error::Error;
+use crate::telemetry;
+
+/// The static of one `#[retry]`.
+pub type RetrySite = Site<RetryPolicy>;
+
+/// The retries of one function.
+#[derive(Debug)]
+pub struct RetryPolicy {
+    function: Arc<str>,
+    args: RetryArgs,
+    budget: Option<&'static RetryBudget>,
+}
+
+impl Policy for RetryPolicy {
+    const ATTRIBUTE: &'static str = "retry";
+    type Args = RetryArgs;
+
+    fn bind(call_site: &CallSite, args: RetryArgs) -> Result<Self, Error> {
+        Ok(Self {
+            function: call_site.path().into(),
+            args,
+            budget: Runtime::global().retry_budget(),
+        })
+    }
+}
+
+impl RetrySite {
+    /// Begins a call whose arguments may be invalid.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if an argument is invalid.
+    #[inline]
+    pub fn begin(&'static self, spec: fn() -> RetrySpec) -> Result<Attempts, Error> {
+        self.bound(spec)?;
+        Ok(self.begin_timed(spec))
+    }
+
+    /// Begins a call whose arguments were checked at compile time.
+    #[inline]
+    pub fn begin_timed(&'static self, spec: fn() -> RetrySpec) -> Attempts {
+        let mut attempts = self.begin_checked(spec);
+        attempts.start_timer();
+        attempts
+    }
+
+    /// Begins a call whose arguments were checked at compile time and do not limit the time. The
+    /// policy is first needed when an attempt fails, so a call that succeeds does not read it.
+    #[inline]
+    pub fn begin_checked(&'static self, spec: fn() -> RetrySpec) -> Attempts {
+        if has_retry_budget() {
+            deposit();
+        }
+        Attempts {
+            site: self,
+            spec,
+            failed: 0,
+            last_delay: Duration::ZERO,
+            started_at: None,
+        }
+    }
+}
+
+fn deposit() {
+    if let Some(budget) = Runtime::global().retry_budget() {
+        budget.deposit();
+    }
+}
+
+/// The attempts of one call.
+pub struct Attempts {
+    site: &'static RetrySite,
+    spec: fn() -> RetrySpec,
+    /// How many attempts have failed.
+    failed: u32,
+    /// The delay before the current attempt, without `retry_after`. Decorrelated jitter multiplies
+    /// it.
+    last_delay: Duration,
+    /// When the first attempt began, if `max_elapsed` is set.
+    started_at: Option<u64>,
+}
+
+impl Attempts {
+    fn policy(&self) -> Option<&'static RetryPolicy> {
+        self.site.bound(self.spec).ok()
+    }
+
+    fn start_timer(&mut self) {
+        let max_elapsed = self.policy().and_then(|policy| policy.args.max_elapsed);
+        self.started_at = max_elapsed.map(|_| clock().now());
+    }
+
+    /// Returns how long to wait after a failed attempt, at least `retry_after`, or `None` if there
+    /// is no further attempt.
+    #[cold]
+    pub fn next(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
+        let RetryPolicy {
+            function,
+            args,
+            budget,
+        } = self.policy()?;
+        self.failed += 1;
+        if self.failed >= args.max {
+            return None;
+        }
+        let jitter = args.jitter.unwrap_or(args.backoff.strategy.jitter());
+        let random = &mut fastrand::Rng::new();
+        self.last_delay = args
+            .backoff
+            .delay(self.failed - 1, jitter, self.last_delay, random);
+        let delay = self.last_delay.max(retry_after.unwrap_or_default());
+        if let (Some(longest), Some(started_at)) = (args.max_elapsed, self.started_at)
+            && after(clock().now(), delay) > after(started_at, longest)
+        {
+            return None;
+        }
+        if budget.is_some_and(|budget| !budget.withdraw()) {
+            return None;
+        }
+        telemetry::retried(function, self.failed, delay);
+        Some(delay)
+    }
+
+    /// Returns the argument of `on_retry`.
+    #[must_use]
+    pub fn event<'a, E>(&'a self, delay: Duration, error: &'a E) -> RetryEvent<'a, E> {
+        RetryEvent {
+            function: self.policy().map_or("", |policy| &policy.function),
+            attempt: self.failed,
+            delay,
+            error,
+        }
+    }
+
+    /// Waits, blocking the thread.
+    pub fn sleep(&self, delay: Duration) {
+        let clock = clock();
+        let until = after(clock.now(), delay);
+        while clock.now() < until {
+            clock.park_until(until);
+        }
+    }
+
+    /// Waits without blocking the thread.
+    pub async fn sleep_async(&self, delay: Duration) {
+        if delay.is_zero() {
+            return;
+        }
+        let clock = clock();
+        clock.sleep_until(after(clock.now(), delay)).await;
+    }
+}
+
+impl fmt::Debug for Attempts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Attempts")
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+fn clock() -> &'static SteadyClock {
+    Runtime::global().clock()
+}

@@ -1,0 +1,228 @@
+//! `#[throttle]` limits the rate of calls.
+
+mod admission;
+mod args;
+
+use std::sync::Arc;
+
+pub use self::admission::Admission;
+use self::args::ThrottleArgs;
+pub use self::args::ThrottleSpec;
+use super::call_site::CallSite;
+use super::into_arg::Cost;
+use super::site::{Policy, Site};
+use crate::algorithms::Admission as FastAdmission;
+use crate::config::runtime::Runtime;
+use crate::error::Error;
+use crate::key::subject::{KeyText, Subject, with_text};
+use crate::limit::decision::Decision;
+use crate::limiter::acquire::{acquire_async_from, acquire_from, first_decision, spin};
+use crate::limiter::max_wait::MaxWait;
+use crate::limiter::named::Limiter;
+use crate::limiter::overrides;
+use crate::limiter::wait::First;
+use crate::telemetry::Outcome;
+
+/// The static of one `#[throttle]`.
+pub type ThrottleSite = Site<ThrottlePolicy>;
+
+/// The limit of one function.
+#[derive(Debug)]
+pub struct ThrottlePolicy {
+    limiter: Arc<Limiter>,
+    max_wait: MaxWait,
+}
+
+impl Policy for ThrottlePolicy {
+    const ATTRIBUTE: &'static str = "throttle";
+    type Args = ThrottleArgs;
+
+    fn bind(call_site: &CallSite, args: ThrottleArgs) -> Result<Self, Error> {
+        let runtime = Runtime::global();
+        let limits = args.limit.limits(args.algo.unwrap_or(runtime.algo()));
+        Ok(Self {
+            limiter: overrides::bind(runtime, &call_site.path(), &limits)?,
+            max_wait: args.max_wait,
+        })
+    }
+}
+
+/// The result of the fast path.
+enum Entry {
+    Decided(Result<(), Error>),
+    /// The slow path has to decide. A decision is that of a slot which the call has reserved and
+    /// has to wait for.
+    Undecided(Option<Decision>),
+}
+
+impl ThrottleSite {
+    /// Admits or denies a call of a sync function. Blocks the thread if the call waits.
+    ///
+    /// # Errors
+    /// The call is denied, or an argument is invalid.
+    #[inline]
+    pub fn enter<K: KeyText>(
+        &'static self,
+        spec: fn() -> ThrottleSpec,
+        key: K,
+        cost: impl Cost,
+    ) -> Result<(), Error> {
+        let cost = cost.units()?;
+        let policy = self.bound(spec)?;
+        key.with_subject(|key| match policy.try_enter(key, cost) {
+            Entry::Decided(result) => result,
+            Entry::Undecided(reserved) => policy.enter(key, cost, reserved),
+        })
+    }
+
+    /// Admits or denies a call of an async function. In memory the decision is made here, before
+    /// the first poll.
+    #[inline]
+    pub fn enter_async<K: KeyText>(
+        &'static self,
+        spec: fn() -> ThrottleSpec,
+        key: K,
+        cost: impl Cost,
+    ) -> Admission {
+        let bound = self
+            .bound(spec)
+            .and_then(|policy| Ok((policy, cost.units()?)));
+        let (policy, cost) = match bound {
+            Ok(bound) => bound,
+            Err(error) => return Admission::decided(Err(error)),
+        };
+        key.with_subject(|key| match policy.try_enter(key, cost) {
+            Entry::Decided(result) => Admission::decided(result),
+            Entry::Undecided(reserved) => policy.enter_async(key, cost, reserved),
+        })
+    }
+
+    /// Admits or denies a call whose future may be awaited later or never: reads the key now, and
+    /// decides at the first poll.
+    pub fn enter_deferred<K: KeyText>(
+        &'static self,
+        spec: fn() -> ThrottleSpec,
+        key: K,
+        cost: impl Cost,
+    ) -> Admission {
+        let key = key.with_text(|key| key.map(str::to_owned));
+        let cost = cost.units();
+        Admission::waiting(async move { self.bound(spec)?.acquire(key, cost?, None).await })
+    }
+}
+
+impl ThrottlePolicy {
+    /// The fast path.
+    #[inline]
+    fn try_enter(&self, key: Option<Subject<'_>>, cost: u64) -> Entry {
+        let Self { limiter, max_wait } = self;
+        match limiter.try_take(key, cost, *max_wait) {
+            Some(FastAdmission::Admitted) => {
+                limiter.record(key, Outcome::Admitted);
+                Entry::Decided(Ok(()))
+            }
+            Some(FastAdmission::Denied(retry_after)) if *max_wait == MaxWait::None => {
+                limiter.record(key, Outcome::Denied);
+                let error = with_text(key, |key| limiter.denied(key, retry_after));
+                Entry::Decided(Err(error))
+            }
+            Some(FastAdmission::Delayed(decision)) => Entry::Undecided(Some(decision)),
+            Some(FastAdmission::Denied(_)) | None => Entry::Undecided(None),
+        }
+    }
+
+    /// Whether the wait for a reserved slot was so short that it was spent spinning.
+    fn spin(&self, key: Option<Subject<'_>>, reserved: Option<&Decision>) -> bool {
+        let has_waited =
+            reserved.is_some_and(|decision| spin(&self.limiter, decision, self.max_wait));
+        if has_waited {
+            self.limiter.record(key, Outcome::Admitted);
+        }
+        has_waited
+    }
+
+    /// The slow path of a sync function.
+    fn enter(
+        &self,
+        key: Option<Subject<'_>>,
+        cost: u64,
+        reserved: Option<Decision>,
+    ) -> Result<(), Error> {
+        if self.spin(key, reserved.as_ref()) {
+            return Ok(());
+        }
+        let first = reserved.map(First::of_slot);
+        with_text(key, |key| {
+            acquire_from(&self.limiter, key, cost, self.max_wait, first)
+        })
+        .map(drop)
+    }
+
+    /// The slow path of an async function.
+    fn enter_async(
+        &'static self,
+        key: Option<Subject<'_>>,
+        cost: u64,
+        reserved: Option<Decision>,
+    ) -> Admission {
+        if self.spin(key, reserved.as_ref()) {
+            return Admission::decided(Ok(()));
+        }
+        let Self { limiter, max_wait } = self;
+        with_text(key, |text| {
+            let first = match reserved {
+                Some(decision) => Some(First::of_slot(decision)),
+                None => match first_decision(limiter, text, cost, *max_wait) {
+                    // A decision that is not final is recorded after the wait.
+                    Ok(Some(first)) if first.is_final() => {
+                        limiter.record(key, Outcome::Admitted);
+                        return Admission::decided(Ok(()));
+                    }
+                    Ok(first) => first,
+                    Err(error) => {
+                        let denied = limiter.recorded(key, Err::<(), _>(error), |()| true);
+                        return Admission::decided(denied);
+                    }
+                },
+            };
+            Admission::waiting(self.acquire(text.map(str::to_owned), cost, first))
+        })
+    }
+
+    /// Waits for admission, starting from the first decision if it has been made.
+    async fn acquire(
+        &self,
+        key: Option<String>,
+        cost: u64,
+        first: Option<First>,
+    ) -> Result<(), Error> {
+        acquire_async_from(&self.limiter, key.as_deref(), cost, self.max_wait, first)
+            .await
+            .map(drop)
+    }
+}
+
+/// Error types that a denied call can return.
+#[diagnostic::on_unimplemented(
+    message = "the error type `{Self}` cannot carry a `premier::Error`",
+    label = "does not implement `From<premier::Error>`",
+    note = "either implement `From<premier::Error>` for `{Self}` (with thiserror: a variant `Throttled(#[from] premier::Error)`)",
+    note = "or give the attribute `on_reject = |error| …`, which supplies the value to return"
+)]
+pub trait FromRejection: Sized {
+    /// Converts an error of premier's.
+    fn from_rejection(error: Error) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Error>> FromRejection for E {
+    fn from_rejection(error: Error) -> Self {
+        error.into()
+    }
+}
+
+/// Calls a closure once. The closure may return a borrow of what it captured, which a closure that
+/// is called where it is written may not.
+pub fn once<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}
