@@ -54,8 +54,8 @@ impl Request<'_> {
         use crate::algorithms::{Effect, State, take_all};
 
         let each = |states: &mut [State], change: &dyn Fn(usize, &mut State, &Plan)| {
-            for (nth, (state, plan)) in states.iter_mut().zip(self.plans).enumerate() {
-                change(nth, state, plan);
+            for (index, (state, plan)) in states.iter_mut().zip(self.plans).enumerate() {
+                change(index, state, plan);
             }
             Ok(take_all(states, self.plans, now, 0, Effect::Look))
         };
@@ -72,8 +72,8 @@ impl Request<'_> {
             Operation::Refund(units) => {
                 each(states, &|_, state, plan| state.refund(plan, now, units))
             }
-            Operation::Release(slot, units) => each(states, &|nth, state, plan| {
-                state.release(plan, now, &slot, nth, units);
+            Operation::Release(slot, units) => each(states, &|index, state, plan| {
+                state.release(plan, now, &slot, index, units);
             }),
         }
     }

@@ -10,7 +10,7 @@ use crate::key::subject::Subject;
 static KEEP_KEYS: AtomicBool = AtomicBool::new(false);
 
 /// How many denied keys of a limit are kept.
-const KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 
 /// Keeps the keys that are denied most often from now on.
 pub(crate) fn keep_keys() {
@@ -61,7 +61,7 @@ impl Counts {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = keys.iter_mut().find(|(kept, _)| **kept == *key) {
             *count += 1;
-        } else if keys.len() < KEYS {
+        } else if keys.len() < MAX_KEYS {
             keys.push((key.into(), 1));
         } else if let Some(rarest) = keys.iter_mut().min_by_key(|(_, count)| *count) {
             *rarest = (key.into(), rarest.1 + 1);
@@ -106,6 +106,6 @@ mod tests {
         let keys = counts.denied_keys(1);
         assert_eq!(&*keys[0].0, "often");
         assert!(keys[0].1 >= 1_000);
-        assert_eq!(counts.denied_keys(usize::MAX).len(), KEYS);
+        assert_eq!(counts.denied_keys(usize::MAX).len(), MAX_KEYS);
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn breaker(function: &Arc<str>, state: BreakerState) {
 #[derive(Default)]
 pub(crate) struct Lookups {
     #[cfg(feature = "metrics")]
-    numbers: OnceLock<[metrics::Counter; 2]>,
+    counters: OnceLock<[metrics::Counter; 2]>,
 }
 
 #[cfg(feature = "cache")]
@@ -71,10 +71,10 @@ impl Lookups {
         #[cfg(feature = "metrics")]
         {
             let counter = |outcome: &'static str| metrics::counter!("premier_cache_lookups_total", "function" => Arc::clone(cache), "outcome" => outcome);
-            let numbers = self
-                .numbers
+            let counters = self
+                .counters
                 .get_or_init(|| [counter("miss"), counter("hit")]);
-            numbers[usize::from(hit)].increment(1);
+            counters[usize::from(hit)].increment(1);
         }
         #[cfg(feature = "tracing")]
         tracing::trace!(target: "premier", function = &**cache, hit, "looked up");
@@ -90,7 +90,7 @@ pub(crate) fn outage_decision(policy: &'static str) {
 
 /// Records whether the store can be reached.
 #[cfg(feature = "redis")]
-pub(crate) fn backend_is(up: bool) {
+pub(crate) fn record_backend_up(up: bool) {
     let _ = up;
     #[cfg(feature = "metrics")]
     metrics::gauge!("premier_backend_up").set(f64::from(u8::from(up)));

@@ -167,7 +167,7 @@ impl MemoryHandlerBuilder {
     /// Decides and sleeps by this clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.shared.clock = SteadyClock::watching(clock);
+        self.shared.clock = SteadyClock::new(clock);
         self
     }
 

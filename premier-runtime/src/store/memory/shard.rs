@@ -17,20 +17,20 @@ use crate::key::subject::Subject;
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     numbers: Map<u64>,
-    texts: Map<Text>,
+    texts: Map<TextKey>,
     /// What does not fit a word.
     states: Slab<States>,
 }
 
 #[derive(Debug)]
 struct Map<K> {
-    entries: HashTable<Slot<K>>,
+    entries: HashTable<MapEntry<K>>,
     /// Where the next sweep goes on.
-    hand: usize,
+    sweep_cursor: usize,
 }
 
 #[derive(Debug)]
-struct Slot<K> {
+struct MapEntry<K> {
     key: K,
     /// The word of a bucket, or where the states are.
     word: u64,
@@ -39,17 +39,20 @@ struct Slot<K> {
 /// The bit that no bucket's word has.
 const APART: u64 = 1 << 63;
 
-const INLINE: usize = 22;
+const MAX_INLINE_LEN: usize = 22;
 
 #[derive(Debug)]
-enum Text {
-    Short { len: u8, bytes: [u8; INLINE] },
+enum TextKey {
+    Short {
+        len: u8,
+        bytes: [u8; MAX_INLINE_LEN],
+    },
     Long(Box<str>),
 }
 
-impl From<&str> for Text {
+impl From<&str> for TextKey {
     fn from(text: &str) -> Self {
-        let mut bytes = [0; INLINE];
+        let mut bytes = [0; MAX_INLINE_LEN];
         match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
             (Ok(len), Some(start)) => {
                 start.copy_from_slice(text.as_bytes());
@@ -60,7 +63,7 @@ impl From<&str> for Text {
     }
 }
 
-impl Text {
+impl TextKey {
     #[inline]
     fn is(&self, text: &str) -> bool {
         match self {
@@ -86,21 +89,21 @@ impl Text {
 /// comparison of any length takes longer than it does.
 #[inline]
 fn are_equal(key: &[u8], text: &str) -> bool {
-    fn ends<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    fn first_and_last<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
         Some((text.first_chunk()?, text.last_chunk()?))
     }
     let text = text.as_bytes();
     match key.len() {
         0..4 => key == text,
-        4..8 => ends::<4>(key) == ends(text),
-        8..16 => ends::<8>(key) == ends(text),
-        16..=32 => ends::<16>(key) == ends(text),
+        4..8 => first_and_last::<4>(key) == first_and_last(text),
+        8..16 => first_and_last::<8>(key) == first_and_last(text),
+        16..=32 => first_and_last::<16>(key) == first_and_last(text),
         _ => key == text,
     }
 }
 
 /// As [`Subject`] is hashed.
-impl Hash for Text {
+impl Hash for TextKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.as_bytes());
@@ -162,17 +165,17 @@ impl Shard {
     pub(super) fn insert(&mut self, hash: u64, key: Subject<'_>, word: u64, hasher: &RandomState) {
         match key {
             Subject::Number(key) => {
-                let rehash = |entry: &Slot<u64>| hasher.hash_one(Subject::Number(entry.key));
+                let rehash = |entry: &MapEntry<u64>| hasher.hash_one(Subject::Number(entry.key));
                 self.numbers
                     .entries
-                    .insert_unique(hash, Slot { key, word }, rehash);
+                    .insert_unique(hash, MapEntry { key, word }, rehash);
             }
             Subject::Text(text) => {
-                let rehash = |entry: &Slot<Text>| hasher.hash_one(&entry.key);
+                let rehash = |entry: &MapEntry<TextKey>| hasher.hash_one(&entry.key);
                 let key = text.into();
                 self.texts
                     .entries
-                    .insert_unique(hash, Slot { key, word }, rehash);
+                    .insert_unique(hash, MapEntry { key, word }, rehash);
             }
         }
     }
@@ -225,7 +228,7 @@ impl<K> Default for Map<K> {
     fn default() -> Self {
         Self {
             entries: HashTable::new(),
-            hand: 0,
+            sweep_cursor: 0,
         }
     }
 }
@@ -249,8 +252,8 @@ impl<K> Map<K> {
         *budget -= steps;
         let mut forgotten = 0;
         for _ in 0..steps {
-            self.hand = (self.hand + 1) % places;
-            if let Ok(entry) = self.entries.get_bucket_entry(self.hand)
+            self.sweep_cursor = (self.sweep_cursor + 1) % places;
+            if let Ok(entry) = self.entries.get_bucket_entry(self.sweep_cursor)
                 && is_idle(entry.get().word)
             {
                 entry.remove();
@@ -268,22 +271,22 @@ mod tests {
     /// What the memory of a million keys is made of.
     #[test]
     fn entries_are_small() {
-        assert_eq!(size_of::<Slot<u64>>(), 16);
-        assert_eq!(size_of::<Slot<Text>>(), 32);
+        assert_eq!(size_of::<MapEntry<u64>>(), 16);
+        assert_eq!(size_of::<MapEntry<TextKey>>(), 32);
     }
 
     #[test]
     fn texts_are_equal_when_all_bytes_are() {
         for len in 0..40 {
             let text = "x".repeat(len);
-            let key = Text::from(&*text);
+            let key = TextKey::from(&*text);
             assert!(key.is(&text));
             assert!(!key.is(&"x".repeat(len + 1)));
             for at in 0..len {
                 let mut other = text.clone();
                 other.replace_range(at..=at, "y");
                 assert!(!key.is(&other), "{other}");
-                assert!(!Text::from(&*other).is(&text), "{other}");
+                assert!(!TextKey::from(&*other).is(&text), "{other}");
             }
         }
     }
@@ -292,7 +295,7 @@ mod tests {
     fn texts_of_every_length_come_back_as_they_were() {
         for len in [0, 1, 21, 22, 23, 255, 256, 10_000] {
             let text = "x".repeat(len);
-            assert_eq!(Text::from(&*text).as_bytes(), text.as_bytes());
+            assert_eq!(TextKey::from(&*text).as_bytes(), text.as_bytes());
         }
     }
 }

@@ -10,7 +10,7 @@ use redis::{
 #[derive(Clone, Default)]
 pub(super) struct Options {
     pub(super) urls: Vec<String>,
-    pub(super) kind: Kind,
+    pub(super) topology: Topology,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
     pub(super) database: Option<i64>,
@@ -18,7 +18,7 @@ pub(super) struct Options {
 }
 
 #[derive(Clone, Default)]
-pub(super) enum Kind {
+pub(super) enum Topology {
     #[default]
     Single,
     Sentinel(String),
@@ -39,12 +39,12 @@ pub(super) fn connection_info(url: &str, options: &Options) -> Result<Connection
     }
     let info = url.into_connection_info()?;
     let mut settings = info.redis_settings().clone();
-    if !matches!(options.kind, Kind::Cluster) {
+    if !matches!(options.topology, Topology::Cluster) {
         // In this protocol the driver is told when a connection has ended.
         settings = settings.set_protocol(ProtocolVersion::RESP3);
     }
     // Behind sentinels these are for the server that they name, not for themselves.
-    if !matches!(options.kind, Kind::Sentinel(_)) {
+    if !matches!(options.topology, Topology::Sentinel(_)) {
         if let Some(username) = &options.username {
             settings = settings.set_username(username);
         }
@@ -82,7 +82,11 @@ pub(super) fn certificates(options: &Options) -> Option<TlsCertificates> {
 }
 
 /// The same server under another host and port.
-pub(super) fn moved(address: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
+pub(super) fn with_host_and_port(
+    address: &ConnectionAddr,
+    host: String,
+    port: u16,
+) -> ConnectionAddr {
     match address {
         ConnectionAddr::TcpTls {
             insecure,
@@ -98,7 +102,7 @@ pub(super) fn moved(address: &ConnectionAddr, host: String, port: u16) -> Connec
     }
 }
 
-pub(super) fn no_address() -> RedisError {
+pub(super) fn missing_address() -> RedisError {
     RedisError::from((
         redis::ErrorKind::InvalidClientConfig,
         "no address was given",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::{Kind, Options};
+use super::address::{Options, Topology};
 use super::handler::{self, RedisHandler};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -42,21 +42,21 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 
 impl RedisBuilder {
     pub(super) fn single(url: String) -> Self {
-        Self::new(vec![url], Kind::Single)
+        Self::new(vec![url], Topology::Single)
     }
 
     pub(super) fn sentinel(service: String, urls: Vec<String>) -> Self {
-        Self::new(urls, Kind::Sentinel(service))
+        Self::new(urls, Topology::Sentinel(service))
     }
 
     pub(super) fn cluster(urls: Vec<String>) -> Self {
-        Self::new(urls, Kind::Cluster)
+        Self::new(urls, Topology::Cluster)
     }
 
-    fn new(urls: Vec<String>, kind: Kind) -> Self {
+    fn new(urls: Vec<String>, topology: Topology) -> Self {
         let options = Options {
             urls,
-            kind,
+            topology,
             ..Options::default()
         };
         Self {
@@ -116,7 +116,9 @@ impl RedisBuilder {
                 "the timeout of redis must be longer than zero",
             ));
         }
-        if matches!(self.options.kind, Kind::Cluster) && self.options.database.unwrap_or(0) != 0 {
+        if matches!(self.options.topology, Topology::Cluster)
+            && self.options.database.unwrap_or(0) != 0
+        {
             return Err(Error::config("a cluster of redis has only database 0"));
         }
         handler::new(self.options, self.timeout, self.clock)

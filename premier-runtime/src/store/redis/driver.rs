@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::failure::{Failure, describe};
-use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link, State, lock};
+use super::link::{Link, MAX_PROBE_DELAY, MIN_PROBE_DELAY, State, lock};
 use super::probe::probe;
 use super::target::Connection;
 
@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// Whether this thread drives a connection, so that it must not wait for an answer.
-pub(super) fn on_driver() -> bool {
+pub(super) fn is_driver_thread() -> bool {
     ON_DRIVER.get()
 }
 
@@ -69,15 +69,15 @@ async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u6
         weak
     };
     let mut generation = 0;
-    let mut pause = FIRST_PAUSE;
+    let mut delay = MIN_PROBE_DELAY;
     loop {
         let Some(strong) = link.upgrade() else { return };
         match connect(&strong, generation + 1).await {
             Ok(connection) => {
                 generation += 1;
-                pause = FIRST_PAUSE;
+                delay = MIN_PROBE_DELAY;
                 strong.state.send_replace(State::Up(connection, generation));
-                strong.note_back();
+                strong.record_recovery();
                 drop(strong);
                 loop {
                     match reports.recv().await {
@@ -88,11 +88,11 @@ async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u6
                 }
             }
             Err(reason) => {
-                strong.note_down(&reason);
+                strong.record_outage(&reason);
                 strong.state.send_replace(State::Down(reason));
                 drop(strong);
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                sleep(delay).await;
+                delay = (delay * 2).min(MAX_PROBE_DELAY);
             }
         }
     }
@@ -106,7 +106,7 @@ async fn connect(link: &Arc<Link>, generation: u64) -> Result<Connection, Failur
         let link = Arc::downgrade(link);
         move || {
             if let Some(link) = link.upgrade() {
-                link.lost(generation);
+                link.report_broken(generation);
             }
         }
     };
@@ -124,7 +124,7 @@ async fn connect(link: &Arc<Link>, generation: u64) -> Result<Connection, Failur
         Err(_) => {
             let reason: Failure = format!("no connection within {:?}", link.timeout).into();
             link.state.send_replace(State::Down(Arc::clone(&reason)));
-            link.note_down(&reason);
+            link.record_outage(&reason);
             attempt.await
         }
     };

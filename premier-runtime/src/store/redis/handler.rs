@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::address::Options;
-use super::driver::{Driver, on_driver};
+use super::driver::{Driver, is_driver_thread};
 use super::failure::Failure;
 use super::link::Link;
 use super::script::Call;
@@ -137,7 +137,7 @@ impl RedisHandler {
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Error> {
-        if on_driver() {
+        if is_driver_thread() {
             return Err(backend(
                 "a thread that drives a connection to redis cannot wait for an answer".into(),
             ));
@@ -179,7 +179,7 @@ impl Shared {
         }
         let now = self.clock.as_ref().map(|clock| clock.now() / 1_000);
         Ok(Job {
-            keys: keys::of(&request.key, request.plans),
+            keys: keys::redis_keys(&request.key, request.plans),
             call: Call::new(request.plans, request.operation, now),
             operation: request.operation,
             plans: request.plans.into(),
@@ -229,14 +229,14 @@ impl Job {
 }
 
 /// An answer on its way. When it has come and nobody has read it, it is undone.
-struct Answer {
+struct PendingAnswer {
     answered: oneshot::Receiver<Result<Decision, Failure>>,
     job: Arc<Job>,
     link: Arc<Link>,
     driver: Handle,
 }
 
-impl Answer {
+impl PendingAnswer {
     async fn read(mut self) -> Result<Decision, Error> {
         match (&mut self.answered).await {
             Ok(result) => result.map_err(backend),
@@ -245,7 +245,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         if let Ok(Ok(decision)) = self.answered.try_recv() {
             let (job, link) = (Arc::clone(&self.job), Arc::clone(&self.link));
@@ -284,7 +284,7 @@ impl Handler for RedisHandler {
                     }
                 }
             });
-            Answer {
+            PendingAnswer {
                 answered,
                 job,
                 link,

@@ -14,15 +14,15 @@ use crate::algorithms::Plan;
 use crate::key::full::Key;
 
 /// Longer parts are hashed. A hash takes 66 bytes, so that no shorter key grows by it.
-const LONGEST: usize = 128;
+const MAX_SUBJECT_LEN: usize = 128;
 
 /// The keys of a request: one, or one for each limit of a group, all in one slot.
-pub(super) fn of(key: &Key<'_>, plans: &[Plan]) -> Vec<String> {
+pub(super) fn redis_keys(key: &Key<'_>, plans: &[Plan]) -> Vec<String> {
     let mut base = String::with_capacity(key.prefix().len() + 64);
     push_escaped(&mut base, key.prefix());
     if let Some(subject) = key.subject() {
         base.push(':');
-        if subject.len() > LONGEST {
+        if subject.len() > MAX_SUBJECT_LEN {
             push_hash(&mut base, subject);
         } else {
             push_escaped(&mut base, subject);
@@ -91,8 +91,8 @@ fn push_hash(target: &mut String, part: &str) {
 mod tests {
     use super::*;
 
-    fn key(user: &str) -> String {
-        of(&Key::new("premier:shop:f:token_bucket", Some(user)), &[]).remove(0)
+    fn key(subject: &str) -> String {
+        redis_keys(&Key::new("premier:shop:f:token_bucket", Some(subject)), &[]).remove(0)
     }
 
     #[test]
@@ -103,8 +103,8 @@ mod tests {
         let plans = [crate::limit::quota::Limit::fixed_window(1, second); 3]
             .map(|limit| Plan::new(limit).unwrap());
         for group in [
-            of(&Key::new("p:f", Some("}{x}")), &plans),
-            of(&Key::new("p:f", None), &plans),
+            redis_keys(&Key::new("p:f", Some("}{x}")), &plans),
+            redis_keys(&Key::new("p:f", None), &plans),
         ] {
             let slots: Vec<u16> = group.iter().map(|key| slot(key)).collect();
             assert!(slots.iter().all(|slot| *slot == slots[0]), "{group:?}");

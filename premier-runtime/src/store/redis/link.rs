@@ -20,9 +20,9 @@ use super::slot_ranges::SlotRangeOutages;
 use super::target::{Connection, Target};
 use crate::telemetry;
 
-/// The longest pause between two probes of a server that is down.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest delay between two probes of a server that is down.
+pub(super) const MAX_PROBE_DELAY: Duration = Duration::from_millis(250);
+pub(super) const MIN_PROBE_DELAY: Duration = Duration::from_millis(10);
 
 /// The shared side of a connection.
 pub(super) struct Link {
@@ -34,7 +34,7 @@ pub(super) struct Link {
     /// The key of the call that last found a connection broken; probes ask about it.
     pub(super) last_failed_key: Mutex<Option<String>>,
     /// Whether an outage has been reported that has not ended.
-    is_reported: AtomicBool,
+    is_outage_open: AtomicBool,
     slot_ranges: SlotRangeOutages,
     pub(super) outages: AtomicU64,
 }
@@ -56,7 +56,7 @@ impl Link {
             state: watch::Sender::new(State::Connecting),
             broken: Mutex::default(),
             last_failed_key: Mutex::default(),
-            is_reported: AtomicBool::new(false),
+            is_outage_open: AtomicBool::new(false),
             slot_ranges: SlotRangeOutages::default(),
             outages: AtomicU64::new(0),
         }
@@ -129,12 +129,12 @@ impl Link {
         };
         if lost {
             match (slot, used, key) {
-                (Some(slot), Some(_), Some(key)) => self.range_lost(slot, key, &failure),
+                (Some(slot), Some(_), Some(key)) => self.report_range_down(slot, key, &failure),
                 (None, Some(generation), _) => {
                     if let Some(key) = key {
                         *lock(&self.last_failed_key) = Some(key.to_owned());
                     }
-                    self.lost(generation);
+                    self.report_broken(generation);
                 }
                 _ => {}
             }
@@ -143,7 +143,7 @@ impl Link {
     }
 
     /// Reports a connection as broken; one report for each generation has an effect.
-    pub(super) fn lost(&self, generation: u64) {
+    pub(super) fn report_broken(&self, generation: u64) {
         let was_up = self.state.send_if_modified(|state| match state {
             State::Up(_, current) if *current == generation => {
                 *state = State::Connecting;
@@ -158,55 +158,55 @@ impl Link {
     }
 
     /// Reports an outage, once until it is over.
-    pub(super) fn note_down(&self, reason: &Failure) {
-        if !self.is_reported.swap(true, Ordering::Relaxed) {
-            self.report_down(reason);
+    pub(super) fn record_outage(&self, reason: &Failure) {
+        if !self.is_outage_open.swap(true, Ordering::Relaxed) {
+            self.emit_outage(reason);
         }
     }
 
-    pub(super) fn note_back(&self) {
+    pub(super) fn record_recovery(&self) {
         *lock(&self.last_failed_key) = None;
-        telemetry::backend_is(true);
-        if self.is_reported.swap(false, Ordering::Relaxed) {
-            self.report_back();
+        telemetry::record_backend_up(true);
+        if self.is_outage_open.swap(false, Ordering::Relaxed) {
+            self.emit_recovery();
         }
     }
 
-    fn report_down(&self, reason: &Failure) {
+    fn emit_outage(&self, reason: &Failure) {
         self.outages.fetch_add(1, Ordering::Relaxed);
         let _ = reason;
-        telemetry::backend_is(false);
+        telemetry::record_backend_up(false);
         #[cfg(feature = "tracing")]
         tracing::warn!(target: "premier", redis = ?self.target, %reason, "redis is down");
     }
 
-    fn report_back(&self) {
+    fn emit_recovery(&self) {
         #[cfg(feature = "tracing")]
         tracing::info!(target: "premier", redis = ?self.target, "redis is back");
     }
 
     /// Marks a slot as down, then all slots of its master, and probes until it answers.
-    fn range_lost(self: &Arc<Self>, slot: u16, key: &str, reason: &Failure) {
+    fn report_range_down(self: &Arc<Self>, slot: u16, key: &str, reason: &Failure) {
         let Some(id) = self.slot_ranges.add(slot, reason) else {
             return;
         };
         let (link, key, reason) = (Arc::clone(self), key.to_owned(), Arc::clone(reason));
         tokio::spawn(async move {
-            let master = timeout(link.timeout, link.master_of(slot)).await;
+            let master = timeout(link.timeout, link.slots_of_master(slot)).await;
             if let Ok(Some(slots)) = master
                 && !link.slot_ranges.extend(id, slots)
             {
                 return;
             }
-            link.report_down(&reason);
+            link.emit_outage(&reason);
             link.probe_range(&key).await;
             link.slot_ranges.remove(id);
-            link.report_back();
+            link.emit_recovery();
         });
     }
 
     async fn probe_range(self: &Arc<Self>, key: &str) {
-        let mut pause = FIRST_PAUSE;
+        let mut delay = MIN_PROBE_DELAY;
         loop {
             let answered = timeout(self.timeout, async {
                 let (mut connection, _) = self.connection().await.ok()?;
@@ -216,13 +216,13 @@ impl Link {
             if let Ok(Some(())) = answered {
                 return;
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            sleep(delay).await;
+            delay = (delay * 2).min(MAX_PROBE_DELAY);
         }
     }
 
     /// The slots of the master that has this one.
-    async fn master_of(&self, slot: u16) -> Option<(u16, u16)> {
+    async fn slots_of_master(&self, slot: u16) -> Option<(u16, u16)> {
         let (mut connection, _) = self.connection().await.ok()?;
         let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER")
             .arg("SLOTS")

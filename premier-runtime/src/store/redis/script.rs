@@ -79,8 +79,8 @@ impl Call {
         let mut arguments = Vec::with_capacity(16);
         arguments.push(name.to_owned());
         arguments.push(now.map(|now| now.to_string()).unwrap_or_default());
-        for (nth, plan) in plans.iter().enumerate() {
-            push_arguments(&mut arguments, plan, operation, nth);
+        for (index, plan) in plans.iter().enumerate() {
+            push_arguments(&mut arguments, plan, operation, index);
         }
         if let Operation::Release(slot, _) = operation {
             arguments.push((slot.since / 1_000).to_string());
@@ -95,24 +95,24 @@ impl Call {
 
     /// The decision that the script has come to.
     pub(super) fn read(&self, reply: Value) -> Result<Decision, RedisError> {
-        let words = Vec::<String>::from_redis_value(reply)?;
-        let mut words = Words(words.iter());
-        let now = words.number::<u64>()?.saturating_mul(1_000);
-        let mut found = Vec::with_capacity(self.plans.len());
+        let reader = Vec::<String>::from_redis_value(reply)?;
+        let mut reader = ReplyReader(reader.iter());
+        let now = reader.number::<u64>()?.saturating_mul(1_000);
+        let mut replies = Vec::with_capacity(self.plans.len());
         for plan in &self.plans {
-            found.push(Found::read(&mut words, plan, now)?);
+            replies.push(LimitReply::read(&mut reader, plan, now)?);
         }
-        let allowed = found.iter().all(|found| found.allowed);
-        let decisions = found
+        let allowed = replies.iter().all(|replies| replies.allowed);
+        let decisions = replies
             .into_iter()
             .zip(&self.plans)
-            .map(|(found, plan)| found.decide(plan, now, self.operation, allowed));
-        Ok(in_micros(algorithms::combine(decisions)).all_taken_at(now))
+            .map(|(reply, plan)| reply.decide(plan, now, self.operation, allowed));
+        Ok(round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now))
     }
 }
 
-/// The arguments of the `nth` limit.
-fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, nth: usize) {
+/// The arguments of the `index` limit.
+fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, index: usize) {
     let cost = match operation {
         Operation::Take(cost) | Operation::Peek(cost) => cost,
         Operation::Refund(units) | Operation::Release(_, units) => units.min(plan.capacity()),
@@ -135,7 +135,7 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
             cost.to_string(),
         ]),
         Algo::LeakyBucket | Algo::TokenBucket => {
-            let scale = Scale::of(plan);
+            let scale = MicroScale::of(plan);
             arguments.extend(["tat".into(), scale.den.to_string()]);
             let capacity = plan.capacity();
             for units in [capacity, capacity, cost, cost] {
@@ -143,7 +143,7 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
                 arguments.extend([whole.to_string(), rest.to_string()]);
             }
             let (end, until) = match operation {
-                Operation::Release(slot, _) => (slot.end(nth), slot.until(nth) / 1_000),
+                Operation::Release(slot, _) => (slot.end(index), slot.until(index) / 1_000),
                 _ => (0, 0),
             };
             let (whole, rest) = scale.split(end);
@@ -154,7 +154,7 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
 
 /// How the ticks of a plan (1/den of a nanosecond) become whole microseconds and a remainder in
 /// the coarsest fraction of one that holds it.
-struct Scale {
+struct MicroScale {
     /// Ticks in a microsecond.
     micro: u128,
     /// Ticks in one unit of the remainder.
@@ -163,7 +163,7 @@ struct Scale {
     den: u128,
 }
 
-impl Scale {
+impl MicroScale {
     fn of(plan: &Plan) -> Self {
         let micro = u128::from(plan.den()) * 1_000;
         // The interval has no factor in common with `den`, so it is that of the 1,000 that counts.
@@ -195,12 +195,12 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
 }
 
 /// What a script found for one limit.
-struct Found {
+struct LimitReply {
     allowed: bool,
-    state: FoundState,
+    state: ReplyState,
 }
 
-enum FoundState {
+enum ReplyState {
     Rebuilt(State),
     Log {
         used: u64,
@@ -209,35 +209,35 @@ enum FoundState {
     },
 }
 
-impl Found {
-    fn read(words: &mut Words<'_>, plan: &Plan, now: u64) -> Result<Self, RedisError> {
-        let allowed = words.next()? == "1";
+impl LimitReply {
+    fn read(reader: &mut ReplyReader<'_>, plan: &Plan, now: u64) -> Result<Self, RedisError> {
+        let allowed = reader.next()? == "1";
         let state = match plan.limit().algo() {
             Algo::FixedWindow => {
-                let elapsed: u64 = words.number()?;
+                let elapsed: u64 = reader.number()?;
                 State::of_window(WindowState {
                     start: now.saturating_sub(elapsed * 1_000),
-                    cur: words.number()?,
+                    cur: reader.number()?,
                     prev: 0,
                     slides: false,
                 })
             }
             Algo::SlidingWindow => {
-                let (micros, nanos): (u64, u64) = (words.number()?, words.number()?);
+                let (micros, nanos): (u64, u64) = (reader.number()?, reader.number()?);
                 let start = now.saturating_sub(micros * 1_000 + nanos);
                 State::of_window(WindowState {
                     start,
-                    cur: words.number()?,
-                    prev: words.number()?,
+                    cur: reader.number()?,
+                    prev: reader.number()?,
                     slides: true,
                 })
             }
             Algo::SlidingLog => {
                 let (used, retry_after, reset_after) =
-                    (words.number()?, words.number()?, words.number()?);
+                    (reader.number()?, reader.number()?, reader.number()?);
                 return Ok(Self {
                     allowed,
-                    state: FoundState::Log {
+                    state: ReplyState::Log {
                         used,
                         retry_after,
                         reset_after,
@@ -245,13 +245,13 @@ impl Found {
                 });
             }
             Algo::LeakyBucket | Algo::TokenBucket => {
-                let ahead = Scale::of(plan).join(words.number()?, words.number()?);
+                let ahead = MicroScale::of(plan).join(reader.number()?, reader.number()?);
                 State::bucket(plan, now, ahead)
             }
         };
         Ok(Self {
             allowed,
-            state: FoundState::Rebuilt(state),
+            state: ReplyState::Rebuilt(state),
         })
     }
 
@@ -262,7 +262,7 @@ impl Found {
             _ => (0, Effect::Look),
         };
         match self.state {
-            FoundState::Rebuilt(mut state) => {
+            ReplyState::Rebuilt(mut state) => {
                 let decision = match effect {
                     Effect::Take => state.take(plan, now, cost),
                     Effect::Look => state.peek(plan, now, cost),
@@ -273,7 +273,7 @@ impl Found {
                     ..decision
                 }
             }
-            FoundState::Log {
+            ReplyState::Log {
                 used,
                 retry_after,
                 reset_after,
@@ -297,7 +297,7 @@ impl Found {
 }
 
 /// The server decides at whole microseconds: what lies between two is decided at the later.
-fn in_micros(decision: Decision) -> Decision {
+fn round_up_to_micros(decision: Decision) -> Decision {
     let up = |duration: Duration| {
         let beyond = duration.subsec_nanos() % 1_000;
         if beyond == 0 {
@@ -314,19 +314,22 @@ fn in_micros(decision: Decision) -> Decision {
     }
 }
 
-struct Words<'a>(std::slice::Iter<'a, String>);
+struct ReplyReader<'a>(std::slice::Iter<'a, String>);
 
-impl Words<'_> {
+impl ReplyReader<'_> {
     fn next(&mut self) -> Result<&str, RedisError> {
-        self.0.next().map(String::as_str).ok_or_else(unreadable)
+        self.0
+            .next()
+            .map(String::as_str)
+            .ok_or_else(malformed_reply)
     }
 
     fn number<N: std::str::FromStr>(&mut self) -> Result<N, RedisError> {
-        self.next()?.parse().map_err(|_| unreadable())
+        self.next()?.parse().map_err(|_| malformed_reply())
     }
 }
 
-fn unreadable() -> RedisError {
+fn malformed_reply() -> RedisError {
     RedisError::from((
         redis::ErrorKind::UnexpectedReturnType,
         "the script's reply makes no sense",

@@ -9,10 +9,10 @@ use std::time::Duration;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisError, TlsCertificates, Value};
 use tokio::task::JoinSet;
 
-use super::address::{Options, client, moved, no_address};
+use super::address::{Options, client, missing_address, with_host_and_port};
 
 /// The sentinels of a service.
-pub(super) struct Sentinels {
+pub(super) struct SentinelService {
     pub(super) service: String,
     sentinels: Vec<Client>,
     /// Of the server they name, but for its address.
@@ -20,8 +20,8 @@ pub(super) struct Sentinels {
     certificates: Option<TlsCertificates>,
 }
 
-impl Sentinels {
-    /// Subject names and passwords in the addresses are those of the sentinels; those in the options
+impl SentinelService {
+    /// User names and passwords in the addresses are those of the sentinels; those in the options
     /// are the server's.
     pub(super) fn new(
         infos: Vec<ConnectionInfo>,
@@ -29,7 +29,7 @@ impl Sentinels {
         options: &Options,
         certificates: Option<TlsCertificates>,
     ) -> Result<Self, RedisError> {
-        let first = infos.first().cloned().ok_or_else(no_address)?;
+        let first = infos.first().cloned().ok_or_else(missing_address)?;
         let mut settings = redis::RedisConnectionInfo::default()
             .set_protocol(redis::ProtocolVersion::RESP3)
             .set_db(options.database.unwrap_or(first.redis_settings().db()));
@@ -42,7 +42,7 @@ impl Sentinels {
         let sentinels = infos
             .into_iter()
             .map(|info| {
-                // Sentinels have no databases.
+                // SentinelService have no databases.
                 let settings = info.redis_settings().clone().set_db(0);
                 client(info.set_redis_settings(settings), certificates.clone())
             })
@@ -57,20 +57,20 @@ impl Sentinels {
 
     /// The master, from the first sentinel that names one which is one.
     pub(super) async fn master(&self, timeout: Duration) -> Result<Client, RedisError> {
-        let mut asked = JoinSet::new();
+        let mut lookups = JoinSet::new();
         for sentinel in &self.sentinels {
             let (sentinel, service) = (sentinel.clone(), self.service.clone());
             let (template, certificates) = (self.template.clone(), self.certificates.clone());
-            asked.spawn(async move {
-                let (host, port) = ask(&sentinel, &service, timeout).await?;
-                let address = moved(template.addr(), host, port);
+            lookups.spawn(async move {
+                let (host, port) = master_address(&sentinel, &service, timeout).await?;
+                let address = with_host_and_port(template.addr(), host, port);
                 let master = client(template.set_addr(address), certificates)?;
-                is_master(&master, timeout).await?;
+                check_is_master(&master, timeout).await?;
                 Ok::<Client, RedisError>(master)
             });
         }
-        let mut failure = no_address();
-        while let Some(answer) = asked.join_next().await {
+        let mut failure = missing_address();
+        while let Some(answer) = lookups.join_next().await {
             match answer {
                 Ok(Ok(master)) => return Ok(master),
                 Ok(Err(error)) => failure = error,
@@ -81,19 +81,19 @@ impl Sentinels {
     }
 }
 
-fn bounds(timeout: Duration) -> AsyncConnectionConfig {
+fn connection_config(timeout: Duration) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(timeout))
         .set_response_timeout(Some(timeout))
 }
 
-async fn ask(
+async fn master_address(
     sentinel: &Client,
     service: &str,
     timeout: Duration,
 ) -> Result<(String, u16), RedisError> {
     let mut connection = sentinel
-        .get_multiplexed_async_connection_with_config(&bounds(timeout))
+        .get_multiplexed_async_connection_with_config(&connection_config(timeout))
         .await?;
     let named: Option<(String, u16)> = redis::cmd("SENTINEL")
         .arg("GET-MASTER-ADDR-BY-NAME")
@@ -108,9 +108,9 @@ async fn ask(
     })
 }
 
-async fn is_master(server: &Client, timeout: Duration) -> Result<(), RedisError> {
+async fn check_is_master(server: &Client, timeout: Duration) -> Result<(), RedisError> {
     let mut connection = server
-        .get_multiplexed_async_connection_with_config(&bounds(timeout))
+        .get_multiplexed_async_connection_with_config(&connection_config(timeout))
         .await?;
     let role: Result<Vec<Value>, RedisError> =
         redis::cmd("ROLE").query_async(&mut connection).await;

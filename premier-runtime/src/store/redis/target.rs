@@ -12,13 +12,13 @@ use redis::{
     RedisFuture, Value,
 };
 
-use super::address::{Kind, Options, certificates, client, connection_info, no_address};
-use super::sentinel::Sentinels;
+use super::address::{Options, Topology, certificates, client, connection_info, missing_address};
+use super::sentinel::SentinelService;
 
 /// A server, a service behind sentinels, or a cluster.
 pub(super) enum Target {
     Single(Client),
-    Sentinel(Sentinels),
+    Sentinel(SentinelService),
     Cluster(ClusterClient),
 }
 
@@ -44,15 +44,15 @@ impl Target {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let certificates = certificates(options);
-        match &options.kind {
-            Kind::Single => {
-                let info = infos.into_iter().next().ok_or_else(no_address)?;
+        match &options.topology {
+            Topology::Single => {
+                let info = infos.into_iter().next().ok_or_else(missing_address)?;
                 client(info, certificates).map(Self::Single)
             }
-            Kind::Sentinel(service) => {
-                Sentinels::new(infos, service, options, certificates).map(Self::Sentinel)
+            Topology::Sentinel(service) => {
+                SentinelService::new(infos, service, options, certificates).map(Self::Sentinel)
             }
-            Kind::Cluster => {
+            Topology::Cluster => {
                 let mut builder = ClusterClientBuilder::new(infos)
                     .tcp_settings(TcpSettings::default().set_nodelay(true))
                     // One node that is silent must not use up the time there is for all.
