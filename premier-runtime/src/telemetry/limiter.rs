@@ -1,4 +1,4 @@
-//! What is recorded of the decisions of one limit.
+//! Events, metrics and counts of the decisions of one limit.
 
 use std::sync::Arc;
 #[cfg(feature = "metrics")]
@@ -60,7 +60,7 @@ impl Telemetry {
         self.log(key, outcome);
     }
 
-    /// Records how long a call has waited to be admitted.
+    /// Records how long a call waited until it was admitted.
     pub(crate) fn waited(&self, length: Duration) {
         let _ = length;
         #[cfg(feature = "metrics")]
@@ -94,7 +94,8 @@ impl Telemetry {
         }
     }
 
-    /// Looked up at the first decision: an exporter that is installed later receives nothing.
+    /// Returns the metrics, which are registered at the first decision. An exporter installed later
+    /// does not receive them.
     #[cfg(feature = "metrics")]
     fn metrics(&self) -> &LimitMetrics {
         self.metrics

@@ -1,8 +1,8 @@
-//! One part of the keys of a table, and what is known of each.
+//! A shard: one part of a table's keys with their states.
 //!
-//! An entry is small, because with many keys the memory it comes from is most of what a call costs:
-//! a number is kept as one, a short text lies in the entry itself, and a bucket's state is a word.
-//! All other states are kept apart.
+//! Entries are small, because with many keys most of the time of a call is a cache miss on its entry.
+//! A numeric key is stored as a number, a text key of up to 22 bytes inline, and the state of a
+//! bucket as one packed word. All other states are in a slab, and the word is their index.
 
 use std::hash::{Hash, Hasher};
 
@@ -18,29 +18,30 @@ use crate::key::subject::Subject;
 pub(super) struct Shard {
     numbers: Map<u64>,
     texts: Map<TextKey>,
-    /// What does not fit a word.
+    /// The states that cannot be packed into a word.
     states: Slab<States>,
 }
 
 #[derive(Debug)]
 struct Map<K> {
     entries: HashTable<MapEntry<K>>,
-    /// Where the next sweep goes on.
+    /// The bucket of the hash table at which the last sweep ended.
     sweep_cursor: usize,
 }
 
 #[derive(Debug)]
 struct MapEntry<K> {
     key: K,
-    /// The word of a bucket, or where the states are.
+    /// A packed state, or [`APART`] plus the index of the states in [`Shard::states`].
     word: u64,
 }
 
-/// The bit that no bucket's word has.
+/// Marks a word that is an index into the slab. No packed state has this bit.
 const APART: u64 = 1 << 63;
 
 const MAX_INLINE_LEN: usize = 22;
 
+/// A text key, inline if it is short.
 #[derive(Debug)]
 enum TextKey {
     Short {
@@ -68,7 +69,6 @@ impl TextKey {
     fn is(&self, text: &str) -> bool {
         match self {
             Self::Short { len, bytes } => {
-                // Never longer than the array.
                 let len = usize::from(*len);
                 len == text.len() && bytes.get(..len).is_some_and(|key| are_equal(key, text))
             }
@@ -85,8 +85,8 @@ impl TextKey {
     }
 }
 
-/// Whether two short texts of one length are equal: by a few words, which may overlap. To call the
-/// comparison of any length takes longer than it does.
+/// Compares two texts of equal length by their first and last bytes, in chunks that may overlap. For
+/// short texts this is faster than calling `memcmp`.
 #[inline]
 fn are_equal(key: &[u8], text: &str) -> bool {
     fn first_and_last<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
@@ -102,7 +102,7 @@ fn are_equal(key: &[u8], text: &str) -> bool {
     }
 }
 
-/// As [`Subject`] is hashed.
+/// Hashes like [`Subject::Text`], which is hashed for look-ups.
 impl Hash for TextKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -110,11 +110,11 @@ impl Hash for TextKey {
     }
 }
 
-/// What is known of a key.
+/// The meaning of an entry's word.
 pub(super) enum Entry {
     /// The packed state of a bucket.
     Packed(u64),
-    /// The index of states that do not fit a word.
+    /// The index of states in the slab.
     Apart(usize),
 }
 
@@ -123,7 +123,7 @@ impl Shard {
         self.numbers.entries.len() + self.texts.entries.len()
     }
 
-    /// The word of a key's entry.
+    /// Returns the word of a key, or `None` if the shard does not have the key.
     #[inline]
     pub(super) fn word(&mut self, hash: u64, key: Subject<'_>) -> Option<&mut u64> {
         match key {
@@ -135,7 +135,7 @@ impl Shard {
     pub(super) fn entry(word: u64) -> Entry {
         match word & APART {
             0 => Entry::Packed(word),
-            // The index of something in memory.
+            // The value is an index that was a usize before, so the cast does not truncate.
             _ => Entry::Apart((word & !APART) as usize),
         }
     }
@@ -144,7 +144,8 @@ impl Shard {
         self.states.get_mut(index)
     }
 
-    /// The states behind a word, which are to be [kept](Self::keep) again.
+    /// Removes the states that a word stands for. The caller changes them and stores them again with
+    /// [`Shard::keep`].
     pub(super) fn take(&mut self, word: u64, base: TimeBase) -> States {
         match Self::entry(word) {
             Entry::Packed(word) => States::One(base.unpack(word)),
@@ -152,7 +153,7 @@ impl Shard {
         }
     }
 
-    /// The word by which these states are found again.
+    /// Stores states, packed if possible, and returns the word that stands for them.
     pub(super) fn keep(&mut self, states: States, plans: &[Plan], base: TimeBase) -> u64 {
         if let (States::One(state), [plan]) = (&states, plans)
             && let Some(word) = base.pack(state, plan)
@@ -188,7 +189,9 @@ impl Shard {
         removed.inspect(|word| self.drop_states(*word)).is_some()
     }
 
-    /// Looks at the next `budget` places and forgets the keys that owe nothing; how many.
+    /// Checks the next `budget` buckets of the hash tables and removes keys whose state equals that of
+    /// an unused key. Subtracts the checked buckets from `budget` and returns the number of removed
+    /// keys.
     pub(super) fn sweep(
         &mut self,
         base: TimeBase,
@@ -213,7 +216,7 @@ impl Shard {
                 idle
             }
         };
-        // Nearly always all keys of a table are of one kind.
+        // The maps share one budget: nearly always, one of them is empty.
         numbers.sweep(budget, &mut is_idle) + texts.sweep(budget, &mut is_idle)
     }
 
@@ -268,7 +271,6 @@ impl<K> Map<K> {
 mod tests {
     use super::*;
 
-    /// What the memory of a million keys is made of.
     #[test]
     fn entries_are_small() {
         assert_eq!(size_of::<MapEntry<u64>>(), 16);

@@ -1,4 +1,4 @@
-//! Forgetting a keyspace, on every node.
+//! Removing all keys of a keyspace, on every node.
 
 use std::time::Duration;
 
@@ -11,11 +11,13 @@ use super::failure::Failure;
 use super::keys;
 use super::target::Connection;
 
-/// How many keys a step of the walk looks at.
+/// The number of keys that one `SCAN` checks.
 const SCAN_COUNT: usize = 1_000;
 
-/// Walks one server, or every master of a cluster. Each command is bounded by the timeout, the
-/// whole walk is not: it takes as long as the database is large.
+/// Removes all keys of a keyspace from one server, or from every master of a cluster.
+///
+/// Each command may take `command_timeout`. The total time grows with the size of the database and
+/// has no bound.
 pub(super) async fn clear(
     connection: Connection,
     options: &Options,
@@ -43,7 +45,8 @@ pub(super) async fn clear(
     }
 }
 
-/// Keys are removed one a command: in a cluster those of one node are of many slots.
+/// Removes all keys of a keyspace from one node, each with its own `UNLINK`: in a cluster, one command
+/// must not name keys of different slots.
 async fn delete_keys(
     mut node: MultiplexedConnection,
     keyspace: &str,
@@ -74,7 +77,7 @@ async fn delete_keys(
     }
 }
 
-/// A connection to one node, with the credentials and the TLS of the first address given.
+/// Connects to one node of a cluster, with the credentials and TLS settings of the first URL.
 async fn connect_to(
     (host, port): &(String, u16),
     options: &Options,
@@ -91,7 +94,10 @@ async fn connect_to(
         .await
 }
 
-/// The addresses of all masters; an error when one has none, for its keys would stay.
+/// Reads the addresses of all masters from a reply to `CLUSTER SLOTS`.
+///
+/// # Errors
+/// When a master has no address, because its keys could not be removed.
 fn master_addresses(slots: Value) -> Result<Vec<(String, u16)>, Failure> {
     let unreadable = || Failure::from("the cluster does not tell the addresses of its masters");
     let ranges: Vec<Vec<Value>> = redis::from_redis_value(slots).map_err(|_| unreadable())?;
@@ -113,6 +119,7 @@ fn master_addresses(slots: Value) -> Result<Vec<(String, u16)>, Failure> {
     Ok(addresses)
 }
 
+/// Runs a command for at most `command_timeout`.
 async fn bounded<T>(
     command_timeout: Duration,
     work: impl Future<Output = Result<T, RedisError>>,

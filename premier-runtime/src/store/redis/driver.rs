@@ -1,7 +1,7 @@
 //! The thread that drives a connection.
 //!
-//! A handler has a thread of its own, so that calls work from any thread, with a runtime or without,
-//! and a caller waits for an answer no longer than its timeout, whatever the driver does.
+//! Each handler runs its connection on a separate thread with a tokio runtime. Calls therefore work
+//! from any thread, with or without a runtime, and from any executor.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -20,12 +20,13 @@ thread_local! {
     static ON_DRIVER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread drives a connection, so that it must not wait for an answer.
+/// Returns whether this thread drives a connection. Such a thread must not block on an answer, which
+/// it would have to receive itself.
 pub(super) fn is_driver_thread() -> bool {
     ON_DRIVER.get()
 }
 
-/// The thread that drives the connection; it ends with the last handler.
+/// A handle to the driver thread, which stops when the handle is dropped with the last handler.
 pub(super) struct Driver {
     handle: Handle,
     _stop: oneshot::Sender<()>,
@@ -45,7 +46,7 @@ impl Driver {
                 if let Some(link) = weak.upgrade() {
                     runtime.spawn(keep_connected(link, reports));
                 }
-                // An error says that the handler is gone, which is the sign to stop.
+                // Ends with an error when `Driver` is dropped, which is the signal to stop.
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_background();
             })?;
@@ -61,7 +62,10 @@ impl Driver {
     }
 }
 
-/// Connects, and connects again whenever the connection is reported as broken.
+/// Connects, and reconnects when a connection is reported as broken. While the server is down,
+/// retries with delays that double from [`MIN_PROBE_DELAY`] to [`MAX_PROBE_DELAY`].
+///
+/// Holds the link weakly between attempts, so that the task ends with the handler.
 async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u64>) {
     let link = {
         let weak = Arc::downgrade(&link);
@@ -98,8 +102,8 @@ async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u6
     }
 }
 
-/// Several servers may have to be asked, which takes longer than one call may; but after one
-/// timeout the callers know.
+/// Makes one attempt to connect, of at most four timeouts, because several servers may have to be
+/// contacted in turn. After one timeout, the link is marked as down, so that calls fail at once.
 async fn connect(link: &Arc<Link>, generation: u64) -> Result<Connection, Failure> {
     let longest = link.timeout.saturating_mul(4);
     let closed = {

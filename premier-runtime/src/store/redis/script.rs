@@ -1,9 +1,9 @@
-//! The scripts, what they are asked and how their answers are read.
+//! The Lua scripts: their arguments and their replies.
 //!
-//! A script decides atomically, on the server's time, and says which state it found. The decision
-//! is then computed from that state by the same functions that decide in memory. Scripts only add
-//! and compare: whatever has to be multiplied is multiplied here, in `u128`, so that numbers stay
-//! exact over the whole range.
+//! A script decides atomically, by the server's clock, and returns the state it found. The decision
+//! is computed from this state by the functions that also decide in memory. Lua numbers are doubles,
+//! so scripts only add and compare. All products are computed here in `u128` and passed as arguments,
+//! which keeps decisions exact over the whole range of limits.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
 
-/// A script with its hash.
+/// A script and its SHA-1 for `EVALSHA`.
 pub(super) struct Script {
     pub(super) code: &'static str,
     pub(super) hash: String,
@@ -49,7 +49,7 @@ impl Script {
     }
 }
 
-/// One script call.
+/// A script with its arguments.
 pub(super) struct Call {
     pub(super) script: &'static Script,
     pub(super) arguments: Vec<String>,
@@ -58,7 +58,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// `now` is the virtual time in microseconds, if it is not to be the server's.
+    /// Creates the call for an operation. `now` is the time of a user's clock in microseconds, or
+    /// `None` to decide by the server's clock.
     pub(super) fn new(plans: &[Plan], operation: Operation, now: Option<u64>) -> Self {
         let name = match operation {
             Operation::Take(_) => "take",
@@ -93,7 +94,7 @@ impl Call {
         }
     }
 
-    /// The decision that the script has come to.
+    /// Computes the decision from the script's reply.
     pub(super) fn read(&self, reply: Value) -> Result<Decision, RedisError> {
         let reader = Vec::<String>::from_redis_value(reply)?;
         let mut reader = ReplyReader(reader.iter());
@@ -102,7 +103,7 @@ impl Call {
         for plan in &self.plans {
             replies.push(LimitReply::read(&mut reader, plan, now)?);
         }
-        let allowed = replies.iter().all(|replies| replies.allowed);
+        let allowed = replies.iter().all(|reply| reply.allowed);
         let decisions = replies
             .into_iter()
             .zip(&self.plans)
@@ -111,7 +112,7 @@ impl Call {
     }
 }
 
-/// The arguments of the `index` limit.
+/// Appends the arguments of the limit at `index`.
 fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, index: usize) {
     let cost = match operation {
         Operation::Take(cost) | Operation::Peek(cost) => cost,
@@ -152,21 +153,21 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
     }
 }
 
-/// How the ticks of a plan (1/den of a nanosecond) become whole microseconds and a remainder in
-/// the coarsest fraction of one that holds it.
+/// Converts ticks of a plan (1 / `plan.den()` nanoseconds) to whole microseconds and a remainder. The
+/// remainder is counted in the largest unit that divides every multiple of the emission interval.
 struct MicroScale {
-    /// Ticks in a microsecond.
+    /// Ticks per microsecond.
     micro: u128,
-    /// Ticks in one unit of the remainder.
+    /// Ticks per unit of the remainder.
     unit: u128,
-    /// Units of the remainder in a microsecond.
+    /// Units of the remainder per microsecond.
     den: u128,
 }
 
 impl MicroScale {
     fn of(plan: &Plan) -> Self {
         let micro = u128::from(plan.den()) * 1_000;
-        // The interval has no factor in common with `den`, so it is that of the 1,000 that counts.
+        // gcd(interval, den * 1,000) is gcd(interval, 1,000), because interval and den are coprime.
         let unit = u128::from(greatest_common_divisor(plan.interval() % 1_000, 1_000));
         Self {
             micro,
@@ -194,14 +195,16 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     }
 }
 
-/// What a script found for one limit.
+/// The reply of a script for one limit.
 struct LimitReply {
     allowed: bool,
     state: ReplyState,
 }
 
 enum ReplyState {
+    /// The state before the operation.
     Rebuilt(State),
+    /// The result for a sliding log, whose state is too large for a reply. Times are in microseconds.
     Log {
         used: u64,
         retry_after: u64,
@@ -255,6 +258,7 @@ impl LimitReply {
         })
     }
 
+    /// Computes the decision about `operation`. `all` says whether all limits of the request admit it.
     fn decide(self, plan: &Plan, now: u64, operation: Operation, all: bool) -> Decision {
         let (cost, effect) = match operation {
             Operation::Take(cost) if all => (cost, Effect::Take),
@@ -296,7 +300,7 @@ impl LimitReply {
     }
 }
 
-/// The server decides at whole microseconds: what lies between two is decided at the later.
+/// Rounds the times of a decision up to whole microseconds, because the server's clock counts those.
 fn round_up_to_micros(decision: Decision) -> Decision {
     let up = |duration: Duration| {
         let beyond = duration.subsec_nanos() % 1_000;
@@ -314,6 +318,7 @@ fn round_up_to_micros(decision: Decision) -> Decision {
     }
 }
 
+/// Reads the elements of a reply one by one.
 struct ReplyReader<'a>(std::slice::Iter<'a, String>);
 
 impl ReplyReader<'_> {

@@ -1,8 +1,8 @@
-//! Finding the master that sentinels name.
+//! Finding the master of a service through its sentinels.
 //!
-//! All sentinels are asked at one time and the first answer counts, so that one that is silent
-//! costs nothing. What they name is asked for its role before it is used: a sentinel that was cut
-//! off may name a master that is none any more.
+//! All sentinels are asked at once and the first usable answer counts, so a sentinel that does not
+//! answer causes no delay. The named server must confirm with `ROLE` that it is a master, because a
+//! sentinel that was disconnected may name a former one.
 
 use std::time::Duration;
 
@@ -11,18 +11,19 @@ use tokio::task::JoinSet;
 
 use super::address::{Options, client, missing_address, with_host_and_port};
 
-/// The sentinels of a service.
+/// A service monitored by sentinels.
 pub(super) struct SentinelService {
+    /// The name of the service.
     pub(super) service: String,
     sentinels: Vec<Client>,
-    /// Of the server they name, but for its address.
+    /// The connection settings of the master. The address is replaced by the one sentinels return.
     template: ConnectionInfo,
     certificates: Option<TlsCertificates>,
 }
 
 impl SentinelService {
-    /// User names and passwords in the addresses are those of the sentinels; those in the options
-    /// are the server's.
+    /// Creates clients for the sentinels at `infos`. Credentials in `infos` are for the sentinels, and
+    /// those in `options` for the master.
     pub(super) fn new(
         infos: Vec<ConnectionInfo>,
         service: &str,
@@ -55,7 +56,8 @@ impl SentinelService {
         })
     }
 
-    /// The master, from the first sentinel that names one which is one.
+    /// Returns a client for the master: the first server that a sentinel names and that confirms its
+    /// role.
     pub(super) async fn master(&self, timeout: Duration) -> Result<Client, RedisError> {
         let mut lookups = JoinSet::new();
         for sentinel in &self.sentinels {
@@ -87,6 +89,7 @@ fn connection_config(timeout: Duration) -> AsyncConnectionConfig {
         .set_response_timeout(Some(timeout))
 }
 
+/// Asks a sentinel for the host and port of the service's master.
 async fn master_address(
     sentinel: &Client,
     service: &str,
@@ -108,6 +111,10 @@ async fn master_address(
     })
 }
 
+/// Asks a server whether it is a master.
+///
+/// # Errors
+/// When it is not, or does not answer.
 async fn check_is_master(server: &Client, timeout: Duration) -> Result<(), RedisError> {
     let mut connection = server
         .get_multiplexed_async_connection_with_config(&connection_config(timeout))
@@ -116,7 +123,7 @@ async fn check_is_master(server: &Client, timeout: Duration) -> Result<(), Redis
         redis::cmd("ROLE").query_async(&mut connection).await;
     let name = match role {
         Ok(role) => role.into_iter().next(),
-        // A user that may not ask has to believe the sentinel.
+        // The user may not run ROLE, so the sentinel's answer has to do.
         Err(error) if error.code() == Some("NOPERM") => return Ok(()),
         Err(error) => return Err(error),
     };

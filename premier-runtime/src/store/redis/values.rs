@@ -1,4 +1,4 @@
-//! Cached values, shared through Redis.
+//! Cached values that processes share through Redis.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::key::full::Key;
 use crate::store::request::BoxFuture;
 use crate::store::values::{Loaded, ValueStore};
 
-/// Value and time left in one round trip.
+/// Returns a value and its remaining time in milliseconds, in one round trip.
 const LOAD: &str = "return { redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1]) }";
 
 impl RedisHandler {
