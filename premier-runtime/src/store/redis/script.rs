@@ -63,7 +63,7 @@ impl Call {
     pub(super) fn new(plans: &[Plan], operation: Operation, now: Option<u64>) -> Self {
         let name = match operation {
             Operation::Take(_) => "take",
-            Operation::Peek(_) => "look",
+            Operation::Peek(_) => "peek",
             Operation::Reset => "reset",
             Operation::Refund(_) => "refund",
             Operation::Release(..) => "release",
