@@ -28,11 +28,11 @@ pub(crate) struct Arguments {
     /// How many units may wait in a leaky bucket [default: the quota]
     #[arg(long)]
     bucket_size: Option<u64>,
-    /// Decides in this Redis instead of in memory, in keys of its own; times count in whole
-    /// microseconds there
+    /// Decides in this Redis instead of in memory, under a new keyspace; Redis counts time in whole
+    /// microseconds
     #[arg(long, value_name = "URL")]
     pub(crate) redis: Option<String>,
-    /// Draws what happened into this SVG file
+    /// Draws the calls and their decisions into this SVG file
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
 }
