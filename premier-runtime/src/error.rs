@@ -41,11 +41,11 @@ pub enum Error {
     Backend {
         /// The name of the store, such as `redis`.
         store: &'static str,
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
-        /// What went wrong.
+        /// The reason.
         message: Arc<str>,
     },
     /// The queue of a leaky bucket is full.
@@ -55,9 +55,9 @@ pub enum Error {
     )]
     #[non_exhaustive]
     BucketFull {
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
         /// How long until the queue has room for the call.
         retry_after: Duration,
@@ -95,9 +95,9 @@ pub enum Error {
     )]
     #[non_exhaustive]
     CostExceedsCapacity {
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
         /// The cost of the call in units.
         cost: u64,
@@ -112,9 +112,9 @@ pub enum Error {
     )]
     #[non_exhaustive]
     QuotaExceeded {
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
         /// How long until the call would be admitted.
         retry_after: Duration,
@@ -137,9 +137,9 @@ pub enum Error {
     )]
     #[non_exhaustive]
     TooManyKeys {
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
         /// The maximum number of keys.
         max_keys: usize,

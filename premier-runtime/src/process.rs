@@ -92,6 +92,8 @@ pub async fn clear_async() -> Result<(), Error> {
     )
 }
 
+/// Clears the state outside of the store: the fallback, the cached values and the wait queues. Returns
+/// the result of clearing the store.
 fn clear_process_state(runtime: &Runtime, result: Result<(), Error>) -> Result<(), Error> {
     runtime.fallback().clear(runtime.keyspace())?;
     #[cfg(feature = "cache")]

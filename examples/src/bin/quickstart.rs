@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use premier::{Error, throttle};
 
-/// Three calls per second, for all callers together.
+/// Three calls per second. All callers share this limit.
 #[throttle(algo = "token_bucket", quota = 3, duration = "1s")]
 fn greet(name: &str) -> Result<String, Error> {
     Ok(format!("hello, {name}"))

@@ -14,7 +14,7 @@ const WORKERS: u32 = 4;
 const QUOTA: u64 = 50;
 const SECONDS: u64 = 3;
 
-/// Fifty calls per second for the whole fleet.
+/// Fifty calls per second. All processes share this limit.
 #[throttle(algo = "token_bucket", quota = QUOTA, duration = "1s")]
 fn call() {}
 

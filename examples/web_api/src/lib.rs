@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, clap::Parser)]
 #[command(about)]
 pub struct Options {
-    /// Where to listen
+    /// The address to listen on
     #[arg(long, default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
-    /// Limits shared through this Redis, as in redis://127.0.0.1/, instead of in memory
+    /// Keep limits in this Redis, such as redis://127.0.0.1/, instead of in memory
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
     /// A TOML file of limits, whose changes apply while the service runs
@@ -120,13 +120,13 @@ struct Search {
 }
 
 #[derive(Debug, Serialize)]
-struct Found {
+struct SearchResult {
     query: String,
     hits: Vec<String>,
 }
 
-async fn search(Query(Search { q }): Query<Search>) -> Json<Found> {
-    Json(Found {
+async fn search(Query(Search { q }): Query<Search>) -> Json<SearchResult> {
+    Json(SearchResult {
         hits: vec![format!("everything about {q}")],
         query: q,
     })

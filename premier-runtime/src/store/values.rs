@@ -14,7 +14,7 @@ pub trait ValueStore: Send + Sync {
     /// Returns the value of a key and the time until it expires. May block the calling thread.
     ///
     /// # Errors
-    /// [`Error::Backend`] when there is no answer in time.
+    /// [`Error::Backend`] when the store does not answer in time.
     fn load(&self, key: Key<'_>) -> Result<Loaded, Error>;
 
     /// Returns the value of a key and the time until it expires, without blocking the calling thread.
@@ -27,7 +27,7 @@ pub trait ValueStore: Send + Sync {
     /// Removes the value of a key. May block the calling thread.
     ///
     /// # Errors
-    /// [`Error::Backend`] when there is no answer in time.
+    /// [`Error::Backend`] when the store does not answer in time.
     fn forget(&self, key: Key<'_>) -> Result<(), Error>;
 
     /// Removes the value of a key without blocking the calling thread.

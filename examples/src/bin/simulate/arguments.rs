@@ -8,18 +8,18 @@ use premier::{Algo, Error, Limit};
 
 use crate::seconds;
 
-/// Replays calls from stdin (CSV: at,key,cost) against a limit and writes what it decides about
-/// each to stdout (CSV: at,key,cost,decision,wait,retry_after,remaining).
+/// Replays calls from stdin (CSV: at,key,cost) against a limit and writes its decisions to stdout
+/// (CSV: at,key,cost,decision,wait,retry_after,remaining).
 #[derive(Debug, Parser)]
 #[command(name = "simulate", allow_negative_numbers = true)]
 pub(crate) struct Arguments {
-    /// fixed_window, sliding_window, sliding_log, token_bucket (or gcra) or leaky_bucket
+    /// The algorithm: fixed_window, sliding_window, sliding_log, token_bucket (or gcra) or leaky_bucket
     #[arg(long)]
     algo: Algo,
-    /// How many units a duration admits
+    /// How many units are admitted per duration
     #[arg(long)]
     quota: u64,
-    /// "500ms", "5s", "1m", "2h", "1d", or a number of seconds
+    /// The period of the quota: "500ms", "5s", "1m", "2h", "1d", or a number of seconds
     #[arg(long, value_parser = seconds::parse_duration)]
     duration: Duration,
     /// How many tokens a token bucket holds [default: the quota]

@@ -1,4 +1,4 @@
-//! The calls to replay, read from CSV.
+//! Reads the calls to replay from CSV.
 
 use std::fmt::{self, Display};
 use std::str;
@@ -10,7 +10,7 @@ use crate::seconds;
 
 const HEADER: [&str; 3] = ["at", "key", "cost"];
 
-/// One call.
+/// A call to replay.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) at: Duration,

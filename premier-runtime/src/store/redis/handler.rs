@@ -374,7 +374,7 @@ pub(super) fn new(
     clock: Option<Arc<dyn Clock>>,
 ) -> Result<RedisHandler, Error> {
     let target = Target::new(&options, timeout).map_err(|error| {
-        // Only the kind: the text may hold parts of the URL, and so a password.
+        // Only the kind, because the message may contain parts of the URL, such as the password.
         Error::config(format!(
             "the address of redis cannot be used: {:?}",
             error.kind()

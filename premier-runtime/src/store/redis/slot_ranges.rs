@@ -49,8 +49,8 @@ impl SlotRangeOutages {
         Some(id)
     }
 
-    /// Extends a range to all slots of its master. Returns whether the range is new; one that is known
-    /// already is removed.
+    /// Extends a range to all slots of its master. Returns `false`, and removes the range, if another
+    /// range already covers these slots.
     pub(super) fn extend(&self, id: u64, (first, last): (u16, u16)) -> bool {
         let mut down = self.lock();
         let is_known = down
