@@ -99,7 +99,7 @@ async fn connect_to(
 /// # Errors
 /// When a master has no address, because its keys could not be removed.
 fn master_addresses(slots: Value) -> Result<Vec<(String, u16)>, Failure> {
-    let unreadable = || Failure::from("the cluster does not tell the addresses of its masters");
+    let unreadable = || Failure::from("the cluster does not report the addresses of its masters");
     let ranges: Vec<Vec<Value>> = redis::from_redis_value(slots).map_err(|_| unreadable())?;
     let mut addresses = ranges
         .into_iter()

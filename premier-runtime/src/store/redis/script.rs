@@ -337,6 +337,6 @@ impl ReplyReader<'_> {
 fn malformed_reply() -> RedisError {
     RedisError::from((
         redis::ErrorKind::UnexpectedReturnType,
-        "the script's reply makes no sense",
+        "the script's reply could not be read",
     ))
 }

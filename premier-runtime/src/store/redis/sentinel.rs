@@ -131,7 +131,7 @@ async fn check_is_master(server: &Client, timeout: Duration) -> Result<(), Redis
         Some(Value::BulkString(name)) if name == b"master" => Ok(()),
         _ => Err(RedisError::from((
             redis::ErrorKind::NoValidReplicasFoundBySentinel,
-            "the server that a sentinel named is no master",
+            "the server that a sentinel named is not a master",
         ))),
     }
 }
