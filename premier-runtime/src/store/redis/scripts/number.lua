@@ -77,5 +77,5 @@ if ARGV[1] == 'release' then since = tonumber(ARGV[#ARGV]) end
 if ARGV[1] == 'reset' then redis.call('UNLINK', unpack(KEYS)) end
 
 local function unreadable(key)
-  error('the value at ' .. key .. ' was not written by premier')
+  error('the value at ' .. key .. ' is not one of premier')
 end
