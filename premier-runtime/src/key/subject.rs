@@ -289,8 +289,8 @@ mod tests {
     fn every_conversion_gives_the_text_that_display_writes() {
         macro_rules! assert_displayed {
             ($($value:expr),* $(,)?) => {$(
-                let text = text((&&key(&$value)).premier_key());
-                assert_eq!(text, Some($value.to_string()));
+                let converted = text((&&key(&$value)).premier_key());
+                assert_eq!(converted, Some($value.to_string()));
             )*};
         }
         let (owned, shared) = (String::from("owned"), Arc::<str>::from("shared"));
