@@ -1,4 +1,4 @@
-//! The simulator as its users meet it: a program with files.
+//! Runs the simulator as a program, with files and pipes.
 
 use std::fs;
 use std::io::Write;
@@ -17,7 +17,7 @@ fn simulate(arguments: &[&str], input: &[u8]) -> Output {
         .spawn()
         .expect("the simulator starts");
     let mut stdin = child.stdin.take().expect("stdin is piped");
-    // Whoever refuses its arguments does not read.
+    // A process that rejects its arguments does not read stdin.
     let _ = stdin.write_all(input);
     drop(stdin);
     child.wait_with_output().expect("the simulator ends")
@@ -43,7 +43,7 @@ fn refusal(arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8(output.stderr).expect("messages are UTF-8")
 }
 
-/// A path of this test's own where nothing is yet.
+/// Returns a path that only this test uses and at which there is no file.
 fn fresh(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_file(&path);
@@ -57,7 +57,7 @@ fn plot(limit: &[&str], input: &str, name: &str) -> String {
     fs::read_to_string(path).expect("the plot is written")
 }
 
-/// Every tag is closed in order, and nothing stands in a text that XML does not know.
+/// Asserts that tags are closed in order and that texts contain only entities that XML defines.
 #[track_caller]
 fn assert_well_formed(svg: &str) {
     assert!(svg.starts_with("<svg "));

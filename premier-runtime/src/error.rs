@@ -1,18 +1,17 @@
-//! The one error type.
+//! The error type of the crate.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Everything that premier can refuse or fail with.
+/// The error of every operation in this crate, and of calls that an attribute rejects.
 ///
-/// Messages say what happened, to which function and key, and when to retry; keys are escaped and
-/// cut, so that a hostile key cannot break a log line.
+/// Messages name the function, the key and, where it is known, when to retry. Keys in messages are
+/// escaped and cut after 64 characters, so that a key chosen by a client cannot break a log line.
 ///
-/// A function annotated with premier's attributes that returns a `Result` needs its error to
-/// implement `From<premier::Error>`. `Box<dyn std::error::Error + Send + Sync>` and
-/// [`std::io::Error`] do.
+/// When an annotated function returns a `Result`, its error type must implement
+/// `From<premier::Error>`. `Box<dyn std::error::Error + Send + Sync>` and [`std::io::Error`] do.
 ///
 /// ```
 /// use premier::{Error, Limit, Throttle};
@@ -29,123 +28,137 @@ use std::time::Duration;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// [`premier::config`](crate::config) was called twice, or after the first use of the default
-    /// configuration. What was configured first stays in force.
+    /// [`premier::config`](crate::config) was called twice, or after an annotated function had
+    /// already used the default configuration. The first configuration stays in force.
     #[error(
         "premier is already configured: call premier::config once, in main, before the first annotated function runs"
     )]
     AlreadyConfigured,
-    /// The store could not decide (connection lost, timeout, a reply that makes no sense).
-    #[error("{store} did not decide about {function}{}: {message}", InKey(key))]
+    /// The store could not decide: the connection was lost, the call timed out, or the reply could
+    /// not be read.
+    #[error("{store} did not decide about {function}{}: {message}", ForKey(key))]
     #[non_exhaustive]
     Backend {
-        /// Which store.
+        /// The name of the store, such as `redis`.
         store: &'static str,
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
-        /// What went wrong.
+        /// The reason.
         message: Arc<str>,
     },
     /// The queue of a leaky bucket is full.
     #[error(
         "the queue of {function}{} is full: retry after {retry_after:?}",
-        InKey(key)
+        ForKey(key)
     )]
     #[non_exhaustive]
     BucketFull {
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
-        /// How long until the queue has room.
+        /// How long until the queue has room for the call.
         retry_after: Duration,
     },
-    /// The circuit breaker of the function is open: it has failed too often.
+    /// The circuit breaker of the function is open because the function failed too often.
     #[error("the circuit breaker of {function} is open: retry after {retry_after:?}")]
     #[non_exhaustive]
     CircuitOpen {
         /// The function.
         function: Arc<str>,
-        /// How long until a call is let through to try.
+        /// How long until the breaker lets a call through to probe the function.
         retry_after: Duration,
     },
-    /// As many calls of the function run as may run at a time.
+    /// The function already has its maximum number of concurrent calls.
     #[error("{limit} calls of {function} are running, as many as may run at a time")]
     #[non_exhaustive]
     ConcurrencyExceeded {
         /// The function.
         function: Arc<str>,
-        /// How many may run at a time.
+        /// The maximum number of concurrent calls.
         limit: u64,
     },
-    /// A value that cannot be used, in an attribute, a [`Limit`](crate::Limit) or a
-    /// [`Config`](crate::Config).
+    /// An attribute, a [`Limit`](crate::Limit) or a [`Config`](crate::Config) has an invalid value.
     #[error("{message}")]
     #[non_exhaustive]
     Config {
-        /// What is wrong with which value, and what is accepted.
+        /// The invalid value, why it is invalid, and what is accepted instead.
         message: Arc<str>,
     },
-    /// The call costs more than the limit can ever give: retrying is of no use.
+    /// The call costs more than the capacity of the limit, so it can never be admitted. Retrying
+    /// does not help.
     #[error(
         "a call of {function}{} costs {cost}, more than its limit can ever admit at once ({capacity})",
-        InKey(key)
+        ForKey(key)
     )]
     #[non_exhaustive]
     CostExceedsCapacity {
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
-        /// What the call costs.
+        /// The cost of the call in units.
         cost: u64,
-        /// The most that a call may cost.
+        /// The largest cost that the limit can admit, in units.
         capacity: u64,
     },
-    /// The quota is used up; for a call that may wait, its turn would come too late.
+    /// The quota is used up. A call that may wait gets this error when its turn would come after its
+    /// maximum wait.
     #[error(
         "quota of {function}{} exceeded: retry after {retry_after:?}",
-        InKey(key)
+        ForKey(key)
     )]
     #[non_exhaustive]
     QuotaExceeded {
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
         /// How long until the call would be admitted.
         retry_after: Duration,
     },
-    /// The call took too long. An async one was dropped, a sync one goes on in its worker thread.
+    /// The call did not finish within its timeout. The future of an async call was dropped; a sync
+    /// call continues on its worker thread.
     #[error("{function} did not finish within {after:?}")]
     #[non_exhaustive]
     Timeout {
         /// The function.
         function: Arc<str>,
-        /// How long it was given.
+        /// The timeout.
         after: Duration,
     },
-    /// The memory handler holds as many keys as it may, all of them still owing, and this one is
-    /// new.
+    /// The memory handler has reached [`max_keys`](crate::MemoryHandlerBuilder::max_keys), none of
+    /// its keys can be removed yet because all are in use, and this key is new.
     #[error(
         "{function}{} was refused: {max_keys} keys are in use and none of them can be forgotten yet (MemoryHandler::builder().max_keys)",
-        InKey(key)
+        ForKey(key)
     )]
     #[non_exhaustive]
     TooManyKeys {
-        /// The function, or the name of the throttle.
+        /// The function, or the name of the throttle or layer.
         function: Arc<str>,
-        /// The caller's part of the key, if there is one.
+        /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
-        /// The bound that was reached.
+        /// The maximum number of keys.
         max_keys: usize,
     },
 }
 
 impl Error {
-    /// How long to wait before an equal call can succeed, where that is known.
+    /// Returns how long to wait before the same call can succeed, or `None` where that is not known.
+    ///
+    /// ```
+    /// use premier::{Limit, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let hourly = Throttle::new("hourly", Limit::fixed_window(1, Duration::from_secs(3600)));
+    /// hourly.acquire("alice")?;
+    /// let error = hourly.acquire("alice").unwrap_err();
+    /// assert!(error.retry_after() > Some(Duration::from_secs(3500)));
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -156,8 +169,17 @@ impl Error {
         }
     }
 
-    /// An error of a store other than the built-in ones, for implementors of
-    /// [`Handler`](crate::Handler). The function and key are filled in by premier.
+    /// Creates an [`Error::Backend`], for implementations of [`Handler`](crate::Handler).
+    ///
+    /// `store` is the name of the store and `message` the reason. The limit that called the handler
+    /// fills in the function and the key.
+    ///
+    /// ```
+    /// use premier::Error;
+    ///
+    /// let error = Error::backend("memcached", "connection refused");
+    /// assert!(error.to_string().ends_with("connection refused"));
+    /// ```
     #[must_use]
     pub fn backend(store: &'static str, message: impl Into<Arc<str>>) -> Self {
         Self::Backend {
@@ -168,14 +190,14 @@ impl Error {
         }
     }
 
-    /// Fills in whom an error is about, where the store could not know.
-    pub(crate) fn at(mut self, name: &Arc<str>, user: Option<&str>) -> Self {
+    /// Fills in the function and the key of an error that comes from a store, which knows neither.
+    pub(crate) fn at(mut self, name: &Arc<str>, subject: Option<&str>) -> Self {
         if let Self::Backend { function, key, .. }
         | Self::CostExceedsCapacity { function, key, .. }
         | Self::TooManyKeys { function, key, .. } = &mut self
         {
             *function = Arc::clone(name);
-            *key = user.map(Into::into);
+            *key = subject.map(Into::into);
         }
         self
     }
@@ -203,31 +225,31 @@ impl From<Error> for io::Error {
     }
 }
 
-/// " for key …", escaped and cut, or nothing.
-struct InKey<'a>(&'a Option<Box<str>>);
+/// Writes ` for key "…"` with an [`EscapedKey`], or nothing for a limit without keys.
+struct ForKey<'a>(&'a Option<Box<str>>);
 
-/// A key, escaped and cut.
-pub(crate) struct Shown<'a>(pub(crate) &'a str);
+/// Writes a key escaped and cut after [`MAX_KEY_CHARS`] characters.
+pub(crate) struct EscapedKey<'a>(pub(crate) &'a str);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for EscapedKey<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.0;
         let shown = key
             .char_indices()
-            .nth(SHOWN_CHARS)
+            .nth(MAX_KEY_CHARS)
             .map_or(key, |(end, _)| &key[..end]);
         write!(formatter, "{}", shown.escape_debug())?;
         formatter.write_str(if shown.len() < key.len() { "…" } else { "" })
     }
 }
 
-/// Longer keys are cut in messages: they may be a megabyte that a client chose.
-const SHOWN_CHARS: usize = 64;
+/// The most characters of a key in a message. A client may send a key of a megabyte.
+const MAX_KEY_CHARS: usize = 64;
 
-impl fmt::Display for InKey<'_> {
+impl fmt::Display for ForKey<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(key) => write!(formatter, " for key \"{}\"", Shown(key)),
+            Some(key) => write!(formatter, " for key \"{}\"", EscapedKey(key)),
             None => Ok(()),
         }
     }

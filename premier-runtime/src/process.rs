@@ -1,4 +1,4 @@
-//! What a program says to premier as a whole: its configuration, and to forget everything.
+//! Process-wide functions: configuring the process and clearing its state.
 
 #[cfg(feature = "cache")]
 use crate::attributes::cache;
@@ -10,9 +10,10 @@ use crate::limiter::overrides::file;
 use crate::limiter::wait_queue::notify_every_queue;
 use crate::store::handler::Handler;
 
-/// Configures this process, once, in `main`, before the first annotated function runs.
+/// Configures the process. Call it once, in `main`, before the first annotated function runs.
 ///
-/// Without it, limits hold in this process's memory.
+/// `config` is a [`Config`], or a handler, which is used with the default options. A process that is
+/// not configured keeps its limits in memory.
 ///
 /// ```
 /// use premier::{Config, MemoryHandler};
@@ -24,7 +25,8 @@ use crate::store::handler::Handler;
 ///
 /// # Errors
 /// [`Error::AlreadyConfigured`] on a second call and after the first use of the default
-/// configuration; [`Error::Config`] for a value that cannot be used. In both cases nothing changes.
+/// configuration. [`Error::Config`] when the keyspace or the limits file is invalid. The
+/// configuration does not change in either case.
 pub fn config(config: impl Into<Config>) -> Result<(), Error> {
     #[cfg_attr(not(feature = "limits-file"), expect(unused_mut))]
     let mut config = config.into();
@@ -43,29 +45,56 @@ pub fn config(config: impl Into<Config>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forgets the state of every limit of this process's keyspace, and every cached value, and of no
-/// other.
+/// Removes the state of every limit and every cached value in this process's keyspace.
+///
+/// In a shared store this affects all processes that use the keyspace. Other keyspaces are not
+/// touched.
+///
+/// ```
+/// use premier::throttle;
+///
+/// #[throttle(quota = 1, duration = "1h")]
+/// fn report() {}
+///
+/// report()?;
+/// assert!(report().is_err());
+/// premier::clear()?;
+/// report()?;
+/// # Ok::<(), premier::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Backend`] when the store cannot be reached.
 pub fn clear() -> Result<(), Error> {
     let runtime = Runtime::global();
-    cleared(runtime, runtime.handler().clear(runtime.keyspace()))
+    clear_process_state(runtime, runtime.handler().clear(runtime.keyspace()))
 }
 
-/// The same as [`clear`] for async callers.
+/// Removes the state of every limit and every cached value in this process's keyspace, without
+/// blocking the calling thread.
+///
+/// The async form of [`clear`].
+///
+/// ```
+/// # async fn example() -> Result<(), premier::Error> {
+/// premier::clear_async().await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Backend`] when the store cannot be reached.
 pub async fn clear_async() -> Result<(), Error> {
     let runtime = Runtime::global();
-    cleared(
+    clear_process_state(
         runtime,
         runtime.handler().clear_async(runtime.keyspace()).await,
     )
 }
 
-fn cleared(runtime: &Runtime, result: Result<(), Error>) -> Result<(), Error> {
+/// Clears the state outside of the store: the fallback, the cached values and the wait queues. Returns
+/// the result of clearing the store.
+fn clear_process_state(runtime: &Runtime, result: Result<(), Error>) -> Result<(), Error> {
     runtime.fallback().clear(runtime.keyspace())?;
     #[cfg(feature = "cache")]
     cache::forget_keyspace(runtime.keyspace());

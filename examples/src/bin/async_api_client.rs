@@ -1,5 +1,5 @@
-//! An async API client that many tasks share: `wait` makes each of them wait for its turn, first
-//! come, first served, without holding a thread.
+//! An async API client that many tasks share. With `wait`, each task waits for its turn, first come,
+//! first served, without blocking a thread.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ struct Client {
 }
 
 impl Client {
-    /// The API allows 5 requests per 250 ms. All clients and all tasks share them.
+    /// The API allows 5 requests per 250 ms. All clients in this process share this limit.
     #[throttle(algo = "token_bucket", quota = 5, duration = "250ms", wait)]
     async fn get(&self, path: &str) -> Result<String, Error> {
         Ok(format!("200 OK {}{path}", self.base))
@@ -19,7 +19,7 @@ impl Client {
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    println!("20 tasks ask at once; 5 are admitted at once, then one each 50 ms:");
+    println!("20 tasks call at once; 5 are admitted at once, then one every 50 ms:");
     let start = Instant::now();
     let tasks: Vec<_> = (1..=20)
         .map(|task| {

@@ -1,11 +1,11 @@
-//! A slow lookup behind `#[cache]`: hits, single flight, invalidation and values past their time.
+//! A slow lookup behind `#[cache]`: hits, single flight, invalidation and stale values.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use premier::cache;
 
-/// A page takes 200 ms to make. Errors are not kept.
+/// Rendering a page takes 200 ms. Errors are not cached.
 #[cache(name = "page", ttl = "400ms", stale = "5s", capacity = 1_000)]
 fn page(path: &'static str) -> Result<String, String> {
     thread::sleep(Duration::from_millis(200));
@@ -15,20 +15,20 @@ fn page(path: &'static str) -> Result<String, String> {
     Ok(format!("<h1>{path}</h1>"))
 }
 
-fn timed(what: &str, path: &'static str) {
+fn timed(label: &str, path: &'static str) {
     let start = Instant::now();
     let result = page(path);
     println!(
-        "{what:<42}{:>4} ms  {result:?}",
+        "{label:<42}{:>4} ms  {result:?}",
         start.elapsed().as_millis()
     );
 }
 
 fn main() -> Result<(), premier::Error> {
-    timed("the first call computes", "/home");
-    timed("the next one finds it", "/home");
-    timed("an error is told", "/missing");
-    timed("and not kept", "/missing");
+    timed("the first call computes the page", "/home");
+    timed("the second call finds it in the cache", "/home");
+    timed("an error is returned", "/missing");
+    timed("and computed again, not cached", "/missing");
 
     let start = Instant::now();
     let threads: Vec<_> = (0..100).map(|_| thread::spawn(|| page("/news"))).collect();
@@ -42,12 +42,12 @@ fn main() -> Result<(), premier::Error> {
     );
 
     cache::invalidate("page", "/home")?;
-    timed("what was invalidated is computed anew", "/home");
+    timed("an invalidated page is computed again", "/home");
 
     thread::sleep(Duration::from_millis(450));
-    let renews = thread::spawn(|| timed("past its time, the first to ask renews it", "/home"));
+    let refresh = thread::spawn(|| timed("after its ttl, the first call computes it", "/home"));
     thread::sleep(Duration::from_millis(50));
-    timed("while all others have the old value", "/home");
-    renews.join().expect("no panic");
+    timed("while other calls get the stale page", "/home");
+    refresh.join().expect("no panic");
     Ok(())
 }

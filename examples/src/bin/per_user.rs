@@ -1,4 +1,4 @@
-//! A quota for each user: a keymaker says, from the arguments, whose quota a call takes from.
+//! A quota for each user: a keymaker computes the key of a call from its arguments.
 
 use premier::{Error, throttle};
 
@@ -7,13 +7,14 @@ struct Request {
     path: String,
 }
 
-/// A closure gets a reference to every argument, in order. Two calls per minute for each user.
+/// Two calls per minute for each user. A closure gets a reference to every argument, in order.
 #[throttle(quota = 2, duration = "1m", keymaker = |request| request.user.clone())]
 fn search(request: &Request) -> Result<String, Error> {
     Ok(format!("results for {}", request.path))
 }
 
-/// A function does it too, and can be shared and tested. One call per minute for each user and path.
+/// One call per minute for each user and path. The keymaker may be a function, which can be shared and
+/// tested.
 #[throttle(quota = 1, duration = "1m", keymaker = user_and_path)]
 fn export(request: &Request) -> Result<String, Error> {
     Ok(format!("exported {}", request.path))
@@ -26,7 +27,7 @@ fn user_and_path(request: &Request) -> String {
 fn main() {
     println!("search: 2 calls per minute for each user");
     for user in ["alice", "alice", "alice", "bob"] {
-        tell(user, "/books", search);
+        call(user, "/books", search);
     }
     println!("export: 1 call per minute for each user and path");
     for (user, path) in [
@@ -35,16 +36,16 @@ fn main() {
         ("alice", "/b"),
         ("bob", "/a"),
     ] {
-        tell(user, path, export);
+        call(user, path, export);
     }
 }
 
-fn tell(user: &str, path: &str, call: fn(&Request) -> Result<String, Error>) {
+fn call(user: &str, path: &str, function: fn(&Request) -> Result<String, Error>) {
     let request = Request {
         user: user.into(),
         path: path.into(),
     };
-    match call(&request) {
+    match function(&request) {
         Ok(answer) => println!("  {user}: {answer}"),
         Err(error) => println!("  {user}: {error}"),
     }

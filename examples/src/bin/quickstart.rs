@@ -1,24 +1,24 @@
-//! The shortest way to see real limits at work: no set-up, everything in this process.
+//! Limits of three kinds, in one process and without any setup.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use premier::{Error, throttle};
 
-/// Three calls per second, for all callers together.
+/// Three calls per second. All callers share this limit.
 #[throttle(algo = "token_bucket", quota = 3, duration = "1s")]
 fn greet(name: &str) -> Result<String, Error> {
     Ok(format!("hello, {name}"))
 }
 
-/// Two calls per second for each user. A refused call returns a message instead of an error.
-#[throttle(quota = 2, duration = "1s", key = user, on_reject = |error| format!("refused: {error}"))]
+/// Two calls per second for each user. A rejected call returns a message instead of an error.
+#[throttle(quota = 2, duration = "1s", key = user, on_reject = |error| format!("rejected: {error}"))]
 async fn profile(user: &str) -> String {
     format!("the profile of {user}")
 }
 
-/// One call each 100 ms. A call that comes too early waits for its turn: the task waits, the
-/// thread is free.
+/// One call every 100 ms. A call that comes too early waits for its turn; meanwhile its thread is
+/// free.
 #[throttle(algo = "leaky_bucket", rate = "10/s")]
 async fn send(message: u32) -> Result<u32, Error> {
     Ok(message)
@@ -42,7 +42,7 @@ fn sync_calls() -> Result<(), Error> {
         }
     }
 
-    println!("The error says when to come back: {wait:.0?} later there is one more token.");
+    println!("The error says when to retry: after {wait:.0?} there is one more token.");
     thread::sleep(wait);
     println!("  call 6: {}", greet("world")?);
     Ok(())

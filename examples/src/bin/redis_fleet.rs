@@ -1,4 +1,4 @@
-//! One limit for several processes: each counts what it was admitted, and the sum keeps to the
+//! One limit for several processes: each counts its admitted calls, and the sum stays within the
 //! quota.
 //!
 //! `redis_fleet [URL]` starts four workers on the Redis at URL (default: redis://127.0.0.1/).
@@ -14,7 +14,7 @@ const WORKERS: u32 = 4;
 const QUOTA: u64 = 50;
 const SECONDS: u64 = 3;
 
-/// Fifty calls per second for the whole fleet.
+/// Fifty calls per second. All processes share this limit.
 #[throttle(algo = "token_bucket", quota = QUOTA, duration = "1s")]
 fn call() {}
 
@@ -46,7 +46,7 @@ fn work(url: &str, keyspace: &str) -> Result<(), Box<dyn Error>> {
 
 fn lead(url: &str) -> Result<(), Box<dyn Error>> {
     RedisHandler::connect(url)?.ping()?;
-    // Of its own, so that each run begins with a full bucket.
+    // Each run has its own keyspace, so that it starts with a full bucket.
     let keyspace = format!("fleet-{}", std::process::id());
     println!("{WORKERS} processes share {QUOTA} calls per second for {SECONDS} s:");
     let workers = (0..WORKERS)

@@ -1,5 +1,5 @@
-//! All attributes on one function, against a server on this machine that is slow, broken and busy
-//! in turn. The timeline shows who did what.
+//! All attributes on one function that calls a local server, which fails, is slow and answers in
+//! turn. The output is a timeline of client and server.
 
 use std::io;
 use std::sync::OnceLock;
@@ -12,12 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 static START: OnceLock<Instant> = OnceLock::new();
 
-fn say(who: &str, what: &str) {
+fn log(source: &str, message: &str) {
     let elapsed = START.get_or_init(Instant::now).elapsed().as_millis();
-    println!("{elapsed:>5} ms  {who:<8}{what}");
+    println!("{elapsed:>5} ms  {source:<8}{message}");
 }
 
-/// What can go wrong, and what premier says.
+/// The errors of the call itself and of premier.
 #[derive(Clone, Debug)]
 enum ApiError {
     Io(String),
@@ -35,7 +35,7 @@ impl std::fmt::Display for ApiError {
     }
 }
 
-// So that a retry finds how long the throttle or the breaker says to wait.
+// A retry searches the sources of an error for the `retry_after` of a throttle or a breaker.
 impl std::error::Error for ApiError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -57,14 +57,14 @@ impl From<io::Error> for ApiError {
     }
 }
 
-fn tell(event: &RetryEvent<'_, ApiError>) {
+fn log_retry(event: &RetryEvent<'_, ApiError>) {
     let RetryEvent {
         attempt,
         delay,
         error,
         ..
     } = event;
-    say(
+    log(
         "retry",
         &format!(
             "attempt {attempt}: {error}; again in {} ms",
@@ -73,16 +73,17 @@ fn tell(event: &RetryEvent<'_, ApiError>) {
     );
 }
 
-/// From the outside in: what is cached costs nothing; failures are tried again; what keeps failing
-/// is left alone; so many at a time; each attempt has an end; and each attempt spends quota.
+/// From the outside in: a cached value costs nothing; a failure is retried; after several failures
+/// calls are rejected for a while; at most 4 calls run at a time; each attempt has a timeout; and each
+/// attempt takes quota.
 #[cache(ttl = "10s", key = item)]
-#[retry(base = "50ms", max = 5, on_retry = tell)]
+#[retry(base = "50ms", max = 5, on_retry = log_retry)]
 #[circuit_breaker(failures = 3, within = "5s", open_for = "300ms")]
 #[concurrency(limit = 4, wait = "1s")]
 #[timeout("100ms")]
 #[throttle(algo = "token_bucket", rate = "5/200ms")]
 async fn fetch(port: u16, item: u8) -> Result<String, ApiError> {
-    say("client", &format!("asks for item {item}"));
+    log("client", &format!("requests item {item}"));
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_u8(item).await?;
     match stream.read_u8().await? {
@@ -95,7 +96,7 @@ async fn fetch(port: u16, item: u8) -> Result<String, ApiError> {
     }
 }
 
-/// Answers every third request; of the others one is refused and one is not answered in time.
+/// Of every three requests, fails the first, is too slow for the second, and answers the third.
 async fn serve(listener: TcpListener) -> io::Result<()> {
     static REQUESTS: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -104,16 +105,16 @@ async fn serve(listener: TcpListener) -> io::Result<()> {
             let item = stream.read_u8().await?;
             match REQUESTS.fetch_add(1, Ordering::Relaxed) % 3 {
                 0 => {
-                    say("server", "is broken");
+                    log("server", "fails");
                     stream.write_u8(50).await
                 }
                 1 => {
-                    say("server", "is slow");
+                    log("server", "is slow");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                     Ok(())
                 }
                 _ => {
-                    say("server", "answers");
+                    log("server", "answers");
                     stream.write_u8(0).await?;
                     stream.write_all(format!("<item {item}>").as_bytes()).await
                 }
@@ -130,17 +131,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for item in [1, 1, 2, 3] {
         match fetch(port, item).await {
-            Ok(body) => say("main", &format!("item {item} is {body}")),
-            Err(error) => say("main", &format!("no item {item}: {error}")),
+            Ok(body) => log("main", &format!("item {item} is {body}")),
+            Err(error) => log("main", &format!("no item {item}: {error}")),
         }
     }
 
-    say("main", "twenty want item 4 at one time");
+    log("main", "20 tasks request item 4 at once");
     let tasks: Vec<_> = (0..20).map(|_| tokio::spawn(fetch(port, 4))).collect();
     let mut got = 0;
     for task in tasks {
         got += u32::from(task.await?.is_ok());
     }
-    say("main", &format!("{got} of twenty have it"));
+    log("main", &format!("{got} of 20 tasks got it"));
     Ok(())
 }

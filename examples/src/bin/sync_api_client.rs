@@ -1,5 +1,5 @@
-//! A blocking API client that several threads share: it keeps to what the API allows, and a
-//! refused thread comes back when it is told to.
+//! A blocking API client that several threads share. It stays within the limit of the API, and a
+//! rejected thread retries after the time that the error states.
 
 use std::fmt::{self, Display};
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use premier::{Error, throttle};
 
-/// The client's own error. All that premier asks of it is `From<premier::Error>`.
+/// The client's error. premier only requires that it implements `From<premier::Error>`.
 #[derive(Debug)]
 enum ApiError {
     Throttled(Error),
@@ -28,7 +28,7 @@ impl Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-/// The API allows 4 requests per 400 ms, for all threads together.
+/// The API allows 4 requests per 400 ms. All threads share this limit.
 #[throttle(algo = "token_bucket", rate = "4/400ms")]
 fn get(path: &str) -> Result<String, ApiError> {
     Ok(format!("200 OK {path}"))
@@ -46,7 +46,7 @@ fn get_patiently(path: &str) -> Result<String, ApiError> {
 }
 
 fn main() {
-    println!("4 threads make 3 requests each; 4 are admitted at once, then one each 100 ms:");
+    println!("4 threads make 3 requests each; 4 are admitted at once, then one every 100 ms:");
     let start = Instant::now();
     thread::scope(|scope| {
         for thread in 1..=4 {

@@ -1,5 +1,5 @@
-//! How to test throttled code: on a clock that moves only when the test says so, an hour of waiting
-//! takes no time, and nothing depends on how fast the machine is.
+//! Testing throttled code with a clock that only the test moves: an hour of waiting takes no time, and
+//! the result does not depend on the speed of the machine.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use premier::clock::ManualClock;
 use premier::{Error, MemoryHandler, throttle};
 
-/// What is tested: one report per hour, and callers wait for theirs.
+/// The function under test: one report per hour; further callers wait.
 #[throttle(quota = 1, duration = "1h", wait)]
 fn report(number: u32) -> Result<u32, Error> {
     Ok(number)
@@ -22,7 +22,7 @@ fn main() -> Result<(), Error> {
     println!("The first report is made at once.");
 
     let second = thread::spawn(|| report(2));
-    // Returns when the other thread sleeps on the clock, so nothing here is a race.
+    // Returns when the other thread sleeps on the clock, so there is no race.
     clock.wait_for_sleepers(1);
     println!("The second one waits.");
 

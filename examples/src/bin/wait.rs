@@ -1,14 +1,14 @@
-//! Waiting to be admitted: as long as it takes, or only so long, and always in line.
+//! Calls that wait until they are admitted, with and without a maximum wait, in order of arrival.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use premier::{Error, throttle};
 
-/// Waits as long as it takes.
+/// Waits without a maximum.
 #[throttle(algo = "token_bucket", quota = 1, duration = "100ms", wait)]
-fn patient(who: u32) -> Result<u32, Error> {
-    Ok(who)
+fn patient(caller: u32) -> Result<u32, Error> {
+    Ok(caller)
 }
 
 /// Waits for at most 200 ms.
@@ -18,26 +18,26 @@ fn hurried() -> Result<(), Error> {
 }
 
 fn main() -> Result<(), Error> {
-    println!("One call per 100 ms, and each caller waits. They are served in the order they came:");
+    println!("One call per 100 ms; each caller waits, in order of arrival:");
     let start = Instant::now();
     thread::scope(|scope| {
         for caller in 1..=5 {
             scope.spawn(move || match patient(caller) {
-                Ok(who) => println!("  {:>3} ms  caller {who}", start.elapsed().as_millis()),
+                Ok(caller) => println!("  {:>3} ms  caller {caller}", start.elapsed().as_millis()),
                 Err(error) => println!("  {error}"),
             });
-            // So that there is an order.
+            // Makes the order of arrival certain.
             thread::sleep(Duration::from_millis(10));
         }
     });
 
     println!("One call per 500 ms, and callers wait for at most 200 ms:");
     hurried()?;
-    println!("  the first is admitted at once");
+    println!("  the first call is admitted at once");
     let start = Instant::now();
     if let Err(error) = hurried() {
         println!(
-            "  the second would wait too long and knows after {:.0?}: {error}",
+            "  the second call would wait too long and is rejected after {:.0?}: {error}",
             start.elapsed()
         );
     }
@@ -45,7 +45,7 @@ fn main() -> Result<(), Error> {
     let start = Instant::now();
     hurried()?;
     println!(
-        "  350 ms later one waits for {} ms and is admitted",
+        "  350 ms later, a call waits for {} ms and is admitted",
         start.elapsed().as_millis()
     );
     Ok(())

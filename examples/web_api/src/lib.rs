@@ -1,4 +1,4 @@
-//! The service of the example, for its `main` and for tests.
+//! The service of the example, used by its `main` and by tests.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,34 +15,34 @@ use premier::tower::{RequestKey, ThrottleLayer};
 use premier::{Config, Limit, MemoryHandler, OnBackendError, RedisHandler, throttle};
 use serde::{Deserialize, Serialize};
 
-/// What the service is told on its command line.
+/// The command line of the service.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(about)]
 pub struct Options {
-    /// Where to listen
+    /// The address to listen on
     #[arg(long, default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
-    /// Limits shared through this Redis, as in redis://127.0.0.1/, instead of in memory
+    /// Keep limits in this Redis, such as redis://127.0.0.1/, instead of in memory
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
-    /// A TOML file of limits that is followed
+    /// A TOML file of limits, whose changes apply while the service runs
     #[arg(long, value_name = "FILE")]
     pub limits: Option<PathBuf>,
-    /// How many proxies there are in front, each of which appends to X-Forwarded-For
+    /// The number of proxies in front of the service that append to X-Forwarded-For
     #[arg(long, default_value_t = 0)]
     pub trusted_hops: usize,
-    /// How many of the most denied keys the page shows
+    /// How many keys of each limit, those denied most often, the dashboard shows
     #[arg(long, default_value_t = 0)]
     pub denied_keys: usize,
 }
 
-/// Configures premier and builds the service.
+/// Configures premier and builds the router of the service.
 ///
 /// # Errors
-/// When an option cannot be used, or when there is an exporter of numbers already.
+/// When an option is invalid, or when the process already has a metrics exporter.
 pub fn app(options: &Options) -> Result<Router, Box<dyn std::error::Error>> {
     let config = match &options.redis {
-        // Limited in this process while Redis is down, rather than not at all or not served.
+        // While Redis is down, limit in memory instead of rejecting or admitting all requests.
         Some(url) => Config::new(RedisHandler::connect(url.as_str())?)
             .on_backend_error(OnBackendError::Memory),
         None => Config::new(MemoryHandler::new()),
@@ -76,24 +76,24 @@ fn routes(options: &Options, prometheus: PrometheusHandle) -> Router {
         Some(query) if query.contains("deep=true") => 5,
         _ => 1,
     });
-    // Only failed log-ins are charged, five a minute.
+    // Five failed log-ins per minute; successful ones are refunded.
     let log_in = ThrottleLayer::new("failed log-ins", Limit::sliding_log(5, 60 * second))
         .key(address)
         .charge_if(|response| response.status == StatusCode::UNAUTHORIZED);
-    // A limit that is tried out: what it would deny is counted.
-    let tried_out = ThrottleLayer::new("reports, tried out", Limit::fixed_window(2, 60 * second))
+    // A limit in shadow mode: it admits every request and counts those it would deny.
+    let shadow = ThrottleLayer::new("reports, tried out", Limit::fixed_window(2, 60 * second))
         .key(RequestKey::matched_route())
         .shadow();
     Router::new()
         .route("/quote", get(quote).layer(per_address))
         .route("/search", get(search).layer(per_user))
         .route("/login", post(log_in_with).layer(log_in))
-        .route("/reports/{year}", get(report).layer(tried_out))
+        .route("/reports/{year}", get(report).layer(shadow))
         .route("/export", get(export))
         .route("/metrics", get(async move || numbers(&prometheus)))
         .nest(
             "/premier",
-            // In a real service: behind its authentication.
+            // A real service must put the dashboard behind its authentication.
             Dashboard::new().denied_keys(options.denied_keys).router(),
         )
 }
@@ -120,13 +120,13 @@ struct Search {
 }
 
 #[derive(Debug, Serialize)]
-struct Found {
+struct SearchResult {
     query: String,
     hits: Vec<String>,
 }
 
-async fn search(Query(Search { q }): Query<Search>) -> Json<Found> {
-    Json(Found {
+async fn search(Query(Search { q }): Query<Search>) -> Json<SearchResult> {
+    Json(SearchResult {
         hits: vec![format!("everything about {q}")],
         query: q,
     })
@@ -148,7 +148,7 @@ async fn report() -> &'static str {
     "a report"
 }
 
-/// An annotated handler needs no layer: what is refused is a response.
+/// An annotated handler needs no layer, because `premier::Error` implements `IntoResponse`.
 #[throttle(rate = "2/min", algo = "sliding_log", key = peer)]
 async fn export(peer: PeerIp) -> Result<String, premier::Error> {
     Ok(format!("everything, for {peer}"))

@@ -1,10 +1,10 @@
-//! A web API with limits for each address, user and route.
+//! A web API with limits per address, user and route.
 //!
 //! ```sh
 //! cargo run -p web_api -- --denied-keys 10
-//! curl -i localhost:3000/quote          # five a second for each address
-//! open http://localhost:3000/premier    # what the limits do, live
-//! curl localhost:3000/metrics           # the same for Prometheus
+//! curl -i localhost:3000/quote          # five requests per second for each address
+//! open http://localhost:3000/premier    # the dashboard
+//! curl localhost:3000/metrics           # metrics for Prometheus
 //! ```
 
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service)
         .with_graceful_shutdown(async {
-            // Without signals there is nothing to wait for but the end.
+            // Without signal handling, the service runs until the process is killed.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }

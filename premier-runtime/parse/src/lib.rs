@@ -1,8 +1,8 @@
-//! Implementation detail of the [`premier`](https://docs.rs/premier) crate: reads durations and
+//! Implementation detail of the [`premier`](https://docs.rs/premier) crate: parses durations and
 //! rates such as `"500ms"`, `"5s"` and `"100/min"`, and checks the numbers of a limit.
 //!
-//! The macros read literals with it at compile time, the runtime reads every other value with it at
-//! the first call. One crate for both, so that they accept the same input.
+//! The macros use it for literals at compile time and the runtime for all other values, so both
+//! accept the same input.
 
 /// The shortest period a limit may have, in nanoseconds: 1 µs.
 pub const MIN_PERIOD: u64 = 1_000;
@@ -10,9 +10,9 @@ pub const MIN_PERIOD: u64 = 1_000;
 pub const MAX_PERIOD: u64 = 366 * 86_400 * 1_000_000_000;
 /// The highest rate a limit may have, in units per second.
 pub const MAX_PER_SECOND: u64 = 1_000_000_000;
-/// The largest burst and the largest queue.
+/// The largest burst of a token bucket and the largest size of a leaky bucket, in units.
 pub const MAX_BURST: u64 = 1 << 32;
-/// The largest quota of a sliding log, which remembers every admitted unit.
+/// The largest quota of a sliding log, in units. Its memory grows with the quota.
 pub const MAX_LOG_QUOTA: u64 = 100_000;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
@@ -30,10 +30,16 @@ const UNITS: &[(&[&str], u64)] = &[
 const DURATION_HELP: &str = "expected seconds as a number, or a number with a unit (ns, us, ms, s, m, h, d) as in \"500ms\", \"5s\", \"1m\", \"2h\", \"1d\"";
 const RATE_HELP: &str = "expected calls per period as in \"3/5s\", \"10/s\" or \"100/min\"";
 
-/// Reads `"500ms"`, `"1.5s"`, `"2h"` into nanoseconds.
+/// Parses a duration with a unit, such as `"500ms"` or `"2h"`, and returns nanoseconds.
 ///
 /// # Errors
-/// A message that says what is accepted.
+/// A message with the accepted forms, if the text has another form, has no unit, or is not a whole
+/// number of nanoseconds below 2^64.
+///
+/// ```
+/// assert_eq!(premier_parse::parse_duration("1.5s"), Ok(1_500_000_000));
+/// assert!(premier_parse::parse_duration("5").is_err());
+/// ```
 pub fn parse_duration(text: &str) -> Result<u64, String> {
     let trimmed = text.trim();
     let split = trimmed
@@ -54,19 +60,30 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is not a duration: {DURATION_HELP}"))
 }
 
-/// Reads a number of seconds such as `5` or `1.5` into nanoseconds, without going through a float.
+/// Parses a number of seconds, such as `"5"` or `"1.5"`, and returns nanoseconds, exactly.
 ///
 /// # Errors
-/// A message that says what is accepted.
+/// A message with the accepted forms, if the text is not a number or not a whole number of
+/// nanoseconds below 2^64.
+///
+/// ```
+/// assert_eq!(premier_parse::parse_seconds("1.5"), Ok(1_500_000_000));
+/// ```
 pub fn parse_seconds(number: &str) -> Result<u64, String> {
     decimal_times(number, NANOS_PER_SECOND as u64)
         .ok_or_else(|| format!("{number} is not a duration: {DURATION_HELP}"))
 }
 
-/// Reads `"3/5s"`, `"10/s"`, `"100/min"` into a quota and a period in nanoseconds.
+/// Parses a rate, such as `"3/5s"` or `"100/min"`, and returns the quota and the period in
+/// nanoseconds.
 ///
 /// # Errors
-/// A message that says what is accepted.
+/// A message with the accepted forms or ranges, if the text is not a rate, or if the quota, the period
+/// or the rate is out of range.
+///
+/// ```
+/// assert_eq!(premier_parse::parse_rate("3/5s"), Ok((3, 5_000_000_000)));
+/// ```
 pub fn parse_rate(text: &str) -> Result<(u64, u64), String> {
     let bad = || format!("{text:?} is not a rate: {RATE_HELP}");
     let (quota, period) = text.split_once('/').ok_or_else(bad)?;
@@ -86,10 +103,10 @@ pub fn parse_rate(text: &str) -> Result<(u64, u64), String> {
     Ok((quota, nanos))
 }
 
-/// At least 1.
+/// Checks that a quota is at least 1 and fits into a `u64`, and returns it.
 ///
 /// # Errors
-/// A message that says what is accepted.
+/// A message with the accepted range.
 pub fn check_quota(quota: u128) -> Result<u64, String> {
     if quota == 0 {
         return Err("quota must be at least 1: it is how many calls a duration admits".into());
@@ -97,10 +114,10 @@ pub fn check_quota(quota: u128) -> Result<u64, String> {
     u64::try_from(quota).map_err(|_| "quota is too large: at most 1,000,000,000 per second".into())
 }
 
-/// Between 1 µs and 366 days.
+/// Checks that a period in nanoseconds is between [`MIN_PERIOD`] and [`MAX_PERIOD`].
 ///
 /// # Errors
-/// A message that says what is accepted.
+/// A message with the accepted range.
 pub fn check_period(nanos: u64) -> Result<(), String> {
     if nanos == 0 {
         return Err(format!(
@@ -113,10 +130,10 @@ pub fn check_period(nanos: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// At most 1e9 units per second.
+/// Checks that `quota` units in a period of `nanos` nanoseconds are at most [`MAX_PER_SECOND`].
 ///
 /// # Errors
-/// A message that says what is accepted.
+/// A message with the highest rate.
 pub fn check_rate(quota: u64, nanos: u64) -> Result<(), String> {
     let per_second = u128::from(MAX_PER_SECOND);
     if u128::from(quota) * NANOS_PER_SECOND > u128::from(nanos) * per_second {
@@ -125,10 +142,10 @@ pub fn check_rate(quota: u64, nanos: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// Between 1 and 2^32 tokens.
+/// Checks that the burst of a token bucket is between 1 and [`MAX_BURST`] tokens, and returns it.
 ///
 /// # Errors
-/// A message that says what is accepted.
+/// A message with the accepted range.
 pub fn check_burst(burst: u128) -> Result<u64, String> {
     match u64::try_from(burst) {
         Ok(burst @ 1..=MAX_BURST) => Ok(burst),
@@ -136,10 +153,11 @@ pub fn check_burst(burst: u128) -> Result<u64, String> {
     }
 }
 
-/// Between 0 (nobody waits) and 2^32 waiting units.
+/// Checks that the size of a leaky bucket is between 0 (no call waits) and [`MAX_BURST`] units, and
+/// returns it.
 ///
 /// # Errors
-/// A message that says what is accepted.
+/// A message with the accepted range.
 pub fn check_bucket_size(size: u128) -> Result<u64, String> {
     match u64::try_from(size) {
         Ok(size @ 0..=MAX_BURST) => Ok(size),
@@ -147,10 +165,10 @@ pub fn check_bucket_size(size: u128) -> Result<u64, String> {
     }
 }
 
-/// A sliding log remembers every admitted unit, so its quota has its own bound.
+/// Checks that the quota of a sliding log is at most [`MAX_LOG_QUOTA`].
 ///
 /// # Errors
-/// A message that says what is accepted.
+/// A message with the largest quota and with algorithms for larger ones.
 pub fn check_log_quota(quota: u64) -> Result<(), String> {
     if quota > MAX_LOG_QUOTA {
         return Err(format!(
@@ -160,6 +178,7 @@ pub fn check_log_quota(quota: u64) -> Result<(), String> {
     Ok(())
 }
 
+/// Returns how many nanoseconds a unit such as `ms` or `hours` has.
 fn unit_nanos(unit: &str) -> Option<u64> {
     UNITS
         .iter()
@@ -167,8 +186,9 @@ fn unit_nanos(unit: &str) -> Option<u64> {
         .map(|&(_, nanos)| nanos)
 }
 
-/// `number` (digits with at most one point and an exponent) times `scale`, exact; more digits than
-/// a nanosecond has are refused, not rounded.
+/// Returns `number * scale`, exactly, or `None` if that is not a whole number below 2^64.
+///
+/// `number` is a decimal with an optional point and an optional exponent.
 fn decimal_times(number: &str, scale: u64) -> Option<u64> {
     let clean = number.replace('_', "");
     let (mantissa, exponent) = clean.split_once(['e', 'E']).unwrap_or((&clean, "0"));

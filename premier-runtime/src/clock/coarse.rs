@@ -1,4 +1,4 @@
-//! A clock that is read fast and is late.
+//! A clock that is cheap to read and lags behind the precise one.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,10 +6,14 @@ use std::task::{Context, Poll, ready};
 
 use super::{Clock, SystemClock};
 
-/// The system's monotonic clock as of its last tick: `CLOCK_MONOTONIC_COARSE`. Limits that are
-/// decided by it cost about three quarters of what they do by [`SystemClock`]. It is late by up to
-/// a tick, which is 1 to 10 ms (the kernel's `CONFIG_HZ`), and by more on a virtual machine that was
-/// kept from its processors; never early, and it never steps back.
+/// The system's monotonic clock as of the last kernel tick (`CLOCK_MONOTONIC_COARSE`).
+///
+/// A decision with this clock costs about three quarters of a decision with [`SystemClock`]. In
+/// return the clock lags by up to one tick: 1 to 10 ms, depending on the kernel's `CONFIG_HZ`, and
+/// more on a virtual machine whose processors were paused. It never runs ahead and never steps
+/// back.
+///
+/// On systems other than Linux and Android it reads [`SystemClock`].
 ///
 /// ```
 /// use premier::clock::CoarseClock;
@@ -19,24 +23,22 @@ use super::{Clock, SystemClock};
 /// # Ok::<(), premier::Error>(())
 /// ```
 ///
-/// # What it costs
+/// # Accuracy
 ///
-/// A limit is exact by this clock: a call is decided as it would have been at the last tick. By the
-/// true time that means:
+/// Every call is decided as if it had been made at the last tick. Measured in real time:
 ///
-/// - any stretch of time `w` admits at most what a stretch of `w` and the lag may. Over long times
-///   the rate is kept exactly, and a limit whose period is many ticks hardly differs;
-/// - what becomes free between two ticks becomes free at the next: whoever comes back after exactly
-///   its `retry_after` may be up to a tick too early, and calls that wait are admitted up to a tick
-///   late.
+/// - an interval of length `w` admits at most as many units as the limit allows in `w + lag`. The
+///   long-term rate is exact, and a limit whose period spans many ticks hardly differs;
+/// - units that become free between two ticks are available from the next tick on. A caller that
+///   retries after exactly `retry_after` may therefore be up to one tick early, and a waiting call
+///   is admitted up to one tick late.
 ///
-/// Leaky buckets, whose slots pass one by one, still go by the precise clock, as do retries,
-/// timeouts, caches and breakers. With Redis it changes nothing. On systems other than Linux and
-/// Android it is [`SystemClock`].
+/// Leaky buckets use the precise clock, because their slots are shorter than a tick; so do retries,
+/// timeouts, caches and circuit breakers. Decisions on Redis do not use this clock.
 ///
-/// Why the bound holds: let L(t) be what is read at t, with t − lag ≤ L(t) ≤ t. Calls between t and
-/// t + w are decided at times from L(t) to L(t + w), which are at most w + lag apart, and between
-/// those the limit is what it says.
+/// Proof of the bound: let L(t) be the reading at time t, with t − lag ≤ L(t) ≤ t. Calls between t
+/// and t + w are decided at readings between L(t) and L(t + w), which are at most w + lag apart, and
+/// the limit holds for every interval of readings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CoarseClock;
 
@@ -65,7 +67,9 @@ impl Clock for CoarseClock {
 }
 
 impl CoarseClock {
-    /// About when this clock will show `deadline`, by the precise one: not later, but for its lag.
+    /// Estimates when the precise clock shows the moment at which this clock reaches `deadline`.
+    ///
+    /// The estimate ignores the lag, so it is never too late and up to one tick too early.
     fn precise(self, deadline: u64) -> u64 {
         match deadline {
             u64::MAX => deadline,
@@ -74,14 +78,14 @@ impl CoarseClock {
     }
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC_COARSE` since the machine has started.
+/// Nanoseconds since the machine started, as of the last tick.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 fn last_tick() -> u64 {
     use rustix::time::{ClockId, clock_gettime};
 
     let time = clock_gettime(ClockId::MonotonicCoarse);
-    // Neither is negative, and the sum fits for 580 years.
+    // Neither part is negative, and the sum fits into a u64 for 580 years.
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
@@ -96,7 +100,7 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         while CoarseClock.now() < self.deadline {
             ready!(self.inner.as_mut().poll(context));
-            // The tick is yet to come.
+            // The sleep ended early by the lag: the coarse clock has not ticked yet.
             self.inner = SystemClock.sleep_until(CoarseClock.precise(self.deadline));
         }
         Poll::Ready(())
@@ -111,7 +115,7 @@ mod tests {
     use crate::clock::system::ORIGIN;
 
     #[test]
-    fn it_is_late_and_never_steps_back() {
+    fn it_lags_and_never_steps_back() {
         let precise = || {
             let time = clock_gettime(ClockId::Monotonic);
             ORIGIN + time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64

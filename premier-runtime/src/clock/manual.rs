@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told.
+//! A clock for tests that moves only when the test moves it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,13 +7,15 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use super::sleepers::{Place, Sleepers};
+use super::sleepers::{SleeperId, Sleepers};
 use super::{Clock, after};
 
-/// A clock for tests: it moves by [`ManualClock::advance`] only, and wakes whoever sleeps on it.
+/// A clock for tests that stands still until the test moves it, and then wakes the threads and
+/// tasks whose deadline has come.
 ///
-/// Clones are the same clock. Hand one to
-/// [`MemoryHandler::builder().clock(…)`](crate::MemoryHandler::builder) and keep the other.
+/// Clones share one time. Pass a clone to
+/// [`MemoryHandler::builder().clock(…)`](crate::MemoryHandler::builder) and move the clock through
+/// the other.
 ///
 /// ```
 /// use premier::clock::ManualClock;
@@ -32,9 +34,10 @@ use super::{Clock, after};
 /// # Ok::<(), premier::Error>(())
 /// ```
 ///
-/// Code that waits is tested from a second thread or task:
-/// [`ManualClock::wait_for_sleepers`] returns once it sleeps, then `advance` lets it go on.
-/// [`ManualClock::auto_advancing`] needs no second thread: whoever sleeps moves the clock.
+/// To test code that waits, run the code on a second thread or task, call
+/// [`ManualClock::wait_for_sleepers`] to learn that it sleeps, and wake it with
+/// [`ManualClock::advance`]. With [`ManualClock::auto_advancing`] no second thread is needed: each
+/// sleep moves the clock to its own deadline.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
     shared: Arc<Shared>,
@@ -54,14 +57,32 @@ struct Inner {
 }
 
 impl ManualClock {
-    /// A clock that stands at zero.
+    /// Creates a clock that stands at zero.
+    ///
+    /// ```
+    /// use premier::clock::{Clock, ManualClock};
+    ///
+    /// assert_eq!(ManualClock::new().now(), 0);
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A clock that jumps to the deadline of whoever sleeps on it, at once. For code in which one
-    /// thing at a time sleeps, such as a simulation or a retry.
+    /// Creates a clock at zero on which every sleep returns at once, after moving the clock to the
+    /// deadline of the sleep.
+    ///
+    /// Use it for code in which only one thread or task sleeps at a time, such as a simulation or
+    /// a retry.
+    ///
+    /// ```
+    /// use premier::clock::{Clock, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::auto_advancing();
+    /// clock.sleep(Duration::from_secs(60));
+    /// assert_eq!(clock.now(), 60_000_000_000);
+    /// ```
     #[must_use]
     pub fn auto_advancing() -> Self {
         Self {
@@ -72,20 +93,43 @@ impl ManualClock {
         }
     }
 
-    /// Moves the clock on and wakes all whose deadline has come, earliest first.
+    /// Moves the clock forward by `by` and wakes every sleeper whose deadline has come, earliest
+    /// deadline first.
+    ///
+    /// ```
+    /// use premier::clock::{Clock, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// clock.advance(Duration::from_micros(3));
+    /// assert_eq!(clock.now(), 3_000);
+    /// ```
     pub fn advance(&self, by: Duration) {
         let now = self.now();
         self.set(Duration::from_nanos(after(now, by)));
     }
 
-    /// Sets the clock to this time since its origin. It may step back, as clocks of machines do.
+    /// Sets the clock to `since_origin` and wakes every sleeper whose deadline has come.
+    ///
+    /// The clock may be set back. All sleepers then wake up and sleep again, because their deadlines
+    /// are a different time away.
+    ///
+    /// ```
+    /// use premier::clock::{Clock, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// clock.set(Duration::from_secs(2));
+    /// clock.set(Duration::from_secs(1));
+    /// assert_eq!(clock.now(), 1_000_000_000);
+    /// ```
     pub fn set(&self, since_origin: Duration) {
         let due = {
             let mut state = self.lock();
             let before = std::mem::replace(&mut state.now, after(0, since_origin));
             let now = state.now;
             if now < before {
-                // Deadlines are another distance away now: all look again.
+                // The time left until each deadline has changed, so every sleeper must sleep anew.
                 state.sleepers.all()
             } else {
                 state.sleepers.due(now)
@@ -95,8 +139,26 @@ impl ManualClock {
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// Moves the clock on to the earliest deadline of those who sleep on it; whether there was any.
-    /// Those who only wait for their turn, with no deadline of their own, do not count.
+    /// Moves the clock to the earliest deadline anything sleeps until. Returns `false`, without
+    /// moving the clock, when there is no such deadline.
+    ///
+    /// Callers in a wait queue that sleep until another caller wakes them have no deadline and are
+    /// ignored.
+    ///
+    /// ```
+    /// use premier::clock::{Clock, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// assert!(!clock.advance_to_next());
+    /// let sleeper = std::thread::spawn({
+    ///     let clock = clock.clone();
+    ///     move || clock.sleep(Duration::from_secs(3600))
+    /// });
+    /// while !clock.advance_to_next() {}
+    /// sleeper.join().unwrap();
+    /// assert_eq!(clock.now(), 3_600_000_000_000);
+    /// ```
     pub fn advance_to_next(&self) -> bool {
         let next = self.lock().sleepers.next_deadline();
         match next.filter(|deadline| *deadline < u64::MAX) {
@@ -108,13 +170,33 @@ impl ManualClock {
         }
     }
 
-    /// How many threads and tasks sleep on this clock now.
+    /// Returns how many threads and tasks sleep on this clock.
+    ///
+    /// ```
+    /// assert_eq!(premier::clock::ManualClock::new().sleepers(), 0);
+    /// ```
     #[must_use]
     pub fn sleepers(&self) -> usize {
         self.lock().sleepers.len()
     }
 
-    /// Blocks until at least `count` threads and tasks sleep on this clock.
+    /// Blocks the calling thread until at least `count` threads and tasks sleep on this clock.
+    ///
+    /// It never times out: a test should make sure that the sleepers come.
+    ///
+    /// ```
+    /// use premier::clock::{Clock, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let sleeper = std::thread::spawn({
+    ///     let clock = clock.clone();
+    ///     move || clock.sleep(Duration::from_secs(1))
+    /// });
+    /// clock.wait_for_sleepers(1);
+    /// clock.advance(Duration::from_secs(1));
+    /// sleeper.join().unwrap();
+    /// ```
     pub fn wait_for_sleepers(&self, count: usize) {
         let mut state = self.lock();
         while state.sleepers.len() < count {
@@ -133,7 +215,8 @@ impl ManualClock {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever only waits for his turn has no deadline of his own to jump to.
+    /// Moves an auto-advancing clock to `deadline`. `u64::MAX` stands for a sleep without a
+    /// deadline and moves nothing.
     fn jump_to(&self, deadline: u64) {
         if self.shared.auto && deadline < u64::MAX && deadline > self.now() {
             self.set(Duration::from_nanos(deadline));
@@ -148,7 +231,7 @@ impl Clock for ManualClock {
 
     fn park_until(&self, deadline: u64) {
         self.jump_to(deadline);
-        let place = {
+        let id = {
             let mut state = self.lock();
             if state.now >= deadline {
                 return;
@@ -159,7 +242,7 @@ impl Clock for ManualClock {
         };
         self.shared.changed.notify_all();
         thread::park();
-        let waker = self.lock().sleepers.remove(place);
+        let waker = self.lock().sleepers.remove(id);
         drop(waker);
     }
 
@@ -167,7 +250,7 @@ impl Clock for ManualClock {
         Box::pin(Sleep {
             clock: self.clone(),
             deadline,
-            place: None,
+            sleeper: None,
         })
     }
 }
@@ -175,7 +258,7 @@ impl Clock for ManualClock {
 struct Sleep {
     clock: ManualClock,
     deadline: u64,
-    place: Option<Place>,
+    sleeper: Option<SleeperId>,
 }
 
 impl Future for Sleep {
@@ -190,7 +273,9 @@ impl Future for Sleep {
             if state.now >= this.deadline {
                 return Poll::Ready(());
             }
-            state.sleepers.sleep(&mut this.place, this.deadline, waker)
+            state
+                .sleepers
+                .sleep(&mut this.sleeper, this.deadline, waker)
         };
         drop(old);
         this.clock.shared.changed.notify_all();
@@ -200,8 +285,8 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            let waker = self.clock.lock().sleepers.remove(place);
+        if let Some(id) = self.sleeper {
+            let waker = self.clock.lock().sleepers.remove(id);
             drop(waker);
         }
     }

@@ -1,7 +1,7 @@
-//! Time, and sleeping, as a dependency.
+//! Clocks: where limits read the time and how callers sleep.
 //!
-//! Every decision in memory and every wait asks the clock of its handler, so that a test can put
-//! a [`ManualClock`] there and run hours of throttling in no time.
+//! Decisions in memory and all waits use the clock of their handler. A test that passes a
+//! [`ManualClock`] runs hours of throttling without waiting.
 
 #[cfg(feature = "coarse-clock")]
 mod coarse;
@@ -26,19 +26,53 @@ pub use self::system::SystemClock;
 
 /// A source of time that can also sleep.
 ///
-/// Time is counted in nanoseconds from an origin of the clock's own choice. It should not step
-/// back; if it does, a [`MemoryHandler`](crate::MemoryHandler) goes on as if no time had passed,
-/// and a clock that knows of its step should wake its sleepers, who then set their alarms anew.
+/// Times are nanoseconds since an origin that the clock chooses. A clock should not step back. If
+/// it does, a [`MemoryHandler`](crate::MemoryHandler) treats the step as no time passed, and the
+/// clock should wake its sleepers so that they compute their remaining time again.
+///
+/// A deadline of [`u64::MAX`] means no deadline: the sleeper is woken by another caller.
+///
+/// ```
+/// use premier::MemoryHandler;
+/// use premier::clock::{Clock, SystemClock};
+/// use std::future::Future;
+/// use std::pin::Pin;
+///
+/// /// The system's clock, 60 seconds ahead.
+/// #[derive(Debug)]
+/// struct Ahead;
+///
+/// const MINUTE: u64 = 60_000_000_000;
+///
+/// impl Clock for Ahead {
+///     fn now(&self) -> u64 {
+///         SystemClock.now() + MINUTE
+///     }
+///
+///     fn park_until(&self, deadline: u64) {
+///         SystemClock.park_until(deadline.saturating_sub(MINUTE));
+///     }
+///
+///     fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+///         SystemClock.sleep_until(deadline.saturating_sub(MINUTE))
+///     }
+/// }
+///
+/// let handler = MemoryHandler::builder().clock(Ahead).build();
+/// # let _ = handler;
+/// ```
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// Nanoseconds since the clock's origin.
+    /// Returns the nanoseconds since the clock's origin.
     fn now(&self) -> u64;
 
-    /// Blocks the calling thread until `deadline`, or until it is unparked
-    /// ([`Thread::unpark`](std::thread::Thread::unpark)). It may also return early for no reason,
-    /// as [`std::thread::park_timeout`] may.
+    /// Blocks the calling thread until `deadline`, in nanoseconds since the clock's origin, or until
+    /// the thread is unparked with [`Thread::unpark`](std::thread::Thread::unpark).
+    ///
+    /// Like [`std::thread::park_timeout`], it may also return early for no reason.
     fn park_until(&self, deadline: u64);
 
-    /// Completes at `deadline`. Dropping the future ends the sleep.
+    /// Returns a future that completes at `deadline`, in nanoseconds since the clock's origin.
+    /// Dropping the future ends the sleep.
     fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     /// Blocks the calling thread for `duration`.
@@ -64,12 +98,12 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// `now` plus `duration`, or the end of time.
+/// `now` plus `duration` in nanoseconds, or `u64::MAX` on overflow.
 pub(crate) fn after(now: u64, duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).map_or(u64::MAX, |nanos| now.saturating_add(nanos))
 }
 
-/// Wakes the calling thread from [`Clock::park_until`].
+/// Returns a waker that ends [`Clock::park_until`] on the calling thread.
 pub(crate) fn waker_of_this_thread() -> Waker {
     Waker::from(Arc::new(Unpark(thread::current())))
 }

@@ -1,17 +1,17 @@
-//! Who sleeps until when: shared by the manual clock and by the timer thread.
+//! The wakers of sleeping threads and tasks by deadline, for the manual clock and the timer thread.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
 
-/// Wakers ordered by deadline. Equal deadlines wake in the order in which they were set.
+/// Wakers ordered by deadline. Sleepers with equal deadlines wake in the order they were inserted.
 #[derive(Debug, Default)]
 pub(super) struct Sleepers {
     by_deadline: BTreeMap<(u64, u64), Waker>,
     last_id: u64,
 }
 
-/// A place among the sleepers, to give up or to renew.
-pub(super) type Place = (u64, u64);
+/// Identifies a sleeper: its deadline and a number that is unique in its [`Sleepers`].
+pub(super) type SleeperId = (u64, u64);
 
 impl Sleepers {
     pub(super) const fn new() -> Self {
@@ -21,26 +21,29 @@ impl Sleepers {
         }
     }
 
-    pub(super) fn insert(&mut self, deadline: u64, waker: Waker) -> Place {
+    pub(super) fn insert(&mut self, deadline: u64, waker: Waker) -> SleeperId {
         self.last_id += 1;
-        let place = (deadline, self.last_id);
-        self.by_deadline.insert(place, waker);
-        place
+        let id = (deadline, self.last_id);
+        self.by_deadline.insert(id, waker);
+        id
     }
 
-    /// Puts a new waker into a place that has not been woken yet and gives back the old one; the
-    /// new one when the place is gone.
-    fn renew(&mut self, place: Place, waker: Waker) -> Result<Waker, Waker> {
-        match self.by_deadline.get_mut(&place) {
+    /// Replaces the waker of a sleeper and returns the old waker. Returns the new waker as an error
+    /// when the sleeper has already been woken or removed.
+    fn renew(&mut self, id: SleeperId, waker: Waker) -> Result<Waker, Waker> {
+        match self.by_deadline.get_mut(&id) {
             Some(old) => Ok(std::mem::replace(old, waker)),
             None => Err(waker),
         }
     }
 
-    /// Gives up a place. The waker is to be dropped after every lock is released.
+    /// Removes a sleeper and returns its waker.
+    ///
+    /// The caller must drop the waker after releasing every lock, because dropping it may run code
+    /// that takes the same lock.
     #[must_use]
-    pub(super) fn remove(&mut self, place: Place) -> Option<Waker> {
-        self.by_deadline.remove(&place)
+    pub(super) fn remove(&mut self, id: SleeperId) -> Option<Waker> {
+        self.by_deadline.remove(&id)
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
@@ -53,7 +56,8 @@ impl Sleepers {
         self.by_deadline.len()
     }
 
-    /// Takes out whoever is due. To be woken after every lock is released.
+    /// Removes all sleepers whose deadline is `now` or earlier, earliest first. The caller must wake
+    /// them after releasing every lock.
     pub(super) fn due(&mut self, now: u64) -> Vec<Waker> {
         let later = match now.checked_add(1) {
             Some(next) => self.by_deadline.split_off(&(next, 0)),
@@ -64,30 +68,31 @@ impl Sleepers {
             .collect()
     }
 
-    /// Takes out everybody.
+    /// Removes all sleepers. The caller must wake them after releasing every lock.
     pub(super) fn all(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.by_deadline)
             .into_values()
             .collect()
     }
 
-    /// Sets the waker of a sleeper, who takes a place if he has none. What is returned is to be
-    /// dropped after every lock is released.
+    /// Stores `waker` for the sleeper `id`, and inserts the sleeper first if it is not there.
+    ///
+    /// Returns the replaced waker, which the caller must drop after releasing every lock.
     #[must_use]
     pub(super) fn sleep(
         &mut self,
-        place: &mut Option<Place>,
+        id: &mut Option<SleeperId>,
         deadline: u64,
         waker: Waker,
     ) -> Option<Waker> {
-        let waker = match *place {
-            Some(place) => match self.renew(place, waker) {
+        let waker = match *id {
+            Some(id) => match self.renew(id, waker) {
                 Ok(old) => return Some(old),
                 Err(waker) => waker,
             },
             None => waker,
         };
-        *place = Some(self.insert(deadline, waker));
+        *id = Some(self.insert(deadline, waker));
         None
     }
 }

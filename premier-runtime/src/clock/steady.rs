@@ -1,4 +1,4 @@
-//! A clock that may step back, made monotonic.
+//! The clock of a handler, made monotonic where the user's clock may step back.
 
 use std::any::Any;
 use std::future::Future;
@@ -10,33 +10,35 @@ use std::task::{Context, Poll};
 use super::CoarseClock;
 use super::{Clock, SystemClock};
 
-/// The time of a handler. The system's clocks are monotonic by themselves and cost nothing more; any
-/// other is watched, and a step back counts as no time passed: the time shown stands for that
-/// moment and goes on from there.
+/// The clock of a handler, which never steps back.
+///
+/// The system's clocks are monotonic and are read directly. Any other clock is corrected: a step
+/// back counts as no time passed.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum SteadyClock {
     #[default]
     System,
     #[cfg(feature = "coarse-clock")]
     Coarse,
-    Watched(Arc<Watched>),
+    Custom(Arc<MonotonicClock>),
 }
 
+/// A user's clock whose steps back are subtracted.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct MonotonicClock {
     clock: Box<dyn Clock>,
-    seen: Mutex<Seen>,
+    readings: Mutex<Readings>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Readings {
     last: u64,
-    /// How much has been lost in steps back.
+    /// The sum of all steps back in nanoseconds, which is added to every reading.
     offset: u64,
 }
 
 impl SteadyClock {
-    pub(crate) fn watching(clock: impl Clock) -> Self {
+    pub(crate) fn new(clock: impl Clock) -> Self {
         let any: &dyn Any = &clock;
         if any.is::<SystemClock>() {
             return Self::System;
@@ -45,9 +47,9 @@ impl SteadyClock {
         if any.is::<CoarseClock>() {
             return Self::Coarse;
         }
-        Self::Watched(Arc::new(Watched {
+        Self::Custom(Arc::new(MonotonicClock {
             clock: Box::new(clock),
-            seen: Mutex::default(),
+            readings: Mutex::default(),
         }))
     }
 
@@ -57,12 +59,12 @@ impl SteadyClock {
             Self::System => SystemClock.now(),
             #[cfg(feature = "coarse-clock")]
             Self::Coarse => CoarseClock.now(),
-            Self::Watched(watched) => watched.now(),
+            Self::Custom(custom) => custom.now(),
         }
     }
 
-    /// The same time as precisely as it can be had: what a limit may decide by is not what a
-    /// timeout should be measured by.
+    /// Replaces the coarse clock by the precise one. Limits may use a coarse clock; timeouts,
+    /// retries and leaky buckets need the precise one.
     pub(crate) fn precise(&self) -> Self {
         match self {
             #[cfg(feature = "coarse-clock")]
@@ -76,7 +78,7 @@ impl SteadyClock {
             Self::System => SystemClock.park_until(deadline),
             #[cfg(feature = "coarse-clock")]
             Self::Coarse => CoarseClock.park_until(deadline),
-            Self::Watched(watched) => watched.clock.park_until(watched.raw(deadline)),
+            Self::Custom(custom) => custom.clock.park_until(custom.inner_deadline(deadline)),
         }
     }
 
@@ -85,58 +87,60 @@ impl SteadyClock {
             Self::System => SystemClock.sleep_until(deadline),
             #[cfg(feature = "coarse-clock")]
             Self::Coarse => CoarseClock.sleep_until(deadline),
-            Self::Watched(watched) => Box::pin(WatchedSleep {
+            Self::Custom(custom) => Box::pin(CustomSleep {
                 deadline,
-                offset: watched.offset(),
-                inner: watched.clock.sleep_until(watched.raw(deadline)),
-                watched: Arc::clone(watched),
+                offset: custom.offset(),
+                inner: custom.clock.sleep_until(custom.inner_deadline(deadline)),
+                custom: Arc::clone(custom),
             }),
         }
     }
 }
 
-/// A sleep that is armed anew when the clock has stepped back.
-struct WatchedSleep {
-    watched: Arc<Watched>,
+/// A sleep on a [`MonotonicClock`], restarted with a later deadline when the clock steps back.
+struct CustomSleep {
+    custom: Arc<MonotonicClock>,
     deadline: u64,
     offset: u64,
     inner: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Future for WatchedSleep {
+impl Future for CustomSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.watched.now() >= self.deadline {
+        if self.custom.now() >= self.deadline {
             return Poll::Ready(());
         }
-        let offset = self.watched.offset();
+        let offset = self.custom.offset();
         if offset != self.offset {
             self.offset = offset;
             self.inner = self
-                .watched
+                .custom
                 .clock
-                .sleep_until(self.watched.raw(self.deadline));
+                .sleep_until(self.custom.inner_deadline(self.deadline));
         }
         self.inner.as_mut().poll(context)
     }
 }
 
-impl Watched {
-    // Apart, so that the clocks of the system stay short.
+impl MonotonicClock {
+    // Not inlined, so that `SteadyClock::now` stays small for the system's clocks.
     #[inline(never)]
     fn now(&self) -> u64 {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read under the lock: a reading taken before it could be older than another thread's.
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock: a reading from before it may be older than `readings.last`, which
+        // would count as a step back.
         let raw = self.clock.now();
-        if raw < seen.last {
-            seen.offset += seen.last - raw;
+        if raw < readings.last {
+            readings.offset += readings.last - raw;
         }
-        seen.last = raw;
-        raw.saturating_add(seen.offset)
+        readings.last = raw;
+        raw.saturating_add(readings.offset)
     }
 
-    fn raw(&self, deadline: u64) -> u64 {
+    /// Converts a deadline to the time of the user's clock.
+    fn inner_deadline(&self, deadline: u64) -> u64 {
         if deadline == u64::MAX {
             return deadline;
         }
@@ -144,7 +148,7 @@ impl Watched {
     }
 
     fn offset(&self) -> u64 {
-        self.seen
+        self.readings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .offset

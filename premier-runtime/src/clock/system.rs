@@ -1,4 +1,4 @@
-//! The clock of the machine.
+//! The machine's monotonic clock, and the thread that wakes async sleepers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,20 +8,31 @@ use std::thread;
 use std::time::Duration;
 
 use super::Clock;
-use super::sleepers::{Place, Sleepers};
+use super::sleepers::{SleeperId, Sleepers};
 
-/// The machine's monotonic clock: the processor's time-stamp counter where the system vouches for
-/// it, else that of the system ([`quanta`](https://docs.rs/quanta)). Measured against the system's
-/// it keeps within a few parts in a million; should one core's counter be behind another's, nobody
-/// is hurt for longer than that difference, for instants of the future are clamped.
+/// The machine's monotonic clock, which every handler uses by default.
 ///
-/// Async sleeps are woken by one timer thread, started at the first need: it is precise to the
-/// system's timer, works under every executor, and asks nothing of a tokio runtime, which may have
-/// been built without a timer.
+/// It reads the processor's time-stamp counter where the operating system reports the counter as
+/// reliable, and the system's monotonic clock elsewhere (see [`quanta`](https://docs.rs/quanta)).
+/// The two differ by a few parts per million. If the counter of one core is behind that of another,
+/// limits clamp instants that lie in the future, so an error lasts no longer than the difference.
+///
+/// Async sleeps are woken by one timer thread, which the first async sleep starts. It is as precise
+/// as the system's timer and works under every executor, including a tokio runtime without a timer.
+///
+/// ```
+/// use premier::clock::{Clock, SystemClock};
+/// use std::time::Duration;
+///
+/// let before = SystemClock.now();
+/// SystemClock.sleep(Duration::from_millis(2));
+/// assert!(SystemClock.now() - before >= 2_000_000);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-/// Far enough from zero that no period reaches back behind it.
+/// The reading when the process starts. It is larger than the longest period in nanoseconds, so that
+/// subtracting a period never underflows.
 pub(super) const ORIGIN: u64 = 1 << 56;
 
 impl Clock for SystemClock {
@@ -45,24 +56,25 @@ impl Clock for SystemClock {
     fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(TimerSleep {
             deadline,
-            place: None,
+            sleeper: None,
         })
     }
 }
 
-/// The processor's counter and what a tick of it is worth.
+/// Converts readings of quanta's counter to nanoseconds with one multiplication.
 #[derive(Debug)]
 struct Counter {
     clock: quanta::Clock,
     start: u64,
-    /// What the counter would have shown at the time 0; below zero it wraps.
-    zero: u64,
-    /// In nanoseconds, as a fraction of 2^64; 0 when it is a nanosecond or longer.
-    tick: u64,
+    /// The counter's reading at time 0, wrapped around when it is negative.
+    ticks_at_zero: u64,
+    /// Nanoseconds per tick times 2^64; 0 when a tick is a nanosecond or longer, which this
+    /// representation cannot hold.
+    nanos_per_tick: u64,
 }
 
 impl Counter {
-    /// The counter of this process.
+    /// Returns the process's counter.
     #[inline]
     fn get() -> &'static Self {
         static COUNTER: LazyLock<Counter> = LazyLock::new(Counter::new);
@@ -70,48 +82,49 @@ impl Counter {
     }
 
     fn new() -> Self {
-        // Ticks of some minutes, so that what rounding them loses is nothing beside the clock's own
-        // error.
-        const MANY: u64 = 1 << 40;
+        // Several minutes of ticks, so that rounding to whole nanoseconds is negligible compared to
+        // the error of the clock.
+        const SAMPLE_TICKS: u64 = 1 << 40;
         let clock = quanta::Clock::new();
-        let (start, nanos) = (clock.raw(), clock.delta_as_nanos(0, MANY));
-        let tick = u64::try_from(u128::from(nanos) << 64 >> 40).unwrap_or(0);
-        let origin = (u128::from(ORIGIN) << 64).checked_div(u128::from(tick));
-        let (tick, origin) = match origin.map(u64::try_from) {
-            Some(Ok(origin)) => (tick, origin),
+        let (start, nanos) = (clock.raw(), clock.delta_as_nanos(0, SAMPLE_TICKS));
+        let nanos_per_tick = u64::try_from(u128::from(nanos) << 64 >> 40).unwrap_or(0);
+        let origin = (u128::from(ORIGIN) << 64).checked_div(u128::from(nanos_per_tick));
+        let (nanos_per_tick, origin) = match origin.map(u64::try_from) {
+            Some(Ok(origin)) => (nanos_per_tick, origin),
             _ => (0, 0),
         };
         Self {
             clock,
             start,
-            zero: start.wrapping_sub(origin),
-            tick,
+            ticks_at_zero: start.wrapping_sub(origin),
+            nanos_per_tick,
         }
     }
 
-    /// What [`SystemClock`] shows.
+    /// Nanoseconds since time 0, which is [`ORIGIN`] before the process started.
     #[inline]
     fn now(&self) -> u64 {
         let raw = self.clock.raw();
-        if self.tick == 0 {
-            return self.now_by_division(raw);
+        if self.nanos_per_tick == 0 {
+            return self.now_by_quanta(raw);
         }
-        // One multiplication, where the clock's own way also shifts by a variable. A counter that
-        // is behind the start shows a time before the origin.
-        let ticks = raw.wrapping_sub(self.zero);
-        ((u128::from(ticks) * u128::from(self.tick)) >> 64) as u64
+        // One multiplication; quanta's conversion also shifts by a variable amount. The reading of a
+        // core whose counter is behind `start` is a time before `ORIGIN`.
+        let ticks = raw.wrapping_sub(self.ticks_at_zero);
+        ((u128::from(ticks) * u128::from(self.nanos_per_tick)) >> 64) as u64
     }
 
     #[cold]
     #[inline(never)]
-    fn now_by_division(&self, raw: u64) -> u64 {
+    fn now_by_quanta(&self, raw: u64) -> u64 {
         ORIGIN + self.clock.delta_as_nanos(self.start, raw)
     }
 }
 
-/// The sleepers of the timer thread.
+/// The timer thread's sleepers.
 struct Timer {
     sleepers: Mutex<Sleepers>,
+    /// Notified when a sleeper is inserted before all others.
     earlier: Condvar,
 }
 
@@ -127,7 +140,7 @@ impl Timer {
             let spawned = thread::Builder::new()
                 .name("premier-timer".into())
                 .spawn(|| TIMER.run());
-            // Without threads nothing in the process can wait any more.
+            // Without the timer thread, async callers would sleep for ever.
             spawned.expect("the timer thread of premier could not be started");
         });
     }
@@ -166,7 +179,7 @@ impl Timer {
 
 struct TimerSleep {
     deadline: u64,
-    place: Option<Place>,
+    sleeper: Option<SleeperId>,
 }
 
 impl Future for TimerSleep {
@@ -177,7 +190,7 @@ impl Future for TimerSleep {
             return Poll::Ready(());
         }
         if self.deadline == u64::MAX {
-            // Whoever sleeps without end is woken by others.
+            // A sleeper without a deadline is woken by another caller, not by the timer.
             return Poll::Pending;
         }
         Timer::start();
@@ -185,10 +198,10 @@ impl Future for TimerSleep {
         let this = &mut *self;
         let mut sleepers = TIMER.lock();
         let next = sleepers.next_deadline();
-        let old = sleepers.sleep(&mut this.place, this.deadline, waker);
+        let old = sleepers.sleep(&mut this.sleeper, this.deadline, waker);
         drop(sleepers);
         drop(old);
-        // The timer thread is woken only if it would sleep too long.
+        // Wake the timer thread only if this deadline is earlier than the one it sleeps until.
         if next.is_none_or(|next| this.deadline < next) {
             TIMER.earlier.notify_one();
         }
@@ -198,8 +211,8 @@ impl Future for TimerSleep {
 
 impl Drop for TimerSleep {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            let waker = TIMER.lock().remove(place);
+        if let Some(id) = self.sleeper {
+            let waker = TIMER.lock().remove(id);
             drop(waker);
         }
     }

@@ -1,4 +1,4 @@
-//! The configuration of a process.
+//! The builder of the process's configuration.
 
 use std::sync::Arc;
 
@@ -7,10 +7,14 @@ use crate::limit::algo::Algo;
 use crate::store::handler::Handler;
 use crate::store::outage::OnBackendError;
 
-/// How a process decides: which store, under which keyspace, by which default algorithm.
+/// The configuration of a process: its store, its keyspace and the defaults of its limits.
 ///
-/// Defaults: a [`MemoryHandler`](crate::MemoryHandler), keyspace `"premier"`,
-/// [`Algo::FixedWindow`], [`OnBackendError::Deny`].
+/// Pass it to [`premier::config`](crate::config) once, or to one throttle with
+/// [`Throttle::with_handler`](crate::Throttle::with_handler).
+///
+/// Defaults: keyspace `"premier"`, [`Algo::FixedWindow`], [`OnBackendError::Deny`], no retry budget,
+/// no keys in logs, no limits file. A process that is not configured uses these defaults with a
+/// [`MemoryHandler`](crate::MemoryHandler).
 ///
 /// ```
 /// use premier::{Algo, Config, MemoryHandler};
@@ -35,7 +39,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults with this store.
+    /// Creates a configuration with the default options and this store.
+    ///
+    /// ```
+    /// use premier::{Config, MemoryHandler};
+    ///
+    /// premier::config(Config::new(MemoryHandler::new()))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub fn new(handler: impl Handler) -> Self {
         Self {
@@ -50,47 +61,90 @@ impl Config {
         }
     }
 
-    /// The first part of every key: services that share a store keep apart by it. It must not be
-    /// empty and must not contain `:`, `{` or `}`.
+    /// Sets the first part of every key, which separates services that share a store. Default:
+    /// `"premier"`.
+    ///
+    /// A keyspace that is empty or contains `:`, `{` or `}` is an [`Error::Config`] when the
+    /// configuration is used.
+    ///
+    /// ```
+    /// use premier::{Config, MemoryHandler};
+    ///
+    /// premier::config(Config::new(MemoryHandler::new()).keyspace("shop"))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    ///
+    /// [`Error::Config`]: crate::Error::Config
     #[must_use]
     pub fn keyspace(mut self, keyspace: impl Into<Arc<str>>) -> Self {
         self.keyspace = keyspace.into();
         self
     }
 
-    /// The algorithm of attributes that name none.
+    /// Sets the algorithm of attributes without an `algo` argument. Default: [`Algo::FixedWindow`].
+    ///
+    /// ```
+    /// use premier::{Algo, Config, MemoryHandler};
+    ///
+    /// premier::config(Config::new(MemoryHandler::new()).algo(Algo::SlidingWindow))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub fn algo(mut self, algo: Algo) -> Self {
         self.algo = algo;
         self
     }
 
-    /// What happens to calls while the store cannot decide.
+    /// Sets what happens to calls while the store cannot decide. Default: [`OnBackendError::Deny`].
+    ///
+    /// ```
+    /// use premier::{Config, MemoryHandler, OnBackendError};
+    ///
+    /// let config = Config::new(MemoryHandler::new());
+    /// premier::config(config.on_backend_error(OnBackendError::Memory))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub fn on_backend_error(mut self, policy: OnBackendError) -> Self {
         self.on_backend_error = policy;
         self
     }
 
-    /// Bounds the retries of the whole process to a share of its first calls. Default: no bound.
+    /// Limits the retries of the whole process to a share of its first attempts. Default: no limit.
+    ///
+    /// ```
+    /// use premier::{Config, MemoryHandler, RetryBudget};
+    ///
+    /// let config = Config::new(MemoryHandler::new());
+    /// premier::config(config.retry_budget(RetryBudget::new(0.1)))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.retry_budget = Some(budget);
         self
     }
 
-    /// Whether events of the feature `tracing` carry keys, escaped and cut. Default: no, for a key
-    /// may be personal.
+    /// Sets whether `tracing` events contain keys, escaped and cut after 64 characters. Default:
+    /// `false`, because a key may be personal data.
+    ///
+    /// ```
+    /// use premier::{Config, MemoryHandler};
+    ///
+    /// premier::config(Config::new(MemoryHandler::new()).log_keys(true))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub fn log_keys(mut self, log: bool) -> Self {
         self.log_keys = log;
         self
     }
 
-    /// Takes limits from a TOML file and follows its changes, of which each applies within a second.
-    /// What a limit has consumed stays consumed. A file with a mistake is refused whole: the limits
-    /// stay as they are, an event tells of the line, and so does
-    /// [`limits::file_status`](crate::limits::file_status).
+    /// Reads limits from a TOML file and applies every change of the file within a second.
+    ///
+    /// A limit keeps what it has consumed when its numbers change. A file with an error is rejected
+    /// as a whole: all limits stay as they are, and an event and
+    /// [`limits::file_status`](crate::limits::file_status) report the line of the error.
     ///
     /// ```toml
     /// [limits."shop::search:search"]  # the name in errors: module, colon, function
@@ -101,9 +155,16 @@ impl Config {
     /// rates = ["5/min", "20/h"]       # for limits("…", "…")
     /// ```
     ///
-    /// Names that no limit has yet apply at its first use. `algo` is that of the attribute unless
-    /// it is given, and has to be that of the attribute then, for a state cannot be kept across
-    /// algorithms.
+    /// An entry whose name matches no limit yet applies when a limit of this name is first used. An
+    /// entry may repeat the `algo` of its attribute but not change it, because the state of one
+    /// algorithm cannot be converted to that of another.
+    ///
+    /// ```no_run
+    /// use premier::{Config, MemoryHandler};
+    ///
+    /// premier::config(Config::new(MemoryHandler::new()).limits_file("limits.toml"))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[cfg(feature = "limits-file")]
     #[must_use]
     pub fn limits_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {

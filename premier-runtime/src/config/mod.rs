@@ -1,4 +1,4 @@
-//! The configuration of a process.
+//! The process's configuration: its builder, the retry budget, and the instance in use.
 
 pub(crate) mod builder;
 pub(crate) mod retry_budget;

@@ -1,17 +1,18 @@
-//! A budget that keeps retries from multiplying an outage.
+//! A budget that keeps retries from multiplying the load of an outage.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bounds the retries of a process to a share of its first calls.
+/// Limits the retries of a process to a share of its first attempts.
 ///
-/// Each first call deposits the share, each retry withdraws one; without a whole one in the
-/// account there is no retry, and the error is returned as it is. At 10% a total outage multiplies
-/// traffic by at most 1.1. After Finagle's `RetryBudget`, without its minimum of retries a second:
-/// what is not deposited is not spent. Clones share the account.
+/// Every first attempt adds the share to a balance, and every retry takes one from it. When the
+/// balance is below one, a failed call is not retried and returns its error. With a share of 0.1, a
+/// total outage multiplies the traffic by at most 1.1. Clones share the balance.
 ///
-/// Defaults: the account starts empty and holds at most 100 retries, so that a quiet night does
-/// not pay for a storm.
+/// The design is that of Finagle's [`RetryBudget`], without Finagle's minimum of retries per second.
+///
+/// Defaults: the balance starts at 0 and holds at most 100 retries, so that a long time without
+/// failures does not pay for many retries later.
 ///
 /// ```
 /// use premier::{Config, MemoryHandler, RetryBudget};
@@ -19,50 +20,72 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// premier::config(Config::new(MemoryHandler::new()).retry_budget(RetryBudget::new(0.1)))?;
 /// # Ok::<(), premier::Error>(())
 /// ```
+///
+/// [`RetryBudget`]: https://twitter.github.io/finagle/guide/Clients.html#retries
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
-    /// In millionths of a retry.
+    /// The share of a first attempt, in millionths of a retry, as are the other fields.
     deposit: u64,
-    most: u64,
-    account: Arc<AtomicU64>,
+    max_balance: u64,
+    balance: Arc<AtomicU64>,
 }
 
-const RETRY: u64 = 1_000_000;
+const ONE_RETRY: u64 = 1_000_000;
 
 impl RetryBudget {
-    /// Retries for this share of first calls: 0.1 is one in ten. Above 1000 it counts as 1000,
-    /// below 0 and `NaN` as 0.
+    /// Creates a budget of `share` retries per first attempt: 0.1 allows one retry per ten first
+    /// attempts.
+    ///
+    /// A share above 1000 counts as 1000; a negative share and `NaN` count as 0.
+    ///
+    /// ```
+    /// use premier::{Config, MemoryHandler, RetryBudget};
+    ///
+    /// let one_in_five = RetryBudget::new(0.2);
+    /// premier::config(Config::new(MemoryHandler::new()).retry_budget(one_in_five))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub fn new(share: f64) -> Self {
         let share = if share > 0.0 { share.min(1_000.0) } else { 0.0 };
-        let deposit = (share * RETRY as f64).round() as u64;
+        let deposit = (share * ONE_RETRY as f64).round() as u64;
         Self {
             deposit,
-            most: 100 * RETRY,
-            account: Arc::default(),
+            max_balance: 100 * ONE_RETRY,
+            balance: Arc::default(),
         }
     }
 
-    /// The most retries that can be saved up.
+    /// Sets the largest balance, in retries. Default: 100.
+    ///
+    /// ```
+    /// use premier::{Config, MemoryHandler, RetryBudget};
+    ///
+    /// let budget = RetryBudget::new(0.1).at_most(10);
+    /// premier::config(Config::new(MemoryHandler::new()).retry_budget(budget))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub fn at_most(mut self, retries: u32) -> Self {
-        self.most = u64::from(retries) * RETRY;
+        self.max_balance = u64::from(retries) * ONE_RETRY;
         self
     }
 
+    /// Adds the share of one first attempt.
     pub(crate) fn deposit(&self) {
         let _ = self
-            .account
+            .balance
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |balance| {
-                let more = (balance + self.deposit).min(self.most);
+                let more = (balance + self.deposit).min(self.max_balance);
                 (more != balance).then_some(more)
             });
     }
 
+    /// Takes one retry from the balance. Returns `false` when the balance is below one.
     pub(crate) fn withdraw(&self) -> bool {
-        self.account
+        self.balance
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |balance| {
-                balance.checked_sub(RETRY)
+                balance.checked_sub(ONE_RETRY)
             })
             .is_ok()
     }
@@ -72,7 +95,7 @@ impl RetryBudget {
 mod tests {
     use super::*;
 
-    /// Calls and retries of a total outage, with up to `max` attempts a call.
+    /// Returns how many retries a total outage causes, with up to `max` attempts per call.
     fn outage(budget: &RetryBudget, calls: u32, max: u32) -> u32 {
         let mut retries = 0;
         for _ in 0..calls {
@@ -96,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_up_is_bounded() {
+    fn the_balance_is_bounded() {
         let budget = RetryBudget::new(0.1).at_most(5);
         for _ in 0..10_000 {
             budget.deposit();

@@ -1,4 +1,4 @@
-//! The one configuration that annotated functions use.
+//! The process-wide configuration that annotated functions use.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,11 +12,11 @@ use crate::store::handler::Handler;
 use crate::store::memory::{MemoryHandler, as_memory};
 use crate::store::outage::OnBackendError;
 
-/// A configuration in force.
+/// A configuration with the clock and the fallback store that belong to it.
 #[derive(Debug)]
 pub(crate) struct Runtime {
     config: Config,
-    /// Decides while the store cannot, under [`OnBackendError::Memory`].
+    /// Decides under [`OnBackendError::Memory`] while the store cannot.
     fallback: MemoryHandler,
     clock: SteadyClock,
 }
@@ -25,8 +25,8 @@ static GLOBAL: OnceLock<Runtime> = OnceLock::new();
 
 static HAS_RETRY_BUDGET: AtomicBool = AtomicBool::new(false);
 
-/// Whether first attempts have to be counted. Without a budget a call that succeeds at once has
-/// nothing to look up.
+/// Returns whether the process has a retry budget. Checking this flag is cheaper than
+/// [`Runtime::global`] for a call that succeeds at its first attempt.
 #[inline]
 pub(crate) fn has_retry_budget() -> bool {
     HAS_RETRY_BUDGET.load(Ordering::Relaxed)
@@ -41,15 +41,15 @@ impl Runtime {
         }
     }
 
-    /// The process's configuration; from its first use on it is fixed.
+    /// Returns the process's configuration, installing the default one if there is none yet.
     pub(crate) fn global() -> &'static Self {
         GLOBAL.get_or_init(|| Self::new(Config::new(MemoryHandler::new())))
     }
 
-    /// Makes a configuration that of the process.
+    /// Installs the process's configuration.
     ///
     /// # Errors
-    /// [`Error::AlreadyConfigured`] when there is one already.
+    /// [`Error::AlreadyConfigured`] when the process already has a configuration.
     pub(crate) fn install(config: Config) -> Result<(), Error> {
         let has_budget = config.retry_budget.is_some();
         GLOBAL
@@ -87,7 +87,7 @@ impl Runtime {
         self.config.log_keys
     }
 
-    /// The time of everything in this process: that of its handler.
+    /// Returns the clock of the handler, which retries, timeouts, caches and breakers use too.
     pub(crate) fn clock(&self) -> &SteadyClock {
         &self.clock
     }
@@ -97,11 +97,12 @@ impl Runtime {
     }
 }
 
-/// The clock for everything in this process but the decisions of the handler.
+/// Returns the clock for everything but the decisions of a store. It is the precise variant of the
+/// handler's clock.
 fn clock_of(handler: &dyn Handler) -> SteadyClock {
     match (as_memory(handler), handler.clock()) {
         (Some(memory), _) => memory.clock().precise(),
-        (None, Some(clock)) => SteadyClock::watching(clock),
+        (None, Some(clock)) => SteadyClock::new(clock),
         (None, None) => SteadyClock::System,
     }
 }

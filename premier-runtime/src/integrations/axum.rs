@@ -1,7 +1,8 @@
-//! What an axum handler needs for `#[throttle]` and its like.
+//! Responses and an extractor for axum handlers that carry attributes such as `#[throttle]`.
 //!
-//! [`Error`] is a response: 429 with `Retry-After` and a problem of RFC 9457 for a refused call, 503
-//! when the store is down or a breaker open, 504 for a call that took too long.
+//! [`Error`] implements `IntoResponse`, so a handler may return `Result<_, premier::Error>`. The body
+//! is a problem document of RFC 9457. The status is 429 with `Retry-After` for a call over its
+//! limit, 503 when the store is down or a circuit breaker is open, and 504 for a timeout.
 //!
 //! ```
 //! use axum::routing::get;
@@ -9,7 +10,7 @@
 //! use premier::axum::PeerIp;
 //! use premier::throttle;
 //!
-//! /// Ten a minute for each address.
+//! /// Ten requests per minute for each address.
 //! #[throttle(rate = "10/min", key = peer)]
 //! async fn quote(peer: PeerIp) -> Result<Json<&'static str>, premier::Error> {
 //!     Ok(Json("to be or not to be"))
@@ -29,7 +30,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::error::Error;
-use crate::integrations::tower::{peer, rejection_of, with_subscriber};
+use crate::integrations::tower::{peer, rejection_of, with_ip_key};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -37,11 +38,21 @@ impl IntoResponse for Error {
     }
 }
 
-/// The address of the peer as a key: displayed, an IPv6 address is its /64.
+/// An extractor of the peer's IP address, to use as a key. `Display` writes an IPv6 address as its
+/// /64 network, because a subscriber owns at least a /64.
 ///
-/// From `ConnectInfo<SocketAddr>`: serve with `into_make_service_with_connect_info`. Without it all
-/// requests share the key `-`. Behind a proxy it is the proxy's; see
-/// [`RequestKey::x_forwarded_for`](crate::tower::RequestKey::x_forwarded_for).
+/// The address comes from `ConnectInfo<SocketAddr>`: serve the router with
+/// `into_make_service_with_connect_info`. Without it the address is `None`, and all requests share
+/// the key `-`. Behind a proxy, the peer is the proxy; use
+/// [`RequestKey::x_forwarded_for`](crate::tower::RequestKey::x_forwarded_for) there.
+///
+/// ```
+/// use premier::axum::PeerIp;
+///
+/// let address = "2001:db8:1:2:3::4".parse().unwrap();
+/// assert_eq!(PeerIp(Some(address)).to_string(), "2001:db8:1:2::/64");
+/// assert_eq!(PeerIp(None).to_string(), "-");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerIp(pub Option<IpAddr>);
 
@@ -56,7 +67,7 @@ impl<S: Sync> FromRequestParts<S> for PeerIp {
 impl fmt::Display for PeerIp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(address) => with_subscriber(address, |text| formatter.write_str(text)),
+            Some(address) => with_ip_key(address, |text| formatter.write_str(text)),
             None => formatter.write_str("-"),
         }
     }

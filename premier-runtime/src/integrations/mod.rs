@@ -1,4 +1,4 @@
-//! premier in other libraries: tower, axum, and a live page.
+//! Integrations: a tower layer, axum responses and extractors, and a dashboard.
 
 #[cfg(feature = "axum")]
 pub mod axum;

@@ -1,21 +1,23 @@
-//! Formats a caller's key on the stack; only a long one allocates.
+//! Formats a caller's key on the stack. Keys longer than 120 bytes are allocated.
 
 use std::fmt::{self, Display, Write};
 
 const INLINE: usize = 120;
 
-/// A key as text.
+/// The formatted text of a key.
 #[derive(Debug)]
 pub(crate) struct KeyBuffer {
     inline: [u8; INLINE],
     len: usize,
-    /// The whole key, once it has outgrown the inline part.
+    /// The whole key if it is longer than `inline`; otherwise empty.
     spilled: String,
 }
 
 impl KeyBuffer {
+    /// Formats a key with its `Display` implementation.
+    ///
     /// # Panics
-    /// When the key's `Display` fails, as `to_string` does.
+    /// When `Display` returns an error, as `to_string` does.
     pub(crate) fn format<K: Display + ?Sized>(key: &K) -> Self {
         let mut buffer = Self {
             inline: [0; INLINE],
@@ -28,7 +30,7 @@ impl KeyBuffer {
 
     pub(crate) fn as_str(&self) -> &str {
         if self.spilled.is_empty() {
-            // Only whole `str`s were written, so this is never the empty string by mistake.
+            // The bytes are valid UTF-8, because only whole `str`s are written.
             str::from_utf8(&self.inline[..self.len]).unwrap_or_default()
         } else {
             &self.spilled

@@ -1,8 +1,9 @@
-//! The full key of a state.
+//! The key under which a store keeps the state of a limit.
 
 use std::fmt;
 
-/// The full key of a state: `{keyspace}:{function}:{algo}`, plus `:{key}` for a keyed limit.
+/// The key under which a store keeps a state: `{keyspace}:{function}:{algo}`, followed by `:{key}`
+/// for a keyed limit. `Display` writes this form.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Key<'a> {
     prefix: &'a str,
@@ -14,13 +15,13 @@ impl<'a> Key<'a> {
         Self { prefix, subject }
     }
 
-    /// Everything before the caller's part.
+    /// Returns `{keyspace}:{function}:{algo}`, which all keys of a limit share.
     #[must_use]
     pub const fn prefix(&self) -> &'a str {
         self.prefix
     }
 
-    /// The caller's part, if the limit is keyed.
+    /// Returns the caller's part of the key, such as a user name, or `None` for a limit without keys.
     #[must_use]
     pub const fn subject(&self) -> Option<&'a str> {
         self.subject

@@ -1,4 +1,4 @@
-//! A caller's key: typed, as text, and as part of the full key of a state.
+//! Keys: the caller's value, its text, and the full key of a state in a store.
 
 pub(crate) mod buffer;
 pub(crate) mod full;

@@ -1,8 +1,9 @@
-//! The caller's part of a key as text, by the shortest way there is for its type.
+//! The caller's part of a key, converted without formatting where its type allows.
 //!
-//! The expansion calls a method on `&&key(&value)`. The compiler takes the first trait below whose
-//! bounds the type meets: texts are used as they are, numbers are written by hand, and everything
-//! else goes through its `Display`. All give the same text.
+//! An expansion calls `premier_key` on `&&key(&value)`. Method resolution picks [`KeyFast`] for
+//! strings and integers, which need no formatting, and [`KeyFormatted`], which uses `Display`, for
+//! all other types (autoref specialization, after David Tolnay's "case study"). Both produce the
+//! text that `Display` writes.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -14,28 +15,28 @@ use castaway::cast;
 
 use crate::key::buffer::KeyBuffer;
 
-/// The caller's part of a key: a text, or a number that is not written out before somebody has to
-/// read it.
+/// The caller's part of a key. A number stays a number until its text is needed.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
-    /// In decimal.
+    /// A number, whose text is its decimal notation.
     Number(u64),
-    /// As it is.
+    /// A text.
     Text(&'a str),
 }
 
 impl Subject<'_> {
-    /// How a key is known in memory: a text that is a number in its shortest notation is that number,
-    /// for keys are equal when their texts are.
+    /// Converts a text that is the decimal notation of a `u64` to a number.
+    ///
+    /// Keys are equal when their texts are, so the memory store must find `7` and `"7"` in one place.
     #[inline]
     pub(crate) fn canonical(self) -> Self {
         match self {
-            Self::Text(text) => shortest_number(text).map_or(self, Self::Number),
+            Self::Text(text) => canonical_number(text).map_or(self, Self::Number),
             Self::Number(_) => self,
         }
     }
 
-    /// Calls `then` with the text.
+    /// Calls `then` with the text of the key.
     #[inline]
     pub(crate) fn with_text<R>(self, then: impl FnOnce(&str) -> R) -> R {
         let mut left = match self {
@@ -57,17 +58,19 @@ impl Subject<'_> {
     }
 }
 
+/// Parses the decimal notation of a `u64` without sign or leading zeros, which is the text that
+/// `Display` writes.
 #[inline]
-fn shortest_number(text: &str) -> Option<u64> {
+fn canonical_number(text: &str) -> Option<u64> {
     match text.as_bytes() {
         [b'0'] => Some(0),
-        // Not the sign that `parse` would take.
+        // No other first byte: `parse` would accept a sign and leading zeros.
         [b'1'..=b'9', ..] => text.parse().ok(),
         _ => None,
     }
 }
 
-/// Once [canonical](Self::canonical): equal keys have equal hashes.
+/// Equal keys have equal hashes only after [`Subject::canonical`].
 impl Hash for Subject<'_> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -78,8 +81,8 @@ impl Hash for Subject<'_> {
     }
 }
 
-/// Calls `then` with the caller's part of a key, by the fast path for its type: texts are used as they
-/// are, numbers stay numbers, and everything else is written by its `Display`.
+/// Calls `then` with the key as a [`Subject`]. Strings and integers are not formatted; other types
+/// are formatted with `Display`.
 #[inline]
 pub(crate) fn with_subject_of<K: Display + ?Sized, R>(
     key: &K,
@@ -105,7 +108,7 @@ pub(crate) fn with_subject_of<K: Display + ?Sized, R>(
     then(Subject::Text(KeyBuffer::format(key).as_str()))
 }
 
-/// Calls `then` with the text of a key, or with nothing for a limit without one.
+/// Calls `then` with the text of a key, or with `None` for a limit without keys.
 #[inline]
 pub(crate) fn with_text<R>(key: Option<Subject<'_>>, then: impl FnOnce(Option<&str>) -> R) -> R {
     match key {
@@ -114,22 +117,22 @@ pub(crate) fn with_text<R>(key: Option<Subject<'_>>, then: impl FnOnce(Option<&s
     }
 }
 
-/// Something that is, or becomes, the caller's part of a key.
+/// A value that can be used as the caller's part of a key.
 pub trait KeyText: Sized {
-    /// Whether there is a key.
+    /// Whether the limit has keys; `false` only for [`NoKey`].
     const IS_KEYED: bool = true;
 
-    /// Calls `then` with it, or with nothing for a limit without a key.
+    /// Calls `then` with the key, or with `None` for a limit without keys.
     fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R;
 
-    /// Calls `then` with the text, or with nothing for a limit without a key.
+    /// Calls `then` with the text of the key, or with `None` for a limit without keys.
     #[inline]
     fn with_text<R>(self, then: impl FnOnce(Option<&str>) -> R) -> R {
         self.with_subject(|key| with_text(key, then))
     }
 }
 
-/// Of a limit without a key.
+/// The key of a limit without keys.
 #[derive(Clone, Copy, Debug)]
 pub struct NoKey;
 
@@ -142,7 +145,6 @@ impl KeyText for NoKey {
     }
 }
 
-/// A text as it is.
 impl KeyText for &str {
     #[inline]
     fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
@@ -150,7 +152,6 @@ impl KeyText for &str {
     }
 }
 
-/// A number in decimal.
 impl KeyText for u64 {
     #[inline]
     fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
@@ -158,7 +159,6 @@ impl KeyText for u64 {
     }
 }
 
-/// A number with a sign in decimal.
 impl KeyText for i64 {
     #[inline]
     fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
@@ -169,7 +169,7 @@ impl KeyText for i64 {
     }
 }
 
-/// Whatever the value writes.
+/// A value that is formatted with `Display` when its text is needed.
 #[derive(Debug)]
 pub struct FormattedKey<'a, K: ?Sized> {
     value: &'a K,
@@ -182,7 +182,7 @@ impl<K: ?Sized> KeyText for FormattedKey<'_, K> {
     }
 }
 
-/// A value that is a caller's part of a key.
+/// A borrowed key on which an expansion calls `premier_key`.
 #[derive(Debug)]
 pub struct KeyOf<'a, K: ?Sized> {
     value: &'a K,
@@ -196,7 +196,7 @@ impl<'a, K: ?Sized> KeyOf<'a, K> {
     }
 }
 
-/// The caller's part of the key.
+/// Wraps the value of a key expression, so that `premier_key` can be called on it.
 pub fn key<K: Display + ?Sized>(value: &K) -> KeyOf<'_, K> {
     KeyOf {
         value,
@@ -204,11 +204,11 @@ pub fn key<K: Display + ?Sized>(value: &K) -> KeyOf<'_, K> {
     }
 }
 
-/// Types with a shorter way.
+/// Keys that need no formatting: strings and integers up to 64 bits.
 pub trait KeyFast<'a> {
-    /// What the key is used as.
+    /// The converted key: `&str`, `u64` or `i64`.
     type Key;
-    /// The key.
+    /// Converts the key.
     fn premier_key(&self) -> Self::Key;
 }
 
@@ -250,18 +250,18 @@ key_fast! {
     usize: |value| -> u64 { *value as u64 }
     i8: |value| -> i64 { i64::from(*value) }
     i16: |value| -> i64 { i64::from(*value) }
-    // What a literal is that nothing says more of: it has to be among these, for the compiler
-    // chooses the trait before the type.
+    // The type of an integer literal without a suffix. The compiler chooses the trait before it
+    // falls back to i32, so i32 must implement this trait.
     i32: |value| -> i64 { i64::from(*value) }
     i64: |value| -> i64 { *value }
     isize: |value| -> i64 { *value as i64 }
 }
 
-/// All other types.
+/// Keys of all other types, which are formatted with `Display`.
 pub trait KeyFormatted<'a> {
-    /// What is written.
+    /// The type of the value.
     type Value: ?Sized;
-    /// The key.
+    /// Converts the key.
     fn premier_key(&self) -> FormattedKey<'a, Self::Value>;
 }
 
@@ -280,17 +280,17 @@ impl<'a, K: ?Sized> KeyFormatted<'a> for KeyOf<'a, K> {
 mod tests {
     use super::*;
 
-    /// As the expansion does it: a literal's type may be known only afterwards.
+    /// Takes the key as an expansion passes it, so that a literal's type is inferred late.
     fn text(key: impl KeyText) -> Option<String> {
         key.with_text(|text| text.map(str::to_owned))
     }
 
     #[test]
-    fn every_way_gives_the_text_that_is_displayed() {
+    fn every_conversion_gives_the_text_that_display_writes() {
         macro_rules! assert_displayed {
             ($($value:expr),* $(,)?) => {$(
-                let written = text((&&key(&$value)).premier_key());
-                assert_eq!(written, Some($value.to_string()));
+                let converted = text((&&key(&$value)).premier_key());
+                assert_eq!(converted, Some($value.to_string()));
             )*};
         }
         let (owned, shared) = (String::from("owned"), Arc::<str>::from("shared"));
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_its_shortest_text() {
+    fn only_canonical_decimals_are_numbers() {
         let largest = u64::MAX.to_string();
         for (text, number) in [
             ("0", Some(0)),
@@ -343,7 +343,7 @@ mod tests {
             ("1.5", None),
             ("٣", None),
         ] {
-            assert_eq!(shortest_number(text), number, "{text}");
+            assert_eq!(canonical_number(text), number, "{text}");
         }
     }
 }

@@ -1,13 +1,14 @@
-//! The algorithms a limit can decide by, and their names.
+//! The algorithms and their names.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
 
-/// The algorithm by which a limit decides.
+/// The algorithm of a limit.
 ///
-/// Defaults: [`Algo::FixedWindow`].
+/// Default: [`Algo::FixedWindow`]. `FromStr` reads the names that [`Algo::as_str`] returns, and
+/// `gcra` for [`Algo::TokenBucket`].
 ///
 /// ```
 /// use premier::Algo;
@@ -19,22 +20,37 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Algo {
-    /// Counts units in a window that opens at the first call after the last one closed. Cheapest;
-    /// admits up to twice the quota around the edge of a window.
+    /// Counts units in a window, which opens with the first call after the previous window closed.
+    ///
+    /// The cheapest algorithm. It admits up to twice the quota within one period that spans the edge
+    /// of two windows.
     #[default]
     FixedWindow,
-    /// A queue: calls run one period/quota apart, the first at once.
+    /// Queues calls and starts them `period / quota` apart, the first one at once.
+    ///
+    /// The leaky bucket as a queue; see [`Limit::bucket_size`](crate::Limit::bucket_size) for its
+    /// length.
     LeakyBucket,
-    /// Remembers every admitted instant: never more than the quota in any period.
+    /// Remembers when each unit was admitted, and never admits more than the quota in any period.
+    ///
+    /// Its memory grows with the quota, which may be at most 100,000.
     SlidingLog,
-    /// Weighs the previous window by how much of it still overlaps the last period.
+    /// Estimates the units in the last period from two counters: those of the current window plus
+    /// those of the previous window, weighted by how much of it overlaps the last period.
     SlidingWindow,
-    /// A bucket of tokens refilled continuously (GCRA): bursts up to its size, then a steady rate.
+    /// Takes tokens from a bucket that is refilled continuously: bursts up to
+    /// [`Limit::burst`](crate::Limit::burst), then a steady rate.
+    ///
+    /// Implemented as the Generic Cell Rate Algorithm (GCRA) of ITU-T I.371.
     TokenBucket,
 }
 
 impl Algo {
-    /// The name used in attributes, keys and files.
+    /// Returns the name used in attributes, keys and limits files.
+    ///
+    /// ```
+    /// assert_eq!(premier::Algo::TokenBucket.as_str(), "token_bucket");
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,7 +62,7 @@ impl Algo {
         }
     }
 
-    /// Whether a limit by it has a [`Limit::burst`](crate::Limit::burst).
+    /// Whether [`Limit::burst`](crate::Limit::burst) applies to this algorithm.
     pub(crate) const fn takes_burst(self) -> bool {
         match self {
             Self::TokenBucket => true,
@@ -54,7 +70,7 @@ impl Algo {
         }
     }
 
-    /// Whether its state grows with every admitted unit, so that the quota has its own bound.
+    /// Whether the state grows with the admitted units, so that the quota needs a lower bound.
     pub(crate) const fn remembers_units(self) -> bool {
         match self {
             Self::SlidingLog => true,
@@ -64,7 +80,7 @@ impl Algo {
         }
     }
 
-    /// Whether a limit by it has a [`Limit::bucket_size`](crate::Limit::bucket_size).
+    /// Whether [`Limit::bucket_size`](crate::Limit::bucket_size) applies to this algorithm.
     pub(crate) const fn takes_bucket_size(self) -> bool {
         match self {
             Self::LeakyBucket => true,

@@ -1,13 +1,15 @@
-//! The numbers of an attribute, or of an entry in a limits file, before the algorithm is known.
+//! The numbers of limits as an attribute or an entry of a limits file states them, without the
+//! algorithm, which may come from the configuration.
 
 use std::time::Duration;
 
 use crate::limit::algo::Algo;
 use crate::limit::quota::Limit;
 
-/// What an attribute, or an entry of a file, says of limits but for their algorithm.
+/// The numbers of one or several limits that share an algorithm, a burst and a bucket size.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LimitArgs {
+    /// The quota and the period of each limit.
     pub(crate) rates: Vec<(u64, Duration)>,
     pub(crate) burst: Option<u64>,
     pub(crate) bucket_size: Option<u64>,

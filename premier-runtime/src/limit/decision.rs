@@ -1,35 +1,58 @@
-//! What a limit answers.
+//! Decisions, and reservations by which the units of a decision can be given back.
 
 use std::time::Duration;
 
 use crate::clock::after;
 
-/// The answer of a limit to one call.
+/// The decision of a limit about one call.
 ///
-/// All times are relative to the instant of the decision. They are exact to one nanosecond in
-/// memory and to one microsecond on Redis, rounded up: waiting that long is always enough.
+/// All times are relative to the instant of the decision. They are rounded up to whole nanoseconds in
+/// memory and to whole microseconds on Redis, so waiting that long is always enough.
+///
+/// ```
+/// use premier::{Limit, Throttle};
+/// use std::time::Duration;
+///
+/// let api = Throttle::new("api", Limit::fixed_window(10, Duration::from_secs(60)));
+/// let decision = api.check("alice")?;
+/// assert!(decision.allowed);
+/// assert_eq!((decision.limit, decision.remaining), (10, 9));
+/// # Ok::<(), premier::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Decision {
-    /// Whether the call may go ahead (after [`Decision::delay`]).
+    /// Whether the call is admitted. An admitted call must wait for [`Decision::delay`] first.
     pub allowed: bool,
-    /// The capacity of the limit: the most units a fresh key can give at one instant.
+    /// The capacity of the limit: the most units that can be taken at one instant from an unused key.
+    /// Of several limits, that of the tightest.
     pub limit: u64,
-    /// What could still be taken at this instant, after this call.
+    /// How many units could still be taken at this instant, after this call.
     pub remaining: u64,
-    /// How long until an equal call would be admitted, if nobody else takes anything; zero when
-    /// allowed.
+    /// How long until the same call would be admitted, if no other call takes units until then; zero
+    /// when the call is allowed.
     pub retry_after: Duration,
-    /// How long until the state of the key equals that of one never seen.
+    /// How long until the key is as if it had never been used, if no other call takes units until
+    /// then.
     pub reset_after: Duration,
-    /// How long an admitted call has to wait for its slot in a leaky bucket; zero for all others.
+    /// How long an admitted call must wait for its slot in a leaky bucket; zero for other algorithms.
     pub delay: Duration,
+    /// When and where the cost was taken, to give it back.
     pub(crate) reservation: Reservation,
 }
 
 impl Decision {
-    /// A decision about a limit of this capacity: allowed, with nothing remaining and no times.
-    /// For implementors of [`Handler`](crate::Handler), who set the public fields they know.
+    /// Creates a decision that allows the call, for a limit of capacity `limit`. `remaining` and all
+    /// times are zero.
+    ///
+    /// For implementations of [`Handler`](crate::Handler), which set the public fields.
+    ///
+    /// ```
+    /// use premier::Decision;
+    ///
+    /// let mut decision = Decision::new(10);
+    /// decision.remaining = 9;
+    /// ```
     #[must_use]
     pub const fn new(limit: u64) -> Self {
         Self {
@@ -43,14 +66,14 @@ impl Decision {
         }
     }
 
-    /// Notes when the cost was taken from a single limit, so that it can be given back.
+    /// Stores when the cost was taken from a single limit, whose state remembers the cost until it
+    /// resets.
     pub(crate) fn taken_at(mut self, now: u64) -> Self {
         self.reservation.remember(0, self.reset_after);
         self.all_taken_at(now)
     }
 
-    /// Notes when the cost was taken from limits that each
-    /// [remember](Reservation::remember) it for their own time.
+    /// Stores when the cost was taken from limits that have each called [`Reservation::remember`].
     pub(crate) fn all_taken_at(mut self, now: u64) -> Self {
         self.reservation.since = now;
         for until in &mut self.reservation.until {
@@ -59,7 +82,7 @@ impl Decision {
         self
     }
 
-    /// Notes when the cost was taken, and where the slot of a queue ends if it is one.
+    /// Stores when the cost was taken, and where its slot ends if the limit is a leaky bucket.
     pub(crate) fn taken_in_slot(self, now: u64, end: Option<u128>) -> Self {
         let mut decision = self.taken_at(now);
         if let Some(end) = end {
@@ -69,24 +92,27 @@ impl Decision {
     }
 }
 
-/// What a call took, as far as it can be given back without taking it from somebody else: by a
-/// caller that does not want its admission any more.
+/// The units that an admitted call took, with what a store needs to give them back.
+///
+/// A caller that stops waiting gives its units back with
+/// [`Operation::Release`](crate::Operation::Release). The reservation says which units can still be
+/// given back without taking them from other callers.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Reservation {
-    /// The ends of reserved slots, one for each limit, in the units of the algorithm: enough to
-    /// give a slot back as long as nobody has queued up behind it. Zero: none.
+    /// The end of the reserved slot in each limit that is a leaky bucket, in ticks of its plan, or 0.
+    /// A slot can be given back as long as it is the last one of the queue.
     ends: [u128; Self::LIMITS],
-    /// When it was taken, in nanoseconds of the store's clock.
+    /// When the units were taken, in nanoseconds of the store's clock.
     pub(crate) since: u64,
-    /// Until when the state of each limit remembers it; the last place also holds the earliest end of
-    /// those beyond it.
+    /// Until when the state of each limit remembers the units. The last element is the minimum over
+    /// all further limits.
     until: [u64; Self::LIMITS],
-    /// Whether the memory that stands in for the store has decided.
+    /// Whether the memory fallback decided instead of the store.
     pub(crate) from_fallback: bool,
 }
 
 impl Reservation {
-    /// How many limits of a queue can be decided as one.
+    /// The most leaky buckets that can be decided as one.
     pub(crate) const LIMITS: usize = 4;
 
     pub(crate) const NONE: Self = Self {
@@ -96,24 +122,25 @@ impl Reservation {
         from_fallback: false,
     };
 
-    /// Of the slot that ends here.
+    /// Returns the reservation of a single slot that ends at `end`.
     pub(crate) const fn ending(end: u128) -> Self {
         let mut slot = Self::NONE;
         slot.ends[0] = end;
         slot
     }
 
-    /// The end of the slot in the limit at `index`; 0 when there is none.
+    /// Returns the end of the slot in the limit at `index`, or 0 if it has none.
     pub(crate) fn end(&self, index: usize) -> u128 {
         self.ends.get(index).copied().unwrap_or(0)
     }
 
-    /// Until when the state of the limit at `index` remembers it.
+    /// Returns until when the state of the limit at `index` remembers the units.
     pub(crate) fn until(&self, index: usize) -> u64 {
         self.until[index.min(Self::LIMITS - 1)]
     }
 
-    /// Notes how long the state of the limit at `index` remembers it; called in order.
+    /// Stores how long the state of the limit at `index` remembers the units. Must be called for the
+    /// limits in order.
     pub(crate) fn remember(&mut self, index: usize, length: Duration) {
         let length = after(0, length);
         match self.until.get_mut(index) {
@@ -130,7 +157,7 @@ impl Reservation {
     }
 }
 
-/// Nanoseconds as a `Duration`; what would not fit is the longest there is.
+/// Converts nanoseconds to a `Duration`, saturating at `Duration::MAX`.
 pub(crate) fn nanos(count: u128) -> Duration {
     const PER_SECOND: u128 = 1_000_000_000;
     match u64::try_from(count) {

@@ -1,4 +1,4 @@
-//! What a limit is and what it answers.
+//! Limits, their algorithms, and the decisions they make.
 
 pub(crate) mod algo;
 pub(crate) mod args;

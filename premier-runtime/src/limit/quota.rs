@@ -1,4 +1,4 @@
-//! A limit as the user states it: so many units per period, decided by an algorithm.
+//! A limit as the user states it: a quota of units per period, and an algorithm.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,13 +6,19 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::limit::algo::Algo;
 
-/// A limit: `quota` units per period, decided by an [`Algo`].
+/// A limit of `quota` units per period, decided by an [`Algo`].
 ///
-/// Building one never fails; a value out of range is a [`Error::Config`] from
+/// Building a limit never fails. A value out of range is an [`Error::Config`] from
 /// [`Limit::validate`] and from the first decision.
 ///
-/// Ranges: quota from 1 to 1e9 units per second (sliding log: at most 100,000), period from 1 µs
-/// to 366 days, burst from 1 to 2^32, bucket size from 0 to 2^32.
+/// | value | range | default |
+/// | --- | --- | --- |
+/// | quota | at least 1, at most 1e9 units per second; sliding log: at most 100,000 | none |
+/// | period | 1 µs to 366 days | none |
+/// | burst | 1 to 2^32 tokens | the quota |
+/// | bucket size | 0 to 2^32 units | the quota |
+///
+/// `Display` writes the limit with its algorithm, such as `token_bucket 100/60s, burst 20`.
 ///
 /// ```
 /// use premier::Limit;
@@ -32,7 +38,15 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// `quota` units per `period`, by `algo`.
+    /// Creates a limit of `quota` units per `period`, decided by `algo`.
+    ///
+    /// ```
+    /// use premier::{Algo, Limit};
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::new(Algo::SlidingLog, 5, Duration::from_secs(60));
+    /// assert_eq!(limit, Limit::sliding_log(5, Duration::from_secs(60)));
+    /// ```
     #[must_use]
     pub const fn new(algo: Algo, quota: u64, period: Duration) -> Self {
         Self {
@@ -44,77 +58,152 @@ impl Limit {
         }
     }
 
-    /// At most `quota` units in a window of `period` that opens at the first call.
+    /// Creates a limit of `quota` units per window of `period`, decided by [`Algo::FixedWindow`].
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::fixed_window(100, Duration::from_secs(60));
+    /// assert_eq!(limit.to_string(), "fixed_window 100/60s");
+    /// ```
     #[must_use]
     pub const fn fixed_window(quota: u64, period: Duration) -> Self {
         Self::new(Algo::FixedWindow, quota, period)
     }
 
-    /// At most `quota` units in the last `period`, estimated from two counters.
+    /// Creates a limit of `quota` units in the last `period`, estimated from two counters, decided by
+    /// [`Algo::SlidingWindow`].
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::sliding_window(100, Duration::from_secs(60));
+    /// assert_eq!(limit.to_string(), "sliding_window 100/60s");
+    /// ```
     #[must_use]
     pub const fn sliding_window(quota: u64, period: Duration) -> Self {
         Self::new(Algo::SlidingWindow, quota, period)
     }
 
-    /// At most `quota` units in any `period`, exactly.
+    /// Creates a limit of exactly `quota` units in any `period`, decided by [`Algo::SlidingLog`].
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::sliding_log(5, Duration::from_secs(60));
+    /// assert_eq!(limit.to_string(), "sliding_log 5/60s");
+    /// ```
     #[must_use]
     pub const fn sliding_log(quota: u64, period: Duration) -> Self {
         Self::new(Algo::SlidingLog, quota, period)
     }
 
-    /// A bucket of `quota` tokens (or [`Limit::burst`]) that refills `quota` per `period`.
+    /// Creates a bucket that is refilled with `quota` tokens per `period`, decided by
+    /// [`Algo::TokenBucket`]. It holds `quota` tokens unless [`Limit::burst`] is called.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::token_bucket(100, Duration::from_secs(60));
+    /// assert_eq!(limit.capacity(), 100);
+    /// ```
     #[must_use]
     pub const fn token_bucket(quota: u64, period: Duration) -> Self {
         Self::new(Algo::TokenBucket, quota, period)
     }
 
-    /// A queue of `quota` calls (or [`Limit::bucket_size`]) that runs `quota` per `period`.
+    /// Creates a queue that starts `quota` units per `period`, evenly spaced, decided by
+    /// [`Algo::LeakyBucket`]. `quota` units may wait in it unless [`Limit::bucket_size`] is called.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::leaky_bucket(10, Duration::from_secs(1));
+    /// assert_eq!(limit.capacity(), 11);
+    /// ```
     #[must_use]
     pub const fn leaky_bucket(quota: u64, period: Duration) -> Self {
         Self::new(Algo::LeakyBucket, quota, period)
     }
 
-    /// This limit by another algorithm.
+    /// Returns this limit with another algorithm.
     pub(crate) const fn with_algo(mut self, algo: Algo) -> Self {
         self.algo = algo;
         self
     }
 
-    /// How many tokens a token bucket holds. Default: the quota.
+    /// Sets how many tokens a token bucket holds, from 1 to 2^32. Default: the quota.
+    ///
+    /// With another algorithm than [`Algo::TokenBucket`] the limit is invalid.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::token_bucket(100, Duration::from_secs(60)).burst(20);
+    /// assert_eq!(limit.capacity(), 20);
+    /// ```
     #[must_use]
     pub const fn burst(mut self, tokens: u64) -> Self {
         self.burst = Some(tokens);
         self
     }
 
-    /// How many units may wait in a leaky bucket; 0 means that nobody waits. Default: the quota.
+    /// Sets how many units may wait in a leaky bucket, from 0 to 2^32. With 0, no call waits.
+    /// Default: the quota.
+    ///
+    /// With another algorithm than [`Algo::LeakyBucket`] the limit is invalid.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::leaky_bucket(10, Duration::from_secs(1)).bucket_size(3);
+    /// assert_eq!(limit.capacity(), 4);
+    /// ```
     #[must_use]
     pub const fn bucket_size(mut self, units: u64) -> Self {
         self.bucket_size = Some(units);
         self
     }
 
-    /// The algorithm that decides.
+    /// Returns the algorithm.
     #[must_use]
     pub const fn algo(&self) -> Algo {
         self.algo
     }
 
-    /// Units admitted per period.
+    /// Returns the quota: the number of units admitted per period.
     #[must_use]
     pub const fn quota(&self) -> u64 {
         self.quota
     }
 
-    /// The period the quota is for.
+    /// Returns the period.
     #[must_use]
     pub const fn period(&self) -> Duration {
         self.period
     }
 
-    /// The most units that can be taken at one instant from a fresh key: the burst of a token
-    /// bucket, one running unit and the waiting ones of a leaky bucket, otherwise the quota. A
-    /// call that costs more is never admitted.
+    /// Returns the most units that can be taken at one instant from an unused key. A call that costs
+    /// more is never admitted.
+    ///
+    /// This is the burst of a token bucket, the bucket size plus 1 of a leaky bucket, and the quota
+    /// of all other algorithms.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use std::time::Duration;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// assert_eq!(Limit::fixed_window(100, minute).capacity(), 100);
+    /// assert_eq!(Limit::leaky_bucket(100, minute).bucket_size(5).capacity(), 6);
+    /// ```
     #[must_use]
     pub const fn capacity(&self) -> u64 {
         match self.algo {
@@ -130,21 +219,30 @@ impl Limit {
         }
     }
 
-    /// Checks every number against its range.
+    /// Checks that every value is in its range and applies to the algorithm.
     ///
     /// # Errors
-    /// [`Error::Config`] that names the first value that is out of range.
+    /// [`Error::Config`], whose message names the first invalid value.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use std::time::Duration;
+    ///
+    /// let second = Duration::from_secs(1);
+    /// assert!(Limit::fixed_window(10, second).validate().is_ok());
+    /// assert!(Limit::fixed_window(10, second).burst(5).validate().is_err());
+    /// ```
     pub fn validate(&self) -> Result<(), Error> {
         self.check().map_err(Error::config)
     }
 
-    /// The period in nanoseconds, once validated.
+    /// Returns the period in nanoseconds. A validated period always fits; others saturate.
     pub(crate) fn period_nanos(&self) -> u64 {
         u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// The emission interval period / quota in lowest terms: its ticks, and how many of them are a
-    /// nanosecond.
+    /// Returns the emission interval `period / quota` in nanoseconds as a fraction in lowest terms:
+    /// numerator and denominator. One tick is 1 / denominator nanoseconds.
     pub(crate) fn emission_interval(&self) -> (u64, u64) {
         let (period, quota) = (self.period_nanos(), self.quota);
         let divisor = greatest_common_divisor(period, quota);
@@ -177,7 +275,7 @@ impl Limit {
     }
 }
 
-/// Euclid's algorithm.
+/// Returns the greatest common divisor, by Euclid's algorithm.
 const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
     while b != 0 {
         (a, b) = (b, a % b);
@@ -185,7 +283,6 @@ const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
-/// As in an attribute: `token_bucket 100/60s, burst 20`.
 impl fmt::Display for Limit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

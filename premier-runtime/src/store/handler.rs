@@ -1,4 +1,4 @@
-//! The trait of a store.
+//! The trait that every store implements.
 
 use std::any::Any;
 use std::fmt;
@@ -11,11 +11,12 @@ use crate::store::request::{BoxFuture, Request};
 #[cfg(feature = "cache")]
 use crate::store::values::ValueStore;
 
-/// A store that keeps the state of limits and decides by it.
+/// A store that keeps the state of limits and decides calls.
 ///
-/// Two come with premier; a third is made by implementing this trait over
-/// [`State`](crate::algorithms::State), which holds the algorithms. The decisions of every handler
-/// are the same for the same calls; `tests/data/sequences.jsonl` of the repository is the measure.
+/// [`MemoryHandler`](crate::MemoryHandler) and, with the feature `redis`, `RedisHandler` are included.
+/// Other stores implement this trait with [`State`](crate::algorithms::State), which contains the
+/// algorithms. All handlers must make the same decisions about the same calls; the file
+/// `tests/data/sequences.jsonl` in the repository lists expected decisions.
 ///
 /// ```
 /// use premier::algorithms::State;
@@ -24,7 +25,7 @@ use crate::store::values::ValueStore;
 /// use std::sync::Mutex;
 /// use std::time::{Duration, Instant};
 ///
-/// /// Everything under one lock.
+/// /// Keeps all states behind one lock.
 /// #[derive(Debug)]
 /// struct Simple(Instant, Mutex<HashMap<String, Vec<State>>>);
 ///
@@ -53,53 +54,62 @@ use crate::store::values::ValueStore;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Handler: Any + fmt::Debug + Send + Sync {
-    /// Carries out one operation on one key, blocking if it must.
+    /// Carries out one operation on one key. May block the calling thread.
     ///
     /// # Errors
-    /// [`Error::backend`] when the store cannot be reached in time.
+    /// [`Error::backend`] when the store cannot be reached in time, and
+    /// [`Error::CostExceedsCapacity`] for a call that can never be admitted.
     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error>;
 
-    /// The same for async callers. By default the blocking form, which is right for stores that
-    /// never block.
+    /// Carries out one operation on one key without blocking the calling thread.
+    ///
+    /// The default calls [`Handler::handle`]. Override it in a store whose `handle` blocks.
     fn handle_async<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Decision, Error>> {
         Box::pin(std::future::ready(self.handle(&request)))
     }
 
-    /// Forgets every key of `keyspace`, and none of any other.
+    /// Removes every key of `keyspace`, that is, every key whose text starts with `{keyspace}:`. May
+    /// block the calling thread.
     ///
     /// # Errors
     /// [`Error::backend`] when the store cannot be reached in time.
     fn clear(&self, keyspace: &str) -> Result<(), Error>;
 
-    /// The same for async callers.
+    /// Removes every key of `keyspace` without blocking the calling thread.
+    ///
+    /// The default calls [`Handler::clear`]. Override it in a store whose `clear` blocks.
     fn clear_async<'a>(&'a self, keyspace: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(std::future::ready(self.clear(keyspace)))
     }
 
-    /// Carries an operation out some time soon, without anybody waiting for it: a caller that was
-    /// dropped gives back what it held. By default at once.
+    /// Carries out an operation in the background and ignores its result.
+    ///
+    /// Called to release the units of a caller that was dropped while it waited. The default calls
+    /// [`Handler::handle`]. Override it in a store whose `handle` blocks.
     fn handle_detached(&self, request: &Request<'_>) {
         let _ = self.handle(request);
     }
 
-    /// Where values of `#[cache]` are shared, if they are.
+    /// Returns the store through which processes share the values of `#[cache]`, if there is one.
     #[doc(hidden)]
     #[cfg(feature = "cache")]
     fn values(&self) -> Option<&dyn ValueStore> {
         None
     }
 
-    /// The clock by which callers sleep until it is their turn; the system's by default.
+    /// Returns the clock with which callers sleep until their turn. The default, `None`, stands for
+    /// [`SystemClock`](crate::clock::SystemClock).
     fn clock(&self) -> Option<Arc<dyn Clock>> {
         None
     }
 
-    /// What the store is called, for people to read.
+    /// Returns the name of the store, for the dashboard. Default: `"custom"`.
     fn name(&self) -> &'static str {
         "custom"
     }
 
-    /// Whether the store can be reached now, if that is known without asking it.
+    /// Returns whether the store can be reached, as far as is known without calling it. Default:
+    /// `None`, which means unknown.
     fn is_up(&self) -> Option<bool> {
         None
     }

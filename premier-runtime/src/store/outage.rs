@@ -1,4 +1,4 @@
-//! How often a policy had to decide because the store could not.
+//! The policy for calls that the store cannot decide, and how often it was applied.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,20 +8,20 @@ static DENIED: AtomicU64 = AtomicU64::new(0);
 static ALLOWED: AtomicU64 = AtomicU64::new(0);
 static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
 
-/// Calls of this process that the store could not decide about, by what
-/// [`OnBackendError`] made of them.
+/// The number of calls in this process that the store could not decide, by the policy that decided
+/// them instead. Returned by [`outage_calls`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OutageCalls {
-    /// Let through by [`OnBackendError::Allow`].
+    /// Calls admitted by [`OnBackendError::Allow`].
     pub allowed: u64,
-    /// Refused by [`OnBackendError::Deny`].
+    /// Calls rejected by [`OnBackendError::Deny`].
     pub denied: u64,
-    /// Decided in this process by [`OnBackendError::Memory`].
+    /// Calls decided in memory by [`OnBackendError::Memory`].
     pub in_memory: u64,
 }
 
-/// The counts since the process began.
+/// Returns how many calls the store could not decide since the process started.
 ///
 /// ```
 /// assert_eq!(premier::outage_calls().denied, 0);
@@ -45,15 +45,26 @@ pub(crate) fn count(policy: OnBackendError) {
     telemetry::outage_decision(name);
 }
 
-/// What happens to calls while the store cannot decide. The memory handler always can.
+/// What happens to calls while the store cannot decide, because it is down or too slow.
+///
+/// Default: [`OnBackendError::Deny`]. A [`MemoryHandler`](crate::MemoryHandler) can always decide, so
+/// the policy never applies to it.
+///
+/// ```
+/// use premier::{Config, MemoryHandler, OnBackendError};
+///
+/// let config = Config::new(MemoryHandler::new()).on_backend_error(OnBackendError::Allow);
+/// # let _ = config;
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum OnBackendError {
-    /// Let calls through unlimited.
+    /// Admit every call.
     Allow,
-    /// Refuse with [`Error::Backend`](crate::Error::Backend). The default.
+    /// Reject every call with [`Error::Backend`](crate::Error::Backend).
     #[default]
     Deny,
-    /// Limit inside this process until the store answers again.
+    /// Decide in the memory of this process, with the same limits, until the store answers again.
+    /// Each process then has the whole quota.
     Memory,
 }

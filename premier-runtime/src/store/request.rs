@@ -1,4 +1,4 @@
-//! One operation on one key, as a store carries it out.
+//! Requests to a store: one operation on one key.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,44 +8,46 @@ use crate::error::Error;
 use crate::key::full::Key;
 use crate::limit::decision::{Decision, Reservation};
 
-/// A boxed future, as the async half of a [`Handler`] returns it.
+/// A boxed future, which the async methods of [`Handler`](crate::Handler) return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// One operation on one key.
+/// One operation on one key, which a [`Handler`](crate::Handler) carries out.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
-    /// Whose state.
+    /// The key of the state.
     pub key: Key<'a>,
-    /// The limits that decide, as one: all or nothing.
+    /// The limits. They decide together: either all admit a call and take its cost, or none does.
     pub plans: &'a [Plan],
-    /// What is to be done.
+    /// The operation.
     pub operation: Operation,
 }
 
-/// What is to be done with the state of a key.
+/// An operation on the state of a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Decide about this many units and take them if they are admitted.
+    /// Decide about this many units, and take them if they are admitted.
     Take(u64),
-    /// Decide about this many units and take nothing.
+    /// Decide about this many units without taking them.
     Peek(u64),
-    /// Forget the key.
+    /// Remove the state of the key.
     Reset,
     /// Give this many units back.
     Refund(u64),
-    /// Give back so many units that a caller was given and no longer wants, as far as they are
-    /// still there to be given back.
+    /// Give back the units that a caller took with this reservation and does not use, as far as the
+    /// state still remembers them.
     Release(Reservation, u64),
 }
 
 impl Request<'_> {
-    /// Carries the operation out on `states`, one for each of [`Request::plans`], at `now`
-    /// (nanoseconds of a clock that does not step back).
+    /// Carries out the operation on `states`, which holds one state for each of [`Request::plans`].
+    ///
+    /// `now` is the time in nanoseconds, read from a clock that does not step back.
     ///
     /// # Errors
-    /// [`Error::CostExceedsCapacity`], with nothing changed.
+    /// [`Error::CostExceedsCapacity`] when a call costs more than a limit can ever admit. The states
+    /// do not change.
     pub fn apply(
         &self,
         states: &mut [crate::algorithms::State],
@@ -54,8 +56,8 @@ impl Request<'_> {
         use crate::algorithms::{Effect, State, take_all};
 
         let each = |states: &mut [State], change: &dyn Fn(usize, &mut State, &Plan)| {
-            for (nth, (state, plan)) in states.iter_mut().zip(self.plans).enumerate() {
-                change(nth, state, plan);
+            for (index, (state, plan)) in states.iter_mut().zip(self.plans).enumerate() {
+                change(index, state, plan);
             }
             Ok(take_all(states, self.plans, now, 0, Effect::Look))
         };
@@ -72,13 +74,16 @@ impl Request<'_> {
             Operation::Refund(units) => {
                 each(states, &|_, state, plan| state.refund(plan, now, units))
             }
-            Operation::Release(slot, units) => each(states, &|nth, state, plan| {
-                state.release(plan, now, &slot, nth, units);
+            Operation::Release(slot, units) => each(states, &|index, state, plan| {
+                state.release(plan, now, &slot, index, units);
             }),
         }
     }
 
-    /// A cost that no limit of the request could ever admit is an error, not a denial.
+    /// Checks that no limit has a capacity below `cost`, so that the call can be admitted at all.
+    ///
+    /// # Errors
+    /// [`Error::CostExceedsCapacity`] otherwise.
     pub(crate) fn check_cost(&self, cost: u64) -> Result<(), Error> {
         match self.plans.iter().map(Plan::capacity).min() {
             Some(capacity) if cost > capacity => Err(Error::CostExceedsCapacity {

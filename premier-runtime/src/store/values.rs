@@ -1,4 +1,4 @@
-//! A store that processes share values through.
+//! The trait of a store through which processes share cached values.
 
 use std::time::Duration;
 
@@ -6,29 +6,30 @@ use crate::error::Error;
 use crate::key::full::Key;
 use crate::store::request::BoxFuture;
 
-/// A value with the time it has left, if there is one.
+/// A value and the time until it expires, or `None` if there is no value.
 pub type Loaded = Option<(Vec<u8>, Duration)>;
 
-/// Keeps values, by key, for a time. All of it may fail: a value that cannot be had is a miss.
+/// Keeps values under keys until they expire. The cache treats an error as a miss.
 pub trait ValueStore: Send + Sync {
-    /// The value with the time it has left.
+    /// Returns the value of a key and the time until it expires. May block the calling thread.
     ///
     /// # Errors
-    /// [`Error::Backend`] when there is no answer in time.
+    /// [`Error::Backend`] when the store does not answer in time.
     fn load(&self, key: Key<'_>) -> Result<Loaded, Error>;
 
-    /// The same for async callers.
+    /// Returns the value of a key and the time until it expires, without blocking the calling thread.
     fn load_async<'a>(&'a self, key: Key<'a>) -> BoxFuture<'a, Result<Loaded, Error>>;
 
-    /// Writes some time soon, before any later call of this process is answered.
+    /// Stores a value for `ttl`, in the background and ignoring errors. Later calls of this process
+    /// are carried out after it.
     fn save(&self, key: Key<'_>, value: Vec<u8>, ttl: Duration);
 
-    /// Forgets the value.
+    /// Removes the value of a key. May block the calling thread.
     ///
     /// # Errors
-    /// [`Error::Backend`] when there is no answer in time.
+    /// [`Error::Backend`] when the store does not answer in time.
     fn forget(&self, key: Key<'_>) -> Result<(), Error>;
 
-    /// The same for async callers.
+    /// Removes the value of a key without blocking the calling thread.
     fn forget_async<'a>(&'a self, key: Key<'a>) -> BoxFuture<'a, Result<(), Error>>;
 }

@@ -1,4 +1,4 @@
-//! What the dashboard shows of one limit.
+//! The counts of one limit for the dashboard.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use super::outcome::Outcome;
 use crate::key::subject::Subject;
 
-/// Whether denied keys are kept. Keys may be personal, so keeping them has to be asked for.
+/// Whether denied keys are counted. Off by default, because keys may be personal data.
 static KEEP_KEYS: AtomicBool = AtomicBool::new(false);
 
-/// How many denied keys of a limit are kept.
-const KEYS: usize = 64;
+/// The most denied keys that are counted per limit.
+const MAX_KEYS: usize = 64;
 
-/// Keeps the keys that are denied most often from now on.
+/// Starts counting denied keys.
 pub(crate) fn keep_keys() {
     KEEP_KEYS.store(true, Ordering::Relaxed);
 }
@@ -24,12 +24,13 @@ pub(crate) struct Counts {
     denied: AtomicU64,
     shadow_denied: AtomicU64,
     failed: AtomicU64,
-    /// The most often denied keys with their counts, by the space-saving algorithm (Metwally,
-    /// Agrawal and El Abbadi, 2005): a new key takes the place, and the count, of the rarest.
+    /// The keys denied most often with their counts, by the Space-Saving algorithm (Metwally, Agrawal
+    /// and El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams", 2005):
+    /// a new key replaces the key with the lowest count and continues from this count.
     keys: Mutex<Vec<(Box<str>, u64)>>,
 }
 
-/// The counts at one moment.
+/// A snapshot of the counts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Totals {
     pub(crate) admitted: u64,
@@ -61,7 +62,7 @@ impl Counts {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = keys.iter_mut().find(|(kept, _)| **kept == *key) {
             *count += 1;
-        } else if keys.len() < KEYS {
+        } else if keys.len() < MAX_KEYS {
             keys.push((key.into(), 1));
         } else if let Some(rarest) = keys.iter_mut().min_by_key(|(_, count)| *count) {
             *rarest = (key.into(), rarest.1 + 1);
@@ -77,7 +78,7 @@ impl Counts {
         }
     }
 
-    /// The keys denied most often, with how often at most.
+    /// Returns the `most` keys denied most often, each with an upper bound of its count.
     pub(crate) fn denied_keys(&self, most: usize) -> Vec<(Box<str>, u64)> {
         let mut keys = self
             .keys
@@ -106,6 +107,6 @@ mod tests {
         let keys = counts.denied_keys(1);
         assert_eq!(&*keys[0].0, "often");
         assert!(keys[0].1 >= 1_000);
-        assert_eq!(counts.denied_keys(usize::MAX).len(), KEYS);
+        assert_eq!(counts.denied_keys(usize::MAX).len(), MAX_KEYS);
     }
 }

@@ -1,4 +1,4 @@
-//! What is recorded beside the decisions of limits.
+//! Events and metrics of retries, timeouts, circuit breakers, caches and stores.
 
 use std::sync::Arc;
 #[cfg(feature = "metrics")]
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// Records that an attempt has failed and another is to come.
+/// Records that an attempt failed and the next one follows after `delay`.
 pub(crate) fn retried(function: &Arc<str>, attempt: u32, delay: Duration) {
     let _ = (function, attempt, delay);
     #[cfg(feature = "metrics")]
@@ -16,7 +16,7 @@ pub(crate) fn retried(function: &Arc<str>, attempt: u32, delay: Duration) {
     tracing::info!(target: "premier", function = &**function, attempt, ?delay, "retries");
 }
 
-/// Records a call that took too long.
+/// Records that a call did not finish within its timeout, `after`.
 pub(crate) fn timed_out(function: &Arc<str>, after: Duration) {
     let _ = (function, after);
     #[cfg(feature = "metrics")]
@@ -25,7 +25,7 @@ pub(crate) fn timed_out(function: &Arc<str>, after: Duration) {
     tracing::warn!(target: "premier", function = &**function, ?after, "timed out");
 }
 
-/// The state of a breaker.
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum BreakerState {
     Closed,
@@ -33,7 +33,7 @@ pub(crate) enum BreakerState {
     Open,
 }
 
-/// Records that a breaker has changed.
+/// Records that a circuit breaker changed to `state`.
 pub(crate) fn breaker(function: &Arc<str>, state: BreakerState) {
     let _ = (function, state);
     #[cfg(any(feature = "metrics", feature = "tracing"))]
@@ -54,34 +54,34 @@ pub(crate) fn breaker(function: &Arc<str>, state: BreakerState) {
     tracing::warn!(target: "premier", function = &**function, to = name, "the circuit breaker changed");
 }
 
-/// Counts how often a cache had the value.
+/// Counts the hits and misses of a cache.
 #[cfg(feature = "cache")]
 #[derive(Default)]
 pub(crate) struct Lookups {
     #[cfg(feature = "metrics")]
-    numbers: OnceLock<[metrics::Counter; 2]>,
+    counters: OnceLock<[metrics::Counter; 2]>,
 }
 
 #[cfg(feature = "cache")]
 impl Lookups {
-    /// Records a look-up: a hit, or a value that had to be computed.
+    /// Records a look-up, which was a hit or a miss.
     #[inline]
     pub(crate) fn count(&self, cache: &Arc<str>, hit: bool) {
         let _ = (cache, hit);
         #[cfg(feature = "metrics")]
         {
             let counter = |outcome: &'static str| metrics::counter!("premier_cache_lookups_total", "function" => Arc::clone(cache), "outcome" => outcome);
-            let numbers = self
-                .numbers
+            let counters = self
+                .counters
                 .get_or_init(|| [counter("miss"), counter("hit")]);
-            numbers[usize::from(hit)].increment(1);
+            counters[usize::from(hit)].increment(1);
         }
         #[cfg(feature = "tracing")]
         tracing::trace!(target: "premier", function = &**cache, hit, "looked up");
     }
 }
 
-/// Records that the outage policy has decided for the store.
+/// Records that an outage policy decided a call instead of the store.
 pub(crate) fn outage_decision(policy: &'static str) {
     let _ = policy;
     #[cfg(feature = "metrics")]
@@ -90,13 +90,13 @@ pub(crate) fn outage_decision(policy: &'static str) {
 
 /// Records whether the store can be reached.
 #[cfg(feature = "redis")]
-pub(crate) fn backend_is(up: bool) {
+pub(crate) fn record_backend_up(up: bool) {
     let _ = up;
     #[cfg(feature = "metrics")]
     metrics::gauge!("premier_backend_up").set(f64::from(u8::from(up)));
 }
 
-/// Measures how long a store takes.
+/// Measures the duration of a call to a store.
 #[derive(Debug)]
 pub(crate) struct Timer {
     #[cfg(feature = "metrics")]

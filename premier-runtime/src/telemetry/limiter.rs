@@ -1,4 +1,4 @@
-//! What is recorded of the decisions of one limit.
+//! Events, metrics and counts of the decisions of one limit.
 
 use std::sync::Arc;
 #[cfg(feature = "metrics")]
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::counts::Counts;
 use super::outcome::Outcome;
 #[cfg(feature = "tracing")]
-use crate::error::Shown;
+use crate::error::EscapedKey;
 use crate::key::subject::Subject;
 use crate::limit::algo::Algo;
 
@@ -23,7 +23,7 @@ pub(crate) struct Telemetry {
     #[cfg(feature = "tracing")]
     log_keys: bool,
     #[cfg(feature = "metrics")]
-    numbers: OnceLock<Numbers>,
+    metrics: OnceLock<LimitMetrics>,
     #[cfg(feature = "dashboard")]
     pub(crate) counts: Counts,
 }
@@ -42,7 +42,7 @@ impl Telemetry {
             #[cfg(feature = "tracing")]
             log_keys,
             #[cfg(feature = "metrics")]
-            numbers: OnceLock::new(),
+            metrics: OnceLock::new(),
             #[cfg(feature = "dashboard")]
             counts: Counts::default(),
         }
@@ -55,16 +55,16 @@ impl Telemetry {
         #[cfg(feature = "dashboard")]
         self.counts.count(key, outcome);
         #[cfg(feature = "metrics")]
-        self.numbers().decided(outcome);
+        self.metrics().decided(outcome);
         #[cfg(feature = "tracing")]
         self.log(key, outcome);
     }
 
-    /// Records how long a call has waited to be admitted.
+    /// Records how long a call waited until it was admitted.
     pub(crate) fn waited(&self, length: Duration) {
         let _ = length;
         #[cfg(feature = "metrics")]
-        self.numbers().wait.record(length.as_secs_f64());
+        self.metrics().wait.record(length.as_secs_f64());
         #[cfg(feature = "tracing")]
         tracing::debug!(target: "premier", function = &*self.function, ?length, "waited");
     }
@@ -80,7 +80,7 @@ impl Telemetry {
                     let (function, algo) = (&*self.function, self.algo.as_str());
                     match key.filter(|_| self.log_keys) {
                         Some(key) => key.with_text(|key| {
-                            event!(target: "premier", $level, function, algo, decision, key = %Shown(key), "decided");
+                            event!(target: "premier", $level, function, algo, decision, key = %EscapedKey(key), "decided");
                         }),
                         None => event!(target: "premier", $level, function, algo, decision, "decided"),
                     }
@@ -94,16 +94,17 @@ impl Telemetry {
         }
     }
 
-    /// Looked up at the first decision: an exporter that is installed later receives nothing.
+    /// Returns the metrics, which are registered at the first decision. An exporter installed later
+    /// does not receive them.
     #[cfg(feature = "metrics")]
-    fn numbers(&self) -> &Numbers {
-        self.numbers
-            .get_or_init(|| Numbers::new(&self.function, self.algo))
+    fn metrics(&self) -> &LimitMetrics {
+        self.metrics
+            .get_or_init(|| LimitMetrics::new(&self.function, self.algo))
     }
 }
 
 #[cfg(feature = "metrics")]
-struct Numbers {
+struct LimitMetrics {
     admitted: metrics::Counter,
     denied: metrics::Counter,
     #[cfg(feature = "tower")]
@@ -113,7 +114,7 @@ struct Numbers {
 }
 
 #[cfg(feature = "metrics")]
-impl Numbers {
+impl LimitMetrics {
     fn new(function: &Arc<str>, algo: Algo) -> Self {
         let counter = |outcome: Outcome| {
             metrics::counter!(
@@ -147,8 +148,10 @@ impl Numbers {
 }
 
 #[cfg(feature = "metrics")]
-impl std::fmt::Debug for Numbers {
+impl std::fmt::Debug for LimitMetrics {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Numbers").finish_non_exhaustive()
+        formatter
+            .debug_struct("LimitMetrics")
+            .finish_non_exhaustive()
     }
 }

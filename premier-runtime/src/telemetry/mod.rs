@@ -1,8 +1,8 @@
-//! Events for `tracing`, numbers for `metrics`, counts for the dashboard. Without one of these features
-//! nothing of it is compiled into a call.
+//! `tracing` events, `metrics` and the counts of the dashboard. Each is compiled in only with its
+//! feature.
 //!
-//! Numbers never carry a key, because the number of keys has no bound; events carry it only under
-//! [`Config::log_keys`](crate::Config::log_keys), because it may be personal.
+//! Metrics have no key label, because the number of keys is unbounded. Events contain the key only
+//! with [`Config::log_keys`](crate::Config::log_keys), because it may be personal data.
 
 #[cfg(feature = "dashboard")]
 pub(crate) mod counts;
@@ -13,7 +13,7 @@ mod outcome;
 #[cfg(feature = "cache")]
 pub(crate) use self::events::Lookups;
 #[cfg(feature = "redis")]
-pub(crate) use self::events::backend_is;
+pub(crate) use self::events::record_backend_up;
 pub(crate) use self::events::{BreakerState, Timer, breaker, outage_decision, retried, timed_out};
 pub(crate) use self::limiter::Telemetry;
 pub(crate) use self::outcome::Outcome;

@@ -1,13 +1,13 @@
-//! What a decision came to.
+//! The outcome of a decision, as events and metrics name it.
 
 use crate::error::Error;
 
-/// What a decision came to.
+/// The outcome of a decision.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Outcome {
     Admitted,
     Denied,
-    /// It would have been denied, had the layer not been a shadow.
+    /// The limit denied the request, but its layer runs in shadow mode and admitted it.
     #[cfg(feature = "tower")]
     ShadowDenied,
     /// The store could not decide.
@@ -26,7 +26,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a decision, by whether it allows the call.
+    /// Returns the outcome of a decision, given whether it allows the call.
     #[inline]
     pub(crate) fn of(result: Result<bool, &Error>) -> Self {
         match result {

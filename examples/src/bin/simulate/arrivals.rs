@@ -1,4 +1,4 @@
-//! The calls to replay, read from CSV.
+//! Reads the calls to replay from CSV.
 
 use std::fmt::{self, Display};
 use std::str;
@@ -10,17 +10,17 @@ use crate::seconds;
 
 const HEADER: [&str; 3] = ["at", "key", "cost"];
 
-/// One call.
+/// A call to replay.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) at: Duration,
-    /// `at` as it was written.
-    pub(crate) written: String,
+    /// The text of `at` in the input.
+    pub(crate) at_text: String,
     pub(crate) key: String,
     pub(crate) cost: u64,
 }
 
-/// What is wrong with which line.
+/// An invalid row, with the line on which it begins.
 #[derive(Debug)]
 pub(crate) struct BadRow {
     line: usize,
@@ -63,7 +63,7 @@ pub(crate) fn read(input: &[u8]) -> Result<Vec<Arrival>, BadRow> {
         }
         let arrival = parse(&row).map_err(bad)?;
         if let Some(before) = arrivals.last().filter(|before| before.at > arrival.at) {
-            let (at, before) = (&arrival.written, &before.written);
+            let (at, before) = (&arrival.at_text, &before.at_text);
             return Err(bad(format!(
                 "at {at} is before {before} of the row above: rows must be ascending"
             )));
@@ -103,18 +103,18 @@ fn parse(row: &ByteRecord) -> Result<Arrival, String> {
     let text = |column: usize| {
         str::from_utf8(&row[column]).map_err(|_| format!("{} is not UTF-8", HEADER[column]))
     };
-    let (written, key, cost) = (text(0)?, text(1)?, text(2)?);
+    let (at_text, key, cost) = (text(0)?, text(1)?, text(2)?);
     Ok(Arrival {
-        at: seconds::parse_seconds(written).map_err(|problem| format!("at {problem}"))?,
-        written: written.to_owned(),
+        at: seconds::parse_seconds(at_text).map_err(|problem| format!("at {problem}"))?,
+        at_text: at_text.to_owned(),
         key: key.to_owned(),
         cost: seconds::digits(cost)
             .ok_or_else(|| format!("cost {cost:?} is not a whole number from 0 to 2^64 - 1"))?,
     })
 }
 
-/// The line on which the row begins that was read from `start` on. The reader's own count is that
-/// of the line before when lines end with CR LF, or are empty.
+/// Returns the line on which the row begins that was read from byte `start` on. The line number of the
+/// CSV reader is one too low after empty lines and lines that end with CR LF.
 fn line_of_row(input: &[u8], start: usize) -> usize {
     let skipped = input[start..]
         .iter()

@@ -1,12 +1,11 @@
-//! Replays a list of calls against a limit, in no time, and says what it decides about each.
+//! Replays a list of calls against a limit, without waiting, and prints the decision about each call.
 //!
 //! ```text
 //! simulate --algo token_bucket --quota 3 --duration 5s --plot out.svg < arrivals.csv > decisions.csv
 //! ```
 //!
-//! The decisions are those of the library itself, on a clock that only this program moves. Output
-//! is all or nothing: whatever goes wrong is told on stderr with exit code 2, and neither stdout
-//! nor the plot has been touched.
+//! The library itself decides, with a clock that this program moves. On any error the program prints
+//! a message to stderr, exits with code 2, and writes neither to stdout nor to the plot.
 
 mod arguments;
 mod arrivals;
@@ -46,7 +45,7 @@ fn simulate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             .map_err(|error| format!("the plot {} was not written: {error}", path.display()))?;
     }
     match io::stdout().write_all(&decisions) {
-        // Whoever reads, `head` for one, has seen enough.
+        // The reader, such as `head`, has closed the pipe because it needs no more lines.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }

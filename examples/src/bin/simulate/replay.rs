@@ -1,4 +1,4 @@
-//! What the library decides about each call.
+//! Replays calls against a limit.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use premier::{Config, Error, Handler, Limit, MemoryHandler, RedisHandler, Thrott
 
 use crate::arrivals::Arrival;
 
-/// What became of a call.
+/// The decision about a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     Allow {
@@ -18,10 +18,11 @@ pub(crate) enum Outcome {
         retry_after: Duration,
         remaining: u64,
     },
+    /// The call costs more than the limit can ever admit.
     Never,
 }
 
-/// Makes every call at its own time, in memory or, when there is a URL, in a Redis.
+/// Makes every call at its time, in memory, or in Redis if `redis` is a URL.
 pub(crate) fn replay(
     limit: Limit,
     redis: Option<&str>,
@@ -33,7 +34,7 @@ pub(crate) fn replay(
         return calls(&clock, memory.max_keys(usize::MAX).build(), limit, arrivals);
     };
     let handler = RedisHandler::builder(url).clock(clock.clone()).build()?;
-    // Of its own, so that a run meets neither the state of a service nor that of another run.
+    // A new keyspace, so that the run shares no state with a service or with another run.
     let started = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The decisions as CSV, and files that are written whole or not at all.
+//! Writes decisions as CSV, and replaces files atomically.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,17 +19,17 @@ const HEADER: [&str; 7] = [
     "remaining",
 ];
 
-/// One row a call, in the order of the calls.
+/// Writes one row for each call, in the order of the calls.
 pub(crate) fn write(arrivals: &[Arrival], outcomes: &[Outcome]) -> csv::Result<Vec<u8>> {
     let mut rows = csv::Writer::from_writer(Vec::new());
     rows.write_record(HEADER)?;
     for (arrival, outcome) in arrivals.iter().zip(outcomes) {
-        let nothing = String::new;
+        let empty = String::new;
         let (decision, wait, retry_after, remaining) = match *outcome {
             Outcome::Allow { wait, remaining } => (
                 "allow",
                 format_seconds(wait),
-                nothing(),
+                empty(),
                 remaining.to_string(),
             ),
             Outcome::Deny {
@@ -37,15 +37,15 @@ pub(crate) fn write(arrivals: &[Arrival], outcomes: &[Outcome]) -> csv::Result<V
                 remaining,
             } => (
                 "deny",
-                nothing(),
+                empty(),
                 format_seconds(retry_after),
                 remaining.to_string(),
             ),
-            Outcome::Never => ("never", nothing(), nothing(), nothing()),
+            Outcome::Never => ("never", empty(), empty(), empty()),
         };
         let cost = arrival.cost.to_string();
         rows.write_record([
-            arrival.written.as_str(),
+            arrival.at_text.as_str(),
             &arrival.key,
             &cost,
             decision,
@@ -57,9 +57,9 @@ pub(crate) fn write(arrivals: &[Arrival], outcomes: &[Outcome]) -> csv::Result<V
     rows.into_inner().map_err(|error| error.into_error().into())
 }
 
-/// Puts a file in the place of another in one step.
+/// Replaces the contents of a file atomically, by renaming a temporary file.
 pub(crate) fn replace(path: &Path, contents: &str) -> io::Result<()> {
-    // Of a link the file it leads to is replaced; a device or a pipe is not replaced at all.
+    // Replaces the target of a symbolic link, not the link. Writes to a device or pipe directly.
     let target = match fs::metadata(path) {
         Ok(found) if !found.is_file() => return fs::write(path, contents),
         Ok(_) => fs::canonicalize(path)?,
@@ -75,7 +75,7 @@ pub(crate) fn replace(path: &Path, contents: &str) -> io::Result<()> {
         .and_then(|mut file| file.write_all(contents.as_bytes()))
         .and_then(|()| fs::rename(&part, &target));
     if written.is_err() {
-        // What is left of it; it may not even exist.
+        // The file may be incomplete, or may not exist.
         let _ = fs::remove_file(&part);
     }
     written

@@ -1,4 +1,4 @@
-//! Time as text, exact to the nanosecond: no float ever touches it.
+//! Parses and formats times exactly, without floating-point numbers.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const UNITS: &[(&str, u64)] = &[
     ("", 1_000_000_000),
 ];
 
-/// Reads seconds with at most 9 decimals.
+/// Parses seconds with at most 9 decimals.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     if text.starts_with('-') {
         return Err(format!("{text:?} is negative"));
@@ -35,7 +35,7 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// Reads `"500ms"`, `"1.5m"`, or a bare number of seconds.
+/// Parses a duration such as `"500ms"` or `"1.5m"`, or a number of seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -51,12 +51,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// Writes seconds with 9 decimals.
+/// Formats a time as seconds with 9 decimals.
 pub(crate) fn format_seconds(time: Duration) -> String {
     format!("{}.{:09}", time.as_secs(), time.subsec_nanos())
 }
 
-/// `digits` or `digits.digits` times `scale`, if that is a whole number that fits.
+/// Returns `number * scale`, or `None` if that is not a whole number below 2^64. The form of `number`
+/// is `digits` or `digits.digits`.
 fn decimal_times(number: &str, scale: u64) -> Option<u64> {
     let (whole, decimals) = match number.split_once('.') {
         Some((whole, decimals)) => (whole, Some(decimals)),
@@ -80,7 +81,7 @@ fn decimal_times(number: &str, scale: u64) -> Option<u64> {
     }
 }
 
-/// What `u64` parses, without a sign.
+/// Parses a `u64` without a sign.
 pub(crate) fn digits(text: &str) -> Option<u64> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())

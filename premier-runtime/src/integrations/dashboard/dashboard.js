@@ -1,59 +1,59 @@
 "use strict";
-// Asks for the counts once a second and draws how they grow. Whatever comes from the server is
-// written as text, never as markup.
+// Fetches the counts once per second and draws their rates. Strings from the server are inserted as
+// text, never as markup.
 const source = document.currentScript.dataset.source;
 const SECONDS = 120;
-const seen = new Map();
+const sections = new Map();
 
-function part(limit) {
-  let one = seen.get(limit.id);
-  if (!one) {
+function sectionOf(limit) {
+  let section = sections.get(limit.id);
+  if (!section) {
     const element = document.getElementById("limit").content.cloneNode(true).firstElementChild;
     document.getElementById("limits").append(element);
-    one = { element, history: [], last: null };
-    seen.set(limit.id, one);
+    section = { element, history: [], last: null };
+    sections.set(limit.id, section);
   }
-  return one;
+  return section;
 }
 
-function line(history, of, most) {
+function line(history, series, highest) {
   return history
     .map((rates, at) => {
       const x = (240 * (SECONDS - history.length + at)) / (SECONDS - 1);
-      return `${at ? "L" : "M"}${x.toFixed(1)} ${(58 - (56 * rates[of]) / most).toFixed(1)}`;
+      return `${at ? "L" : "M"}${x.toFixed(1)} ${(58 - (56 * rates[series]) / highest).toFixed(1)}`;
     })
     .join("");
 }
 
 function draw(limit, at) {
-  const one = part(limit);
-  const { element } = one;
-  const refused = limit.denied + limit.shadow_denied;
-  if (one.last) {
-    const seconds = (at - one.last.at) / 1000;
-    one.history.push({
-      admitted: (limit.admitted - one.last.admitted) / seconds,
-      denied: (refused - one.last.refused) / seconds,
+  const section = sectionOf(limit);
+  const { element } = section;
+  const denied = limit.denied + limit.shadow_denied;
+  if (section.last) {
+    const seconds = (at - section.last.at) / 1000;
+    section.history.push({
+      admitted: (limit.admitted - section.last.admitted) / seconds,
+      denied: (denied - section.last.denied) / seconds,
     });
-    one.history.splice(0, one.history.length - SECONDS);
+    section.history.splice(0, section.history.length - SECONDS);
   }
-  one.last = { at, admitted: limit.admitted, refused };
+  section.last = { at, admitted: limit.admitted, denied };
   element.querySelector("h2").textContent = limit.name;
   const store = limit.up === null ? limit.store : `${limit.store}, ${limit.up ? "up" : "down"}`;
-  const terms = element.querySelector(".terms");
-  terms.textContent = `${limit.limits.join(" and ")} by ${store}`;
-  terms.classList.toggle("down", limit.up === false);
+  const summary = element.querySelector(".summary");
+  summary.textContent = `${limit.limits.join(" and ")} by ${store}`;
+  summary.classList.toggle("down", limit.up === false);
   for (const cell of element.querySelectorAll("[data-total]")) {
     cell.textContent = String(limit[cell.dataset.total]);
   }
-  const most = Math.max(1, ...one.history.map((rates) => Math.max(rates.admitted, rates.denied)));
-  for (const of of ["admitted", "denied"]) {
-    element.querySelector(`path.${of}`).setAttribute("d", line(one.history, of, most));
+  const highest = Math.max(1, ...section.history.map((rates) => Math.max(rates.admitted, rates.denied)));
+  for (const series of ["admitted", "denied"]) {
+    element.querySelector(`path.${series}`).setAttribute("d", line(section.history, series, highest));
   }
-  const now = one.history.at(-1) ?? { admitted: 0, denied: 0 };
+  const now = section.history.at(-1) ?? { admitted: 0, denied: 0 };
   element.querySelector(".now").textContent =
-    `${now.admitted.toFixed(1)} admitted and ${now.denied.toFixed(1)} denied a second; the highest point is ${most.toFixed(1)}`;
-  element.querySelector(".chart").setAttribute("aria-label", `admitted and denied a second, the last ${SECONDS} s`);
+    `${now.admitted.toFixed(1)} admitted and ${now.denied.toFixed(1)} denied per second; the peak is ${highest.toFixed(1)}`;
+  element.querySelector(".chart").setAttribute("aria-label", `admitted and denied per second in the last ${SECONDS} s`);
   element.querySelector(".keys").replaceChildren(
     ...limit.denied_keys.map(([key, count]) => {
       const item = document.createElement("li");
@@ -70,18 +70,18 @@ async function refresh() {
     if (!reply.ok) throw new Error(`${reply.status} ${reply.statusText}`);
     const data = await reply.json();
     const at = performance.now();
-    // Limits of one name, as of two stores, are told apart by their order.
+    // Limits with equal names, in different stores, are distinguished by their order.
     const names = new Map();
     for (const limit of data.limits) {
-      const nth = names.get(limit.name) ?? 0;
-      names.set(limit.name, nth + 1);
-      limit.id = `${limit.name}\n${nth}`;
+      const index = names.get(limit.name) ?? 0;
+      names.set(limit.name, index + 1);
+      limit.id = `${limit.name}\n${index}`;
       draw(limit, at);
     }
     document.getElementById("empty").hidden = data.limits.length > 0;
     const { allowed, denied, in_memory } = data.outages;
     state.textContent = allowed + denied + in_memory
-      ? `live; while a store was down ${allowed} let through, ${denied} refused, ${in_memory} decided in memory`
+      ? `live; while a store was down ${allowed} admitted, ${denied} denied, ${in_memory} decided in memory`
       : "live";
     state.classList.remove("down");
   } catch (error) {

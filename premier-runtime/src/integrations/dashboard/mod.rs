@@ -1,9 +1,9 @@
 //! A live page of every limit in this process, to be nested in an axum router.
 //!
-//! It shows what is admitted and denied in each second, how much in all, whether the store can be
-//! reached, and, if you ask for it, which keys are denied most. It only reads, loads nothing from
-//! elsewhere, and allows nothing else by its content security policy. It has no authentication:
-//! **mount it behind yours**, or on a port that only you can reach.
+//! The page shows how many units each limit admits and denies per second and in total, whether the
+//! store can be reached, and optionally which keys are denied most often. The page is read-only and
+//! loads nothing from other hosts, which its content security policy enforces. It has no
+//! authentication: **mount it behind your own**, or on a port that only you can reach.
 //!
 //! ```
 //! use axum::Router;
@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use serde::Serialize;
 
-use crate::error::Shown;
+use crate::error::EscapedKey;
 use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
 use crate::store::outage::outage_calls;
@@ -28,21 +28,44 @@ use crate::telemetry::counts::{Totals, keep_keys};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Builds the page.
+/// Builds the router of the dashboard.
+///
+/// Defaults: no keys are shown.
+///
+/// ```
+/// use axum::Router;
+/// use premier::dashboard::Dashboard;
+///
+/// let dashboard = Dashboard::new().denied_keys(10).router();
+/// let app: Router = Router::new().nest("/premier", dashboard);
+/// # let _ = app;
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dashboard {
     keys: usize,
 }
 
 impl Dashboard {
-    /// Without keys.
+    /// Creates a dashboard that shows no keys.
+    ///
+    /// ```
+    /// let router: axum::Router = premier::dashboard::Dashboard::new().router();
+    /// # let _ = router;
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Shows so many of the keys of each limit that are denied most often, at most 64, from now on.
-    /// Keys can be personal data, and become visible to everyone who sees the page.
+    /// Shows the `most` keys of each limit that are denied most often, at most 64. Default: 0.
+    ///
+    /// Denials are counted per key from this call on. Keys can be personal data, and everyone who can
+    /// open the page sees them.
+    ///
+    /// ```
+    /// let dashboard = premier::dashboard::Dashboard::new().denied_keys(10);
+    /// # let _ = dashboard;
+    /// ```
     #[must_use]
     pub fn denied_keys(mut self, most: usize) -> Self {
         self.keys = most;
@@ -52,7 +75,14 @@ impl Dashboard {
         self
     }
 
-    /// The routes, for any state.
+    /// Builds the router, which can be nested into a router with any state type.
+    ///
+    /// ```
+    /// use premier::dashboard::Dashboard;
+    ///
+    /// let app: axum::Router = axum::Router::new().nest("/premier", Dashboard::new().router());
+    /// # let _ = app;
+    /// ```
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         Router::new()
             .route("/", get(page))
@@ -75,7 +105,7 @@ fn answer(kind: &'static str, body: impl IntoResponse) -> Response {
 }
 
 async fn page(OriginalUri(uri): OriginalUri) -> Response {
-    // Wherever it is nested, with a slash at the end or without.
+    // The page links to its files by absolute paths, which work with and without a trailing slash.
     let under = escape(uri.path().trim_end_matches('/'));
     let page = include_str!("page.html").replace("{under}", &under);
     answer("text/html; charset=utf-8", Html(page))
@@ -96,7 +126,7 @@ async fn icon() -> Response {
     answer("image/svg+xml", include_str!("icon.svg"))
 }
 
-/// For an attribute in double quotes.
+/// Escapes a text for an HTML attribute in double quotes.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('"', "&quot;")
@@ -115,7 +145,7 @@ struct LimitData {
     algo: &'static str,
     limits: Vec<String>,
     store: &'static str,
-    /// Not known of a store that does not tell.
+    /// Whether the store can be reached; `None` for a store that does not report it.
     up: Option<bool>,
     admitted: u64,
     denied: u64,
@@ -170,7 +200,7 @@ fn limit_data(limiter: &Limiter, keys: usize) -> LimitData {
         denied_keys: counts
             .denied_keys(keys)
             .into_iter()
-            .map(|(key, count)| (Shown(&key).to_string(), count))
+            .map(|(key, count)| (EscapedKey(&key).to_string(), count))
             .collect(),
     }
 }

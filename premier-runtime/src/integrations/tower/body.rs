@@ -1,4 +1,4 @@
-//! The body of what the service answers, or of a refusal.
+//! The response body of a throttled service.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,7 +7,8 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
 pin_project_lite::pin_project! {
-    /// A body of the service behind the layer, or one of the layer's own.
+    /// The response body of a throttled service: the body of the inner service, or the body of a
+    /// rejection.
     #[derive(Debug)]
     pub struct ThrottleBody<B> {
         #[pin]

@@ -1,4 +1,4 @@
-//! What a layer has been told, and what its services share.
+//! The options of a layer, and the state that the services of a layer share.
 
 use std::sync::Arc;
 
@@ -10,34 +10,35 @@ use super::reply::{Policies, Rejection};
 use crate::limiter::max_wait::MaxWait;
 use crate::throttle::Throttle;
 
-pub(super) type OfRequest<T> = Arc<dyn Fn(&request::Parts) -> T + Send + Sync>;
-pub(super) type OfResponse<T> = Arc<dyn Fn(&response::Parts) -> T + Send + Sync>;
-pub(super) type Reply = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
+pub(super) type RequestFn<T> = Arc<dyn Fn(&request::Parts) -> T + Send + Sync>;
+pub(super) type ResponseFn<T> = Arc<dyn Fn(&response::Parts) -> T + Send + Sync>;
+pub(super) type ReplyFn = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
 
 #[derive(Clone)]
 pub(super) struct LayerConfig {
     pub(super) throttle: Throttle,
     pub(super) key: Option<RequestKey>,
-    pub(super) cost: Option<OfRequest<u64>>,
-    pub(super) skip: Option<OfRequest<bool>>,
-    pub(super) charge: Option<OfResponse<bool>>,
-    pub(super) reply: Option<Reply>,
+    pub(super) cost: Option<RequestFn<u64>>,
+    pub(super) skip: Option<RequestFn<bool>>,
+    pub(super) charge: Option<ResponseFn<bool>>,
+    pub(super) reply: Option<ReplyFn>,
     pub(super) shadow: bool,
     pub(super) standard_headers: bool,
     pub(super) older_headers: bool,
     pub(super) policies: Vec<Arc<str>>,
 }
 
-/// What all services of a layer share.
+/// The options of a layer with the values derived from them, shared by all services of the layer.
 pub(super) struct Shared {
     pub(super) config: LayerConfig,
     pub(super) policies: Policies,
-    /// Whether some function is given the parts of a request.
+    /// Whether an option is a function that takes the parts of a request.
     pub(super) needs_parts: bool,
-    /// Whether no request ever waits for its turn.
+    /// Whether requests are never delayed.
     pub(super) never_waits: bool,
-    /// Whether the reply to an admitted request does not depend on the decision.
-    pub(super) only_passes: bool,
+    /// Whether the response to an admitted request is the same for every decision, so that the fast
+    /// path may decide.
+    pub(super) ignores_decision: bool,
 }
 
 impl From<LayerConfig> for Shared {
@@ -46,7 +47,7 @@ impl From<LayerConfig> for Shared {
         let may_wait = throttle.max_wait() != MaxWait::None || throttle.is_queue();
         Self {
             never_waits: config.shadow || !may_wait,
-            only_passes: config.charge.is_none()
+            ignores_decision: config.charge.is_none()
                 && !(config.standard_headers || config.older_headers || config.shadow),
             needs_parts: config.skip.is_some()
                 || config.cost.is_some()

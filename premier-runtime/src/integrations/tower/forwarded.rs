@@ -1,7 +1,7 @@
-//! Whom a proxy says it was asked by.
+//! Client addresses from `X-Forwarded-For` and `Forwarded`.
 //!
-//! Each proxy appends the address it was asked from. With n trusted proxies the nth entry from the
-//! right was written by the outermost of them; all that stands left of it, anybody can have sent.
+//! Every proxy appends the address of its client. With n trusted proxies, the outermost one wrote
+//! the nth entry from the right. The client may have sent all entries to the left of it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,16 +10,17 @@ use http::header::{FORWARDED, HeaderName};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The nth address from the right of all `X-Forwarded-For` lines.
+/// Returns the address at position `trusted` from the right over all `X-Forwarded-For` lines.
 pub(super) fn x_forwarded_for(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
-    // It knows no quotes.
+    // The header has no quoting.
     let entry = nth_from_right(headers, &X_FORWARDED_FOR, trusted, |line| {
         line.split(|byte| *byte == b',').collect()
     })?;
     address(entry)
 }
 
-/// The same of `Forwarded` (RFC 7239).
+/// Returns the `for` address at position `trusted` from the right over all `Forwarded` lines
+/// (RFC 7239).
 pub(super) fn forwarded(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
     let elements = |line| outside_quotes(line, b',');
     let element = nth_from_right(headers, &FORWARDED, trusted, elements)?;
@@ -37,7 +38,9 @@ pub(super) fn forwarded(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
     address(value)
 }
 
-/// As bytes, for what is left of the entry may be anything and must not hide it.
+/// Returns the entry at position `trusted` from the right, where `entries` splits one line.
+///
+/// Works on bytes, so that entries to the left that are not UTF-8 cannot hide it.
 fn nth_from_right<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -49,15 +52,15 @@ fn nth_from_right<'a>(
     for line in lines.into_iter().rev() {
         let entries = entries(line.as_bytes());
         match entries.len().checked_sub(left + 1) {
-            Some(place) => return Some(entries[place]),
+            Some(index) => return Some(entries[index]),
             None => left -= entries.len(),
         }
     }
     None
 }
 
-/// The parts between separators that stand outside of quotes. A quote that nobody closes is none:
-/// it would hide what a proxy has appended.
+/// Splits at separators outside of quotes. If a quote is not closed, splits at every separator:
+/// otherwise a client could hide the entries that proxies append behind an open quote.
 fn outside_quotes(text: &[u8], separator: u8) -> Vec<&[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text
@@ -78,7 +81,7 @@ fn outside_quotes(text: &[u8], separator: u8) -> Vec<&[u8]> {
     }
 }
 
-/// With a port or without, in brackets or not.
+/// Parses an address with or without a port, with or without brackets.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?.trim();
     let bare = text
@@ -131,7 +134,7 @@ mod tests {
         }
     }
 
-    /// The examples of RFC 7239, sections 4 and 6, among others.
+    /// Contains the examples of RFC 7239, sections 4 and 6.
     #[test]
     fn forwarded_is_read_as_its_standard_says() {
         for (lines, trusted, expected) in [
@@ -167,7 +170,7 @@ mod tests {
                 Some("2.2.2.2"),
             ),
             (&["proto=https"], 1, None),
-            // What a client sends cannot swallow what a proxy appends.
+            // An open quote of the client does not hide the entry of the proxy.
             (&[r#"for="spoofed, for=2.2.2.2"#], 1, Some("2.2.2.2")),
             (&[r#"for="spoofed\, for=2.2.2.2"#], 1, Some("2.2.2.2")),
             (&["for=ü, for=2.2.2.2"], 1, Some("2.2.2.2")),

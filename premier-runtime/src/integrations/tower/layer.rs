@@ -1,4 +1,4 @@
-//! The layer and what can be said to it.
+//! The layer and its options.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -16,16 +16,20 @@ use crate::config::builder::Config;
 use crate::limit::quota::Limit;
 use crate::throttle::Throttle;
 
-/// Limits the requests to a service.
+/// A tower layer that limits the requests to a service.
 ///
-/// Layers of one name, keyspace and algorithm share their limit, as [`Throttle`]s do, and
-/// [`limits::set`](crate::limits::set) changes it by that name. Defaults: one limit for all
-/// requests, a cost of 1, no waiting, headers of the IETF draft.
+/// Defaults: one limit for all requests, a cost of 1 per request, no waiting, and the headers
+/// `RateLimit` and `RateLimit-Policy` on every response.
 ///
-/// Requests of gRPC are refused as gRPC does it.
+/// Layers with equal name, keyspace and algorithm share their limit, as [`Throttle`]s do.
+/// [`limits::set`](crate::limits::set) changes the limit by its name.
 ///
-/// As a layer of a client it limits what is sent: with [`ThrottleLayer::wait_at_most`] requests are
-/// sent as the limit allows, and one that would wait longer is answered with 429 here.
+/// A rejected gRPC request, recognized by its content type, gets a gRPC status instead of an HTTP
+/// status.
+///
+/// In front of an HTTP client, the layer limits outgoing requests. With
+/// [`ThrottleLayer::wait_at_most`] it delays requests to fit the limit; a request that would have to
+/// wait longer is not sent, and the layer answers it with 429.
 ///
 /// ```
 /// use premier::Limit;
@@ -47,24 +51,59 @@ use crate::throttle::Throttle;
 #[derive(Clone)]
 pub struct ThrottleLayer {
     config: LayerConfig,
-    /// Made when the layer is first used.
+    /// Created when the layer is first used, and dropped by every change of an option.
     shared: OnceLock<Arc<Shared>>,
 }
 
 impl ThrottleLayer {
-    /// One limit, of the process's configuration.
+    /// Creates a layer with one limit. `name` identifies the limit in errors, metrics and
+    /// [`limits::set`](crate::limits::set).
+    ///
+    /// The layer uses the process's configuration, unless [`ThrottleLayer::handler`] is called.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)));
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn new(name: &str, limit: Limit) -> Self {
         Self::from_throttle(Throttle::new(name, limit))
     }
 
-    /// Several that decide as one.
+    /// Creates a layer with several limits. A request is admitted only if all limits admit it, and
+    /// then takes its cost from each of them.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let limits = [Limit::token_bucket(5, second), Limit::fixed_window(1_000, 3_600 * second)];
+    /// let layer = ThrottleLayer::all("api", &limits);
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn all(name: &str, limits: &[Limit]) -> Self {
         Self::from_throttle(Throttle::all(name, limits))
     }
 
-    /// By a [`Throttle`], which is then asked nothing but by this layer and you.
+    /// Creates a layer that decides with a [`Throttle`]. Calls through the throttle itself and
+    /// requests through the layer share the limit.
+    ///
+    /// ```
+    /// use premier::tower::ThrottleLayer;
+    /// use premier::{Limit, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let throttle = Throttle::new("api", Limit::token_bucket(10, Duration::from_secs(1)));
+    /// let layer = ThrottleLayer::from_throttle(throttle);
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn from_throttle(throttle: Throttle) -> Self {
         let config = LayerConfig {
@@ -85,28 +124,76 @@ impl ThrottleLayer {
         }
     }
 
-    /// With a store, or a whole configuration, of its own.
+    /// Sets the store, or the whole configuration, of this layer. Default: the process's
+    /// configuration.
+    ///
+    /// ```
+    /// use premier::tower::ThrottleLayer;
+    /// use premier::{Limit, MemoryHandler};
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .handler(MemoryHandler::new());
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn handler(self, config: impl Into<Config>) -> Self {
         self.with(|layer| layer.throttle = layer.throttle.with_config(config))
     }
 
-    /// A limit for each of these.
+    /// Gives every value of `key` its own limit. Default: all requests share one limit.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::{RequestKey, ThrottleLayer};
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .key(RequestKey::peer_ip());
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn key(self, key: RequestKey) -> Self {
         self.with(|config| config.key = Some(key))
     }
 
-    /// What a request costs. 0 asks without taking; more than the limit can ever give is answered
-    /// with 400.
+    /// Sets the cost of a request in units. Default: 1.
+    ///
+    /// A request that costs 0 is always admitted and takes nothing. A request that costs more than
+    /// the capacity of the limit is answered with 400.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .cost(|request| if request.uri.path() == "/export" { 5 } else { 1 });
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn cost(self, cost: impl Fn(&request::Parts) -> u64 + Send + Sync + 'static) -> Self {
         self.with(|config| config.cost = Some(Arc::new(cost)))
     }
 
-    /// Charges only requests whose response matches; others are refunded. The cost is taken before the
-    /// service is called, so that concurrent requests cannot overdraw. It stays taken when there is no
-    /// response: the service fails, or the client goes away.
+    /// Charges only requests whose response matches; others are refunded. Default: all requests are
+    /// charged.
+    ///
+    /// The cost is taken before the service is called, so that concurrent requests cannot exceed the
+    /// limit. It is not refunded when there is no response, because the service failed or the client
+    /// disconnected.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::{RequestKey, ThrottleLayer};
+    /// use std::time::Duration;
+    ///
+    /// // Limits failed log-ins only.
+    /// let layer = ThrottleLayer::new("login", Limit::sliding_log(5, Duration::from_secs(60)))
+    ///     .key(RequestKey::peer_ip())
+    ///     .charge_if(|response| response.status == 401);
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn charge_if(
         self,
@@ -115,48 +202,112 @@ impl ThrottleLayer {
         self.with(|config| config.charge = Some(Arc::new(charge)))
     }
 
-    /// Leaves such requests alone.
+    /// Passes matching requests on without a decision. Default: every request is decided.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .skip_if(|request| request.uri.path() == "/health");
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn skip_if(self, skip: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
         self.with(|config| config.skip = Some(Arc::new(skip)))
     }
 
-    /// Decides and records, and never blocks: for a limit that is to be tried out. Replies have no
-    /// headers of it.
+    /// Decides and records decisions but admits every request, to try a limit before enforcing it.
+    ///
+    /// A decision to deny is recorded as `shadow_denied`. Responses get no rate-limit headers.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .shadow();
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn shadow(self) -> Self {
         self.with(|config| config.shadow = true)
     }
 
-    /// Lets requests wait for their turn, first come first served. One that would wait longer is
-    /// denied at once.
+    /// Delays requests until the limit admits them, first come, first served. A request that would
+    /// have to wait longer than `longest` is denied at once. Default: requests do not wait.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .wait_at_most(Duration::from_millis(200));
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn wait_at_most(self, longest: Duration) -> Self {
         self.with(|config| config.throttle = config.throttle.wait_at_most(longest))
     }
 
-    /// The names of the limits in `RateLimit` and `RateLimit-Policy`, in their order. Default: the
-    /// layer's, numbered from the second on.
+    /// Names the limits in `RateLimit` and `RateLimit-Policy`, in the order in which they were given.
+    /// Default: the name of the layer, with `-2`, `-3` … appended from the second limit on.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let limits = [Limit::token_bucket(5, second), Limit::token_bucket(100, 60 * second)];
+    /// let layer = ThrottleLayer::all("api", &limits).policies(["burst", "sustained"]);
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn policies<N: Into<Arc<str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.with(|config| config.policies = names.into_iter().map(Into::into).collect())
     }
 
-    /// Whether replies carry `RateLimit` and `RateLimit-Policy`. Default: yes.
+    /// Sets whether responses carry `RateLimit` and `RateLimit-Policy`. Default: `true`.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .headers(false);
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn headers(self, add: bool) -> Self {
         self.with(|config| config.standard_headers = add)
     }
 
-    /// Whether replies carry `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now).
-    /// Default: no.
+    /// Sets whether responses carry `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
+    /// `X-RateLimit-Reset` (seconds from now). Default: `false`.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .older_headers(true);
+    /// # let _ = layer;
+    /// ```
     #[must_use]
     pub fn older_headers(self, add: bool) -> Self {
         self.with(|config| config.older_headers = add)
     }
 
-    /// Builds the reply to a request that is not admitted. `Retry-After` and the headers above are
-    /// added where they are missing.
+    /// Sets the function that builds the response to a request that is not admitted. Default:
+    /// [`Rejection::to_response`], or [`Rejection::to_grpc_response`] for a gRPC request.
+    ///
+    /// The layer adds `Retry-After` if the response lacks it, and the rate-limit headers.
     ///
     /// ```
     /// use premier::Limit;

@@ -1,4 +1,5 @@
-//! Limits for HTTP: a [`Layer`](tower_layer::Layer) for axum, tonic, hyper and clients.
+//! A [`Layer`](tower_layer::Layer) that limits HTTP and gRPC requests, for axum, tonic, hyper and
+//! HTTP clients.
 //!
 //! ```
 //! use premier::Limit;
@@ -6,31 +7,33 @@
 //! use std::time::Duration;
 //!
 //! let minute = Duration::from_secs(60);
-//! // A hundred requests a minute for each address, bursts of twenty.
+//! // A hundred requests per minute for each address, in bursts of up to twenty.
 //! let api = ThrottleLayer::new("api", Limit::token_bucket(100, minute).burst(20))
 //!     .key(RequestKey::peer_ip());
 //!
-//! // Five failed log-ins a minute; those that succeed cost nothing.
+//! // Five failed log-ins per minute; successful ones are refunded.
 //! let login = ThrottleLayer::new("login", Limit::sliding_log(5, minute))
 //!     .key(RequestKey::x_forwarded_for(1))
 //!     .charge_if(|response| response.status == 401);
 //! # let _ = (api, login);
 //! ```
 //!
-//! # What a client sees
+//! # Responses
 //!
-//! | | status | body | headers |
+//! | request | status | body | headers |
 //! | --- | --- | --- | --- |
-//! | admitted | the service's | the service's | `RateLimit`, `RateLimit-Policy` |
-//! | denied | 429 | `application/problem+json` | the same and `Retry-After` |
-//! | the store is down, under [`OnBackendError::Deny`](crate::OnBackendError) | 503 | the same | `Retry-After` |
+//! | admitted | from the service | from the service | `RateLimit`, `RateLimit-Policy` |
+//! | denied | 429 | `application/problem+json` | `RateLimit`, `RateLimit-Policy`, `Retry-After` |
+//! | the store is down, under [`OnBackendError::Deny`](crate::OnBackendError) | 503 | `application/problem+json` | `RateLimit-Policy`, `Retry-After` |
 //!
-//! A gRPC client is answered with `RESOURCE_EXHAUSTED` and `UNAVAILABLE` instead.
+//! A gRPC request is answered with the status `RESOURCE_EXHAUSTED` instead of 429 and `UNAVAILABLE`
+//! instead of 503.
 //!
 //! `Retry-After` is in whole seconds, rounded up and never 0. The `RateLimit` fields and the problem
-//! types are those of [draft-ietf-httpapi-ratelimit-headers-11]; `t` is how long it takes until
-//! everything is there again, and of a denied request until it would be admitted. A `w` is in whole
-//! seconds, and where the period is not, `q` is what such a window admits.
+//! types are those of [draft-ietf-httpapi-ratelimit-headers-11]. The parameter `t` is the number of
+//! seconds until the full quota is available again; for a denied request, until it would be
+//! admitted. The window `w` is in whole seconds. If the period of the limit is not, `w` is rounded up
+//! and `q` is the number of units that the limit admits in `w`.
 //!
 //! [draft-ietf-httpapi-ratelimit-headers-11]: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/
 
@@ -45,7 +48,7 @@ mod service;
 pub use self::body::ThrottleBody;
 pub use self::key::RequestKey;
 #[cfg(feature = "axum")]
-pub(crate) use self::key::{peer, with_subscriber};
+pub(crate) use self::key::{peer, with_ip_key};
 pub use self::layer::ThrottleLayer;
 pub use self::reply::Rejection;
 #[cfg(feature = "axum")]

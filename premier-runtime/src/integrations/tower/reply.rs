@@ -1,4 +1,4 @@
-//! What a client is told: headers, and the reply to a request that was not admitted.
+//! Rate-limit headers, and the response to a request that is not admitted.
 
 use std::fmt::Write;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,12 +23,13 @@ const GRPC: &str = "application/grpc";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// What a client learns of a decision.
+/// The values of a decision that appear in headers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RateLimitStatus {
     pub(super) limit: u64,
     pub(super) remaining: u64,
-    /// Until everything is there again, or, for a denied request, until it is admitted.
+    /// The time until the full quota is available again; for a denied request, until it would be
+    /// admitted.
     pub(super) after: Duration,
 }
 
@@ -45,29 +46,46 @@ impl From<&Decision> for RateLimitStatus {
     }
 }
 
-/// Whether a request is one of gRPC.
+/// Returns whether a request is a gRPC request, judging by its content type.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(GRPC.as_bytes()))
 }
 
-/// A request that was not admitted, for whoever builds a reply of their own.
+/// Why a request was not admitted. Passed to the function of
+/// [`ThrottleLayer::reply`](super::ThrottleLayer::reply).
+///
+/// ```
+/// use premier::Limit;
+/// use premier::tower::ThrottleLayer;
+/// use std::time::Duration;
+///
+/// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+///     .reply(|rejection| {
+///         let mut reply = rejection.to_response();
+///         *reply.body_mut() = format!("rejected: {}", rejection.error).into();
+///         reply
+///     });
+/// # let _ = layer;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Rejection {
-    /// What the reply of the layer has: 429; 503 when the store, or a bound, stands in the way; 500
-    /// for a configuration that cannot be used; 400 for a cost that no time can admit.
+    /// The status of the response: 429 over a limit, 503 when the store, a circuit breaker or a bound
+    /// on keys or concurrent calls rejects the request, 504 for a timeout, 400 for a cost above the
+    /// capacity of the limit, and 500 for an invalid configuration.
     pub status: StatusCode,
-    /// Why.
+    /// The error.
     pub error: Error,
-    /// How long until an equal request can succeed, where that is known.
+    /// How long until the same request can succeed, where that is known.
     pub retry_after: Option<Duration>,
-    /// The policies that it exceeds.
+    /// The names of the policies that the request exceeds. Empty unless the status is 429.
     pub violated_policies: Vec<Arc<str>>,
 }
 
-/// What the reply to a request is made of.
+/// Returns the rejection for an error. `policies` are the policies that the request exceeds if the
+/// error is about a limit.
 pub(crate) fn rejection_of(error: Error, policies: Vec<Arc<str>>) -> Rejection {
     let (status, retry_after) = match &error {
         Error::QuotaExceeded { .. } | Error::BucketFull { .. } => {
@@ -75,7 +93,7 @@ pub(crate) fn rejection_of(error: Error, policies: Vec<Arc<str>>) -> Rejection {
         }
         Error::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, error.retry_after()),
         Error::Backend { .. } | Error::ConcurrencyExceeded { .. } | Error::TooManyKeys { .. } => {
-            // When it will be better nobody knows.
+            // The end of the outage is unknown: suggest the shortest wait the header can express.
             (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Some(Duration::from_secs(1)),
@@ -97,8 +115,9 @@ pub(crate) fn rejection_of(error: Error, policies: Vec<Arc<str>>) -> Rejection {
 }
 
 impl Rejection {
-    /// The reply of the layer: a problem of RFC 9457. It tells nothing of the key, the function or
-    /// the store.
+    /// Builds the default response: a problem document of RFC 9457 with `Retry-After`.
+    ///
+    /// The response does not reveal the key, the function or the store.
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
         let (kind, title) = match self.status {
@@ -119,9 +138,9 @@ impl Rejection {
         );
         if !self.violated_policies.is_empty() {
             json.push_str(",\"violated-policies\":[");
-            for (nth, policy) in self.violated_policies.iter().enumerate() {
-                // Quoted for a header, which quotes as JSON does.
-                let comma = if nth > 0 { "," } else { "" };
+            for (index, policy) in self.violated_policies.iter().enumerate() {
+                // Header strings and JSON strings of printable ASCII are quoted alike.
+                let comma = if index > 0 { "," } else { "" };
                 let _ = write!(json, "{comma}{}", Quoted(policy));
             }
             json.push(']');
@@ -138,12 +157,14 @@ impl Rejection {
         response
     }
 
-    /// The same for a gRPC client, which expects a status of its own in a reply without a body:
-    /// `RESOURCE_EXHAUSTED` for 429, `UNAVAILABLE` for 503. The layer gives it to requests whose
-    /// content type is `application/grpc`.
+    /// Builds the default response to a gRPC request: the HTTP status 200, no body, and the status of
+    /// the rejection as a [gRPC status](https://grpc.github.io/grpc/core/md_doc_statuscodes.html).
+    ///
+    /// 429 becomes `RESOURCE_EXHAUSTED`, 503 `UNAVAILABLE`, 504 `DEADLINE_EXCEEDED`, 400
+    /// `INVALID_ARGUMENT` and 500 `INTERNAL`. The layer uses it for requests whose content type
+    /// starts with `application/grpc`.
     #[must_use]
     pub fn to_grpc_response(&self) -> Response<Bytes> {
-        // https://grpc.github.io/grpc/core/md_doc_statuscodes.html
         let (code, message) = match self.status {
             StatusCode::TOO_MANY_REQUESTS => ("8", "quota exceeded"),
             StatusCode::SERVICE_UNAVAILABLE => ("14", "temporarily unavailable"),
@@ -160,41 +181,41 @@ impl Rejection {
         response
     }
 
-    /// Where it is not there yet.
+    /// Adds `Retry-After`, unless the headers already have it.
     pub(super) fn add_retry_after(&self, headers: &mut HeaderMap) {
         if let Some(retry_after) = self.retry_after {
             headers
                 .entry(RETRY_AFTER)
-                .or_insert_with(|| HeaderValue::from(seconds(retry_after).max(1)));
+                .or_insert_with(|| HeaderValue::from(whole_seconds(retry_after).max(1)));
         }
     }
 }
 
-/// Rounded up: whoever waits that long has waited long enough.
-pub(super) fn seconds(duration: Duration) -> u64 {
+/// Returns the duration in seconds, rounded up so that waiting that long is enough.
+pub(super) fn whole_seconds(duration: Duration) -> u64 {
     duration
         .as_secs()
         .saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
-/// The names of a layer's policies, and the header made of them.
+/// The names of a layer's policies, and the cached `RateLimit-Policy` header.
 #[derive(Debug)]
 pub(crate) struct Policies {
     names: Vec<Arc<str>>,
-    /// The same as they stand in headers.
+    /// The names as quoted strings for headers.
     quoted: Vec<String>,
-    /// The header, and the plans that it was made of: limits may change.
+    /// The header and the plans it was built from. It is built again when the limits change.
     header: RwLock<Option<(Arc<[Plan]>, HeaderValue)>>,
 }
 
 impl Policies {
-    /// `given`, or the layer's name, numbered from the second on.
+    /// Uses the `given` names, and the layer's name with a number for limits that have none.
     pub(crate) fn new(layer: &str, given: &[Arc<str>], limits: usize) -> Self {
         let names: Vec<Arc<str>> = (0..limits.max(1))
-            .map(|nth| match (given.get(nth), nth) {
+            .map(|index| match (given.get(index), index) {
                 (Some(name), _) => Arc::clone(name),
                 (None, 0) => Arc::from(layer),
-                (None, nth) => Arc::from(format!("{layer}-{}", nth + 1)),
+                (None, index) => Arc::from(format!("{layer}-{}", index + 1)),
             })
             .collect();
         Self {
@@ -204,7 +225,8 @@ impl Policies {
         }
     }
 
-    /// The policy that a decision is about: the tightest.
+    /// Returns the index of the policy that a decision reports: the one whose capacity is the
+    /// decision's limit.
     fn tightest(&self, plans: &[Plan], status: &RateLimitStatus) -> usize {
         if self.names.len() < 2 {
             return 0;
@@ -219,12 +241,12 @@ impl Policies {
         vec![Arc::clone(&self.names[self.tightest(plans, status)])]
     }
 
-    /// Without a decision all are named.
+    /// Returns all names, for a rejection without a decision.
     pub(crate) fn all(&self) -> Vec<Arc<str>> {
         self.names.clone()
     }
 
-    /// `RateLimit-Policy`, and `RateLimit` where there is a decision.
+    /// Adds `RateLimit-Policy`, and `RateLimit` if there is a decision.
     pub(super) fn add_standard(
         &self,
         headers: &mut HeaderMap,
@@ -237,15 +259,15 @@ impl Policies {
             item.extend_from_slice(b";r=");
             push_number(&mut item, status.remaining);
             item.extend_from_slice(b";t=");
-            push_number(&mut item, seconds(status.after));
+            push_number(&mut item, whole_seconds(status.after));
             if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(item)) {
                 headers.append(RATELIMIT, value);
             }
         }
-        headers.append(RATELIMIT_POLICY, self.header(plans));
+        headers.append(RATELIMIT_POLICY, self.cached_header(plans));
     }
 
-    fn header(&self, plans: &Arc<[Plan]>) -> HeaderValue {
+    fn cached_header(&self, plans: &Arc<[Plan]>) -> HeaderValue {
         let known = self.header.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, header)) = &*known
             && Arc::ptr_eq(of, plans)
@@ -253,38 +275,40 @@ impl Policies {
             return header.clone();
         }
         drop(known);
-        let header = self.written(plans);
+        let header = self.policy_header(plans);
         let known = Some((Arc::clone(plans), header.clone()));
         *self.header.write().unwrap_or_else(PoisonError::into_inner) = known;
         header
     }
 
-    fn written(&self, plans: &[Plan]) -> HeaderValue {
+    fn policy_header(&self, plans: &[Plan]) -> HeaderValue {
         let mut list = String::new();
         for (plan, name) in plans.iter().zip(&self.quoted) {
             let separator = if list.is_empty() { "" } else { ", " };
-            let (quota, window) = policy(plan);
+            let (quota, window) = quota_and_window(plan);
             let _ = write!(list, "{separator}{name};q={quota};w={window}");
         }
         HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
-/// The older headers: of the tightest limit, the reset in seconds from now.
+/// Adds the `X-RateLimit` headers, which describe the tightest limit. The reset is in seconds from
+/// now.
 pub(super) fn add_older(headers: &mut HeaderMap, decision: &RateLimitStatus) {
-    let reset = seconds(decision.after);
+    let reset = whole_seconds(decision.after);
     headers.insert(X_LIMIT, HeaderValue::from(decision.limit));
     headers.insert(X_REMAINING, HeaderValue::from(decision.remaining));
     headers.insert(X_RESET, HeaderValue::from(reset));
 }
 
-/// In decimal, without what formatting costs.
+/// Appends a number in decimal, faster than `write!`.
 fn push_number(to: &mut Vec<u8>, number: u64) {
     Subject::Number(number).with_text(|digits| to.extend_from_slice(digits.as_bytes()));
 }
 
-/// The quota of a window in whole seconds.
-fn policy(plan: &Plan) -> (u64, u64) {
+/// Returns the parameters `q` and `w` of a policy: the period rounded up to whole seconds, and how
+/// many units the limit admits in that time.
+fn quota_and_window(plan: &Plan) -> (u64, u64) {
     const SECOND: u128 = 1_000_000_000;
     let (quota, period) = (u128::from(plan.limit().quota()), u128::from(plan.period()));
     let window = period.div_ceil(SECOND);
@@ -295,7 +319,8 @@ fn policy(plan: &Plan) -> (u64, u64) {
     )
 }
 
-/// A string of structured fields (RFC 9651) and of JSON: printable ASCII in quotes.
+/// Writes a quoted string that is valid both in structured fields (RFC 9651) and in JSON. Characters
+/// other than printable ASCII become `?`.
 struct Quoted<'a>(&'a str);
 
 impl std::fmt::Display for Quoted<'_> {
@@ -331,7 +356,7 @@ mod tests {
         Duration::from_secs(count)
     }
 
-    /// The examples of draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4 and appendix B.
+    /// From the examples of draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4 and appendix B.
     #[test]
     fn headers_are_those_of_the_draft() {
         let daily = Limit::fixed_window(1_000, seconds_of(86_400));
@@ -360,7 +385,7 @@ mod tests {
             (1_000_000_000, Duration::from_secs(1), (1_000_000_000, 1)),
         ] {
             let plan = Plan::new(Limit::token_bucket(quota, period)).unwrap();
-            assert_eq!(policy(&plan), expected);
+            assert_eq!(quota_and_window(&plan), expected);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The service that a layer makes, and its future.
+//! The service that a layer creates, and its response future.
 
 use std::fmt;
 use std::future::Future;
@@ -23,7 +23,7 @@ use crate::limiter::named::Limiter;
 use crate::store::request::BoxFuture;
 use crate::telemetry::Outcome;
 
-/// A service behind a [`ThrottleLayer`](super::ThrottleLayer).
+/// A service whose requests a [`ThrottleLayer`](super::ThrottleLayer) limits.
 #[derive(Clone)]
 pub struct ThrottleService<S> {
     inner: S,
@@ -59,34 +59,35 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = &self.shared;
-        let (request, asked) = if shared.needs_parts {
+        let (request, dispatch) = if shared.needs_parts {
             let (parts, body) = request.into_parts();
             let config = &shared.config;
-            let asked = if config.skip.as_ref().is_some_and(|skip| skip(&parts)) {
-                Asked::Pass(None)
+            let dispatch = if config.skip.as_ref().is_some_and(|skip| skip(&parts)) {
+                Dispatch::Forward(None)
             } else {
                 let cost = config.cost.as_ref().map_or(1, |cost| cost(&parts));
-                shared.ask(&Head::from(&parts), cost)
+                shared.dispatch(&Head::from(&parts), cost)
             };
-            (Request::from_parts(parts, body), asked)
+            (Request::from_parts(parts, body), dispatch)
         } else {
-            let asked = shared.ask(&Head::from(&request), 1);
-            (request, asked)
+            let dispatch = shared.dispatch(&Head::from(&request), 1);
+            (request, dispatch)
         };
-        let stage = match asked {
-            Asked::Pass(taken) => Stage::Called {
+        let stage = match dispatch {
+            Dispatch::Forward(admitted) => Stage::Called {
                 future: self.inner.call(request),
-                taken: taken.map(|taken| (Arc::clone(shared), taken)),
+                admitted: admitted.map(|admitted| (Arc::clone(shared), admitted)),
             },
-            Asked::Reject(rejected) => Stage::Rejected {
+            Dispatch::Reject(rejected) => Stage::Rejected {
                 rejected: Some((Arc::clone(shared), is_grpc(request.headers()), rejected)),
             },
-            Asked::Wait(decision) => {
+            Dispatch::Wait(decision) => {
                 let shared = Arc::clone(shared);
-                // The service that was found ready is the one to be called.
+                // `poll_ready` reserved capacity in `self.inner`, so that very service must be
+                // called, and a clone takes its place.
                 let other = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, other);
-                Stage::Asking {
+                Stage::Waiting {
                     decision,
                     call: Some((shared, ready, request)),
                 }
@@ -96,14 +97,15 @@ where
     }
 }
 
-/// What was taken for a request that was passed on.
+/// An admitted request: the values for its headers and what can be refunded.
 #[derive(Debug)]
-struct Taken {
+struct Admitted {
     status: RateLimitStatus,
-    /// What can be given back, where anything may be.
+    /// Set only with [`ThrottleLayer::charge_if`](super::ThrottleLayer::charge_if).
     charge: Option<Box<Charge>>,
 }
 
+/// The units taken for a request, to refund them if its response does not match.
 #[derive(Debug)]
 struct Charge {
     key: Option<String>,
@@ -111,7 +113,7 @@ struct Charge {
     reservation: Reservation,
 }
 
-/// A request that is not passed on.
+/// A request that was not admitted.
 #[derive(Debug)]
 struct Rejected {
     error: Error,
@@ -127,41 +129,47 @@ impl From<Error> for Box<Rejected> {
     }
 }
 
-/// Whether a request is passed on, and what was taken for it if the reply depends on that.
-type Judged = Result<Option<Taken>, Box<Rejected>>;
+/// The outcome of a decision. `Ok(None)` when the response does not depend on the decision.
+type Verdict = Result<Option<Admitted>, Box<Rejected>>;
 
-enum Asked {
-    Pass(Option<Taken>),
+/// What to do with a request.
+enum Dispatch {
+    Forward(Option<Admitted>),
     Reject(Box<Rejected>),
-    Wait(BoxFuture<'static, Judged>),
+    Wait(BoxFuture<'static, Verdict>),
 }
 
-impl From<Judged> for Asked {
-    fn from(judged: Judged) -> Self {
-        match judged {
-            Ok(taken) => Self::Pass(taken),
+impl From<Verdict> for Dispatch {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Ok(admitted) => Self::Forward(admitted),
             Err(rejected) => Self::Reject(rejected),
         }
     }
 }
 
 impl Shared {
-    fn ask(self: &Arc<Self>, head: &Head<'_>, cost: u64) -> Asked {
+    fn dispatch(self: &Arc<Self>, head: &Head<'_>, cost: u64) -> Dispatch {
         let limiter = match self.config.throttle.limiter() {
             Ok(limiter) => limiter,
-            Err(error) => return Asked::Reject(error.into()),
+            Err(error) => return Dispatch::Reject(error.into()),
         };
         match &self.config.key {
-            None => self.ask_about(limiter, None, cost),
-            Some(key) => key.with_text(head, |key| self.ask_about(limiter, Some(key), cost)),
+            None => self.dispatch_key(limiter, None, cost),
+            Some(key) => key.with_text(head, |key| self.dispatch_key(limiter, Some(key), cost)),
         }
     }
 
-    fn ask_about(self: &Arc<Self>, limiter: &Arc<Limiter>, key: Option<&str>, cost: u64) -> Asked {
+    fn dispatch_key(
+        self: &Arc<Self>,
+        limiter: &Arc<Limiter>,
+        key: Option<&str>,
+        cost: u64,
+    ) -> Dispatch {
         if !(self.never_waits && limiter.is_immediate()) {
             let (limiter, shared) = (Arc::clone(limiter), Arc::clone(self));
             let key = key.map(str::to_owned);
-            return Asked::Wait(Box::pin(async move {
+            return Dispatch::Wait(Box::pin(async move {
                 let key = key.as_deref();
                 let decided = if shared.never_waits {
                     limiter.take_async(key, cost).await
@@ -169,36 +177,37 @@ impl Shared {
                     let max_wait = shared.config.throttle.max_wait();
                     acquire_unrecorded_async(&limiter, key, cost, max_wait, None).await
                 };
-                shared.judge(&limiter, key, cost, decided)
+                shared.conclude(&limiter, key, cost, decided)
             }));
         }
         let subject = key.map(Subject::Text);
-        // Where replies say nothing of the limit, all that counts is whether the request passes.
-        if self.only_passes {
+        // No header shows the numbers of the decision, so the fast path, which computes none, may
+        // decide.
+        if self.ignores_decision {
             match limiter.try_take(subject, cost, MaxWait::None) {
                 Some(Admission::Admitted) => {
                     limiter.record(subject, Outcome::Admitted);
-                    return Asked::Pass(None);
+                    return Dispatch::Forward(None);
                 }
                 Some(Admission::Denied(retry_after)) => {
                     limiter.record(subject, Outcome::Denied);
-                    return Asked::Reject(limiter.denied(None, retry_after).into());
+                    return Dispatch::Reject(limiter.denied(None, retry_after).into());
                 }
                 Some(Admission::Delayed(_)) | None => {}
             }
         }
         let decided = limiter.take(subject, cost);
-        self.judge(limiter, key, cost, decided).into()
+        self.conclude(limiter, key, cost, decided).into()
     }
 
-    /// Whether the request is passed on. Records the decision.
-    fn judge(
+    /// Records a decision and turns it into a verdict.
+    fn conclude(
         &self,
         limiter: &Limiter,
         key: Option<&str>,
         cost: u64,
         decided: Result<Decision, Error>,
-    ) -> Judged {
+    ) -> Verdict {
         let config = &self.config;
         let outcome = match Outcome::of(decided.as_ref().map(|decision| decision.allowed)) {
             Outcome::Denied if config.shadow => Outcome::ShadowDenied,
@@ -211,7 +220,7 @@ impl Shared {
         let decision = decided?;
         let status = RateLimitStatus::from(&decision);
         if !decision.allowed {
-            // Without the key, which no reply names.
+            // The key is left out, because no response contains it.
             let error = limiter.denied(None, decision.retry_after);
             return Err(Box::new(Rejected {
                 error,
@@ -225,7 +234,7 @@ impl Shared {
                 reservation: decision.reservation,
             })
         });
-        Ok((!self.only_passes).then_some(Taken { status, charge }))
+        Ok((!self.ignores_decision).then_some(Admitted { status, charge }))
     }
 
     fn reject<R>(&self, rejected: Rejected, is_grpc: bool) -> Response<ThrottleBody<R>> {
@@ -235,7 +244,8 @@ impl Shared {
             Some(status) => self.policies.violated(&plans, status),
             None => self.policies.all(),
         };
-        // A wait that would be too long is refused without a decision.
+        // A request that would have to wait too long is rejected without a decision, so the headers
+        // describe the first limit.
         let status = status.or_else(|| {
             Some(RateLimitStatus {
                 limit: plans.first()?.capacity(),
@@ -255,8 +265,12 @@ impl Shared {
         response
     }
 
-    fn answer<R>(&self, mut response: Response<R>, taken: Taken) -> Response<ThrottleBody<R>> {
-        let Taken { mut status, charge } = taken;
+    fn finish<R>(
+        &self,
+        mut response: Response<R>,
+        admitted: Admitted,
+    ) -> Response<ThrottleBody<R>> {
+        let Admitted { mut status, charge } = admitted;
         if let (Some(charge), Some(is_charged)) = (charge, &self.config.charge) {
             let (parts, body) = response.into_parts();
             if !is_charged(&parts) {
@@ -293,7 +307,7 @@ impl Shared {
 }
 
 pin_project_lite::pin_project! {
-    /// The future of a [`ThrottleService`].
+    /// The response future of a [`ThrottleService`].
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
@@ -309,14 +323,14 @@ pin_project_lite::pin_project! {
     where
         S: Service<Request<B>>,
     {
-        Asking {
-            decision: BoxFuture<'static, Judged>,
+        Waiting {
+            decision: BoxFuture<'static, Verdict>,
             call: Option<(Arc<Shared>, S, Request<B>)>,
         },
         Called {
             #[pin]
             future: S::Future,
-            taken: Option<(Arc<Shared>, Taken)>,
+            admitted: Option<(Arc<Shared>, Admitted)>,
         },
         Rejected { rejected: Option<(Arc<Shared>, bool, Box<Rejected>)> },
     }
@@ -332,13 +346,14 @@ where
         let mut this = self.project();
         loop {
             match this.stage.as_mut().project() {
-                StageProjection::Asking { decision, call } => {
-                    let judged = ready!(decision.as_mut().poll(context));
-                    let (shared, mut inner, request) = call.take().expect("asked once");
-                    let next = match judged {
-                        Ok(taken) => Stage::Called {
+                StageProjection::Waiting { decision, call } => {
+                    let verdict = ready!(decision.as_mut().poll(context));
+                    let (shared, mut inner, request) =
+                        call.take().expect("polled after it was decided");
+                    let next = match verdict {
+                        Ok(admitted) => Stage::Called {
                             future: inner.call(request),
-                            taken: taken.map(|taken| (shared, taken)),
+                            admitted: admitted.map(|admitted| (shared, admitted)),
                         },
                         Err(rejected) => Stage::Rejected {
                             rejected: Some((shared, is_grpc(request.headers()), rejected)),
@@ -346,16 +361,16 @@ where
                     };
                     this.stage.set(next);
                 }
-                StageProjection::Called { future, taken } => {
+                StageProjection::Called { future, admitted } => {
                     let response = ready!(future.poll(context))?;
-                    return Poll::Ready(Ok(match taken.take() {
-                        Some((shared, taken)) => shared.answer(response, taken),
+                    return Poll::Ready(Ok(match admitted.take() {
+                        Some((shared, admitted)) => shared.finish(response, admitted),
                         None => response.map(ThrottleBody::service),
                     }));
                 }
                 StageProjection::Rejected { rejected } => {
                     let (shared, is_grpc, rejected) =
-                        rejected.take().expect("polled after it was done");
+                        rejected.take().expect("polled after completion");
                     return Poll::Ready(Ok(shared.reject(*rejected, is_grpc)));
                 }
             }

@@ -1,4 +1,4 @@
-//! The memory handler.
+//! The memory handler and its builder.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -14,14 +14,26 @@ use crate::limit::decision::Decision;
 use crate::store::handler::Handler;
 use crate::store::request::Request;
 
-/// Keeps the state of limits in this process. The default handler.
+/// Keeps the state of limits in the memory of this process. The default handler.
 ///
 /// Defaults: [`SystemClock`](crate::clock::SystemClock), at most 4,194,304 keys.
 ///
-/// Clones share their state. Keys that owe nothing any more are forgotten a few at a time while
-/// others come in; a key that still owes is never forgotten. When
-/// [`max_keys`](MemoryHandlerBuilder::max_keys) keys owe something, a new one is refused with
+/// Clones share their state. A key whose state has become that of an unused key is removed some time
+/// later, when other keys are inserted. A key in use is never removed: when
+/// [`max_keys`](MemoryHandlerBuilder::max_keys) keys are in use, a call with a new key fails with
 /// [`Error::TooManyKeys`].
+///
+/// ```
+/// use premier::{Limit, MemoryHandler, Throttle};
+/// use std::time::Duration;
+///
+/// let handler = MemoryHandler::new();
+/// let limit = Limit::fixed_window(1, Duration::from_secs(60));
+/// let login = Throttle::with_handler(handler.clone(), "login", limit);
+/// login.acquire("alice")?;
+/// assert_eq!(handler.keys(), 1);
+/// # Ok::<(), premier::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryHandler {
     shared: Arc<Shared>,
@@ -36,24 +48,43 @@ struct Shared {
 }
 
 impl MemoryHandler {
-    /// A handler with the defaults.
+    /// Creates a handler with the system's clock and at most 4,194,304 keys.
+    ///
+    /// ```
+    /// use premier::MemoryHandler;
+    ///
+    /// premier::config(MemoryHandler::new())?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A handler with another clock or bound.
+    /// Returns a builder, to choose the clock and the maximum number of keys.
+    ///
+    /// ```
+    /// use premier::MemoryHandler;
+    ///
+    /// let handler = MemoryHandler::builder().max_keys(100_000).build();
+    /// # let _ = handler;
+    /// ```
     #[must_use]
     pub fn builder() -> MemoryHandlerBuilder {
         MemoryHandlerBuilder::default()
     }
 
-    /// How many keys are remembered now. Limits without a key do not count.
+    /// Returns the number of keys with a state. Limits without keys do not count.
+    ///
+    /// ```
+    /// assert_eq!(premier::MemoryHandler::new().keys(), 0);
+    /// ```
     #[must_use]
     pub fn keys(&self) -> usize {
         self.shared.keys.get()
     }
 
+    /// Returns a number that clones share and other handlers do not.
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
     }
@@ -62,7 +93,8 @@ impl MemoryHandler {
         &self.shared.clock
     }
 
-    /// The states of all keys with this prefix. Call sites look it up once.
+    /// Returns the table of all keys with this prefix, creating it if needed. Limits look their table
+    /// up once.
     pub(crate) fn table(&self, prefix: &str, plans: &[Plan]) -> Arc<Table> {
         let mut tables = self.tables();
         let table = match tables.get(prefix) {
@@ -77,7 +109,7 @@ impl MemoryHandler {
         table
     }
 
-    /// Carries out a request on the table of its prefix.
+    /// Carries out a request on `table`, the table of its prefix.
     #[inline]
     pub(crate) fn handle_in(
         &self,
@@ -104,10 +136,11 @@ impl MemoryHandler {
         }
     }
 
-    /// Looks for keys to forget in other places than the one that is full; a bounded step.
+    /// Removes unused keys from any table, after `max_keys` was reached and the sweep of the caller's
+    /// shard found none. Checks a bounded number of keys. Returns whether a key was removed.
     fn make_room(&self) -> bool {
         let tables: Vec<_> = self.tables().values().cloned().collect();
-        // Another table first each time, or a large one would take every step for itself.
+        // Start with a different table each time: a large first table would use up every budget.
         let first = self.shared.next_table.fetch_add(1, Ordering::Relaxed) % tables.len().max(1);
         let mut budget = STEP_WHEN_FULL;
         let mut freed = false;
@@ -128,7 +161,7 @@ impl MemoryHandler {
     }
 }
 
-/// The memory handler that `handler` is, which decides without a virtual call.
+/// Returns `handler` as a memory handler if it is one. Limits on memory decide without virtual calls.
 pub(crate) fn as_memory(handler: &dyn Handler) -> Option<&MemoryHandler> {
     let any: &dyn Any = handler;
     any.downcast_ref()
@@ -158,28 +191,62 @@ impl Handler for MemoryHandler {
 }
 
 /// Builds a [`MemoryHandler`].
+///
+/// Defaults: [`SystemClock`](crate::clock::SystemClock), at most 4,194,304 keys.
+///
+/// ```
+/// use premier::MemoryHandler;
+/// use premier::clock::ManualClock;
+///
+/// let clock = ManualClock::new();
+/// let handler = MemoryHandler::builder().clock(clock.clone()).max_keys(1_000).build();
+/// # let _ = handler;
+/// ```
 #[derive(Debug, Default)]
 pub struct MemoryHandlerBuilder {
     shared: Shared,
 }
 
 impl MemoryHandlerBuilder {
-    /// Decides and sleeps by this clock.
+    /// Sets the clock by which limits decide and callers sleep. Default:
+    /// [`SystemClock`](crate::clock::SystemClock).
+    ///
+    /// ```
+    /// use premier::MemoryHandler;
+    /// use premier::clock::ManualClock;
+    ///
+    /// let handler = MemoryHandler::builder().clock(ManualClock::new()).build();
+    /// # let _ = handler;
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.shared.clock = SteadyClock::watching(clock);
+        self.shared.clock = SteadyClock::new(clock);
         self
     }
 
-    /// Bounds how many keys are remembered at one time. At the bound new keys are refused with
-    /// [`Error::TooManyKeys`], so that no key's debt is dropped for another's sake.
+    /// Sets the maximum number of keys in use at one time. Default: 4,194,304.
+    ///
+    /// At the maximum, a call with a new key fails with [`Error::TooManyKeys`]. Removing a key in use
+    /// instead would let its caller exceed the limit.
+    ///
+    /// ```
+    /// use premier::MemoryHandler;
+    ///
+    /// let handler = MemoryHandler::builder().max_keys(1_000_000).build();
+    /// # let _ = handler;
+    /// ```
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.shared.keys = KeyCount::at_most(keys);
         self
     }
 
-    /// The handler.
+    /// Builds the handler.
+    ///
+    /// ```
+    /// let handler = premier::MemoryHandler::builder().build();
+    /// assert_eq!(handler.keys(), 0);
+    /// ```
     #[must_use]
     pub fn build(self) -> MemoryHandler {
         MemoryHandler {

@@ -1,8 +1,8 @@
-//! One part of the keys of a table, and what is known of each.
+//! A shard: one part of a table's keys with their states.
 //!
-//! An entry is small, because with many keys the memory it comes from is most of what a call costs:
-//! a number is kept as one, a short text lies in the entry itself, and a bucket's state is a word.
-//! All other states are kept apart.
+//! Entries are small, because with many keys most of the time of a call is a cache miss on its entry.
+//! A numeric key is stored as a number, a text key of up to 22 bytes inline, and the state of a
+//! bucket as one packed word. All other states are in a slab, and the word is their index.
 
 use std::hash::{Hash, Hasher};
 
@@ -17,39 +17,43 @@ use crate::key::subject::Subject;
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     numbers: Map<u64>,
-    texts: Map<Text>,
-    /// What does not fit a word.
+    texts: Map<TextKey>,
+    /// The states that cannot be packed into a word.
     states: Slab<States>,
 }
 
 #[derive(Debug)]
 struct Map<K> {
-    entries: HashTable<Slot<K>>,
-    /// Where the next sweep goes on.
-    hand: usize,
+    entries: HashTable<MapEntry<K>>,
+    /// The bucket of the hash table at which the last sweep ended.
+    sweep_cursor: usize,
 }
 
 #[derive(Debug)]
-struct Slot<K> {
+struct MapEntry<K> {
     key: K,
-    /// The word of a bucket, or where the states are.
+    /// A packed state, or [`APART`] plus the index of the states in [`Shard::states`].
     word: u64,
 }
 
-/// The bit that no bucket's word has.
+/// Marks a word that is an index into the slab. No packed state has this bit.
 const APART: u64 = 1 << 63;
 
-const INLINE: usize = 22;
+const MAX_INLINE_LEN: usize = 22;
 
+/// A text key, inline if it is short.
 #[derive(Debug)]
-enum Text {
-    Short { len: u8, bytes: [u8; INLINE] },
+enum TextKey {
+    Short {
+        len: u8,
+        bytes: [u8; MAX_INLINE_LEN],
+    },
     Long(Box<str>),
 }
 
-impl From<&str> for Text {
+impl From<&str> for TextKey {
     fn from(text: &str) -> Self {
-        let mut bytes = [0; INLINE];
+        let mut bytes = [0; MAX_INLINE_LEN];
         match (u8::try_from(text.len()), bytes.get_mut(..text.len())) {
             (Ok(len), Some(start)) => {
                 start.copy_from_slice(text.as_bytes());
@@ -60,12 +64,11 @@ impl From<&str> for Text {
     }
 }
 
-impl Text {
+impl TextKey {
     #[inline]
     fn is(&self, text: &str) -> bool {
         match self {
             Self::Short { len, bytes } => {
-                // Never longer than the array.
                 let len = usize::from(*len);
                 len == text.len() && bytes.get(..len).is_some_and(|key| are_equal(key, text))
             }
@@ -82,36 +85,36 @@ impl Text {
     }
 }
 
-/// Whether two short texts of one length are equal: by a few words, which may overlap. To call the
-/// comparison of any length takes longer than it does.
+/// Compares two texts of equal length by their first and last bytes, in chunks that may overlap. For
+/// short texts this is faster than calling `memcmp`.
 #[inline]
 fn are_equal(key: &[u8], text: &str) -> bool {
-    fn ends<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    fn first_and_last<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
         Some((text.first_chunk()?, text.last_chunk()?))
     }
     let text = text.as_bytes();
     match key.len() {
         0..4 => key == text,
-        4..8 => ends::<4>(key) == ends(text),
-        8..16 => ends::<8>(key) == ends(text),
-        16..=32 => ends::<16>(key) == ends(text),
+        4..8 => first_and_last::<4>(key) == first_and_last(text),
+        8..16 => first_and_last::<8>(key) == first_and_last(text),
+        16..=32 => first_and_last::<16>(key) == first_and_last(text),
         _ => key == text,
     }
 }
 
-/// As [`Subject`] is hashed.
-impl Hash for Text {
+/// Hashes like [`Subject::Text`], which is hashed for look-ups.
+impl Hash for TextKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.as_bytes());
     }
 }
 
-/// What is known of a key.
+/// The meaning of an entry's word.
 pub(super) enum Entry {
     /// The packed state of a bucket.
     Packed(u64),
-    /// The index of states that do not fit a word.
+    /// The index of states in the slab.
     Apart(usize),
 }
 
@@ -120,7 +123,7 @@ impl Shard {
         self.numbers.entries.len() + self.texts.entries.len()
     }
 
-    /// The word of a key's entry.
+    /// Returns the word of a key, or `None` if the shard does not have the key.
     #[inline]
     pub(super) fn word(&mut self, hash: u64, key: Subject<'_>) -> Option<&mut u64> {
         match key {
@@ -132,7 +135,7 @@ impl Shard {
     pub(super) fn entry(word: u64) -> Entry {
         match word & APART {
             0 => Entry::Packed(word),
-            // The index of something in memory.
+            // The value is an index that was a usize before, so the cast does not truncate.
             _ => Entry::Apart((word & !APART) as usize),
         }
     }
@@ -141,7 +144,8 @@ impl Shard {
         self.states.get_mut(index)
     }
 
-    /// The states behind a word, which are to be [kept](Self::keep) again.
+    /// Removes the states that a word stands for. The caller changes them and stores them again with
+    /// [`Shard::keep`].
     pub(super) fn take(&mut self, word: u64, base: TimeBase) -> States {
         match Self::entry(word) {
             Entry::Packed(word) => States::One(base.unpack(word)),
@@ -149,7 +153,7 @@ impl Shard {
         }
     }
 
-    /// The word by which these states are found again.
+    /// Stores states, packed if possible, and returns the word that stands for them.
     pub(super) fn keep(&mut self, states: States, plans: &[Plan], base: TimeBase) -> u64 {
         if let (States::One(state), [plan]) = (&states, plans)
             && let Some(word) = base.pack(state, plan)
@@ -162,17 +166,17 @@ impl Shard {
     pub(super) fn insert(&mut self, hash: u64, key: Subject<'_>, word: u64, hasher: &RandomState) {
         match key {
             Subject::Number(key) => {
-                let rehash = |entry: &Slot<u64>| hasher.hash_one(Subject::Number(entry.key));
+                let rehash = |entry: &MapEntry<u64>| hasher.hash_one(Subject::Number(entry.key));
                 self.numbers
                     .entries
-                    .insert_unique(hash, Slot { key, word }, rehash);
+                    .insert_unique(hash, MapEntry { key, word }, rehash);
             }
             Subject::Text(text) => {
-                let rehash = |entry: &Slot<Text>| hasher.hash_one(&entry.key);
+                let rehash = |entry: &MapEntry<TextKey>| hasher.hash_one(&entry.key);
                 let key = text.into();
                 self.texts
                     .entries
-                    .insert_unique(hash, Slot { key, word }, rehash);
+                    .insert_unique(hash, MapEntry { key, word }, rehash);
             }
         }
     }
@@ -185,7 +189,9 @@ impl Shard {
         removed.inspect(|word| self.drop_states(*word)).is_some()
     }
 
-    /// Looks at the next `budget` places and forgets the keys that owe nothing; how many.
+    /// Checks the next `budget` buckets of the hash tables and removes keys whose state equals that of
+    /// an unused key. Subtracts the checked buckets from `budget` and returns the number of removed
+    /// keys.
     pub(super) fn sweep(
         &mut self,
         base: TimeBase,
@@ -210,7 +216,7 @@ impl Shard {
                 idle
             }
         };
-        // Nearly always all keys of a table are of one kind.
+        // The maps share one budget: nearly always, one of them is empty.
         numbers.sweep(budget, &mut is_idle) + texts.sweep(budget, &mut is_idle)
     }
 
@@ -225,7 +231,7 @@ impl<K> Default for Map<K> {
     fn default() -> Self {
         Self {
             entries: HashTable::new(),
-            hand: 0,
+            sweep_cursor: 0,
         }
     }
 }
@@ -249,8 +255,8 @@ impl<K> Map<K> {
         *budget -= steps;
         let mut forgotten = 0;
         for _ in 0..steps {
-            self.hand = (self.hand + 1) % places;
-            if let Ok(entry) = self.entries.get_bucket_entry(self.hand)
+            self.sweep_cursor = (self.sweep_cursor + 1) % places;
+            if let Ok(entry) = self.entries.get_bucket_entry(self.sweep_cursor)
                 && is_idle(entry.get().word)
             {
                 entry.remove();
@@ -265,25 +271,24 @@ impl<K> Map<K> {
 mod tests {
     use super::*;
 
-    /// What the memory of a million keys is made of.
     #[test]
     fn entries_are_small() {
-        assert_eq!(size_of::<Slot<u64>>(), 16);
-        assert_eq!(size_of::<Slot<Text>>(), 32);
+        assert_eq!(size_of::<MapEntry<u64>>(), 16);
+        assert_eq!(size_of::<MapEntry<TextKey>>(), 32);
     }
 
     #[test]
     fn texts_are_equal_when_all_bytes_are() {
         for len in 0..40 {
             let text = "x".repeat(len);
-            let key = Text::from(&*text);
+            let key = TextKey::from(&*text);
             assert!(key.is(&text));
             assert!(!key.is(&"x".repeat(len + 1)));
             for at in 0..len {
                 let mut other = text.clone();
                 other.replace_range(at..=at, "y");
                 assert!(!key.is(&other), "{other}");
-                assert!(!Text::from(&*other).is(&text), "{other}");
+                assert!(!TextKey::from(&*other).is(&text), "{other}");
             }
         }
     }
@@ -292,7 +297,7 @@ mod tests {
     fn texts_of_every_length_come_back_as_they_were() {
         for len in [0, 1, 21, 22, 23, 255, 256, 10_000] {
             let text = "x".repeat(len);
-            assert_eq!(Text::from(&*text).as_bytes(), text.as_bytes());
+            assert_eq!(TextKey::from(&*text).as_bytes(), text.as_bytes());
         }
     }
 }

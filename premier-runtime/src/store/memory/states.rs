@@ -1,10 +1,10 @@
-//! The states of one key where they do not fit a word.
+//! The states of one key in the slab of a shard.
 
 use std::slice;
 
 use crate::algorithms::{Answer, Rule, State};
 
-/// One state for each limit; nearly always there is one.
+/// The states of one key, one for each limit.
 #[derive(Debug)]
 pub(super) enum States {
     One(State),
@@ -32,7 +32,7 @@ impl States {
         }
     }
 
-    /// The states for this many limits; those of limits that stay are kept.
+    /// Returns the states of the first `count` limits, adding unused states if there are too few.
     pub(super) fn sized(&mut self, count: usize) -> &mut [State] {
         if self.as_mut_slice().len() < count {
             let mut states = self.as_mut_slice().to_vec();
@@ -42,7 +42,7 @@ impl States {
         &mut self.as_mut_slice()[..count]
     }
 
-    /// See [`State::try_take`].
+    /// Calls [`State::try_take`] if there is a single limit.
     #[inline]
     pub(super) fn try_take<A: Answer>(
         &mut self,

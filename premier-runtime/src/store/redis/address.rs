@@ -1,4 +1,4 @@
-//! Where a server is, and with which settings it is connected to.
+//! Addresses of servers, and the settings of connections to them.
 
 use redis::io::tcp::TcpSettings;
 use redis::{
@@ -6,28 +6,31 @@ use redis::{
     TlsCertificates,
 };
 
-/// What the builder has gathered.
+/// The options of a [`RedisBuilder`](super::RedisBuilder) that concern the connection.
 #[derive(Clone, Default)]
 pub(super) struct Options {
     pub(super) urls: Vec<String>,
-    pub(super) kind: Kind,
+    pub(super) topology: Topology,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
     pub(super) database: Option<i64>,
     pub(super) root_certificate: Option<Vec<u8>>,
 }
 
+/// How the servers at the URLs work together.
 #[derive(Clone, Default)]
-pub(super) enum Kind {
+pub(super) enum Topology {
     #[default]
     Single,
+    /// Sentinels that monitor the service of this name.
     Sentinel(String),
     Cluster,
 }
 
-/// The connection that a URL describes, with what the builder has set besides.
+/// Parses a URL and adds the options of the builder.
 pub(super) fn connection_info(url: &str, options: &Options) -> Result<ConnectionInfo, RedisError> {
-    // A `#` that was not escaped makes a host of what stands before it, which may be a password.
+    // An unescaped `#` in a password ends the URL's authority early, so the start of the password
+    // would be taken for the host.
     if url
         .split_once('#')
         .is_some_and(|(_, rest)| rest != "insecure")
@@ -39,12 +42,12 @@ pub(super) fn connection_info(url: &str, options: &Options) -> Result<Connection
     }
     let info = url.into_connection_info()?;
     let mut settings = info.redis_settings().clone();
-    if !matches!(options.kind, Kind::Cluster) {
-        // In this protocol the driver is told when a connection has ended.
+    if !matches!(options.topology, Topology::Cluster) {
+        // With RESP3, the redis crate reports when a connection has ended.
         settings = settings.set_protocol(ProtocolVersion::RESP3);
     }
-    // Behind sentinels these are for the server that they name, not for themselves.
-    if !matches!(options.kind, Kind::Sentinel(_)) {
+    // Behind sentinels, the options are for the master and the URLs are those of the sentinels.
+    if !matches!(options.topology, Topology::Sentinel(_)) {
         if let Some(username) = &options.username {
             settings = settings.set_username(username);
         }
@@ -60,6 +63,7 @@ pub(super) fn connection_info(url: &str, options: &Options) -> Result<Connection
         .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
+/// Creates a client, with the certificates if the address uses TLS.
 pub(super) fn client(
     info: ConnectionInfo,
     certificates: Option<TlsCertificates>,
@@ -72,7 +76,7 @@ pub(super) fn client(
     }
 }
 
-/// The certificates that the options name.
+/// Returns the TLS certificates of the options, if they contain a root certificate.
 pub(super) fn certificates(options: &Options) -> Option<TlsCertificates> {
     let root_cert = Some(options.root_certificate.clone()?);
     Some(TlsCertificates {
@@ -81,8 +85,12 @@ pub(super) fn certificates(options: &Options) -> Option<TlsCertificates> {
     })
 }
 
-/// The same server under another host and port.
-pub(super) fn moved(address: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
+/// Returns `address` with another host and port and the same TLS settings.
+pub(super) fn with_host_and_port(
+    address: &ConnectionAddr,
+    host: String,
+    port: u16,
+) -> ConnectionAddr {
     match address {
         ConnectionAddr::TcpTls {
             insecure,
@@ -98,7 +106,7 @@ pub(super) fn moved(address: &ConnectionAddr, host: String, port: u16) -> Connec
     }
 }
 
-pub(super) fn no_address() -> RedisError {
+pub(super) fn missing_address() -> RedisError {
     RedisError::from((
         redis::ErrorKind::InvalidClientConfig,
         "no address was given",

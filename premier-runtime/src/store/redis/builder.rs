@@ -1,17 +1,20 @@
-//! Settings of a handler.
+//! The builder of a Redis handler.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::{Kind, Options};
+use super::address::{Options, Topology};
 use super::handler::{self, RedisHandler};
 use crate::clock::Clock;
 use crate::error::Error;
 
 /// Builds a [`RedisHandler`].
 ///
-/// Defaults: a timeout of 500 ms; user name, password and database as in the URL.
+/// Created by [`RedisHandler::builder`], [`RedisHandler::sentinel`] and [`RedisHandler::cluster`].
+///
+/// Defaults: a timeout of 500 ms; user name, password and database from the URL; the system's root
+/// certificates; the server's clock.
 ///
 /// ```
 /// use premier::RedisHandler;
@@ -42,21 +45,21 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 
 impl RedisBuilder {
     pub(super) fn single(url: String) -> Self {
-        Self::new(vec![url], Kind::Single)
+        Self::new(vec![url], Topology::Single)
     }
 
     pub(super) fn sentinel(service: String, urls: Vec<String>) -> Self {
-        Self::new(urls, Kind::Sentinel(service))
+        Self::new(urls, Topology::Sentinel(service))
     }
 
     pub(super) fn cluster(urls: Vec<String>) -> Self {
-        Self::new(urls, Kind::Cluster)
+        Self::new(urls, Topology::Cluster)
     }
 
-    fn new(urls: Vec<String>, kind: Kind) -> Self {
+    fn new(urls: Vec<String>, topology: Topology) -> Self {
         let options = Options {
             urls,
-            kind,
+            topology,
             ..Options::default()
         };
         Self {
@@ -66,57 +69,125 @@ impl RedisBuilder {
         }
     }
 
-    /// The longest that a call may take, making a connection included.
+    /// Sets the longest time a call may take, including the time to connect. Default: 500 ms.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    /// use std::time::Duration;
+    ///
+    /// let redis = RedisHandler::builder("redis://cache.example")
+    ///     .timeout(Duration::from_millis(100))
+    ///     .build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn timeout(mut self, longest: Duration) -> Self {
         self.timeout = longest;
         self
     }
 
-    /// The user name and password of the server, instead of those in the URL. Behind sentinels
-    /// those in the URLs are the sentinels' own.
+    /// Sets the user name and password of the server. Default: those in the URL.
+    ///
+    /// Behind sentinels, these credentials are for the master; those in the URLs are for the
+    /// sentinels.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::builder("redis://cache.example")
+    ///     .credentials("limits", "secret")
+    ///     .build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn credentials(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
         self.options.username = Some(username.into());
         self.options.password = Some(password.into());
         self
     }
 
-    /// The password of the server's default user, instead of that in the URL.
+    /// Sets the password of the server's default user. Default: the password in the URL.
+    ///
+    /// Behind sentinels, the password is for the master; those in the URLs are for the sentinels.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::builder("redis://cache.example").password("secret").build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.options.password = Some(password.into());
         self
     }
 
-    /// The number of the database, instead of that in the URL. A cluster has only 0.
+    /// Sets the number of the database. Default: the number in the URL, or 0. A cluster has only
+    /// database 0.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::builder("redis://cache.example").database(2).build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn database(mut self, number: u32) -> Self {
         self.options.database = Some(i64::from(number));
         self
     }
 
-    /// The certificate, in PEM, that has to be behind the server's, instead of the system's.
+    /// Sets the root certificate, in PEM, that must have signed the server's certificate. Default:
+    /// the system's root certificates.
+    ///
+    /// ```no_run
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::builder("rediss://cache.example")
+    ///     .root_certificate(std::fs::read("ca.pem")?)
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.options.root_certificate = Some(pem.into());
         self
     }
 
-    /// Decides and waits by this clock instead of the server's and the system's: for tests and
-    /// simulations. All processes that share limits have to go by the same clock; keys then live
-    /// an hour longer than they have to.
+    /// Sets the clock by which limits decide and callers wait, for tests and simulations. Default:
+    /// the server's clock for decisions and the system's clock for waits.
+    ///
+    /// All processes that share limits must use one clock. Because this clock may run slower than the
+    /// server's, keys expire an hour later than necessary.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    /// use premier::clock::ManualClock;
+    ///
+    /// let redis = RedisHandler::builder("redis://localhost").clock(ManualClock::new()).build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// The handler. Nothing is connected yet.
+    /// Builds the handler. It connects at its first use.
     ///
     /// # Errors
-    /// [`Error::Config`] when an address cannot be used, or the timeout is zero.
+    /// [`Error::Config`] when a URL is invalid, the timeout is zero, or the database of a cluster is
+    /// not 0. The message does not contain the URL, which may contain a password.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// assert!(RedisHandler::builder("redis://localhost").build().is_ok());
+    /// assert!(RedisHandler::builder("localhost").build().is_err());
+    /// ```
     pub fn build(self) -> Result<RedisHandler, Error> {
         if self.timeout.is_zero() {
             return Err(Error::config(
                 "the timeout of redis must be longer than zero",
             ));
         }
-        if matches!(self.options.kind, Kind::Cluster) && self.options.database.unwrap_or(0) != 0 {
+        if matches!(self.options.topology, Topology::Cluster)
+            && self.options.database.unwrap_or(0) != 0
+        {
             return Err(Error::config("a cluster of redis has only database 0"));
         }
         handler::new(self.options, self.timeout, self.clock)
@@ -124,21 +195,47 @@ impl RedisBuilder {
 }
 
 impl RedisHandler {
-    /// One server, by its URL: `redis://[user:password@]host[:port][/database]`, `rediss://…` with
-    /// TLS, or `unix:///path/of/the/socket`. Nothing is connected yet.
+    /// Creates a handler for one server with the default options. It connects at its first use.
+    ///
+    /// The URL is `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, or
+    /// `unix:///path/of/the/socket`.
     ///
     /// # Errors
-    /// [`Error::Config`] when the URL cannot be used. It is not repeated in the message.
+    /// [`Error::Config`] when the URL is invalid. The message does not contain the URL, which may
+    /// contain a password.
+    ///
+    /// ```
+    /// use premier::{Config, RedisHandler};
+    ///
+    /// let redis = RedisHandler::connect("redis://127.0.0.1/")?;
+    /// premier::config(Config::new(redis).keyspace("shop"))?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn connect(url: impl Into<String>) -> Result<Self, Error> {
         Self::builder(url).build()
     }
 
-    /// One server with further settings.
+    /// Returns a builder for one server. See [`RedisHandler::connect`] for the form of the URL.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::builder("redis://127.0.0.1/").database(2).build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn builder(url: impl Into<String>) -> RedisBuilder {
         RedisBuilder::single(url.into())
     }
 
-    /// The master that sentinels name for `service`; `urls` are those of the sentinels.
+    /// Returns a builder for the master of `service`, which is found through the sentinels at `urls`.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// let sentinels = ["redis://s1:26379", "redis://s2:26379", "redis://s3:26379"];
+    /// let redis = RedisHandler::sentinel("mymaster", sentinels).password("secret").build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn sentinel<U: Into<String>>(
         service: impl Into<String>,
         urls: impl IntoIterator<Item = U>,
@@ -146,13 +243,20 @@ impl RedisHandler {
         RedisBuilder::sentinel(service.into(), urls.into_iter().map(Into::into).collect())
     }
 
-    /// A cluster, found through any of the nodes at `urls`.
+    /// Returns a builder for a cluster, which is found through any of the nodes at `urls`.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::cluster(["redis://n1:6379", "redis://n2:6379"]).build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn cluster<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> RedisBuilder {
         RedisBuilder::cluster(urls.into_iter().map(Into::into).collect())
     }
 }
 
-/// Neither user names nor passwords.
+/// Shows neither user names nor passwords.
 impl fmt::Debug for RedisBuilder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

@@ -1,4 +1,4 @@
-//! Forgetting a keyspace, on every node.
+//! Removing all keys of a keyspace, on every node.
 
 use std::time::Duration;
 
@@ -6,44 +6,51 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError, Value};
 use tokio::time::timeout;
 
-use super::address::{Options, certificates, client, connection_info, moved};
+use super::address::{Options, certificates, client, connection_info, with_host_and_port};
 use super::failure::Failure;
 use super::keys;
 use super::target::Connection;
 
-/// How many keys a step of the walk looks at.
-const STEP: usize = 1_000;
+/// The number of keys that one `SCAN` checks.
+const SCAN_COUNT: usize = 1_000;
 
-/// Walks one server, or every master of a cluster. Each command is bounded by the timeout, the
-/// whole walk is not: it takes as long as the database is large.
+/// Removes all keys of a keyspace from one server, or from every master of a cluster.
+///
+/// Each command may take `command_timeout`. The total time grows with the size of the database and
+/// has no bound.
 pub(super) async fn clear(
     connection: Connection,
     options: &Options,
     keyspace: &str,
-    longest: Duration,
+    command_timeout: Duration,
 ) -> Result<(), Failure> {
     match connection {
-        Connection::Single(node) => walk(node, keyspace, longest).await,
+        Connection::Single(node) => delete_keys(node, keyspace, command_timeout).await,
         Connection::Cluster(mut cluster) => {
             let slots: Value = bounded(
-                longest,
+                command_timeout,
                 redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut cluster),
             )
             .await?;
             for address in master_addresses(slots)? {
-                let node = bounded(longest, node(&address, options, longest)).await?;
-                walk(node, keyspace, longest).await?;
+                let node = bounded(
+                    command_timeout,
+                    connect_to(&address, options, command_timeout),
+                )
+                .await?;
+                delete_keys(node, keyspace, command_timeout).await?;
             }
             Ok(())
         }
     }
 }
 
-/// Keys are removed one a command: in a cluster those of one node are of many slots.
-async fn walk(
+/// Removes all keys of a keyspace from one node, each with its own `UNLINK`: in a cluster, one command
+/// must not name keys of different slots.
+async fn delete_keys(
     mut node: MultiplexedConnection,
     keyspace: &str,
-    longest: Duration,
+    command_timeout: Duration,
 ) -> Result<(), Failure> {
     let pattern = keys::pattern(keyspace);
     let mut cursor: u64 = 0;
@@ -53,15 +60,15 @@ async fn walk(
             .arg("MATCH")
             .arg(&pattern)
             .arg("COUNT")
-            .arg(STEP);
+            .arg(SCAN_COUNT);
         let (next, found): (u64, Vec<Vec<u8>>) =
-            bounded(longest, scan.query_async(&mut node)).await?;
+            bounded(command_timeout, scan.query_async(&mut node)).await?;
         if !found.is_empty() {
             let mut unlink = redis::pipe();
             for key in &found {
                 unlink.cmd("UNLINK").arg(key).ignore();
             }
-            bounded(longest, unlink.exec_async(&mut node)).await?;
+            bounded(command_timeout, unlink.exec_async(&mut node)).await?;
         }
         if next == 0 {
             return Ok(());
@@ -70,26 +77,29 @@ async fn walk(
     }
 }
 
-/// A connection to one node, with the credentials and the TLS of the first address given.
-async fn node(
+/// Connects to one node of a cluster, with the credentials and TLS settings of the first URL.
+async fn connect_to(
     (host, port): &(String, u16),
     options: &Options,
-    longest: Duration,
+    command_timeout: Duration,
 ) -> Result<MultiplexedConnection, RedisError> {
     let first = options.urls.first().map(String::as_str).unwrap_or_default();
     let info = connection_info(first, options)?;
-    let address = moved(info.addr(), host.clone(), *port);
+    let address = with_host_and_port(info.addr(), host.clone(), *port);
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(longest))
-        .set_response_timeout(Some(longest));
+        .set_connection_timeout(Some(command_timeout))
+        .set_response_timeout(Some(command_timeout));
     client(info.set_addr(address), certificates(options))?
         .get_multiplexed_async_connection_with_config(&config)
         .await
 }
 
-/// The addresses of all masters; an error when one has none, for its keys would stay.
+/// Reads the addresses of all masters from a reply to `CLUSTER SLOTS`.
+///
+/// # Errors
+/// When a master has no address, because its keys could not be removed.
 fn master_addresses(slots: Value) -> Result<Vec<(String, u16)>, Failure> {
-    let unreadable = || Failure::from("the cluster does not tell the addresses of its masters");
+    let unreadable = || Failure::from("the cluster does not report the addresses of its masters");
     let ranges: Vec<Vec<Value>> = redis::from_redis_value(slots).map_err(|_| unreadable())?;
     let mut addresses = ranges
         .into_iter()
@@ -109,12 +119,13 @@ fn master_addresses(slots: Value) -> Result<Vec<(String, u16)>, Failure> {
     Ok(addresses)
 }
 
+/// Runs a command for at most `command_timeout`.
 async fn bounded<T>(
-    longest: Duration,
+    command_timeout: Duration,
     work: impl Future<Output = Result<T, RedisError>>,
 ) -> Result<T, Failure> {
-    match timeout(longest, work).await {
+    match timeout(command_timeout, work).await {
         Ok(result) => result.map_err(|error| error.to_string().into()),
-        Err(_) => Err(format!("no answer within {longest:?}").into()),
+        Err(_) => Err(format!("no answer within {command_timeout:?}").into()),
     }
 }

@@ -1,7 +1,7 @@
 //! The thread that drives a connection.
 //!
-//! A handler has a thread of its own, so that calls work from any thread, with a runtime or without,
-//! and a caller waits for an answer no longer than its timeout, whatever the driver does.
+//! Each handler runs its connection on a separate thread with a tokio runtime. Calls therefore work
+//! from any thread, with or without a runtime, and from any executor.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::failure::{Failure, describe};
-use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link, State, lock};
+use super::link::{Link, MAX_PROBE_DELAY, MIN_PROBE_DELAY, State, lock};
 use super::probe::probe;
 use super::target::Connection;
 
@@ -20,12 +20,13 @@ thread_local! {
     static ON_DRIVER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread drives a connection, so that it must not wait for an answer.
-pub(super) fn on_driver() -> bool {
+/// Returns whether this thread drives a connection. Such a thread must not block on an answer, which
+/// it would have to receive itself.
+pub(super) fn is_driver_thread() -> bool {
     ON_DRIVER.get()
 }
 
-/// The thread that drives the connection; it ends with the last handler.
+/// A handle to the driver thread, which stops when the handle is dropped with the last handler.
 pub(super) struct Driver {
     handle: Handle,
     _stop: oneshot::Sender<()>,
@@ -45,7 +46,7 @@ impl Driver {
                 if let Some(link) = weak.upgrade() {
                     runtime.spawn(keep_connected(link, reports));
                 }
-                // An error says that the handler is gone, which is the sign to stop.
+                // Ends with an error when `Driver` is dropped, which is the signal to stop.
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_background();
             })?;
@@ -61,7 +62,10 @@ impl Driver {
     }
 }
 
-/// Connects, and connects again whenever the connection is reported as broken.
+/// Connects, and reconnects when a connection is reported as broken. While the server is down,
+/// retries with delays that double from [`MIN_PROBE_DELAY`] to [`MAX_PROBE_DELAY`].
+///
+/// Holds the link weakly between attempts, so that the task ends with the handler.
 async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u64>) {
     let link = {
         let weak = Arc::downgrade(&link);
@@ -69,15 +73,15 @@ async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u6
         weak
     };
     let mut generation = 0;
-    let mut pause = FIRST_PAUSE;
+    let mut delay = MIN_PROBE_DELAY;
     loop {
         let Some(strong) = link.upgrade() else { return };
         match connect(&strong, generation + 1).await {
             Ok(connection) => {
                 generation += 1;
-                pause = FIRST_PAUSE;
+                delay = MIN_PROBE_DELAY;
                 strong.state.send_replace(State::Up(connection, generation));
-                strong.note_back();
+                strong.record_recovery();
                 drop(strong);
                 loop {
                     match reports.recv().await {
@@ -88,25 +92,25 @@ async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u6
                 }
             }
             Err(reason) => {
-                strong.note_down(&reason);
+                strong.record_outage(&reason);
                 strong.state.send_replace(State::Down(reason));
                 drop(strong);
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                sleep(delay).await;
+                delay = (delay * 2).min(MAX_PROBE_DELAY);
             }
         }
     }
 }
 
-/// Several servers may have to be asked, which takes longer than one call may; but after one
-/// timeout the callers know.
+/// Makes one attempt to connect, of at most four timeouts, because several servers may have to be
+/// contacted in turn. After one timeout, the link is marked as down, so that calls fail at once.
 async fn connect(link: &Arc<Link>, generation: u64) -> Result<Connection, Failure> {
     let longest = link.timeout.saturating_mul(4);
     let closed = {
         let link = Arc::downgrade(link);
         move || {
             if let Some(link) = link.upgrade() {
-                link.lost(generation);
+                link.report_broken(generation);
             }
         }
     };
@@ -124,7 +128,7 @@ async fn connect(link: &Arc<Link>, generation: u64) -> Result<Connection, Failur
         Err(_) => {
             let reason: Failure = format!("no connection within {:?}", link.timeout).into();
             link.state.send_replace(State::Down(Arc::clone(&reason)));
-            link.note_down(&reason);
+            link.record_outage(&reason);
             attempt.await
         }
     };

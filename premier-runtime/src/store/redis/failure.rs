@@ -1,13 +1,14 @@
-//! Why a call has no answer, and what that says of the connection.
+//! Failures of calls, and whether a failure concerns the whole connection.
 
 use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// Why a call has no answer, in one line.
+/// The reason why a call failed, in one line.
 pub(super) type Failure = Arc<str>;
 
-/// Whether an error means that this connection or server cannot be used for now.
+/// Returns whether an error means that the connection or the server is unusable for now, as opposed
+/// to an error about one call.
 pub(super) fn is_connection_error(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_connection_dropped()
@@ -23,7 +24,7 @@ pub(super) fn is_connection_error(error: &RedisError) -> bool {
             ) | ErrorKind::ClusterConnectionNotFound
         )
         || REFUSALS.iter().any(|refusal| {
-            // Before Redis 7 the reply to a script's command is in the middle of the text.
+            // Before Redis 7, an error of a command in a script is embedded in the message.
             error.code() == Some(refusal)
                 || error
                     .detail()
@@ -31,7 +32,7 @@ pub(super) fn is_connection_error(error: &RedisError) -> bool {
         })
 }
 
-/// How a server that answers refuses every write, whichever key it is for.
+/// Error codes with which a reachable server rejects every write, regardless of the key.
 const REFUSALS: [&str; 6] = [
     "BUSY",
     "MISCONF",
@@ -41,7 +42,7 @@ const REFUSALS: [&str; 6] = [
     "UNKILLABLE",
 ];
 
-/// The error in one short line.
+/// Describes an error in one line of at most 256 characters.
 pub(super) fn describe(error: &RedisError) -> Failure {
     let text: String = error
         .to_string()

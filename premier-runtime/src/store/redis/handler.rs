@@ -1,4 +1,4 @@
-//! The Redis handler.
+//! The Redis handler: how calls reach the driver thread and how their answers come back.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::address::Options;
-use super::driver::{Driver, on_driver};
+use super::driver::{Driver, is_driver_thread};
 use super::failure::Failure;
 use super::link::Link;
 use super::script::Call;
@@ -23,32 +23,36 @@ use crate::limit::decision::Decision;
 use crate::store::handler::Handler;
 use crate::store::request::{BoxFuture, Operation, Request};
 
-/// Keeps the state of limits in Redis 6.2 or newer, or Valkey, so that they hold across a fleet.
+/// Keeps the state of limits in Redis 6.2 or newer, or in Valkey, so that several processes share
+/// their limits.
 ///
-/// Defaults: a timeout of 500 ms, connects at the first use.
+/// Defaults: a timeout of 500 ms. The handler connects at its first use. Clones share the connection.
 ///
-/// Every decision is one script call on one key, atomic and on the server's time. Every key has a
-/// TTL from the moment it exists. All calls share one connection (a cluster: one a node), which a
-/// thread of the handler's own drives and renews, so that a handler can be used from threads, with
-/// or without a runtime around them, and from tasks of any executor.
+/// Every decision is one atomic script call that uses the server's clock. Every key expires by a TTL
+/// that is set together with its value. All calls share one connection (in a cluster, one per node).
+/// The handler drives the connection on a separate thread, so it can be used from threads without a
+/// runtime and from tasks of any executor.
 ///
-/// No call takes longer than the timeout. When there is no answer,
-/// [`OnBackendError`](crate::OnBackendError) decides; while Redis is known to be down that happens
-/// at once, and probes in the background (at most 250 ms apart) find out when it is back.
+/// No call takes longer than the timeout. When the server does not answer, the
+/// [`OnBackendError`](crate::OnBackendError) policy decides. While the server is known to be down,
+/// the policy decides at once; background probes, at most 250 ms apart, detect when it is back.
 ///
-/// # What it stores
-/// One string a key (a list for a sliding log), named `{keyspace}:{function}:{algo}` plus `:{key}`;
-/// braces and `%` in a part are escaped as `%7B`, `%7D` and `%25`, and a caller's part longer than
-/// 128 bytes is replaced by `%#` and its SHA-256. The keys of `limits(…)` share a cluster's slot.
-/// `MEMORY USAGE` on Redis 7.0 with a key of 35 bytes: token and leaky bucket 88 bytes, fixed and
-/// sliding window 120, a hash of two fields 136; a sliding log of 500 units 12,496.
+/// # Keys
+/// Each key of a limit is one string, or one list for a sliding log, named
+/// `{keyspace}:{function}:{algo}` followed by `:{key}`. The characters `{`, `}` and `%` are escaped
+/// as `%7B`, `%7D` and `%25`. A caller's key longer than 128 bytes is replaced by `%#` and its
+/// SHA-256. The keys of `limits(…)` are in one slot of a cluster.
 ///
-/// # What a failover can lose
-/// Redis replicates asynchronously: what was taken in the last moments before a master dies may be
-/// unknown to its successor, and be admitted once more. A call that was cut off has either been
-/// taken or not, and such a doubt is never resolved in favour of admitting: the driver of a cluster
-/// may send it once more, so that it is taken twice, and what a caller takes that goes away at the
-/// same moment may stay taken.
+/// `MEMORY USAGE` on Redis 7.0 for a key of 35 bytes: 88 bytes for a token or leaky bucket, 120 for a
+/// fixed or sliding window, and 12,496 for a sliding log of 500 units. For comparison, a hash with
+/// two fields takes 136 bytes.
+///
+/// # Failover
+/// Redis replicates asynchronously. Units that were taken just before a master failed may be unknown
+/// to its replica and may be admitted again. If a connection breaks during a call, the call may or
+/// may not have taken its units. The handler never assumes that it has not: in a cluster the call may
+/// be sent again and take its units twice, and the units of a caller that is dropped at this moment
+/// may stay taken.
 ///
 /// ```no_run
 /// use premier::{Config, RedisHandler, throttle};
@@ -71,40 +75,63 @@ pub(super) struct Shared {
     pub(super) link: Arc<Link>,
     driver: Mutex<Option<Driver>>,
     options: Options,
-    /// The time to decide by, where it is not to be the server's.
+    /// The clock to decide by, if it is not the server's.
     clock: Option<Arc<dyn Clock>>,
 }
 
-/// How a [`RedisHandler`] stands.
+/// The state of a connection, returned by [`RedisHandler::status`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RedisStatus {
-    /// Whether the server, and every master of a cluster, answered last.
+    /// Whether the server, or every master of a cluster, answered the last call or probe.
     pub up: bool,
-    /// How often it has gone from answering to not answering.
+    /// The number of outages so far. In a cluster, each master's outage counts.
     pub outages: u64,
 }
 
 impl RedisHandler {
-    /// Asks the server for a sign of life, for example when a service starts.
+    /// Checks that the server answers, for example when a service starts.
     ///
     /// # Errors
-    /// [`Error::Backend`] when there is no answer in time.
+    /// [`Error::Backend`] when the server does not answer within the timeout.
+    ///
+    /// ```no_run
+    /// use premier::RedisHandler;
+    ///
+    /// RedisHandler::connect("redis://127.0.0.1/")?.ping()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     pub fn ping(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         self.block(async move { shared.ping().await })
     }
 
-    /// The same as [`RedisHandler::ping`] for async callers.
+    /// Checks that the server answers, without blocking the calling thread. The async form of
+    /// [`RedisHandler::ping`].
     ///
     /// # Errors
-    /// [`Error::Backend`] when there is no answer in time.
+    /// [`Error::Backend`] when the server does not answer within the timeout.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), premier::Error> {
+    /// premier::RedisHandler::connect("redis://127.0.0.1/")?.ping_async().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ping_async(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         self.spawn(async move { shared.ping().await }).await
     }
 
-    /// How the connection stands.
+    /// Returns the state of the connection, without calling the server.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::connect("redis://127.0.0.1/")?;
+    /// assert_eq!(redis.status().outages, 0);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
     pub fn status(&self) -> RedisStatus {
         let link = &self.shared.link;
@@ -114,6 +141,7 @@ impl RedisHandler {
         }
     }
 
+    /// Returns the runtime of the driver thread, which the first call starts.
     pub(super) fn driver(&self) -> Result<Handle, Error> {
         let mut driver = self
             .shared
@@ -128,16 +156,16 @@ impl RedisHandler {
         Ok(driver.insert(started).handle().clone())
     }
 
-    /// Runs on the driver while the calling thread waits for the answer.
+    /// Runs `work` on the driver thread and blocks the calling thread until it is done.
     ///
     /// # Errors
-    /// On the thread of a driver, where code of the user's may run that listens to events: it
+    /// When called on a driver thread, which a `tracing` subscriber of the user may do: the thread
     /// would wait for itself.
     pub(super) fn block<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Error> {
-        if on_driver() {
+        if is_driver_thread() {
             return Err(backend(
                 "a thread that drives a connection to redis cannot wait for an answer".into(),
             ));
@@ -152,7 +180,7 @@ impl RedisHandler {
         }
     }
 
-    /// Runs on the driver while the caller awaits the answer.
+    /// Runs `work` on the driver thread and returns its result.
     pub(super) async fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -179,7 +207,7 @@ impl Shared {
         }
         let now = self.clock.as_ref().map(|clock| clock.now() / 1_000);
         Ok(Job {
-            keys: keys::of(&request.key, request.plans),
+            keys: keys::redis_keys(&request.key, request.plans),
             call: Call::new(request.plans, request.operation, now),
             operation: request.operation,
             plans: request.plans.into(),
@@ -196,12 +224,13 @@ impl Shared {
     }
 }
 
-/// One operation, ready to be sent from the driver's thread.
+/// One operation, ready to be sent by the driver thread.
 struct Job {
     keys: Vec<String>,
     call: Call,
     operation: Operation,
     plans: Box<[crate::algorithms::Plan]>,
+    /// The time of the user's clock in microseconds, if there is one.
     now: Option<u64>,
 }
 
@@ -213,7 +242,7 @@ impl Job {
             .map_err(|error| error.to_string().into())
     }
 
-    /// Gives back what was taken for a caller that is not there any more.
+    /// Gives back the units taken for a caller that was dropped before it read its decision.
     async fn undo(&self, link: &Arc<Link>, decision: Decision) {
         let Operation::Take(cost) = self.operation else {
             return;
@@ -223,20 +252,21 @@ impl Job {
         }
         let release = Operation::Release(decision.reservation, cost);
         let call = Call::new(&self.plans, release, self.now);
-        // If it fails the units stay taken, which errs on the side of the limit.
+        // If this fails, the units stay taken. That never admits more than the limit.
         let _ = link.run(&self.keys, &call).await;
     }
 }
 
-/// An answer on its way. When it has come and nobody has read it, it is undone.
-struct Answer {
+/// The decision that an async caller awaits. If the caller drops it after the decision arrived, the
+/// units of the decision are given back.
+struct PendingAnswer {
     answered: oneshot::Receiver<Result<Decision, Failure>>,
     job: Arc<Job>,
     link: Arc<Link>,
     driver: Handle,
 }
 
-impl Answer {
+impl PendingAnswer {
     async fn read(mut self) -> Result<Decision, Error> {
         match (&mut self.answered).await {
             Ok(result) => result.map_err(backend),
@@ -245,7 +275,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         if let Ok(Ok(decision)) = self.answered.try_recv() {
             let (job, link) = (Arc::clone(&self.job), Arc::clone(&self.link));
@@ -284,7 +314,7 @@ impl Handler for RedisHandler {
                     }
                 }
             });
-            Answer {
+            PendingAnswer {
                 answered,
                 job,
                 link,
@@ -344,7 +374,7 @@ pub(super) fn new(
     clock: Option<Arc<dyn Clock>>,
 ) -> Result<RedisHandler, Error> {
     let target = Target::new(&options, timeout).map_err(|error| {
-        // Only the kind: the text may hold parts of the URL, and so a password.
+        // Only the kind, because the message may contain parts of the URL, such as the password.
         Error::config(format!(
             "the address of redis cannot be used: {:?}",
             error.kind()

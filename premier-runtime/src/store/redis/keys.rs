@@ -1,10 +1,10 @@
-//! Keys as they stand in Redis.
+//! The names of keys in Redis: `{keyspace}:{function}:{algo}`, followed by `:{key}`.
 //!
-//! `{keyspace}:{function}:{algo}`, plus `:{key}`. What a client chooses can be anything of any
-//! length, so its braces, which would steer the cluster's slot, are escaped, and so is the escape
-//! itself; a long part is replaced by its SHA-256. Both are injective (the hash up to collisions of
-//! SHA-256): two keys of one limit never share a state. Neither do two limits, unless the name of
-//! one is that of the other with an algorithm and more behind it.
+//! Clients choose keys, so any text of any length must be safe. Braces are escaped, because they
+//! would choose the slot of a cluster, and `%` is escaped as the escape character. A key longer than
+//! 128 bytes is replaced by its SHA-256. Both mappings are injective (up to collisions of SHA-256),
+//! so two keys of one limit never share a state. Two limits share a state only if the name of one is
+//! the name of the other followed by `:`, an algorithm and more.
 
 use std::fmt::Write;
 
@@ -13,16 +13,18 @@ use sha2::{Digest, Sha256};
 use crate::algorithms::Plan;
 use crate::key::full::Key;
 
-/// Longer parts are hashed. A hash takes 66 bytes, so that no shorter key grows by it.
-const LONGEST: usize = 128;
+/// The longest caller's key in bytes that is not hashed. A hash takes 66 bytes, so hashing never
+/// makes a key longer.
+const MAX_SUBJECT_LEN: usize = 128;
 
-/// The keys of a request: one, or one for each limit of a group, all in one slot.
-pub(super) fn of(key: &Key<'_>, plans: &[Plan]) -> Vec<String> {
+/// Returns the Redis keys of a request: one key for a single limit, and one for each limit of a group,
+/// all in one slot of a cluster.
+pub(super) fn redis_keys(key: &Key<'_>, plans: &[Plan]) -> Vec<String> {
     let mut base = String::with_capacity(key.prefix().len() + 64);
     push_escaped(&mut base, key.prefix());
     if let Some(subject) = key.subject() {
         base.push(':');
-        if subject.len() > LONGEST {
+        if subject.len() > MAX_SUBJECT_LEN {
             push_hash(&mut base, subject);
         } else {
             push_escaped(&mut base, subject);
@@ -31,17 +33,17 @@ pub(super) fn of(key: &Key<'_>, plans: &[Plan]) -> Vec<String> {
     if plans.len() <= 1 {
         return vec![base];
     }
-    // The first part stays outside of the braces: `clear` finds a keyspace by it.
+    // The keyspace stays outside of the braces, because `pattern` matches keys by it.
     let (keyspace, rest) = base.split_once(':').unwrap_or((&base, ""));
     plans
         .iter()
         .enumerate()
-        // With its own algorithm: a state is never read as that of another.
+        // Ends with the limit's algorithm, so that a state is never read by another algorithm.
         .map(|(index, plan)| format!("{keyspace}:{{{rest}}}:{index}:{}", plan.limit().algo()))
         .collect()
 }
 
-/// What `SCAN` has to match for all keys of a keyspace, and for nothing else.
+/// Returns the glob pattern that matches the keys of a keyspace and no others.
 pub(super) fn pattern(keyspace: &str) -> String {
     let mut escaped = String::new();
     push_escaped(&mut escaped, keyspace);
@@ -55,7 +57,7 @@ pub(super) fn pattern(keyspace: &str) -> String {
     pattern + ":*"
 }
 
-/// The cluster's slot of a key.
+/// Returns the hash slot of a key, as the Redis cluster specification defines it.
 pub(super) fn slot(key: &str) -> u16 {
     let tagged = key
         .split_once('{')
@@ -78,7 +80,7 @@ fn push_escaped(target: &mut String, part: &str) {
     }
 }
 
-/// No escaped part begins with `%#`.
+/// Appends `%#` and the SHA-256 of a key. No escaped key starts with `%#`.
 fn push_hash(target: &mut String, part: &str) {
     target.push_str("%#");
     for byte in Sha256::digest(part.as_bytes()) {
@@ -91,8 +93,8 @@ fn push_hash(target: &mut String, part: &str) {
 mod tests {
     use super::*;
 
-    fn key(user: &str) -> String {
-        of(&Key::new("premier:shop:f:token_bucket", Some(user)), &[]).remove(0)
+    fn key(subject: &str) -> String {
+        redis_keys(&Key::new("premier:shop:f:token_bucket", Some(subject)), &[]).remove(0)
     }
 
     #[test]
@@ -103,8 +105,8 @@ mod tests {
         let plans = [crate::limit::quota::Limit::fixed_window(1, second); 3]
             .map(|limit| Plan::new(limit).unwrap());
         for group in [
-            of(&Key::new("p:f", Some("}{x}")), &plans),
-            of(&Key::new("p:f", None), &plans),
+            redis_keys(&Key::new("p:f", Some("}{x}")), &plans),
+            redis_keys(&Key::new("p:f", None), &plans),
         ] {
             let slots: Vec<u16> = group.iter().map(|key| slot(key)).collect();
             assert!(slots.iter().all(|slot| *slot == slots[0]), "{group:?}");
@@ -124,7 +126,7 @@ mod tests {
         assert_eq!(pattern("a*b[c]?"), r"a\*b\[c\]\?:*");
     }
 
-    /// The examples of the cluster specification.
+    /// From the examples of the Redis cluster specification.
     #[test]
     fn slots_are_those_of_redis() {
         assert_eq!(slot("123456789"), 0x31C3);

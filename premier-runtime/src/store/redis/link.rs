@@ -1,8 +1,8 @@
-//! The connection of a handler, and what is known of the server's health.
+//! The connection of a handler and the health of its server.
 //!
-//! While the server is known to be down, calls fail at once; probes in the background find out when
-//! it is back. In a cluster that is known for each range of slots by itself, so a master that has died
-//! stops the keys of no other.
+//! While the server is known to be down, calls fail at once and background probes detect when it is
+//! back. In a cluster, health is tracked per range of slots, so the failure of one master does not
+//! affect the keys of the others.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,31 +20,34 @@ use super::slot_ranges::SlotRangeOutages;
 use super::target::{Connection, Target};
 use crate::telemetry;
 
-/// The longest pause between two probes of a server that is down.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest delay between two probes of a server that is down.
+pub(super) const MAX_PROBE_DELAY: Duration = Duration::from_millis(250);
+/// The delay after the first failed probe, which doubles with each further one.
+pub(super) const MIN_PROBE_DELAY: Duration = Duration::from_millis(10);
 
-/// The shared side of a connection.
+/// A connection that the handler and its driver thread share.
 pub(super) struct Link {
     pub(super) target: Target,
     pub(super) timeout: Duration,
     pub(super) state: watch::Sender<State>,
-    /// Generations of connections that were found to be broken.
+    /// Reports the generation of a broken connection to the driver.
     pub(super) broken: Mutex<Option<mpsc::UnboundedSender<u64>>>,
-    /// The key of the call that last found a connection broken; probes ask about it.
+    /// The key of the last call that found its connection broken. Probes write to this key.
     pub(super) last_failed_key: Mutex<Option<String>>,
-    /// Whether an outage has been reported that has not ended.
-    is_reported: AtomicBool,
+    /// Whether an outage was recorded and its end was not.
+    is_outage_open: AtomicBool,
     slot_ranges: SlotRangeOutages,
     pub(super) outages: AtomicU64,
 }
 
+/// The state of a connection.
 #[derive(Clone)]
 pub(super) enum State {
-    /// A first or a new connection is being made; calls wait for it.
+    /// The driver is connecting; calls wait for the connection.
     Connecting,
+    /// The connection and its generation, which every reconnect increments.
     Up(Connection, u64),
-    /// Known to be down, and why; calls do not wait.
+    /// The server is down for this reason; calls fail without waiting.
     Down(Arc<str>),
 }
 
@@ -56,18 +59,18 @@ impl Link {
             state: watch::Sender::new(State::Connecting),
             broken: Mutex::default(),
             last_failed_key: Mutex::default(),
-            is_reported: AtomicBool::new(false),
+            is_outage_open: AtomicBool::new(false),
             slot_ranges: SlotRangeOutages::default(),
             outages: AtomicU64::new(0),
         }
     }
 
-    /// Whether the server answered last.
+    /// Returns whether the server, or every master of a cluster, answered last.
     pub(super) fn is_up(&self) -> bool {
         matches!(*self.state.borrow(), State::Up(..)) && self.slot_ranges.is_empty()
     }
 
-    /// Runs a script within the timeout.
+    /// Runs a script on `keys` within the timeout.
     pub(super) async fn run(
         self: &Arc<Self>,
         keys: &[String],
@@ -79,7 +82,7 @@ impl Link {
         .await
     }
 
-    /// Runs a command within the timeout.
+    /// Runs a command, on `key` if it has one, within the timeout.
     pub(super) async fn command(
         self: &Arc<Self>,
         key: Option<&str>,
@@ -91,7 +94,10 @@ impl Link {
         .await
     }
 
-    /// A connection, as soon as there is one.
+    /// Waits while the driver is connecting, and returns the connection with its generation.
+    ///
+    /// # Errors
+    /// When the server is down.
     pub(super) async fn connection(&self) -> Result<(Connection, u64), Failure> {
         let mut state = self.state.subscribe();
         let known = state
@@ -105,6 +111,8 @@ impl Link {
         }
     }
 
+    /// Runs `work` within the timeout. If it fails because of the connection, reports the connection,
+    /// or in a cluster the slot of `key`, as down.
     async fn bounded(
         self: &Arc<Self>,
         key: Option<&str>,
@@ -129,12 +137,12 @@ impl Link {
         };
         if lost {
             match (slot, used, key) {
-                (Some(slot), Some(_), Some(key)) => self.range_lost(slot, key, &failure),
+                (Some(slot), Some(_), Some(key)) => self.report_range_down(slot, key, &failure),
                 (None, Some(generation), _) => {
                     if let Some(key) = key {
                         *lock(&self.last_failed_key) = Some(key.to_owned());
                     }
-                    self.lost(generation);
+                    self.report_broken(generation);
                 }
                 _ => {}
             }
@@ -142,8 +150,9 @@ impl Link {
         Err(failure)
     }
 
-    /// Reports a connection as broken; one report for each generation has an effect.
-    pub(super) fn lost(&self, generation: u64) {
+    /// Reports the connection of this generation as broken. Further reports of one generation have no
+    /// effect.
+    pub(super) fn report_broken(&self, generation: u64) {
         let was_up = self.state.send_if_modified(|state| match state {
             State::Up(_, current) if *current == generation => {
                 *state = State::Connecting;
@@ -152,61 +161,64 @@ impl Link {
             _ => false,
         });
         if let (true, Some(broken)) = (was_up, &*lock(&self.broken)) {
-            // Without a driver there is nobody left to connect for.
+            // Fails only when the driver has stopped, and then no connection is needed.
             let _ = broken.send(generation);
         }
     }
 
-    /// Reports an outage, once until it is over.
-    pub(super) fn note_down(&self, reason: &Failure) {
-        if !self.is_reported.swap(true, Ordering::Relaxed) {
-            self.report_down(reason);
+    /// Records an outage, unless the current outage is recorded already.
+    pub(super) fn record_outage(&self, reason: &Failure) {
+        if !self.is_outage_open.swap(true, Ordering::Relaxed) {
+            self.emit_outage(reason);
         }
     }
 
-    pub(super) fn note_back(&self) {
+    /// Records that the server answers, and the end of an outage if there was one.
+    pub(super) fn record_recovery(&self) {
         *lock(&self.last_failed_key) = None;
-        telemetry::backend_is(true);
-        if self.is_reported.swap(false, Ordering::Relaxed) {
-            self.report_back();
+        telemetry::record_backend_up(true);
+        if self.is_outage_open.swap(false, Ordering::Relaxed) {
+            self.emit_recovery();
         }
     }
 
-    fn report_down(&self, reason: &Failure) {
+    fn emit_outage(&self, reason: &Failure) {
         self.outages.fetch_add(1, Ordering::Relaxed);
         let _ = reason;
-        telemetry::backend_is(false);
+        telemetry::record_backend_up(false);
         #[cfg(feature = "tracing")]
         tracing::warn!(target: "premier", redis = ?self.target, %reason, "redis is down");
     }
 
-    fn report_back(&self) {
+    fn emit_recovery(&self) {
         #[cfg(feature = "tracing")]
         tracing::info!(target: "premier", redis = ?self.target, "redis is back");
     }
 
-    /// Marks a slot as down, then all slots of its master, and probes until it answers.
-    fn range_lost(self: &Arc<Self>, slot: u16, key: &str, reason: &Failure) {
+    /// Marks a slot of a cluster as down, then all slots of its master, and starts a task that probes
+    /// the master until it answers.
+    fn report_range_down(self: &Arc<Self>, slot: u16, key: &str, reason: &Failure) {
         let Some(id) = self.slot_ranges.add(slot, reason) else {
             return;
         };
         let (link, key, reason) = (Arc::clone(self), key.to_owned(), Arc::clone(reason));
         tokio::spawn(async move {
-            let master = timeout(link.timeout, link.master_of(slot)).await;
+            let master = timeout(link.timeout, link.slots_of_master(slot)).await;
             if let Ok(Some(slots)) = master
                 && !link.slot_ranges.extend(id, slots)
             {
                 return;
             }
-            link.report_down(&reason);
+            link.emit_outage(&reason);
             link.probe_range(&key).await;
             link.slot_ranges.remove(id);
-            link.report_back();
+            link.emit_recovery();
         });
     }
 
+    /// Probes the master of `key` until it accepts writes.
     async fn probe_range(self: &Arc<Self>, key: &str) {
-        let mut pause = FIRST_PAUSE;
+        let mut delay = MIN_PROBE_DELAY;
         loop {
             let answered = timeout(self.timeout, async {
                 let (mut connection, _) = self.connection().await.ok()?;
@@ -216,13 +228,13 @@ impl Link {
             if let Ok(Some(())) = answered {
                 return;
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            sleep(delay).await;
+            delay = (delay * 2).min(MAX_PROBE_DELAY);
         }
     }
 
-    /// The slots of the master that has this one.
-    async fn master_of(&self, slot: u16) -> Option<(u16, u16)> {
+    /// Returns the first and the last slot of the range that contains `slot`.
+    async fn slots_of_master(&self, slot: u16) -> Option<(u16, u16)> {
         let (mut connection, _) = self.connection().await.ok()?;
         let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER")
             .arg("SLOTS")
@@ -240,6 +252,7 @@ impl Link {
 }
 
 enum CallError {
+    /// The call was not sent, because the server is known to be down.
     Down(Failure),
     Redis(RedisError),
 }
@@ -250,8 +263,10 @@ impl From<Failure> for CallError {
     }
 }
 
-/// `EVALSHA`; where the script is not known (a flush, a failover, a new node) its text once, which
-/// the server keeps. A script that was not known has not run, so asking again takes nothing twice.
+/// Runs a script by its hash, and by its text if the server does not know the hash: after a flush, a
+/// failover, or on a new node. The server then caches the text.
+///
+/// Repeating the call is safe, because the server has not run a script that it does not know.
 async fn eval(
     connection: &mut Connection,
     keys: &[String],

@@ -1,4 +1,7 @@
-//! Limits shared through Redis or Valkey.
+//! The Redis handler, through which processes share limits and cached values.
+//!
+//! A call goes from [`handler`] to the thread in [`driver`], which sends a [`script`] over the
+//! connection in [`link`].
 
 mod address;
 mod builder;

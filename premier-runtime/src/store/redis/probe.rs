@@ -1,13 +1,15 @@
-//! Asking whether a server takes writes again.
+//! Probing whether a server accepts writes.
 
 use redis::RedisError;
 
 use super::target::Connection;
 
-/// Whether the server takes writes. One that answers a `PING` may have become a replica, be out of
-/// memory or paused. Nothing is changed.
+/// Checks that the server accepts writes to `key`, without changing the key.
+///
+/// `PING` is not enough: a server that answers it may be a replica, out of memory or paused.
 pub(super) async fn probe(connection: &mut Connection, key: &str) -> Result<(), RedisError> {
-    // Writes no byte to a string, fails on a list for its type, and is refused where writes are.
+    // Writing an empty string at offset 0 changes nothing, but is rejected where writes are. On a
+    // list it fails with WRONGTYPE, which also shows that writes are accepted.
     const WRITE: &str = "local r = redis.pcall('SETRANGE', KEYS[1], 0, '') \
         if type(r) == 'table' and r.err and not string.find(r.err, 'WRONGTYPE') then return r end \
         return 1";
@@ -18,7 +20,7 @@ pub(super) async fn probe(connection: &mut Connection, key: &str) -> Result<(), 
         .exec_async(connection)
         .await;
     match refused {
-        // Such a user may still be allowed what calls do.
+        // The user may not run SETRANGE but may be allowed the commands of limits.
         Err(error) if error.code() == Some("NOPERM") => Ok(()),
         result => result,
     }

@@ -1,9 +1,9 @@
-//! The scripts, what they are asked and how their answers are read.
+//! The Lua scripts: their arguments and their replies.
 //!
-//! A script decides atomically, on the server's time, and says which state it found. The decision
-//! is then computed from that state by the same functions that decide in memory. Scripts only add
-//! and compare: whatever has to be multiplied is multiplied here, in `u128`, so that numbers stay
-//! exact over the whole range.
+//! A script decides atomically, by the server's clock, and returns the state it found. The decision
+//! is computed from this state by the functions that also decide in memory. Lua numbers are doubles,
+//! so scripts only add and compare. All products are computed here in `u128` and passed as arguments,
+//! which keeps decisions exact over the whole range of limits.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
 
-/// A script with its hash.
+/// A script and its SHA-1 for `EVALSHA`.
 pub(super) struct Script {
     pub(super) code: &'static str,
     pub(super) hash: String,
@@ -49,7 +49,7 @@ impl Script {
     }
 }
 
-/// One script call.
+/// A script with its arguments.
 pub(super) struct Call {
     pub(super) script: &'static Script,
     pub(super) arguments: Vec<String>,
@@ -58,11 +58,12 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// `now` is the virtual time in microseconds, if it is not to be the server's.
+    /// Creates the call for an operation. `now` is the time of a user's clock in microseconds, or
+    /// `None` to decide by the server's clock.
     pub(super) fn new(plans: &[Plan], operation: Operation, now: Option<u64>) -> Self {
         let name = match operation {
             Operation::Take(_) => "take",
-            Operation::Peek(_) => "look",
+            Operation::Peek(_) => "peek",
             Operation::Reset => "reset",
             Operation::Refund(_) => "refund",
             Operation::Release(..) => "release",
@@ -79,8 +80,8 @@ impl Call {
         let mut arguments = Vec::with_capacity(16);
         arguments.push(name.to_owned());
         arguments.push(now.map(|now| now.to_string()).unwrap_or_default());
-        for (nth, plan) in plans.iter().enumerate() {
-            push_arguments(&mut arguments, plan, operation, nth);
+        for (index, plan) in plans.iter().enumerate() {
+            push_arguments(&mut arguments, plan, operation, index);
         }
         if let Operation::Release(slot, _) = operation {
             arguments.push((slot.since / 1_000).to_string());
@@ -93,26 +94,26 @@ impl Call {
         }
     }
 
-    /// The decision that the script has come to.
+    /// Computes the decision from the script's reply.
     pub(super) fn read(&self, reply: Value) -> Result<Decision, RedisError> {
-        let words = Vec::<String>::from_redis_value(reply)?;
-        let mut words = Words(words.iter());
-        let now = words.number::<u64>()?.saturating_mul(1_000);
-        let mut found = Vec::with_capacity(self.plans.len());
+        let reader = Vec::<String>::from_redis_value(reply)?;
+        let mut reader = ReplyReader(reader.iter());
+        let now = reader.number::<u64>()?.saturating_mul(1_000);
+        let mut replies = Vec::with_capacity(self.plans.len());
         for plan in &self.plans {
-            found.push(Found::read(&mut words, plan, now)?);
+            replies.push(LimitReply::read(&mut reader, plan, now)?);
         }
-        let allowed = found.iter().all(|found| found.allowed);
-        let decisions = found
+        let allowed = replies.iter().all(|reply| reply.allowed);
+        let decisions = replies
             .into_iter()
             .zip(&self.plans)
-            .map(|(found, plan)| found.decide(plan, now, self.operation, allowed));
-        Ok(in_micros(algorithms::combine(decisions)).all_taken_at(now))
+            .map(|(reply, plan)| reply.decide(plan, now, self.operation, allowed));
+        Ok(round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now))
     }
 }
 
-/// The arguments of the `nth` limit.
-fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, nth: usize) {
+/// Appends the arguments of the limit at `index`.
+fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, index: usize) {
     let cost = match operation {
         Operation::Take(cost) | Operation::Peek(cost) => cost,
         Operation::Refund(units) | Operation::Release(_, units) => units.min(plan.capacity()),
@@ -135,7 +136,7 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
             cost.to_string(),
         ]),
         Algo::LeakyBucket | Algo::TokenBucket => {
-            let scale = Scale::of(plan);
+            let scale = MicroScale::of(plan);
             arguments.extend(["tat".into(), scale.den.to_string()]);
             let capacity = plan.capacity();
             for units in [capacity, capacity, cost, cost] {
@@ -143,7 +144,7 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
                 arguments.extend([whole.to_string(), rest.to_string()]);
             }
             let (end, until) = match operation {
-                Operation::Release(slot, _) => (slot.end(nth), slot.until(nth) / 1_000),
+                Operation::Release(slot, _) => (slot.end(index), slot.until(index) / 1_000),
                 _ => (0, 0),
             };
             let (whole, rest) = scale.split(end);
@@ -152,21 +153,21 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
     }
 }
 
-/// How the ticks of a plan (1/den of a nanosecond) become whole microseconds and a remainder in
-/// the coarsest fraction of one that holds it.
-struct Scale {
-    /// Ticks in a microsecond.
+/// Converts ticks of a plan (1 / `plan.den()` nanoseconds) to whole microseconds and a remainder. The
+/// remainder is counted in the largest unit that divides every multiple of the emission interval.
+struct MicroScale {
+    /// Ticks per microsecond.
     micro: u128,
-    /// Ticks in one unit of the remainder.
+    /// Ticks per unit of the remainder.
     unit: u128,
-    /// Units of the remainder in a microsecond.
+    /// Units of the remainder per microsecond.
     den: u128,
 }
 
-impl Scale {
+impl MicroScale {
     fn of(plan: &Plan) -> Self {
         let micro = u128::from(plan.den()) * 1_000;
-        // The interval has no factor in common with `den`, so it is that of the 1,000 that counts.
+        // gcd(interval, den * 1,000) is gcd(interval, 1,000), because interval and den are coprime.
         let unit = u128::from(greatest_common_divisor(plan.interval() % 1_000, 1_000));
         Self {
             micro,
@@ -194,14 +195,16 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     }
 }
 
-/// What a script found for one limit.
-struct Found {
+/// The reply of a script for one limit.
+struct LimitReply {
     allowed: bool,
-    state: FoundState,
+    state: ReplyState,
 }
 
-enum FoundState {
+enum ReplyState {
+    /// The state before the operation.
     Rebuilt(State),
+    /// The result for a sliding log, whose state is too large for a reply. Times are in microseconds.
     Log {
         used: u64,
         retry_after: u64,
@@ -209,35 +212,35 @@ enum FoundState {
     },
 }
 
-impl Found {
-    fn read(words: &mut Words<'_>, plan: &Plan, now: u64) -> Result<Self, RedisError> {
-        let allowed = words.next()? == "1";
+impl LimitReply {
+    fn read(reader: &mut ReplyReader<'_>, plan: &Plan, now: u64) -> Result<Self, RedisError> {
+        let allowed = reader.next()? == "1";
         let state = match plan.limit().algo() {
             Algo::FixedWindow => {
-                let elapsed: u64 = words.number()?;
+                let elapsed: u64 = reader.number()?;
                 State::of_window(WindowState {
                     start: now.saturating_sub(elapsed * 1_000),
-                    cur: words.number()?,
+                    cur: reader.number()?,
                     prev: 0,
                     slides: false,
                 })
             }
             Algo::SlidingWindow => {
-                let (micros, nanos): (u64, u64) = (words.number()?, words.number()?);
+                let (micros, nanos): (u64, u64) = (reader.number()?, reader.number()?);
                 let start = now.saturating_sub(micros * 1_000 + nanos);
                 State::of_window(WindowState {
                     start,
-                    cur: words.number()?,
-                    prev: words.number()?,
+                    cur: reader.number()?,
+                    prev: reader.number()?,
                     slides: true,
                 })
             }
             Algo::SlidingLog => {
                 let (used, retry_after, reset_after) =
-                    (words.number()?, words.number()?, words.number()?);
+                    (reader.number()?, reader.number()?, reader.number()?);
                 return Ok(Self {
                     allowed,
-                    state: FoundState::Log {
+                    state: ReplyState::Log {
                         used,
                         retry_after,
                         reset_after,
@@ -245,16 +248,17 @@ impl Found {
                 });
             }
             Algo::LeakyBucket | Algo::TokenBucket => {
-                let ahead = Scale::of(plan).join(words.number()?, words.number()?);
+                let ahead = MicroScale::of(plan).join(reader.number()?, reader.number()?);
                 State::bucket(plan, now, ahead)
             }
         };
         Ok(Self {
             allowed,
-            state: FoundState::Rebuilt(state),
+            state: ReplyState::Rebuilt(state),
         })
     }
 
+    /// Computes the decision about `operation`. `all` says whether all limits of the request admit it.
     fn decide(self, plan: &Plan, now: u64, operation: Operation, all: bool) -> Decision {
         let (cost, effect) = match operation {
             Operation::Take(cost) if all => (cost, Effect::Take),
@@ -262,7 +266,7 @@ impl Found {
             _ => (0, Effect::Look),
         };
         match self.state {
-            FoundState::Rebuilt(mut state) => {
+            ReplyState::Rebuilt(mut state) => {
                 let decision = match effect {
                     Effect::Take => state.take(plan, now, cost),
                     Effect::Look => state.peek(plan, now, cost),
@@ -273,7 +277,7 @@ impl Found {
                     ..decision
                 }
             }
-            FoundState::Log {
+            ReplyState::Log {
                 used,
                 retry_after,
                 reset_after,
@@ -296,8 +300,8 @@ impl Found {
     }
 }
 
-/// The server decides at whole microseconds: what lies between two is decided at the later.
-fn in_micros(decision: Decision) -> Decision {
+/// Rounds the times of a decision up to whole microseconds, because the server's clock counts those.
+fn round_up_to_micros(decision: Decision) -> Decision {
     let up = |duration: Duration| {
         let beyond = duration.subsec_nanos() % 1_000;
         if beyond == 0 {
@@ -314,21 +318,25 @@ fn in_micros(decision: Decision) -> Decision {
     }
 }
 
-struct Words<'a>(std::slice::Iter<'a, String>);
+/// Reads the elements of a reply one by one.
+struct ReplyReader<'a>(std::slice::Iter<'a, String>);
 
-impl Words<'_> {
+impl ReplyReader<'_> {
     fn next(&mut self) -> Result<&str, RedisError> {
-        self.0.next().map(String::as_str).ok_or_else(unreadable)
+        self.0
+            .next()
+            .map(String::as_str)
+            .ok_or_else(malformed_reply)
     }
 
     fn number<N: std::str::FromStr>(&mut self) -> Result<N, RedisError> {
-        self.next()?.parse().map_err(|_| unreadable())
+        self.next()?.parse().map_err(|_| malformed_reply())
     }
 }
 
-fn unreadable() -> RedisError {
+fn malformed_reply() -> RedisError {
     RedisError::from((
         redis::ErrorKind::UnexpectedReturnType,
-        "the script's reply makes no sense",
+        "the script's reply could not be read",
     ))
 }

@@ -1,35 +1,36 @@
-//! Finding the master that sentinels name.
+//! Finding the master of a service through its sentinels.
 //!
-//! All sentinels are asked at one time and the first answer counts, so that one that is silent
-//! costs nothing. What they name is asked for its role before it is used: a sentinel that was cut
-//! off may name a master that is none any more.
+//! All sentinels are asked at once and the first usable answer counts, so a sentinel that does not
+//! answer causes no delay. The named server must confirm with `ROLE` that it is a master, because a
+//! sentinel that was disconnected may name a former one.
 
 use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisError, TlsCertificates, Value};
 use tokio::task::JoinSet;
 
-use super::address::{Options, client, moved, no_address};
+use super::address::{Options, client, missing_address, with_host_and_port};
 
-/// The sentinels of a service.
-pub(super) struct Sentinels {
+/// A service monitored by sentinels.
+pub(super) struct SentinelService {
+    /// The name of the service.
     pub(super) service: String,
     sentinels: Vec<Client>,
-    /// Of the server they name, but for its address.
+    /// The connection settings of the master. The address is replaced by the one sentinels return.
     template: ConnectionInfo,
     certificates: Option<TlsCertificates>,
 }
 
-impl Sentinels {
-    /// Subject names and passwords in the addresses are those of the sentinels; those in the options
-    /// are the server's.
+impl SentinelService {
+    /// Creates clients for the sentinels at `infos`. Credentials in `infos` are for the sentinels, and
+    /// those in `options` for the master.
     pub(super) fn new(
         infos: Vec<ConnectionInfo>,
         service: &str,
         options: &Options,
         certificates: Option<TlsCertificates>,
     ) -> Result<Self, RedisError> {
-        let first = infos.first().cloned().ok_or_else(no_address)?;
+        let first = infos.first().cloned().ok_or_else(missing_address)?;
         let mut settings = redis::RedisConnectionInfo::default()
             .set_protocol(redis::ProtocolVersion::RESP3)
             .set_db(options.database.unwrap_or(first.redis_settings().db()));
@@ -42,7 +43,7 @@ impl Sentinels {
         let sentinels = infos
             .into_iter()
             .map(|info| {
-                // Sentinels have no databases.
+                // SentinelService have no databases.
                 let settings = info.redis_settings().clone().set_db(0);
                 client(info.set_redis_settings(settings), certificates.clone())
             })
@@ -55,22 +56,23 @@ impl Sentinels {
         })
     }
 
-    /// The master, from the first sentinel that names one which is one.
+    /// Returns a client for the master: the first server that a sentinel names and that confirms its
+    /// role.
     pub(super) async fn master(&self, timeout: Duration) -> Result<Client, RedisError> {
-        let mut asked = JoinSet::new();
+        let mut lookups = JoinSet::new();
         for sentinel in &self.sentinels {
             let (sentinel, service) = (sentinel.clone(), self.service.clone());
             let (template, certificates) = (self.template.clone(), self.certificates.clone());
-            asked.spawn(async move {
-                let (host, port) = ask(&sentinel, &service, timeout).await?;
-                let address = moved(template.addr(), host, port);
+            lookups.spawn(async move {
+                let (host, port) = master_address(&sentinel, &service, timeout).await?;
+                let address = with_host_and_port(template.addr(), host, port);
                 let master = client(template.set_addr(address), certificates)?;
-                is_master(&master, timeout).await?;
+                check_is_master(&master, timeout).await?;
                 Ok::<Client, RedisError>(master)
             });
         }
-        let mut failure = no_address();
-        while let Some(answer) = asked.join_next().await {
+        let mut failure = missing_address();
+        while let Some(answer) = lookups.join_next().await {
             match answer {
                 Ok(Ok(master)) => return Ok(master),
                 Ok(Err(error)) => failure = error,
@@ -81,19 +83,20 @@ impl Sentinels {
     }
 }
 
-fn bounds(timeout: Duration) -> AsyncConnectionConfig {
+fn connection_config(timeout: Duration) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(timeout))
         .set_response_timeout(Some(timeout))
 }
 
-async fn ask(
+/// Asks a sentinel for the host and port of the service's master.
+async fn master_address(
     sentinel: &Client,
     service: &str,
     timeout: Duration,
 ) -> Result<(String, u16), RedisError> {
     let mut connection = sentinel
-        .get_multiplexed_async_connection_with_config(&bounds(timeout))
+        .get_multiplexed_async_connection_with_config(&connection_config(timeout))
         .await?;
     let named: Option<(String, u16)> = redis::cmd("SENTINEL")
         .arg("GET-MASTER-ADDR-BY-NAME")
@@ -108,15 +111,19 @@ async fn ask(
     })
 }
 
-async fn is_master(server: &Client, timeout: Duration) -> Result<(), RedisError> {
+/// Asks a server whether it is a master.
+///
+/// # Errors
+/// When it is not, or does not answer.
+async fn check_is_master(server: &Client, timeout: Duration) -> Result<(), RedisError> {
     let mut connection = server
-        .get_multiplexed_async_connection_with_config(&bounds(timeout))
+        .get_multiplexed_async_connection_with_config(&connection_config(timeout))
         .await?;
     let role: Result<Vec<Value>, RedisError> =
         redis::cmd("ROLE").query_async(&mut connection).await;
     let name = match role {
         Ok(role) => role.into_iter().next(),
-        // A user that may not ask has to believe the sentinel.
+        // The user may not run ROLE, so the sentinel's answer has to do.
         Err(error) if error.code() == Some("NOPERM") => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -124,7 +131,7 @@ async fn is_master(server: &Client, timeout: Duration) -> Result<(), RedisError>
         Some(Value::BulkString(name)) if name == b"master" => Ok(()),
         _ => Err(RedisError::from((
             redis::ErrorKind::NoValidReplicasFoundBySentinel,
-            "the server that a sentinel named is no master",
+            "the server that a sentinel named is not a master",
         ))),
     }
 }

@@ -1,11 +1,11 @@
-//! Ranges of a cluster's slots whose master does not answer.
+//! The ranges of a cluster's slots that are down because their master does not answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::failure::Failure;
 
-/// The ranges that are known to be down.
+/// All slot ranges that are known to be down.
 #[derive(Debug, Default)]
 pub(super) struct SlotRangeOutages {
     down: Mutex<Vec<SlotRangeOutage>>,
@@ -25,7 +25,7 @@ impl SlotRangeOutages {
         self.lock().is_empty()
     }
 
-    /// Why a slot is down, if it is.
+    /// Returns the reason why a slot is down, or `None` if it is not.
     pub(super) fn reason(&self, slot: u16) -> Option<Failure> {
         self.lock()
             .iter()
@@ -33,7 +33,7 @@ impl SlotRangeOutages {
             .map(|range| Failure::clone(&range.reason))
     }
 
-    /// Marks a slot as down; the id of its range, or `None` when it was down already.
+    /// Marks a slot as down. Returns the id of the new range, or `None` if the slot was down already.
     pub(super) fn add(&self, slot: u16, reason: &Failure) -> Option<u64> {
         let mut down = self.lock();
         if down.iter().any(|range| range.contains(slot)) {
@@ -49,8 +49,8 @@ impl SlotRangeOutages {
         Some(id)
     }
 
-    /// Extends a range to all slots of its master. Returns whether the range is new; one that is known
-    /// already is removed.
+    /// Extends a range to all slots of its master. Returns `false`, and removes the range, if another
+    /// range already covers these slots.
     pub(super) fn extend(&self, id: u64, (first, last): (u16, u16)) -> bool {
         let mut down = self.lock();
         let is_known = down

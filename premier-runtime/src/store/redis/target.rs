@@ -1,4 +1,4 @@
-//! Where Redis is, and how a connection to it is made.
+//! The target of a connection, and how to connect to it.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use redis::{
     RedisFuture, Value,
 };
 
-use super::address::{Kind, Options, certificates, client, connection_info, no_address};
-use super::sentinel::Sentinels;
+use super::address::{Options, Topology, certificates, client, connection_info, missing_address};
+use super::sentinel::SentinelService;
 
 /// A server, a service behind sentinels, or a cluster.
 pub(super) enum Target {
     Single(Client),
-    Sentinel(Sentinels),
+    Sentinel(SentinelService),
     Cluster(ClusterClient),
 }
 
-/// A connection that many calls share at one time.
+/// A connection over which many concurrent calls are multiplexed.
 #[derive(Clone)]
 pub(super) enum Connection {
     Single(MultiplexedConnection),
@@ -40,22 +40,22 @@ impl Target {
             .iter()
             .any(|info| matches!(info.addr(), ConnectionAddr::TcpTls { .. }))
         {
-            // The driver's TLS asks for the process's provider; one that is set already stays.
+            // The redis crate uses the process's default provider. This fails if one is installed.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let certificates = certificates(options);
-        match &options.kind {
-            Kind::Single => {
-                let info = infos.into_iter().next().ok_or_else(no_address)?;
+        match &options.topology {
+            Topology::Single => {
+                let info = infos.into_iter().next().ok_or_else(missing_address)?;
                 client(info, certificates).map(Self::Single)
             }
-            Kind::Sentinel(service) => {
-                Sentinels::new(infos, service, options, certificates).map(Self::Sentinel)
+            Topology::Sentinel(service) => {
+                SentinelService::new(infos, service, options, certificates).map(Self::Sentinel)
             }
-            Kind::Cluster => {
+            Topology::Cluster => {
                 let mut builder = ClusterClientBuilder::new(infos)
                     .tcp_settings(TcpSettings::default().set_nodelay(true))
-                    // One node that is silent must not use up the time there is for all.
+                    // A node that does not answer must leave time to try other nodes.
                     .connection_timeout(timeout / 3)
                     .response_timeout(timeout)
                     .retries(8)
@@ -69,8 +69,8 @@ impl Target {
         }
     }
 
-    /// Connects and makes sure that the server answers. `closed` is called when the connection has
-    /// ended, as far as that is noticed.
+    /// Connects and checks that the server answers `PING`. `closed` is called when the connection
+    /// ends, except that of a cluster, which reconnects by itself.
     pub(super) async fn connect(
         &self,
         timeout: Duration,
@@ -93,7 +93,7 @@ impl Target {
     }
 }
 
-/// Addresses only: neither user names nor passwords.
+/// Shows addresses, but neither user names nor passwords.
 impl fmt::Debug for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -141,7 +141,7 @@ async fn open(
     timeout: Duration,
     closed: impl Fn() + Send + Sync + 'static,
 ) -> Result<MultiplexedConnection, RedisError> {
-    // Every call is bounded from outside, by the time it has left.
+    // `Link::bounded` limits every call, so the connection needs no response timeout.
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(timeout))
         .set_response_timeout(None)

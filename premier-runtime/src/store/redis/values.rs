@@ -1,4 +1,4 @@
-//! Cached values, shared through Redis.
+//! Cached values that processes share through Redis.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::key::full::Key;
 use crate::store::request::BoxFuture;
 use crate::store::values::{Loaded, ValueStore};
 
-/// Value and time left in one round trip.
+/// Returns a value and its remaining time in milliseconds, in one round trip.
 const LOAD: &str = "return { redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1]) }";
 
 impl RedisHandler {
-    fn command(&self, key: Key<'_>, build: impl FnOnce(&str) -> redis::Cmd) -> Work {
-        let key = keys::of(&key, &[]).remove(0);
+    fn command(&self, key: Key<'_>, build: impl FnOnce(&str) -> redis::Cmd) -> CommandFuture {
+        let key = keys::redis_keys(&key, &[]).remove(0);
         let command = build(&key);
         let link = std::sync::Arc::clone(&self.shared.link);
         Box::pin(async move { link.command(Some(&key), &command).await })
     }
 
-    fn load_command(&self, key: Key<'_>) -> Work {
+    fn load_command(&self, key: Key<'_>) -> CommandFuture {
         self.command(key, |key| {
             let mut command = redis::cmd("EVAL");
             command.arg(LOAD).arg(1).arg(key);
@@ -31,7 +31,7 @@ impl RedisHandler {
         })
     }
 
-    fn forget_command(&self, key: Key<'_>) -> Work {
+    fn forget_command(&self, key: Key<'_>) -> CommandFuture {
         self.command(key, |key| {
             let mut command = redis::cmd("UNLINK");
             command.arg(key);
@@ -40,9 +40,9 @@ impl RedisHandler {
     }
 }
 
-type Work = BoxFuture<'static, Result<Value, Failure>>;
+type CommandFuture = BoxFuture<'static, Result<Value, Failure>>;
 
-fn read(reply: Value) -> Result<Loaded, Error> {
+fn parse_loaded(reply: Value) -> Result<Loaded, Error> {
     let (value, left): (Option<Vec<u8>>, i64) = FromRedisValue::from_redis_value(reply)
         .map_err(|error| backend(error.to_string().into()))?;
     let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
@@ -51,12 +51,12 @@ fn read(reply: Value) -> Result<Loaded, Error> {
 
 impl ValueStore for RedisHandler {
     fn load(&self, key: Key<'_>) -> Result<Loaded, Error> {
-        self.block(self.load_command(key)).and_then(read)
+        self.block(self.load_command(key)).and_then(parse_loaded)
     }
 
     fn load_async<'a>(&'a self, key: Key<'a>) -> BoxFuture<'a, Result<Loaded, Error>> {
         let load = self.load_command(key);
-        Box::pin(async move { self.spawn(load).await.and_then(read) })
+        Box::pin(async move { self.spawn(load).await.and_then(parse_loaded) })
     }
 
     fn save(&self, key: Key<'_>, value: Vec<u8>, ttl: Duration) {

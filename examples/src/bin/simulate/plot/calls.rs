@@ -1,18 +1,18 @@
-//! The calls of a replay as they are drawn: in which row, and where on the axis of time.
+//! The calls of a replay with their positions: a row for each key, and seconds on the time axis.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use premier::Limit;
 
+use super::call_result::CallResult;
 use super::canvas::{LEFT, RIGHT, WIDTH};
-use super::fate::Fate;
 use crate::arrivals::Arrival;
 use crate::replay::Outcome;
 
-/// More keys than this share one row.
-const MOST_ROWS: usize = 10;
-const LABEL_CHARS: usize = 16;
+/// If there are more keys than this, all share one row.
+const MAX_ROWS: usize = 10;
+const MAX_LABEL_CHARS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -23,14 +23,14 @@ pub(super) struct Calls {
     pub(super) axis: Axis,
 }
 
-/// Times are seconds on the axis.
+/// One call. Times are in seconds on the time axis.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     pub(super) row: usize,
     pub(super) at: f64,
-    /// When it runs; the same as `at` if it does not wait or is refused.
+    /// When the call runs; equal to `at` if it does not wait or is rejected.
     pub(super) end: f64,
-    pub(super) fate: Fate,
+    pub(super) result: CallResult,
 }
 
 impl Calls {
@@ -51,24 +51,24 @@ impl Calls {
             });
         }
         let keys = labels.len();
-        let together = keys > MOST_ROWS;
-        if together {
+        let share_row = keys > MAX_ROWS;
+        if share_row {
             labels = vec![format!("all {keys} keys")];
         }
         let all = replayed()
             .map(|(arrival, outcome)| Call {
-                row: if together {
+                row: if share_row {
                     0
                 } else {
                     rows[arrival.key.as_str()]
                 },
-                at: axis.place(arrival.at),
-                end: axis.place(end((arrival, outcome))),
-                fate: match outcome {
-                    Outcome::Allow { wait, .. } if wait.is_zero() => Fate::Admitted,
-                    Outcome::Allow { .. } => Fate::Waited,
-                    Outcome::Deny { .. } => Fate::Denied,
-                    Outcome::Never => Fate::Never,
+                at: axis.seconds(arrival.at),
+                end: axis.seconds(end((arrival, outcome))),
+                result: match outcome {
+                    Outcome::Allow { wait, .. } if wait.is_zero() => CallResult::Admitted,
+                    Outcome::Allow { .. } => CallResult::Waited,
+                    Outcome::Deny { .. } => CallResult::Denied,
+                    Outcome::Never => CallResult::Never,
                 },
             })
             .collect();
@@ -80,8 +80,8 @@ impl Calls {
         }
     }
 
-    pub(super) fn count(&self, fate: Fate) -> usize {
-        self.all.iter().filter(|call| call.fate == fate).count()
+    pub(super) fn count(&self, result: CallResult) -> usize {
+        self.all.iter().filter(|call| call.result == result).count()
     }
 }
 
@@ -92,26 +92,26 @@ fn end((arrival, outcome): (&Arrival, &Outcome)) -> Duration {
     }
 }
 
-/// A key as it can be shown: XML knows no control characters.
+/// Returns the label of a key: escaped, because XML allows no control characters, and cut.
 fn label(key: &str) -> String {
-    let mut shown = String::new();
+    let mut escaped = String::new();
     for char in key.chars() {
         match char {
-            '"' | '\'' | '\\' => shown.push(char),
-            _ => shown.extend(char.escape_debug()),
+            '"' | '\'' | '\\' => escaped.push(char),
+            _ => escaped.extend(char.escape_debug()),
         }
     }
-    match shown.char_indices().nth(LABEL_CHARS) {
-        Some((cut, _)) => format!("{}…", &shown[..cut]),
-        None if shown.is_empty() => "(empty key)".into(),
-        None => shown,
+    match escaped.char_indices().nth(MAX_LABEL_CHARS) {
+        Some((cut, _)) => format!("{}…", &escaped[..cut]),
+        None if escaped.is_empty() => "(empty key)".into(),
+        None => escaped,
     }
 }
 
-/// Time from left to right.
+/// The time axis.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
-    /// Whole seconds that all times are counted from, so that long ones stay readable.
+    /// The whole second from which times are counted. Not 0 if the times would have long labels.
     origin: u64,
     pub(super) from: f64,
     pub(super) to: f64,
@@ -128,7 +128,7 @@ impl Axis {
             to: 0.0,
         };
         let margin = span.as_secs_f64() / 50.0;
-        (axis.from, axis.to) = (axis.place(first) - margin, axis.place(last) + margin);
+        (axis.from, axis.to) = (axis.seconds(first) - margin, axis.seconds(last) + margin);
         axis
     }
 
@@ -147,7 +147,7 @@ impl Axis {
         (self.to - self.from) / f64::from(WIDTH - LEFT - RIGHT)
     }
 
-    /// A time with as many decimals as tell neighbouring labels apart.
+    /// Formats a time with enough decimals to distinguish neighbouring labels.
     pub(super) fn label(&self, seconds: f64) -> String {
         let decimals = (2.0 - (self.to - self.from).log10()).ceil().clamp(0.0, 9.0) as usize;
         let label = format!("{seconds:.decimals$}");
@@ -158,13 +158,13 @@ impl Axis {
         }
     }
 
-    /// How many labels there is room for.
+    /// Returns how many labels fit on the axis.
     pub(super) fn labels(&self) -> usize {
         let longest = self.label(self.from).len().max(self.label(self.to).len());
         if longest > 8 { 6 } else { 12 }
     }
 
-    fn place(&self, time: Duration) -> f64 {
+    fn seconds(&self, time: Duration) -> f64 {
         (time - Duration::from_secs(self.origin)).as_secs_f64()
     }
 }

@@ -1,4 +1,4 @@
-//! What everything is drawn on and with. Lengths are pixels.
+//! The canvas, its dimensions in pixels, and functions to draw texts and lines.
 
 use std::error::Error;
 
@@ -9,13 +9,14 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{RGBColor, ShapeStyle, TextStyle};
 
 pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-pub(super) type Drawn<T = ()> = Result<T, Box<dyn Error>>;
+pub(super) type DrawResult<T = ()> = Result<T, Box<dyn Error>>;
 
 pub(super) const WIDTH: i32 = 1200;
-/// Both charts begin this far from the left, and end this far from the right.
+/// The left margin of both charts.
 pub(super) const LEFT: i32 = 170;
+/// The right margin of both charts.
 pub(super) const RIGHT: i32 = 30;
-pub(super) const HEAD: i32 = 72;
+pub(super) const TITLE_HEIGHT: i32 = 72;
 
 const INK: RGBColor = RGBColor(40, 40, 40);
 pub(super) const GRAY: RGBColor = RGBColor(140, 140, 140);
@@ -34,7 +35,7 @@ pub(super) fn text(
     place: (i32, i32),
     size: i32,
     side: HPos,
-) -> Drawn {
+) -> DrawResult {
     Ok(canvas.draw(&Text::new(words.to_owned(), place, text_style(size, side)))?)
 }
 
@@ -43,6 +44,6 @@ pub(super) fn line(
     from: (i32, i32),
     to: (i32, i32),
     style: impl Into<ShapeStyle>,
-) -> Drawn {
+) -> DrawResult {
     Ok(canvas.draw(&PathElement::new([from, to], style))?)
 }

@@ -1,30 +1,30 @@
-//! The lower chart: how many calls have arrived, run and been refused so far.
+//! The lower chart: the numbers of calls that have arrived, run and been rejected, over time.
 
 use plotters::chart::ChartBuilder;
 use plotters::series::LineSeries;
 use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 
+use super::call_result::CallResult;
 use super::calls::{Axis, Call, Calls};
-use super::canvas::{Canvas, Drawn, FAINT, GRAY, LEFT, RIGHT, line, text_style};
-use super::fate::Fate;
+use super::canvas::{Canvas, DrawResult, FAINT, GRAY, LEFT, RIGHT, line, text_style};
 use super::legend::{self, Legend};
 
 pub(super) const HEIGHT: i32 = 350;
-/// Room for the numbers and the name of the axis.
-const BELOW: i32 = 50;
-const BESIDE: i32 = 75;
+/// The height of the labels and the name of the time axis.
+const X_LABEL_HEIGHT: i32 = 50;
+const Y_LABEL_WIDTH: i32 = 75;
 
-pub(super) fn draw(canvas: &Canvas<'_>, calls: &Calls) -> Drawn {
-    let (head, chart) = canvas.split_vertically(legend::HEIGHT);
-    let mut legend = Legend::new(&head);
+pub(super) fn draw(canvas: &Canvas<'_>, calls: &Calls) -> DrawResult {
+    let (legend_area, chart) = canvas.split_vertically(legend::HEIGHT);
+    let mut legend = Legend::new(&legend_area);
     let most = calls.all.len() as u64;
     let mut chart = ChartBuilder::on(&chart)
-        .margin_left(LEFT - BESIDE)
+        .margin_left(LEFT - Y_LABEL_WIDTH)
         .margin_right(RIGHT)
         .margin_bottom(8)
-        .x_label_area_size(BELOW)
-        .y_label_area_size(BESIDE)
+        .x_label_area_size(X_LABEL_HEIGHT)
+        .y_label_area_size(Y_LABEL_WIDTH)
         .build_cartesian_2d(calls.axis.from..calls.axis.to, 0..most + most / 20 + 1)?;
     chart
         .configure_mesh()
@@ -40,7 +40,7 @@ pub(super) fn draw(canvas: &Canvas<'_>, calls: &Calls) -> Drawn {
         .y_desc("calls so far")
         .draw()?;
     let curves = [
-        // Each is seen beneath the next where they meet.
+        // Drawn from wide to narrow, so that all are visible where they overlap.
         (
             "arrived",
             GRAY.mix(0.5).stroke_width(7),
@@ -48,13 +48,15 @@ pub(super) fn draw(canvas: &Canvas<'_>, calls: &Calls) -> Drawn {
         ),
         (
             "admitted, when it runs",
-            Fate::Admitted.color().stroke_width(4),
-            times(calls, |call| call.fate.is_admitted().then_some(call.end)),
+            CallResult::Admitted.color().stroke_width(4),
+            times(calls, |call| call.result.is_admitted().then_some(call.end)),
         ),
         (
             "refused",
-            Fate::Denied.color().stroke_width(2),
-            times(calls, |call| (!call.fate.is_admitted()).then_some(call.at)),
+            CallResult::Denied.color().stroke_width(2),
+            times(calls, |call| {
+                (!call.result.is_admitted()).then_some(call.at)
+            }),
         ),
     ];
     for (name, style, times) in curves {
@@ -72,16 +74,16 @@ fn times(calls: &Calls, when: impl Fn(&Call) -> Option<f64>) -> Vec<f64> {
     times
 }
 
-/// A curve that rises by one at each time, from edge to edge. Of the steps in one column of pixels
-/// only the first and the last are kept.
+/// Returns the points of a curve that rises by one at each time. Of the points in one column of
+/// pixels, only the first and the last are kept.
 fn steps(times: &[f64], axis: &Axis) -> Vec<(f64, u64)> {
     let mut points = vec![(axis.from, 0)];
-    let mut risen = 0;
+    let mut count = 0;
     for column in times.chunk_by(|&one, &next| axis.pixel(one) == axis.pixel(next)) {
-        points.push((column[0], risen));
-        risen += column.len() as u64;
-        points.push((column[column.len() - 1], risen));
+        points.push((column[0], count));
+        count += column.len() as u64;
+        points.push((column[column.len() - 1], count));
     }
-    points.push((axis.to, risen));
+    points.push((axis.to, count));
     points
 }

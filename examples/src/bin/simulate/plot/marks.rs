@@ -1,17 +1,17 @@
-//! One mark a call. Calls that would cover each other stand in lanes above each other.
+//! One mark for each call. Calls that would overlap are in different lanes of their row.
 
 use plotters::style::Color;
 
+use super::call_result::CallResult;
 use super::calls::Calls;
-use super::canvas::{Canvas, Drawn, GRAY, line};
-use super::fate::Fate;
+use super::canvas::{Canvas, DrawResult, GRAY, line};
 use super::legend::Legend;
 
-/// More lanes than this in all, and the picture would be too tall to read.
-const MOST_LANES: usize = 72;
-const LANE: i32 = 15;
-/// Half the width of the widest mark, and a little air.
-const REACH: i32 = 6;
+/// With more lanes than this in total, the picture would be too tall to read.
+const MAX_LANES: usize = 72;
+const LANE_HEIGHT: i32 = 15;
+/// Half the width of the widest mark, plus a margin.
+const HALF_MARK: i32 = 6;
 
 pub(super) struct Marks {
     /// The lane of each call in its row.
@@ -21,9 +21,9 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// `None` when there are too many calls to show each.
+    /// Assigns lanes to calls. Returns `None` if there are too many calls for one mark each.
     pub(super) fn new(calls: &Calls) -> Option<Self> {
-        // Up to where each lane of each row is taken.
+        // The end of the last mark in each lane of each row.
         let mut taken: Vec<Vec<i32>> = vec![Vec::new(); calls.rows.len()];
         let mut lanes = Vec::new();
         let mut open = 0;
@@ -32,16 +32,16 @@ impl Marks {
             let row = &mut taken[call.row];
             let lane = row
                 .iter()
-                .position(|&end| end < from - REACH)
+                .position(|&end| end < from - HALF_MARK)
                 .unwrap_or(row.len());
             if lane == row.len() {
                 row.push(0);
                 open += 1;
             }
-            if open > MOST_LANES {
+            if open > MAX_LANES {
                 return None;
             }
-            row[lane] = to + REACH;
+            row[lane] = to + HALF_MARK;
             lanes.push(lane);
         }
         Some(Self {
@@ -53,39 +53,43 @@ impl Marks {
     pub(super) fn heights(&self) -> Vec<i32> {
         self.rows
             .iter()
-            .map(|&lanes| LANE * (lanes as i32 + 1))
+            .map(|&lanes| LANE_HEIGHT * (lanes as i32 + 1))
             .collect()
     }
 
-    pub(super) fn draw(&self, chart: &Canvas<'_>, tops: &[i32], calls: &Calls) -> Drawn {
+    pub(super) fn draw(&self, chart: &Canvas<'_>, tops: &[i32], calls: &Calls) -> DrawResult {
         for (call, &lane) in calls.all.iter().zip(&self.lanes) {
             let (from, to) = (calls.axis.pixel(call.at), calls.axis.pixel(call.end));
-            let y = tops[call.row] + LANE * (lane as i32 + 1);
+            let y = tops[call.row] + LANE_HEIGHT * (lane as i32 + 1);
             tick(chart, from, y)?;
-            call.fate.draw(chart, from, to, y)?;
+            call.result.draw(chart, from, to, y)?;
         }
         Ok(())
     }
 
-    pub(super) fn explain(&self, legend: &mut Legend<'_, '_>, calls: &Calls) -> Drawn {
+    pub(super) fn explain(&self, legend: &mut Legend<'_, '_>, calls: &Calls) -> DrawResult {
         legend.explain("arrival", |canvas, from, to, y| {
             tick(canvas, from.midpoint(to), y)
         })?;
-        for fate in Fate::ALL {
-            let count = calls.count(fate);
+        for result in CallResult::ALL {
+            let count = calls.count(result);
             if count > 0 {
                 legend.explain(
-                    &format!("{}: {count}", fate.words()),
+                    &format!("{}: {count}", result.label()),
                     |canvas, from, to, y| {
-                        let from = if fate == Fate::Waited {
+                        let from = if result == CallResult::Waited {
                             from
                         } else {
                             from.midpoint(to)
                         };
-                        fate.draw(
+                        result.draw(
                             canvas,
                             from,
-                            if fate == Fate::Waited { to - 4 } else { from },
+                            if result == CallResult::Waited {
+                                to - 4
+                            } else {
+                                from
+                            },
                             y,
                         )
                     },
@@ -96,6 +100,6 @@ impl Marks {
     }
 }
 
-fn tick(canvas: &Canvas<'_>, x: i32, y: i32) -> Drawn {
+fn tick(canvas: &Canvas<'_>, x: i32, y: i32) -> DrawResult {
     line(canvas, (x, y - 7), (x, y + 7), GRAY.stroke_width(1))
 }

@@ -1,10 +1,11 @@
-//! A picture of a replay: above a row of marks for each key, below how the calls add up.
+//! The picture of a replay: the upper chart shows each call in the row of its key, the lower chart the
+//! number of calls over time.
 
 mod bars;
+mod call_result;
 mod calls;
 mod canvas;
 mod curves;
-mod fate;
 mod legend;
 mod marks;
 mod rows;
@@ -15,21 +16,28 @@ use plotters::style::text_anchor::HPos;
 use premier::{Algo, Limit};
 
 use self::calls::Calls;
-use self::canvas::{Canvas, Drawn, HEAD, LEFT, WIDTH, text};
+use self::canvas::{Canvas, DrawResult, LEFT, TITLE_HEIGHT, WIDTH, text};
 use self::rows::Rows;
 use crate::arrivals::Arrival;
 use crate::replay::Outcome;
 
-/// The picture as SVG.
-pub(crate) fn draw(limit: &Limit, arrivals: &[Arrival], outcomes: &[Outcome]) -> Drawn<String> {
+/// Draws the picture as SVG.
+pub(crate) fn draw(
+    limit: &Limit,
+    arrivals: &[Arrival],
+    outcomes: &[Outcome],
+) -> DrawResult<String> {
     let calls = Calls::new(limit, arrivals, outcomes);
     let rows = Rows::new(&calls);
-    let size = (WIDTH as u32, (HEAD + rows.height() + curves::HEIGHT) as u32);
+    let size = (
+        WIDTH as u32,
+        (TITLE_HEIGHT + rows.height() + curves::HEIGHT) as u32,
+    );
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         root.fill(&WHITE)?;
-        let (head, body) = root.split_vertically(HEAD);
+        let (head, body) = root.split_vertically(TITLE_HEIGHT);
         let (upper, lower) = body.split_vertically(rows.height());
         title(&head, limit, &calls, rows.scale())?;
         rows.draw(&upper)?;
@@ -39,7 +47,7 @@ pub(crate) fn draw(limit: &Limit, arrivals: &[Arrival], outcomes: &[Outcome]) ->
     Ok(svg)
 }
 
-fn title(head: &Canvas<'_>, limit: &Limit, calls: &Calls, scale: Option<String>) -> Drawn {
+fn title(head: &Canvas<'_>, limit: &Limit, calls: &Calls, scale: Option<String>) -> DrawResult {
     let mut title = format!(
         "{}: {} per {:?}",
         limit.algo(),

@@ -1,4 +1,4 @@
-//! The upper chart: what became of each call, key by key.
+//! The upper chart: the result of each call, in a row for each key.
 
 use plotters::chart::ChartBuilder;
 use plotters::style::Color;
@@ -6,7 +6,7 @@ use plotters::style::text_anchor::HPos;
 
 use super::bars::{self, Bars};
 use super::calls::Calls;
-use super::canvas::{Canvas, Drawn, FAINT, GRAY, LEFT, RIGHT, WIDTH, line, text};
+use super::canvas::{Canvas, DrawResult, FAINT, GRAY, LEFT, RIGHT, WIDTH, line, text};
 use super::legend::{self, Legend};
 use super::marks::Marks;
 
@@ -40,7 +40,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// What a reader has to know about the scale.
+    /// Describes the scale of bars; `None` for marks.
     pub(super) fn scale(&self) -> Option<String> {
         match &self.content {
             Content::Marks(_) => None,
@@ -49,11 +49,11 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn height(&self) -> i32 {
-        // One pixel for the last line.
+        // Plus one pixel for the line below the last row.
         legend::HEIGHT + self.heights.iter().sum::<i32>() + 1
     }
 
-    pub(super) fn draw(&self, canvas: &Canvas<'_>) -> Drawn {
+    pub(super) fn draw(&self, canvas: &Canvas<'_>) -> DrawResult {
         if self.calls.all.is_empty() {
             return Ok(());
         }
@@ -73,8 +73,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Draws the labels and the lines between the rows; where the rows begin.
-    fn frame(&self, chart: &Canvas<'_>) -> Drawn<Vec<i32>> {
+    /// Draws the labels and the lines between the rows. Returns the top of each row.
+    fn frame(&self, chart: &Canvas<'_>) -> DrawResult<Vec<i32>> {
         let separator = |y| line(chart, (LEFT, y), (WIDTH - RIGHT, y), GRAY.mix(0.6));
         let mut tops = Vec::new();
         let mut top = 0;
@@ -89,8 +89,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The lines of time, in the same places as those of the chart below.
-fn grid(chart: &Canvas<'_>, calls: &Calls) -> Drawn {
+/// Draws the vertical lines of the time axis, at the positions of those in the lower chart.
+fn grid(chart: &Canvas<'_>, calls: &Calls) -> DrawResult {
     ChartBuilder::on(chart)
         .margin_left(LEFT)
         .margin_right(RIGHT)

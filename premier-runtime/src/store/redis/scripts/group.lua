@@ -1,4 +1,6 @@
--- Several limits as one: every one is asked first, and only if all admit does each take.
+-- Several limits that decide as one: peeks at all of them, and takes from all only if all admit.
+-- The arguments of each limit follow the name of its algorithm. The reply of a call that is not
+-- admitted is that of the peek.
 local function each(op)
   local all, i = true, 3
   for k = 1, #KEYS do
@@ -11,17 +13,18 @@ end
 
 local op = ARGV[1]
 if op == 'reset' then
-  each('look')
+  each('peek')
 elseif op ~= 'take' then
   each(op)
-elseif each('look') then
-  out = { out[1] }
+elseif each('peek') then
+  reply = { reply[1] }
   each('take')
-elseif unsettled then
-  -- Nobody takes, so nobody would ever mend what a clock that was set back has left.
-  local found = out
-  out = {}
-  each('settle')
-  return found
+elseif any_clamped then
+  -- The call takes nothing, so it must itself correct states with instants in the future. Otherwise
+  -- they would never be corrected while calls are denied.
+  local peeked = reply
+  reply = {}
+  each('clamp')
+  return peeked
 end
-return out
+return reply

@@ -1,5 +1,16 @@
--- Whole numbers beyond 2^53, which a double cannot hold: high * 1e15 + low. Only sums, differences
--- and comparisons are needed; all products are taken by the caller.
+-- The start of every script: the operation, the clock, and integers beyond 2^53.
+--
+-- ARGV[1] is the operation:
+--   take     decide, and take the cost if admitted
+--   peek     decide without changing the state
+--   refund   give units back
+--   release  give units back that a dropped caller took, if the state still remembers them
+--   reset    remove the state
+--   clamp    correct a state with an instant in the future; sent by group.lua only
+-- ARGV[2] is the time of a user's clock in microseconds, or empty. The arguments of the limits follow.
+--
+-- A Lua number is a double, which holds integers up to 2^53. Larger ones are pairs of numbers,
+-- high * 1e15 + low. Sums, differences and comparisons suffice: script.rs computes all products.
 local BASE = 1e15
 
 local function parse(digits)
@@ -8,7 +19,7 @@ local function parse(digits)
   return tonumber(string.sub(digits, 1, n - 15)), tonumber(string.sub(digits, n - 14))
 end
 
-local function show(h, l)
+local function to_text(h, l)
   if h == 0 then return string.format('%.0f', l) end
   return string.format('%.0f%015.0f', h, l)
 end
@@ -29,8 +40,7 @@ local function less(ah, al, bh, bl)
   return ah < bh or (ah == bh and al < bl)
 end
 
--- Microseconds since the epoch, exact until the year 2255: the server's, unless the caller gives a
--- virtual time.
+-- The time in microseconds since the epoch, exact until the year 2255.
 local virtual = ARGV[2] ~= ''
 local now
 if virtual then
@@ -40,25 +50,27 @@ else
   now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
--- Stores a state for at least this many microseconds. State and TTL are one command, so that no
--- key is ever without one. A virtual time does not run at the server's pace.
+-- Returns the TTL in milliseconds for a state that must be kept for h * 1e15 + l microseconds. A
+-- user's clock may run slower than the server's, so its states are kept for an hour longer.
 local function ttl(h, l)
   local ms = math.min(math.floor((h * BASE + l) / 1000) + 1, 1e15)
   if virtual then ms = ms + 3600000 end
   return string.format('%.0f', ms)
 end
 
+-- Stores a state together with its TTL, so that no key can be left without one.
 local function store(key, state, h, l)
   redis.call('SET', key, state, 'PX', ttl(h, l))
 end
 
-local out = { string.format('%.0f', now) }
+local reply = { string.format('%.0f', now) }
 local algo = {}
 
--- Whether a limit was found with an instant of the future, which only a taking call mends.
-local unsettled = false
+-- Whether a state had an instant in the future, because the clock was set back or the limit changed.
+-- The script decides by a corrected copy, which only 'take' and 'clamp' write.
+local any_clamped = false
 
--- When a caller that no longer wants its admission took what it gives back.
+-- When the units that 'release' gives back were taken, in microseconds.
 local since = 0
 if ARGV[1] == 'release' then since = tonumber(ARGV[#ARGV]) end
 

@@ -1,6 +1,9 @@
--- Sliding log. The state is a list of "instant:sum:units", oldest first; sum counts all units up to
--- and with this entry, so that those in the log are known from its two ends. Arguments: period in
--- microseconds, rounded up, quota, cost.
+-- Sliding log.
+--
+-- State: a list of "instant:sum:units", oldest first. The sum counts all units up to and including
+-- the entry, so the units in the log follow from its first and last entries.
+-- Arguments: period in microseconds (rounded up), quota, cost.
+-- Reply: allowed, used units, and retry_after and reset_after in microseconds.
 algo.sliding_log = function(key, op, i)
   local period, quota, cost = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   local function entry(index)
@@ -11,8 +14,8 @@ algo.sliding_log = function(key, op, i)
     return tonumber(t), tonumber(s), tonumber(u)
   end
   local function text(t, s, u) return string.format('%.0f:%.0f:%.0f', t, s, u) end
-  -- The first of the entries from `low` on, before `high`, that `is` so; `high` when there is none.
-  -- All after it are so too.
+  -- Returns the index of the first entry in [low, high) for which `is` holds, or `high`. Binary
+  -- search: `is` must hold for all entries after it.
   local function first_that(low, high, is)
     while low < high do
       local middle = math.floor((low + high) / 2)
@@ -23,10 +26,10 @@ algo.sliding_log = function(key, op, i)
 
   local length = redis.call('LLEN', key)
   local last, sum, units = entry(-1)
-  local writes = op ~= 'look'
-  -- After the clock was set back, entries of the future count as taken now.
+  local writes = op ~= 'peek'
+  -- After the clock was set back, entries in the future count as taken now.
   if last and last > now then
-    unsettled = true
+    any_clamped = true
     if writes then
       local future = first_that(0, length, function(t) return t > now end)
       for index = future, length - 1 do
@@ -38,7 +41,7 @@ algo.sliding_log = function(key, op, i)
     end
   end
 
-  -- Skips what has left the window; forgets it when writing is due anyway.
+  -- Skip entries that have left the window, and remove them if the operation writes.
   local first = first_that(0, length, function(t) return now - t < period end)
   if writes and first > 0 then
     redis.call('LTRIM', key, first, -1)
@@ -62,10 +65,10 @@ algo.sliding_log = function(key, op, i)
       end
       last, sum, units = entry(-1)
     end
-  elseif op ~= 'release' and op ~= 'settle' then
+  elseif op ~= 'release' and op ~= 'clamp' then
     allowed = cost == 0 or used + cost <= quota
     if not allowed then
-      -- The first entry with which enough has left.
+      -- The call is admitted once the entries up to this sum have left the window.
       local gone = s - u + used + cost - quota
       local index = first_that(first, length - 1, function(_, s) return s >= gone end)
       retry = period - math.max(0, now - entry(index))
@@ -80,9 +83,9 @@ algo.sliding_log = function(key, op, i)
   end
   local reset = 0
   if used > 0 then reset = period - math.max(0, now - last) end
-  out[#out + 1] = allowed and '1' or '0'
-  out[#out + 1] = string.format('%.0f', used)
-  out[#out + 1] = string.format('%.0f', retry)
-  out[#out + 1] = string.format('%.0f', reset)
+  reply[#reply + 1] = allowed and '1' or '0'
+  reply[#reply + 1] = string.format('%.0f', used)
+  reply[#reply + 1] = string.format('%.0f', retry)
+  reply[#reply + 1] = string.format('%.0f', reset)
   return allowed, 3
 end

@@ -1,8 +1,12 @@
--- Sliding window counter. The state is "start:nanos:cur:prev": windows follow one another, so that
--- their starts need not be whole microseconds. Arguments: period in microseconds and nanoseconds
--- beyond them, quota, cost.
+-- Sliding window counter.
+--
+-- State: "start:nanos:cur:prev", with the start in microseconds and nanoseconds. Each window starts
+-- where the previous one ends, which need not be at a whole microsecond.
+-- Arguments: period in microseconds and remaining nanoseconds, quota, cost.
+-- Reply: allowed, microseconds and nanoseconds since the start, units in the current and in the
+-- previous window.
 
--- a * b < c * d for numbers below 1e18, exactly.
+-- Returns whether a * b < c * d, exactly, for numbers below 1e18.
 local function product_less(ah, al, bh, bl, ch, cl, dh, dl)
   local function limbs(h, l)
     return l % 1e6, math.floor(l / 1e6) % 1e6, math.floor(l / 1e12) + h * 1e3
@@ -24,7 +28,7 @@ local function product_less(ah, al, bh, bl, ch, cl, dh, dl)
   return x0 < y0
 end
 
--- Microseconds and nanoseconds as one number of nanoseconds.
+-- Converts microseconds and nanoseconds to nanoseconds as a pair.
 local function nanos(us, ns)
   return math.floor(us / 1e12), (us % 1e12) * 1000 + ns
 end
@@ -34,7 +38,7 @@ algo.sliding_window = function(key, op, i)
   local qh, ql = parse(ARGV[i + 2])
   local ch, cl = parse(ARGV[i + 3])
   local su, sn, uh, ul, vh, vl = now, 0, 0, 0, 0, 0
-  local settled = false
+  local clamped = false
   local state = redis.call('GET', key)
   if state then
     local s, n, u, v = string.match(state, '^(%d+):(%d+):(%d+):(%d+)$')
@@ -46,8 +50,8 @@ algo.sliding_window = function(key, op, i)
   local eu, en = now - su, 0 - sn
   if en < 0 then eu, en = eu - 1, en + 1000 end
   if eu < 0 then
-    -- A window of the future: the clock was set back.
-    su, sn, eu, en, settled = now, 0, 0, 0, true
+    -- A start in the future: the clock was set back. Count the window as opened now.
+    su, sn, eu, en, clamped = now, 0, 0, 0, true
   end
   local function reached(u, n) return eu > u or (eu == u and en >= n) end
   local du, dn = 2 * pu, 2 * pn
@@ -69,11 +73,12 @@ algo.sliding_window = function(key, op, i)
       return
     end
     local left = ((h == 0 and l == 0) and pu or 2 * pu) + 3 - eu
-    store(key, string.format('%.0f:%.0f:', su, sn) .. show(h, l) .. ':' .. show(vh, vl), 0, left)
+    store(key, string.format('%.0f:%.0f:', su, sn) .. to_text(h, l) .. ':' .. to_text(vh, vl), 0, left)
   end
 
-  unsettled = unsettled or settled
-  -- Units of a window that has rolled are counted by weight and not one by one.
+  any_clamped = any_clamped or clamped
+  -- Give units back only to the window they were taken from: units of the previous window are
+  -- weighted and no longer counted one by one.
   if op == 'release' and su <= since then op = 'refund' end
   local allowed = true
   if op == 'refund' then
@@ -81,15 +86,16 @@ algo.sliding_window = function(key, op, i)
     if less(ch, cl, uh, ul) then gh, gl = sub(uh, ul, ch, cl) end
     uh, ul = gh, gl
     if state then write(uh, ul) end
-  elseif op == 'settle' then
-    if settled then write(uh, ul) end
+  elseif op == 'clamp' then
+    if clamped then write(uh, ul) end
   elseif op ~= 'release' then
     local th, tl = add(uh, ul, ch, cl)
     if ch > 0 or cl > 0 then
       if less(qh, ql, th, tl) then
         allowed = false
       else
-        -- floor(prev * (d - e) / d) <= room, that is prev * (d - e) < (room + 1) * d
+        -- With the period d, the elapsed time e and room = quota - cur - cost, the call is admitted if
+        -- floor(prev * (d - e) / d) <= room, which is prev * (d - e) < (room + 1) * d.
         local rh, rl = sub(qh, ql, th, tl)
         rh, rl = add(rh, rl, 0, 1)
         local lu, ln = pu - eu, pn - en
@@ -102,15 +108,15 @@ algo.sliding_window = function(key, op, i)
     if op == 'take' then
       if allowed and (ch > 0 or cl > 0) then
         write(th, tl)
-      elseif settled then
+      elseif clamped then
         write(uh, ul)
       end
     end
   end
-  out[#out + 1] = allowed and '1' or '0'
-  out[#out + 1] = string.format('%.0f', eu)
-  out[#out + 1] = string.format('%.0f', en)
-  out[#out + 1] = show(uh, ul)
-  out[#out + 1] = show(vh, vl)
+  reply[#reply + 1] = allowed and '1' or '0'
+  reply[#reply + 1] = string.format('%.0f', eu)
+  reply[#reply + 1] = string.format('%.0f', en)
+  reply[#reply + 1] = to_text(uh, ul)
+  reply[#reply + 1] = to_text(vh, vl)
   return allowed, 4
 end

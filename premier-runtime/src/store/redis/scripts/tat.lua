@@ -1,10 +1,17 @@
--- Token bucket and leaky bucket. The state is one instant, the theoretical arrival time:
--- microseconds and, where the emission interval is not a whole number of them, ":" a remainder ":"
--- its denominator.
+-- Token bucket and leaky bucket, by the Generic Cell Rate Algorithm (GCRA) of ITU-T I.371.
 --
--- Arguments: den, then as (microseconds, remainder) each: allowance, full debt, cost, asked, and
--- the end of a slot to release; then until when the state remembers units to release. Multiplying
--- by the interval is done by the caller.
+-- State: the theoretical arrival time (TAT) in microseconds. If the emission interval is not a whole
+-- number of microseconds, ":" remainder ":" denominator follow.
+--
+-- Arguments, where a time is a pair of microseconds and a remainder:
+--   i        the denominator of all remainders
+--   i + 1    the allowance: how far the TAT of an admitted call may be ahead
+--   i + 3    the full debt: how far the TAT can be ahead at most
+--   i + 5    the time to add to, or take from, the TAT for the cost
+--   i + 7    the time to add for the decision
+--   i + 9    the end of the slot to release, or 0
+--   i + 11   until when the state remembers the units to release, in whole microseconds
+-- Reply: allowed, and how far the TAT is ahead of now, in microseconds and a remainder.
 algo.tat = function(key, op, i)
   local dh, dl = parse(ARGV[i])
   local free = ARGV[i + 5] == '0' and ARGV[i + 6] == '0'
@@ -21,7 +28,7 @@ algo.tat = function(key, op, i)
       if d == ARGV[i] then
         sh, sl = parse(r)
       else
-        -- Of another rate: rounded up, so that a change gives no credit.
+        -- The remainder belongs to another rate. Round up, so that a change gives no credit.
         h, l = add(h, l, 0, 1)
       end
     end
@@ -31,7 +38,7 @@ algo.tat = function(key, op, i)
   end
   wh, wl = sub(wh, wl, nh, nl)
 
-  -- The sum of two lengths of time, with the remainder carried.
+  -- Returns the sum of a time and the time in argument j.
   local function plus(ah, al, bh, bl, j)
     local ch, cl = parse(ARGV[j])
     local eh, el = parse(ARGV[j + 1])
@@ -43,6 +50,7 @@ algo.tat = function(key, op, i)
     end
     return ah, al, bh, bl
   end
+  -- Returns whether a time is longer than the time in argument j.
   local function exceeds(ah, al, bh, bl, j)
     local ch, cl = parse(ARGV[j])
     if less(ch, cl, ah, al) then return true end
@@ -50,19 +58,20 @@ algo.tat = function(key, op, i)
     local eh, el = parse(ARGV[j + 1])
     return less(eh, el, bh, bl)
   end
+  -- Stores the TAT that is this far ahead of now, or removes the state if it is not ahead.
   local function write(ah, al, bh, bl)
     if ah < 0 or (ah == 0 and al == 0 and bh == 0 and bl == 0) then
       redis.call('DEL', key)
       return
     end
     local th, tl = add(ah, al, nh, nl)
-    local text = show(th, tl)
-    if bh ~= 0 or bl ~= 0 then text = text .. ':' .. show(bh, bl) .. ':' .. ARGV[i] end
-    -- One microsecond more than the whole ones, for the remainder.
+    local text = to_text(th, tl)
+    if bh ~= 0 or bl ~= 0 then text = text .. ':' .. to_text(bh, bl) .. ':' .. ARGV[i] end
+    -- One microsecond more, for the remainder.
     ah, al = add(ah, al, 0, 1)
     store(key, text, ah, al)
   end
-  -- The difference of two lengths of time; below zero when the first is shorter.
+  -- Returns a time minus the time in argument j. The microseconds are negative if it is shorter.
   local function minus(ah, al, bh, bl, j)
     local ch, cl = parse(ARGV[j])
     local eh, el = parse(ARGV[j + 1])
@@ -75,23 +84,23 @@ algo.tat = function(key, op, i)
     return ah, al, bh, bl
   end
 
-  -- Beyond a full debt only a clock that was set back, or another limit, can have put it.
-  local settled = false
+  -- The TAT is further ahead than a full debt only if the clock was set back or the limit changed.
+  local clamped = false
   if exceeds(wh, wl, rh, rl, i + 3) then
     wh, wl = parse(ARGV[i + 3])
     rh, rl = parse(ARGV[i + 4])
-    settled = true
+    clamped = true
   end
 
-  unsettled = unsettled or settled
-  -- Without a slot it is units, and they count as long as the instant has not been passed by.
+  any_clamped = any_clamped or clamped
+  -- A release without a slot gives units of a token bucket back, as long as the state remembers them.
   if op == 'release' and ARGV[i + 9] == '0' and ARGV[i + 10] == '0'
     and now < tonumber(ARGV[i + 11]) then
     op = 'refund'
   end
   local allowed = true
-  if op == 'settle' then
-    if settled then write(wh, wl, rh, rl) end
+  if op == 'clamp' then
+    if clamped then write(wh, wl, rh, rl) end
   elseif op == 'refund' or op == 'release' then
     local ends = true
     if op == 'release' then
@@ -111,13 +120,13 @@ algo.tat = function(key, op, i)
     if op == 'take' then
       if allowed and not free then
         write(plus(wh, wl, rh, rl, i + 5))
-      elseif settled then
+      elseif clamped then
         write(wh, wl, rh, rl)
       end
     end
   end
-  out[#out + 1] = allowed and '1' or '0'
-  out[#out + 1] = show(wh, wl)
-  out[#out + 1] = show(rh, rl)
+  reply[#reply + 1] = allowed and '1' or '0'
+  reply[#reply + 1] = to_text(wh, wl)
+  reply[#reply + 1] = to_text(rh, rl)
   return allowed, 12
 end

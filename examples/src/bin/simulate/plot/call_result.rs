@@ -1,23 +1,23 @@
-//! What can become of a call, and how it looks: colours that colour-blind eyes tell apart, and a
-//! shape for each.
+//! The results of a call, each with a shape and a colour. The colours are distinguishable with colour
+//! blindness (the palette of Okabe and Ito).
 
 use plotters::element::{Circle, Cross, Rectangle, TriangleMarker};
 use plotters::style::{Color, RGBColor};
 
-use super::canvas::{Canvas, Drawn};
+use super::canvas::{Canvas, DrawResult};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Fate {
+pub(super) enum CallResult {
     Admitted,
     Waited,
     Denied,
     Never,
 }
 
-impl Fate {
+impl CallResult {
     pub(super) const ALL: [Self; 4] = [Self::Admitted, Self::Waited, Self::Denied, Self::Never];
 
-    pub(super) const fn words(self) -> &'static str {
+    pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Admitted => "admitted at once",
             Self::Waited => "admitted after waiting",
@@ -39,8 +39,8 @@ impl Fate {
         matches!(self, Self::Admitted | Self::Waited)
     }
 
-    /// The mark of one call that arrives at `from`; a call that waits runs at `to`.
-    pub(super) fn draw(self, canvas: &Canvas<'_>, from: i32, to: i32, y: i32) -> Drawn {
+    /// Draws the mark of a call that arrives at `from` and, if it waits, runs at `to`.
+    pub(super) fn draw(self, canvas: &Canvas<'_>, from: i32, to: i32, y: i32) -> DrawResult {
         let color = self.color();
         match self {
             Self::Admitted => canvas.draw(&Circle::new((to, y), 4, color.filled()))?,
