@@ -118,7 +118,7 @@ pub(crate) fn with_text<R>(key: Option<Subject<'_>>, then: impl FnOnce(Option<&s
 }
 
 /// A value that can be used as the caller's part of a key.
-pub trait KeyText: Sized {
+pub trait IntoSubject: Sized {
     /// Whether the limit has keys; `false` only for [`NoKey`].
     const IS_KEYED: bool = true;
 
@@ -136,7 +136,7 @@ pub trait KeyText: Sized {
 #[derive(Clone, Copy, Debug)]
 pub struct NoKey;
 
-impl KeyText for NoKey {
+impl IntoSubject for NoKey {
     const IS_KEYED: bool = false;
 
     #[inline]
@@ -145,21 +145,21 @@ impl KeyText for NoKey {
     }
 }
 
-impl KeyText for &str {
+impl IntoSubject for &str {
     #[inline]
     fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         then(Some(Subject::Text(self)))
     }
 }
 
-impl KeyText for u64 {
+impl IntoSubject for u64 {
     #[inline]
     fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         then(Some(Subject::Number(self)))
     }
 }
 
-impl KeyText for i64 {
+impl IntoSubject for i64 {
     #[inline]
     fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         match u64::try_from(self) {
@@ -176,7 +176,7 @@ pub struct FormattedKey<'a, K: ?Sized> {
     format: fn(&K) -> KeyBuffer,
 }
 
-impl<K: ?Sized> KeyText for FormattedKey<'_, K> {
+impl<K: ?Sized> IntoSubject for FormattedKey<'_, K> {
     fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
         then(Some(Subject::Text((self.format)(self.value).as_str())))
     }
@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     /// Takes the key as an expansion passes it, so that a literal's type is inferred late.
-    fn text(key: impl KeyText) -> Option<String> {
+    fn text(key: impl IntoSubject) -> Option<String> {
         key.with_text(|text| text.map(str::to_owned))
     }
 

@@ -57,7 +57,7 @@ pub(super) struct Wait<'a> {
 )]
 enum Held<'a> {
     Nothing,
-    Place(LimitWaiter<'a>),
+    InQueue(LimitWaiter<'a>),
     /// The decision is what the call returns once its slot has come.
     Slot(SlotWaiter<'a>, Decision),
 }
@@ -151,7 +151,7 @@ impl<'a> Wait<'a> {
     }
 
     fn take_place(&mut self, queue: LimitQueue<'a>, at: u64, seen: u64) {
-        self.held = Held::Place(self.queues().join(queue, self.cost, at, seen));
+        self.held = Held::InQueue(self.queues().join(queue, self.cost, at, seen));
     }
 
     /// Handles a decision of the store. Returns it when the call need not wait any longer.
@@ -161,7 +161,7 @@ impl<'a> Wait<'a> {
             let at = after(now, decision.retry_after);
             self.check_deadline(now, after(at, self.queue_time()))?;
             match &self.held {
-                Held::Place(waiter) => self.queues().ask_at(waiter, at, seen),
+                Held::InQueue(waiter) => self.queues().ask_at(waiter, at, seen),
                 _ => self.take_place(self.queues().enter(self.key), at, seen),
             }
             return Ok(None);
@@ -184,7 +184,7 @@ impl<'a> Wait<'a> {
         let now = self.limiter.clock().now();
         Ok(match &self.held {
             Held::Nothing => Next::Ask,
-            Held::Place(waiter) => match waiter.position(waker) {
+            Held::InQueue(waiter) => match waiter.position(waker) {
                 Position::Head(at) if at <= now => Next::Ask,
                 Position::Head(at) => Next::Sleep(at),
                 Position::Behind => {

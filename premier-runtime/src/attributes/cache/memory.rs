@@ -11,10 +11,10 @@ use ahash::RandomState;
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, UnitWeighter};
 
+use super::cache_key::{CacheKey, CacheKeyRef};
 use super::codec::CacheValue;
 use super::entry::Entry;
 use super::epochs::{Epoch, InvalidationEpochs};
-use super::memory_key::{BorrowedKey, MemoryKey};
 use crate::key::hasher::secret_hasher;
 use crate::key::subject::Subject;
 
@@ -24,7 +24,7 @@ const MIN_SHARD_CAPACITY: usize = 512;
 
 /// The values of one cache, of all types.
 pub(super) struct MemoryCache {
-    entries: Cache<MemoryKey, Entry, UnitWeighter, RandomState, CollectEvicted>,
+    entries: Cache<CacheKey, Entry, UnitWeighter, RandomState, CollectEvicted>,
     epochs: InvalidationEpochs,
     /// The types of the values that were inserted. An invalidation removes the key of each.
     types: Mutex<Vec<TypeId>>,
@@ -35,12 +35,12 @@ pub(super) struct MemoryCache {
 struct CollectEvicted;
 
 /// What one insertion has evicted.
-type EvictionQueue = Vec<(MemoryKey, Entry)>;
+type EvictionQueue = Vec<(CacheKey, Entry)>;
 
-impl Lifecycle<MemoryKey, Entry> for CollectEvicted {
+impl Lifecycle<CacheKey, Entry> for CollectEvicted {
     type RequestState = EvictionQueue;
 
-    fn on_evict(&self, evicted: &mut EvictionQueue, key: MemoryKey, entry: Entry) {
+    fn on_evict(&self, evicted: &mut EvictionQueue, key: CacheKey, entry: Entry) {
         evicted.push((key, entry));
     }
 }
@@ -69,7 +69,7 @@ impl MemoryCache {
     /// Returns the entry of a key, which may have expired.
     #[inline]
     pub(super) fn get<T: CacheValue>(&self, key: Subject<'_>) -> Option<Entry> {
-        self.entries.get(&BorrowedKey::new(TypeId::of::<T>(), key))
+        self.entries.get(&CacheKeyRef::new(TypeId::of::<T>(), key))
     }
 
     /// Inserts a value, unless its key was invalidated since `epoch`.
@@ -81,7 +81,7 @@ impl MemoryCache {
                 types.push(value_type);
             }
         }
-        let key = BorrowedKey::new(value_type, key).into();
+        let key = CacheKeyRef::new(value_type, key).into();
         // Dropped last, when `if_current` has released its lock: `Drop` is the user's code.
         let mut evicted = EvictionQueue::new();
         let mut new = Some((key, entry));
@@ -109,7 +109,7 @@ impl MemoryCache {
         // A copy, so that values are dropped without the lock.
         let types = self.types().clone();
         for value_type in types {
-            drop(self.entries.remove(&BorrowedKey::new(value_type, key)));
+            drop(self.entries.remove(&CacheKeyRef::new(value_type, key)));
         }
     }
 

@@ -40,6 +40,7 @@
 //! ```
 
 mod bound_cache;
+mod cache_key;
 mod codec;
 mod entry;
 mod epochs;
@@ -50,7 +51,6 @@ mod key_parts;
 mod log;
 mod lookup;
 mod memory;
-mod memory_key;
 mod registry;
 mod site;
 mod spec;

@@ -6,7 +6,7 @@ use super::flight::Flight;
 use super::lookup::Lookup;
 use super::spec::{CachePolicy, CacheSpec};
 use crate::attributes::site::Site;
-use crate::key::subject::KeyText;
+use crate::key::subject::IntoSubject;
 
 /// The static of one `#[cache]`. An invalid argument disables the cache.
 pub type CacheSite = Site<CachePolicy>;
@@ -29,7 +29,7 @@ impl CacheSite {
         &'static self,
         spec: fn() -> CacheSpec,
         codec: Codec<T>,
-        key: impl KeyText,
+        key: impl IntoSubject,
     ) -> CacheCall<T> {
         let policy = self.bound(spec).ok();
         key.with_subject(|key| {

@@ -14,7 +14,7 @@ use super::site::{Policy, Site};
 use crate::algorithms::Admission as FastAdmission;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
-use crate::key::subject::{KeyText, Subject, with_text};
+use crate::key::subject::{IntoSubject, Subject, with_text};
 use crate::limit::decision::Decision;
 use crate::limiter::acquire::{acquire_async_from, acquire_from, first_decision, spin};
 use crate::limiter::max_wait::MaxWait;
@@ -61,7 +61,7 @@ impl ThrottleSite {
     /// # Errors
     /// The call is denied, or an argument is invalid.
     #[inline]
-    pub fn enter<K: KeyText>(
+    pub fn enter<K: IntoSubject>(
         &'static self,
         spec: fn() -> ThrottleSpec,
         key: K,
@@ -78,7 +78,7 @@ impl ThrottleSite {
     /// Admits or denies a call of an async function. In memory the decision is made here, before
     /// the first poll.
     #[inline]
-    pub fn enter_async<K: KeyText>(
+    pub fn enter_async<K: IntoSubject>(
         &'static self,
         spec: fn() -> ThrottleSpec,
         key: K,
@@ -99,7 +99,7 @@ impl ThrottleSite {
 
     /// Admits or denies a call whose future may be awaited later or never: reads the key now, and
     /// decides at the first poll.
-    pub fn enter_deferred<K: KeyText>(
+    pub fn enter_deferred<K: IntoSubject>(
         &'static self,
         spec: fn() -> ThrottleSpec,
         key: K,

@@ -1,7 +1,7 @@
 //! Slots of equal length. The order of the waiters is the order of the slots: the first waiter has the first slot.
 //!
-//! Slots and waiters are kept apart. The waiter of rank r owns the slot of rank r, so that all who
-//! stand behind a waiter that leaves move up by the removal of the last slot, without being touched.
+//! Slots and waiters are kept in two maps. The waiter of rank r owns the slot of rank r, so when a
+//! waiter leaves, removing the last slot moves up all waiters behind it without touching them.
 //!
 //! Each waiter sleeps until some slot begins, and for each slot exactly one waiter sleeps (the
 //! *sleeper* of the slot); any waiter that is polled first grants all slots that have begun to the
@@ -27,7 +27,7 @@ type SlotKey = (u64, u64);
 pub(super) struct EqualSlots {
     slots: BTreeMap<SlotKey, Slot>,
     waiters: BTreeMap<Order, Waiter>,
-    /// Those whose slot has begun and who have not used it yet.
+    /// The waiters whose slot has begun and is not used yet.
     granted: BTreeMap<Order, (SlotKey, Reservation)>,
     /// The last waiter to whom a slot was granted.
     granted_to: Order,
@@ -48,7 +48,7 @@ struct Waiter {
     waker: Option<Waker>,
 }
 
-/// A waiter with the slot it owns, for those who keep the two together.
+/// A waiter with the slot that it owns.
 #[derive(Debug)]
 pub(super) struct Owner {
     pub(super) order: Order,
@@ -62,7 +62,7 @@ impl EqualSlots {
         self.waiters.is_empty() && self.granted.is_empty()
     }
 
-    /// Takes in a waiter whose slot begins `at`. It stands before those whose slots begin later.
+    /// Adds a waiter whose slot begins `at`, ahead of those whose slots begin later.
     pub(super) fn join(&mut self, at: u64, reservation: Reservation) -> Order {
         let later = self.slots.keys().rev().take_while(|(begin, _)| *begin > at);
         let mut from_back = self.waiters.keys().rev();
@@ -119,7 +119,7 @@ impl EqualSlots {
         {
             let (key, slot) = first.remove_entry();
             if slot.sleeper != order {
-                // Its alarm is for a slot that has begun, so it looks again by itself.
+                // Its alarm is for a slot that has begun, so it is polled without being woken.
                 self.sleep_for(slot.sleeper, waiter.sleeps_for);
             }
             self.granted.insert(order, (key, slot.reservation));

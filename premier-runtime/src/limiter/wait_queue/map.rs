@@ -1,4 +1,4 @@
-//! Queues by key, each of which exists while somebody uses it.
+//! Queues by key, each of which exists while it is in use.
 
 use std::hash::Hash;
 use std::ops::Deref;
@@ -13,7 +13,7 @@ use crate::key::hasher::secret_hasher;
 /// Callers choose keys and must not be able to choose collisions.
 static HASHER: LazyLock<RandomState> = LazyLock::new(secret_hasher);
 
-/// How many places a map keeps when its last queue has gone. What a crowd needed is freed.
+/// The capacity that a map keeps when its last queue has gone; what many queues needed is freed.
 const KEPT: usize = 64;
 
 /// Queues of the type `Q`, found by a caller's key and a `kind` that tells apart several queues of
@@ -105,7 +105,7 @@ impl<K: Eq + Hash, Q: Default> QueueMap<K, Q> {
         Some(QueueRef { map: self, entry })
     }
 
-    /// The queue of a key, which is made if nobody uses it yet.
+    /// The queue of a key, which is made if it is not in use.
     pub(crate) fn enter(&self, kind: K, key: Option<&str>) -> QueueRef<'_, K, Q> {
         let hash = HASHER.hash_one((&kind, key));
         let mut table = self.lock();
@@ -140,7 +140,7 @@ pub(crate) struct QueueRef<'a, K, Q> {
 }
 
 impl<K, Q> QueueRef<'_, K, Q> {
-    /// What tells the queue apart from others of its key.
+    /// Distinguishes the queue from others of its key.
     pub(crate) fn kind(&self) -> &K {
         &self.entry.kind
     }

@@ -64,13 +64,13 @@ impl MixedSlots {
         self.waiters.is_empty()
     }
 
-    /// Takes in a waiter that has stood elsewhere, behind all others.
+    /// Adds a waiter from another queue at the back.
     pub(super) fn push(&mut self, order: Order, waiter: Waiter) {
         self.newest = self.newest.max(order);
         self.waiters.insert(order, waiter);
     }
 
-    /// Takes in a waiter. It stands before those whose slots begin later.
+    /// Adds a waiter ahead of those whose slots begin later.
     pub(super) fn join(&mut self, waiter: Waiter) -> Order {
         let mut from_back = self.waiters.iter().rev().peekable();
         let mut behind = None;
@@ -99,10 +99,10 @@ impl MixedSlots {
         wakers.unused.extend(gone.and_then(|gone| gone.waker));
     }
 
-    /// Removes a waiter that does not use its slot. Where the slots behind it follow one another
-    /// without a gap, all begin earlier by the length of the one that is free; where somebody else's
-    /// slot lies between, one of equal length takes its place. Returns the slots that are free in the
-    /// end, and how many units they have.
+    /// Removes a waiter that does not use its slot. The slots that follow without a gap begin earlier by
+    /// the length of the free one. Behind a gap, which is the slot of a caller of another process or
+    /// function, only a slot of equal length moves up. Returns the slots that are free afterwards, and
+    /// how many units they have.
     pub(super) fn leave(
         &mut self,
         order: Order,

@@ -1,11 +1,11 @@
 //! The callers that wait, in queues that belong to their limit and key.
 //!
-//! - [`queue`]: the queue of one key: who is the head, who is next.
-//! - [`turn`]: waiting in it until there is something to have.
-//! - [`slots`]: the reserved slots of a leaky bucket, whose waiters each know their time.
+//! - [`queue`]: the queue of one key: its head and the order behind it.
+//! - [`turn`]: waiting in a queue until a call can be made.
+//! - [`slots`]: the reserved slots of a leaky bucket, each with the time when it begins.
 //!   [`equal_slots`] and [`mixed_slots`] say what happens to the others when one leaves.
 //! - [`map`]: queues by key, which exist while somebody is in them.
-//! - [`queues`]: all queues of one limit, and how they hear that something was given back.
+//! - [`queues`]: all queues of one limit, and how they learn that something was given back.
 
 mod equal_slots;
 mod map;

@@ -1,17 +1,17 @@
-//! Numbers that say who stands before whom, with room for others in between.
+//! Numbers that order waiters, with room for others in between.
 
-/// A smaller number stands before a larger one.
+/// The order of a waiter. A smaller number is ahead of a larger one.
 pub(super) type Order = u128;
 
-/// How far apart those are who join at the back.
+/// The distance between waiters that join at the back.
 const GAP: Order = 1 << 64;
 
-/// The number for a newcomer that stands between two others, or behind `newest`, the largest number
-/// given so far, if nobody is to stand behind it.
+/// The number for a waiter that joins between two others, or at the back, behind `newest`, the largest
+/// number given so far.
 pub(super) fn between(before: Order, behind: Option<Order>, newest: Order) -> Order {
     match behind {
-        // After 64 newcomers that each stood right before the one before them there may be no
-        // number left. The next one has to stand at the back.
+        // After 64 waiters that each joined right ahead of the last one there may be no number
+        // left. The next one joins at the back.
         Some(behind) if behind - before > 1 => before + (behind - before) / 2,
         _ => newest + GAP,
     }

@@ -41,7 +41,7 @@ struct Entry {
     waker: Option<Waker>,
 }
 
-/// Where a waiter stands in its queue.
+/// The position of a waiter in its queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Position {
     /// It is the head and may ask at this time.
@@ -156,13 +156,13 @@ pub(crate) struct Waiter<Q: Deref<Target = WaitQueue>> {
 }
 
 impl<Q: Deref<Target = WaitQueue>> Waiter<Q> {
-    /// Joins behind all others. Once it is the head it may ask at `ask_at`; 0 means at once.
+    /// Joins at the back. Once the waiter is the head it may ask at `ask_at`; 0 means at once.
     pub(crate) fn join(queue: Q, units: u64, ask_at: u64) -> Self {
         let id = queue.join(units, ask_at);
         Self { queue, id }
     }
 
-    /// Where this waiter stands; `waker` is woken when that changes.
+    /// The position of this waiter; `waker` is woken when it changes.
     pub(crate) fn position(&self, waker: &Waker) -> Position {
         let waker = waker.clone();
         let mut inner = self.queue.lock();

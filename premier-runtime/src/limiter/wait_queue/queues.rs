@@ -1,4 +1,4 @@
-//! All queues of one limit, and how those who wait hear that something was given back.
+//! All queues of one limit, and how waiters learn that something was given back.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use super::slots::{SlotQueue, SlotWaiter};
 use crate::algorithms::Plan;
 use crate::limit::decision::Reservation;
 
-/// The queue of those who wait to be admitted under one key.
+/// The queue of the callers that wait to be admitted under one key.
 pub(crate) type LimitQueue<'a> = QueueRef<'a, (), WaitQueue>;
 
 /// A place in a [`LimitQueue`].
@@ -24,7 +24,7 @@ pub(crate) struct WaitQueues {
     /// By key and emission intervals, which change when the limit does.
     slots: QueueMap<Intervals, SlotQueue>,
     /// Number of times that something was given back. A caller that was denied before and joined
-    /// after it would otherwise never hear of it.
+    /// after it would otherwise never learn of it.
     notifications: AtomicU64,
 }
 
@@ -110,7 +110,7 @@ impl WaitQueues {
         }
     }
 
-    /// Takes in a caller whose slot of `units` begins `at`.
+    /// Adds a caller whose slot of `units` begins `at`.
     pub(crate) fn hold_slot(
         &self,
         key: Option<&str>,

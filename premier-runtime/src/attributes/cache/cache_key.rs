@@ -10,7 +10,7 @@ use crate::key::subject::Subject;
 /// The owned key of a value. It includes the type of the value, because instances of one generic
 /// function may return different types.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct MemoryKey {
+pub(super) struct CacheKey {
     value_type: TypeId,
     subject: OwnedSubject,
 }
@@ -22,14 +22,14 @@ enum OwnedSubject {
     Text(Box<str>),
 }
 
-/// The borrowed form of [`MemoryKey`], for lookups that do not allocate.
+/// The borrowed form of [`CacheKey`], for lookups that do not allocate.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BorrowedKey<'a> {
+pub(super) struct CacheKeyRef<'a> {
     value_type: TypeId,
     subject: Subject<'a>,
 }
 
-impl<'a> BorrowedKey<'a> {
+impl<'a> CacheKeyRef<'a> {
     #[inline]
     pub(super) fn new(value_type: TypeId, subject: Subject<'a>) -> Self {
         Self {
@@ -39,8 +39,8 @@ impl<'a> BorrowedKey<'a> {
     }
 }
 
-impl From<BorrowedKey<'_>> for MemoryKey {
-    fn from(key: BorrowedKey<'_>) -> Self {
+impl From<CacheKeyRef<'_>> for CacheKey {
+    fn from(key: CacheKeyRef<'_>) -> Self {
         Self {
             value_type: key.value_type,
             subject: match key.subject {
@@ -51,7 +51,7 @@ impl From<BorrowedKey<'_>> for MemoryKey {
     }
 }
 
-impl Hash for MemoryKey {
+impl Hash for CacheKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let subject = match &self.subject {
@@ -62,7 +62,7 @@ impl Hash for MemoryKey {
     }
 }
 
-impl Hash for BorrowedKey<'_> {
+impl Hash for CacheKeyRef<'_> {
     /// Hashes the subject only: most functions return one type, and `Equivalent` compares the types
     /// of the others.
     #[inline]
@@ -71,9 +71,9 @@ impl Hash for BorrowedKey<'_> {
     }
 }
 
-impl Equivalent<MemoryKey> for BorrowedKey<'_> {
+impl Equivalent<CacheKey> for CacheKeyRef<'_> {
     #[inline]
-    fn equivalent(&self, other: &MemoryKey) -> bool {
+    fn equivalent(&self, other: &CacheKey) -> bool {
         self.value_type == other.value_type
             && match (self.subject, &other.subject) {
                 (Subject::Number(one), OwnedSubject::Number(other)) => one == *other,
