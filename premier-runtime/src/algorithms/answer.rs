@@ -20,12 +20,20 @@ pub(crate) enum Effect {
 pub(crate) trait Answer: Sized {
     /// `delayed`: the call is admitted and has to wait for its slot.
     fn new(allowed: bool, delayed: bool, decision: impl FnOnce() -> Decision) -> Self;
+
+    /// Changes the decision, if the answer contains one.
+    fn map_decision(self, change: impl FnOnce(Decision) -> Decision) -> Self;
 }
 
 impl Answer for Decision {
     #[inline]
     fn new(_: bool, _: bool, decision: impl FnOnce() -> Decision) -> Self {
         decision()
+    }
+
+    #[inline]
+    fn map_decision(self, change: impl FnOnce(Decision) -> Decision) -> Self {
+        change(self)
     }
 }
 
@@ -47,6 +55,14 @@ impl Answer for Admission {
             (true, false) => Self::Admitted,
             (true, true) => Self::Delayed(decision()),
             (false, _) => Self::Denied(decision().retry_after),
+        }
+    }
+
+    #[inline]
+    fn map_decision(self, change: impl FnOnce(Decision) -> Decision) -> Self {
+        match self {
+            Self::Delayed(decision) => Self::Delayed(change(decision)),
+            Self::Admitted | Self::Denied(_) => self,
         }
     }
 }

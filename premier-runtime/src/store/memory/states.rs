@@ -42,7 +42,8 @@ impl States {
         &mut self.as_mut_slice()[..count]
     }
 
-    /// Calls [`State::try_take`] if there is a single limit.
+    /// Calls [`State::try_take`] if there is a single limit, and stores in the decision when the cost
+    /// was taken.
     #[inline]
     pub(super) fn try_take<A: Answer>(
         &mut self,
@@ -51,7 +52,14 @@ impl States {
         cost: u64,
     ) -> Option<A> {
         match self {
-            Self::One(state) => state.try_take(rule, now(), cost),
+            Self::One(state) => {
+                let now = now();
+                let answer: A = state.try_take(rule, now, cost)?;
+                Some(answer.map_decision(|decision| match decision.allowed {
+                    true => decision.taken_at(now),
+                    false => decision,
+                }))
+            }
             Self::Many(_) => None,
         }
     }
