@@ -85,7 +85,7 @@ impl Throttle {
         Self::new(name, limit).with_config(config)
     }
 
-    /// The same limit with a configuration of its own, apart from the process's. A store is one:
+    /// This limit with a configuration of its own, apart from the process's. A store is one:
     /// the defaults with that store.
     ///
     /// ```

@@ -46,7 +46,7 @@ pub(crate) fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGr
     group
 }
 
-/// The same limit as a `Throttle`, which returns a whole decision for each call.
+/// The limit as a `Throttle`, which returns a whole decision for each call.
 fn throttle(name: &str) -> Throttle {
     Throttle::new(name, Limit::token_bucket(1_000_000_000, SECOND))
 }

@@ -20,7 +20,7 @@ fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// CPU seconds in which so many tasks begin to wait, and in which they are cancelled: the best of a
+/// CPU seconds in which the tasks begin to wait, and in which they are cancelled: the best of a
 /// few rounds. All is done by one thread, so that this is the time it takes on an idle machine.
 fn crowd<F>(name: &str, call: impl Fn() -> F) -> Result<(), Box<dyn Error>>
 where

@@ -96,7 +96,7 @@ impl Gcra<u128> {
         }
     }
 
-    /// The same limit for the packed representation, if its debts fit.
+    /// This limit for the packed representation, if its debts fit.
     pub(super) fn narrow(&self) -> Option<Gcra<u64>> {
         let full = u64::try_from(self.full)
             .ok()

@@ -8,7 +8,7 @@ use super::tat::Tat;
 use super::window::WindowState;
 use crate::limit::decision::{Decision, Reservation};
 
-/// The state of one key under one limit. [`State::default`] is that of a key never seen.
+/// The state of one key under one limit. [`State::default`] is the state of a key never seen.
 ///
 /// ```
 /// use premier::Limit;

@@ -107,7 +107,7 @@ pub fn list() -> Vec<NamedLimit> {
 #[derive(Debug, Default)]
 struct Named {
     limiters: Vec<Weak<Limiter>>,
-    /// Stands instead of the limits that the code states.
+    /// Replaces the limits in the code.
     replacement: Option<Override>,
 }
 

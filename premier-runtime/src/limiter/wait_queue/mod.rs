@@ -4,7 +4,7 @@
 //! - [`turn`]: waiting in a queue until a call can be made.
 //! - [`slots`]: the reserved slots of a leaky bucket, each with the time when it begins.
 //!   [`equal_slots`] and [`mixed_slots`] say what happens to the others when one leaves.
-//! - [`map`]: queues by key, which exist while somebody is in them.
+//! - [`map`]: queues by key, which exist while a caller is in them.
 //! - [`queues`]: all queues of one limit, and how they learn that something was given back.
 
 mod equal_slots;

@@ -65,7 +65,7 @@ impl WaitQueue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody waits. Takes no lock.
+    /// Whether no caller waits. Takes no lock.
     pub(crate) fn is_empty(&self) -> bool {
         self.len.load(Ordering::SeqCst) == 0
     }

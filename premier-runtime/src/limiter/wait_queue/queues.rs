@@ -61,13 +61,13 @@ impl WaitQueues {
         })
     }
 
-    /// Whether nobody waits to be admitted, under any key. Takes no lock.
+    /// Whether no caller waits to be admitted, under any key. Takes no lock.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether somebody waits to be admitted under this key.
+    /// Whether a caller waits to be admitted under this key.
     pub(crate) fn contains(&self, key: Option<&str>) -> bool {
         self.waiting.contains((), key)
     }

@@ -30,7 +30,7 @@ struct Inner {
     /// Slots to be given back to the store, with their units. A store takes back its last slot only,
     /// so that their order matters.
     freed: VecDeque<(Reservation, u64)>,
-    /// Whether somebody is giving them back.
+    /// Whether they are being given back.
     is_releasing: bool,
 }
 
@@ -144,7 +144,7 @@ impl SlotQueue {
 pub(crate) struct SlotWaiter<'a> {
     queue: QueueRef<'a, Intervals, SlotQueue>,
     order: Order,
-    /// Whether it has left. Its order may have become somebody else's since.
+    /// Whether it has left. Another waiter may have its order since.
     has_left: bool,
 }
 
