@@ -4,6 +4,7 @@ mod admission;
 mod args;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::admission::Admission;
 use self::args::ThrottleArgs;
@@ -49,10 +50,12 @@ impl Policy for ThrottlePolicy {
 
 /// The result of the fast path.
 enum Entry {
-    Decided(Result<(), Error>),
+    Admitted,
+    /// An equal call is admitted after this time.
+    Denied(Duration),
     /// The slow path has to decide. A decision is that of a slot which the call has reserved and
     /// has to wait for.
-    Undecided(Option<Decision>),
+    Undecided(Option<Box<Decision>>),
 }
 
 impl ThrottleSite {
@@ -69,10 +72,7 @@ impl ThrottleSite {
     ) -> Result<(), Error> {
         let cost = cost.units()?;
         let policy = self.bound(spec)?;
-        key.with_subject(|key| match policy.try_enter(key, cost) {
-            Entry::Decided(result) => result,
-            Entry::Undecided(reserved) => policy.enter(key, cost, reserved),
-        })
+        policy.enter(key, cost)
     }
 
     /// Admits or denies a call of an async function. In memory the decision is made here, before
@@ -92,7 +92,8 @@ impl ThrottleSite {
             Err(error) => return Admission::decided(Err(error)),
         };
         key.with_subject(|key| match policy.try_enter(key, cost) {
-            Entry::Decided(result) => Admission::decided(result),
+            Entry::Admitted => Admission::decided(Ok(())),
+            Entry::Denied(retry_after) => Admission::decided(Err(policy.denied(key, retry_after))),
             Entry::Undecided(reserved) => policy.enter_async(key, cost, reserved),
         })
     }
@@ -112,23 +113,38 @@ impl ThrottleSite {
 }
 
 impl ThrottlePolicy {
+    /// Admits or denies a call of a sync function.
+    // Compiled for each type of key, so that a call without a key carries no code for keys.
+    fn enter<K: IntoSubject>(&self, key: K, cost: u64) -> Result<(), Error> {
+        key.with_subject(|key| match self.try_enter(key, cost) {
+            Entry::Admitted => Ok(()),
+            Entry::Denied(retry_after) => Err(self.denied(key, retry_after)),
+            Entry::Undecided(reserved) => self.enter_slowly(key, cost, reserved),
+        })
+    }
+
     /// The fast path.
-    #[inline]
+    #[inline(always)]
     fn try_enter(&self, key: Option<Subject<'_>>, cost: u64) -> Entry {
         let Self { limiter, max_wait } = self;
         match limiter.try_take(key, cost, *max_wait) {
             Some(FastAdmission::Admitted) => {
                 limiter.record(key, Outcome::Admitted);
-                Entry::Decided(Ok(()))
+                Entry::Admitted
             }
             Some(FastAdmission::Denied(retry_after)) if *max_wait == MaxWait::None => {
                 limiter.record(key, Outcome::Denied);
-                let error = with_text(key, |key| limiter.denied(key, retry_after));
-                Entry::Decided(Err(error))
+                Entry::Denied(retry_after)
             }
             Some(FastAdmission::Delayed(decision)) => Entry::Undecided(Some(decision)),
             Some(FastAdmission::Denied(_)) | None => Entry::Undecided(None),
         }
+    }
+
+    /// The error of a denied call.
+    #[inline(never)]
+    fn denied(&self, key: Option<Subject<'_>>, retry_after: Duration) -> Error {
+        with_text(key, |key| self.limiter.denied(key, retry_after))
     }
 
     /// Whether the wait for a reserved slot was so short that it was spent spinning.
@@ -142,16 +158,17 @@ impl ThrottlePolicy {
     }
 
     /// The slow path of a sync function.
-    fn enter(
+    #[inline(never)]
+    fn enter_slowly(
         &self,
         key: Option<Subject<'_>>,
         cost: u64,
-        reserved: Option<Decision>,
+        reserved: Option<Box<Decision>>,
     ) -> Result<(), Error> {
-        if self.spin(key, reserved.as_ref()) {
+        if self.spin(key, reserved.as_deref()) {
             return Ok(());
         }
-        let first = reserved.map(First::of_slot);
+        let first = reserved.map(|decision| First::of_slot(*decision));
         with_text(key, |key| {
             acquire_from(&self.limiter, key, cost, self.max_wait, first)
         })
@@ -163,15 +180,15 @@ impl ThrottlePolicy {
         &'static self,
         key: Option<Subject<'_>>,
         cost: u64,
-        reserved: Option<Decision>,
+        reserved: Option<Box<Decision>>,
     ) -> Admission {
-        if self.spin(key, reserved.as_ref()) {
+        if self.spin(key, reserved.as_deref()) {
             return Admission::decided(Ok(()));
         }
         let Self { limiter, max_wait } = self;
         with_text(key, |text| {
             let first = match reserved {
-                Some(decision) => Some(First::of_slot(decision)),
+                Some(decision) => Some(First::of_slot(*decision)),
                 None => match first_decision(limiter, text, cost, *max_wait) {
                     // A decision that is not final is recorded after the wait.
                     Ok(Some(first)) if first.is_final() => {

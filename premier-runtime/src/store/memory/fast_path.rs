@@ -6,6 +6,7 @@
 //! What it saves is in `benches/RESULTS.md`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_utils::atomic::AtomicCell;
 
@@ -16,33 +17,61 @@ use crate::key::subject::Subject;
 /// See [the module](self).
 #[derive(Debug)]
 pub(crate) struct FastPath {
-    /// The limit as it is now; `None` where the fast path cannot decide. It is read by each call and
-    /// changes with the limit, so it is a cell that is read without a lock or a count.
-    rule: AtomicCell<Option<Rule<u64>>>,
+    /// The limit in the code; `None` where the fast path cannot decide.
+    stated: Option<Rule<u64>>,
+    /// Whether another limit replaces it.
+    is_replaced: AtomicBool,
+    /// The limit that replaces it. It is copied to be read, which is why the limit in the code is kept
+    /// beside it: most limits are never replaced.
+    replacement: AtomicCell<Option<Rule<u64>>>,
     table: Arc<Table>,
 }
 
 impl FastPath {
     pub(crate) fn new(table: &Arc<Table>, plans: &[Plan]) -> Self {
         Self {
-            rule: AtomicCell::new(table.packed_rule(plans)),
+            stated: table.packed_rule(plans),
+            is_replaced: AtomicBool::new(false),
+            replacement: AtomicCell::new(None),
             table: Arc::clone(table),
         }
     }
 
     /// Decides by other limits from now on.
     pub(crate) fn set_limits(&self, plans: &[Plan]) {
-        self.rule.store(self.table.packed_rule(plans));
+        let rule = self.table.packed_rule(plans);
+        let is_replaced = rule != self.stated;
+        self.replacement.store(rule);
+        self.is_replaced.store(is_replaced, Ordering::Release);
     }
 
     /// Decides about a call and takes its cost if it is admitted; `None` where the store has to be
     /// asked.
     #[inline]
     pub(crate) fn try_take<A: Answer>(&self, key: Option<Subject<'_>>, cost: u64) -> Option<A> {
-        let rule = self.rule.load()?;
+        match self.is_replaced.load(Ordering::Acquire) {
+            false => self.decide(self.stated.as_ref()?, key, cost),
+            true => self.decide_by_replacement(key, cost),
+        }
+    }
+
+    // Apart, so that its copy of the limit does not cost the other calls a larger stack frame.
+    #[cold]
+    #[inline(never)]
+    fn decide_by_replacement<A: Answer>(&self, key: Option<Subject<'_>>, cost: u64) -> Option<A> {
+        self.decide(&self.replacement.load()?, key, cost)
+    }
+
+    #[inline]
+    fn decide<A: Answer>(
+        &self,
+        rule: &Rule<u64>,
+        key: Option<Subject<'_>>,
+        cost: u64,
+    ) -> Option<A> {
         match key {
-            None => self.table.try_take_direct(&rule, cost),
-            Some(key) => self.table.try_take(key, &rule, cost),
+            None => self.table.try_take_direct(rule, cost),
+            Some(key) => self.table.try_take(key, rule, cost),
         }
     }
 }
