@@ -48,7 +48,7 @@ fn hammer(server: &Server, algo: &str, quota: u64, period_ms: u64) -> (u64, f64)
     (admitted, started.elapsed().as_secs_f64())
 }
 
-/// The limit is 200 units per second. Each bound is that of the algorithm over the measured time.
+/// The limit is 200 units per second. Each bound follows from the algorithm and the measured time.
 #[test]
 fn eight_processes_never_exceed_the_bound_and_reach_it() {
     let server = Server::start();

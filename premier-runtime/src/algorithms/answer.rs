@@ -44,8 +44,8 @@ pub(crate) enum Admission {
     Admitted,
     /// It has taken a slot of a queue, which begins after the delay of the decision.
     ///
-    /// Boxed, because every admission would be as large as a decision: to copy it took a third of the
-    /// time of a call. A delayed call waits longer than an allocation takes.
+    /// Boxed, so that an admission is not as large as a decision: copying it, and the error beside it,
+    /// took 30 of the 200 instructions of a call. A delayed call waits in any case.
     Delayed(Box<Decision>),
     /// An equal call is admitted after this time.
     Denied(Duration),

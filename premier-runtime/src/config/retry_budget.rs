@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// balance is below one, a failed call is not retried and returns its error. With a share of 0.1, a
 /// total outage multiplies the traffic by at most 1.1. Clones share the balance.
 ///
-/// The design is that of Finagle's [`RetryBudget`], without Finagle's minimum of retries per second.
+/// The design follows Finagle's [`RetryBudget`], without its minimum of retries per second.
 ///
 /// Defaults: the balance starts at 0 and holds at most 100 retries, so that a long time without
 /// failures does not pay for many retries later.

@@ -66,7 +66,7 @@ fn limit() -> impl Strategy<Value = Limit> {
         })
 }
 
-/// The same random calls, refunds and steps of the clock on both stores.
+/// Random calls, refunds and steps of the clock, made on both stores in the same order.
 #[test]
 fn memory_and_redis_decide_alike_for_every_valid_limit() {
     let server = Server::start();

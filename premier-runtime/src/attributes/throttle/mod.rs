@@ -53,8 +53,8 @@ enum Entry {
     Admitted,
     /// An equal call is admitted after this time.
     Denied(Duration),
-    /// The slow path has to decide. A decision is that of a slot which the call has reserved and
-    /// has to wait for.
+    /// The slow path has to go on. With a decision the call has reserved a slot and waits for it;
+    /// without one it is still undecided.
     Undecided(Option<Box<Decision>>),
 }
 

@@ -193,6 +193,7 @@ impl Shared {
                     limiter.record(subject, Outcome::Denied);
                     return Dispatch::Reject(limiter.denied(None, retry_after).into());
                 }
+                // Only a leaky bucket delays, and it waits above: no slot is taken twice.
                 Some(Admission::Delayed(_)) | None => {}
             }
         }
