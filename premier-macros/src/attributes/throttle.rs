@@ -199,10 +199,19 @@ impl Throttle {
         let admission = self.admission_name();
         let error = Ident::new("__premier_error", span);
         let output = expansion.rejection(&error, self.on_reject.as_ref(), &self.crate_path);
-        let awaited = expansion.awaited();
+        if !expansion.function.is_async() {
+            return quote_spanned! {span=>
+                if let ::core::result::Result::Err(#error) = #admission {
+                    return #output;
+                }
+            };
+        }
+        // Most calls are admitted at once, and are not awaited.
         quote_spanned! {span=>
-            if let ::core::result::Result::Err(#error) = #admission #awaited {
-                return #output;
+            if let ::core::option::Option::Some(#admission) = #admission {
+                if let ::core::result::Result::Err(#error) = #admission.await {
+                    return #output;
+                }
             }
         }
     }

@@ -1,7 +1,6 @@
 //! How much of a decision a caller asks for.
 
-use std::time::Duration;
-
+use crate::clock::after;
 use crate::limit::decision::Decision;
 
 /// What a decision does with the state.
@@ -47,17 +46,18 @@ pub(crate) enum Admission {
     /// Boxed, so that an admission is not as large as a decision: copying it, and the error beside it,
     /// took 30 of the 200 instructions of a call. A delayed call waits in any case.
     Delayed(Box<Decision>),
-    /// An equal call is admitted after this time.
-    Denied(Duration),
+    /// An equal call is admitted after this many nanoseconds. Not a `Duration`, so that an admission is
+    /// returned in two registers.
+    Denied(u64),
 }
 
 impl Answer for Admission {
-    #[inline]
+    #[inline(always)]
     fn new(allowed: bool, delayed: bool, decision: impl FnOnce() -> Decision) -> Self {
         match (allowed, delayed) {
             (true, false) => Self::Admitted,
-            (true, true) => Self::Delayed(Box::new(decision())),
-            (false, _) => Self::Denied(decision().retry_after),
+            (true, true) => Self::delayed(decision),
+            (false, _) => Self::denied(decision),
         }
     }
 
@@ -67,5 +67,19 @@ impl Answer for Admission {
             Self::Delayed(decision) => Self::Delayed(Box::new(change(*decision))),
             Self::Admitted | Self::Denied(_) => self,
         }
+    }
+}
+
+// Apart, so that an admitted call carries nothing of a decision.
+impl Admission {
+    #[cold]
+    #[inline(never)]
+    fn delayed(decision: impl FnOnce() -> Decision) -> Self {
+        Self::Delayed(Box::new(decision()))
+    }
+
+    #[inline(never)]
+    fn denied(decision: impl FnOnce() -> Decision) -> Self {
+        Self::Denied(after(0, decision().retry_after))
     }
 }

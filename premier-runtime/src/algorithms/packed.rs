@@ -38,14 +38,14 @@ impl TimeBase {
     }
 
     #[inline]
-    pub(crate) fn ticks(self, now: u64) -> Option<u64> {
+    pub(crate) fn ticks(&self, now: u64) -> Option<u64> {
         // An instant before the origin wraps, and so is later than any.
         let elapsed = now.wrapping_sub(self.origin);
         (elapsed <= self.longest).then(|| elapsed * self.den)
     }
 
     /// The instant of a word in ticks since the clock's own origin.
-    pub(crate) fn absolute(self, word: u64) -> u128 {
+    pub(crate) fn absolute(&self, word: u64) -> u128 {
         u128::from(self.origin) * u128::from(self.den) + u128::from(word)
     }
 

@@ -53,7 +53,7 @@ impl SteadyClock {
         }))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn now(&self) -> u64 {
         match self {
             Self::System => SystemClock.now(),

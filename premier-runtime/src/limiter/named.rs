@@ -29,6 +29,7 @@ pub(crate) struct Limiter {
     store: BoundStore,
     /// The limits that the code states.
     stated: Arc<[Plan]>,
+    is_queue: bool,
     /// The limits in force.
     plans: RwLock<Arc<[Plan]>>,
     telemetry: Telemetry,
@@ -52,6 +53,7 @@ impl Limiter {
             prefix: prefix.into(),
             fast_path,
             store,
+            is_queue: plans.iter().any(Plan::is_queue),
             stated: Arc::clone(&plans),
             plans: RwLock::new(plans),
         }))
@@ -148,13 +150,13 @@ impl Limiter {
     }
 
     /// Whether an admitted call may have to wait for its slot.
-    pub(crate) fn is_queue(&self) -> bool {
-        self.stated.iter().any(Plan::is_queue)
+    pub(crate) const fn is_queue(&self) -> bool {
+        self.is_queue
     }
 
     /// Decides about a call on the fast path; `None` where the store has to be asked. Also `None` for a
     /// caller that may wait while others wait, so that it does not overtake them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_take<A: Answer>(
         &self,
         key: Option<Subject<'_>>,

@@ -1,7 +1,7 @@
 //! Events and metrics of retries, timeouts, circuit breakers, caches and stores.
 
 use std::sync::Arc;
-#[cfg(feature = "metrics")]
+#[cfg(all(feature = "metrics", feature = "cache"))]
 use std::sync::OnceLock;
 use std::time::Duration;
 

@@ -6,21 +6,20 @@ use std::task::{Context, Poll};
 
 use crate::error::Error;
 
-/// A future that resolves when the call is admitted or denied. A call that is decided at once
-/// allocates nothing.
+/// A future that resolves when a call is admitted or denied, for calls that are not admitted at once.
+/// A call that is denied at once allocates nothing.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Admission(Stage);
 
 enum Stage {
-    /// `None` if the call is admitted: most calls are, and `None` needs no drop.
-    Decided(Option<Error>),
+    /// `None` once the error has been returned.
+    Denied(Option<Error>),
     Waiting(Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>),
 }
 
 impl Admission {
-    #[inline]
-    pub(super) fn decided(result: Result<(), Error>) -> Self {
-        Self(Stage::Decided(result.err()))
+    pub(super) const fn denied(error: Error) -> Self {
+        Self(Stage::Denied(Some(error)))
     }
 
     pub(super) fn waiting(
@@ -33,10 +32,9 @@ impl Admission {
 impl Future for Admission {
     type Output = Result<(), Error>;
 
-    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Stage::Decided(error) => Poll::Ready(error.take().map_or(Ok(()), Err)),
+            Stage::Denied(error) => Poll::Ready(error.take().map_or(Ok(()), Err)),
             Stage::Waiting(admission) => admission.as_mut().poll(context),
         }
     }

@@ -76,26 +76,21 @@ impl ThrottleSite {
     }
 
     /// Admits or denies a call of an async function. In memory the decision is made here, before
-    /// the first poll.
+    /// the first poll; `None` if the call is admitted at once.
     #[inline]
     pub fn enter_async<K: IntoSubject>(
         &'static self,
         spec: fn() -> ThrottleSpec,
         key: K,
         cost: impl Cost,
-    ) -> Admission {
+    ) -> Option<Admission> {
         let bound = self
             .bound(spec)
             .and_then(|policy| Ok((policy, cost.units()?)));
-        let (policy, cost) = match bound {
-            Ok(bound) => bound,
-            Err(error) => return Admission::decided(Err(error)),
-        };
-        key.with_subject(|key| match policy.try_enter(key, cost) {
-            Entry::Admitted => Admission::decided(Ok(())),
-            Entry::Denied(retry_after) => Admission::decided(Err(policy.denied(key, retry_after))),
-            Entry::Undecided(reserved) => policy.enter_async(key, cost, reserved),
-        })
+        match bound {
+            Ok((policy, cost)) => policy.enter_async(key, cost),
+            Err(error) => Some(Admission::denied(error)),
+        }
     }
 
     /// Admits or denies a call whose future may be awaited later or never: reads the key now, and
@@ -105,10 +100,11 @@ impl ThrottleSite {
         spec: fn() -> ThrottleSpec,
         key: K,
         cost: impl Cost,
-    ) -> Admission {
+    ) -> Option<Admission> {
         let key = key.with_text(|key| key.map(str::to_owned));
         let cost = cost.units();
-        Admission::waiting(async move { self.bound(spec)?.acquire(key, cost?, None).await })
+        let entered = async move { self.bound(spec)?.acquire(key, cost?, None).await };
+        Some(Admission::waiting(entered))
     }
 }
 
@@ -123,6 +119,15 @@ impl ThrottlePolicy {
         })
     }
 
+    /// Admits or denies a call of an async function.
+    fn enter_async<K: IntoSubject>(&'static self, key: K, cost: u64) -> Option<Admission> {
+        key.with_subject(|key| match self.try_enter(key, cost) {
+            Entry::Admitted => None,
+            Entry::Denied(retry_after) => Some(Admission::denied(self.denied(key, retry_after))),
+            Entry::Undecided(reserved) => self.enter_slowly_async(key, cost, reserved),
+        })
+    }
+
     /// The fast path.
     #[inline(always)]
     fn try_enter(&self, key: Option<Subject<'_>>, cost: u64) -> Entry {
@@ -134,7 +139,7 @@ impl ThrottlePolicy {
             }
             Some(FastAdmission::Denied(retry_after)) if *max_wait == MaxWait::None => {
                 limiter.record(key, Outcome::Denied);
-                Entry::Denied(retry_after)
+                Entry::Denied(Duration::from_nanos(retry_after))
             }
             Some(FastAdmission::Delayed(decision)) => Entry::Undecided(Some(decision)),
             Some(FastAdmission::Denied(_)) | None => Entry::Undecided(None),
@@ -142,7 +147,7 @@ impl ThrottlePolicy {
     }
 
     /// The error of a denied call.
-    #[inline(never)]
+    #[inline]
     fn denied(&self, key: Option<Subject<'_>>, retry_after: Duration) -> Error {
         with_text(key, |key| self.limiter.denied(key, retry_after))
     }
@@ -158,7 +163,7 @@ impl ThrottlePolicy {
     }
 
     /// The slow path of a sync function.
-    #[inline(never)]
+    #[cold]
     fn enter_slowly(
         &self,
         key: Option<Subject<'_>>,
@@ -176,14 +181,15 @@ impl ThrottlePolicy {
     }
 
     /// The slow path of an async function.
-    fn enter_async(
+    #[cold]
+    fn enter_slowly_async(
         &'static self,
         key: Option<Subject<'_>>,
         cost: u64,
         reserved: Option<Box<Decision>>,
-    ) -> Admission {
+    ) -> Option<Admission> {
         if self.spin(key, reserved.as_deref()) {
-            return Admission::decided(Ok(()));
+            return None;
         }
         let Self { limiter, max_wait } = self;
         with_text(key, |text| {
@@ -193,16 +199,17 @@ impl ThrottlePolicy {
                     // A decision that is not final is recorded after the wait.
                     Ok(Some(first)) if first.is_final() => {
                         limiter.record(key, Outcome::Admitted);
-                        return Admission::decided(Ok(()));
+                        return None;
                     }
                     Ok(first) => first,
                     Err(error) => {
-                        let denied = limiter.recorded(key, Err::<(), _>(error), |()| true);
-                        return Admission::decided(denied);
+                        limiter.record(key, Outcome::of(Err(&error)));
+                        return Some(Admission::denied(error));
                     }
                 },
             };
-            Admission::waiting(self.acquire(text.map(str::to_owned), cost, first))
+            let acquired = self.acquire(text.map(str::to_owned), cost, first);
+            Some(Admission::waiting(acquired))
         })
     }
 

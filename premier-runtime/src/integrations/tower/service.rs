@@ -191,7 +191,11 @@ impl Shared {
                 }
                 Some(Admission::Denied(retry_after)) => {
                     limiter.record(subject, Outcome::Denied);
-                    return Dispatch::Reject(limiter.denied(None, retry_after).into());
+                    return Dispatch::Reject(
+                        limiter
+                            .denied(None, std::time::Duration::from_nanos(retry_after))
+                            .into(),
+                    );
                 }
                 // Only a leaky bucket delays, and it waits above: no slot is taken twice.
                 Some(Admission::Delayed(_)) | None => {}

@@ -9,6 +9,27 @@ use super::states::States;
 use super::sync::{AtomicU64, Mutex, Ordering, lock, reload};
 use super::window_bounds::{COUNT, WindowBounds};
 use crate::algorithms::{Answer, Gcra, Plan, Rule, State, TimeBase, Window};
+use crate::clock::SteadyClock;
+
+/// Where a decision reads the time.
+pub(super) trait Now {
+    fn now(&self) -> u64;
+}
+
+// A closure would do, if it could be marked to be inlined.
+impl Now for &SteadyClock {
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        SteadyClock::now(self)
+    }
+}
+
+#[cfg(test)]
+impl<F: Fn() -> u64> Now for F {
+    fn now(&self) -> u64 {
+        self()
+    }
+}
 
 /// The limiter of a name without keys.
 #[derive(Debug, Default)]
@@ -23,41 +44,54 @@ pub(super) struct DirectLimiter {
 impl DirectLimiter {
     /// Decides about a call by the packed form of the limit and takes its cost if it is admitted;
     /// `None` where that needs the state behind the lock.
-    #[inline]
+    #[inline(always)]
     pub(super) fn try_take<A: Answer>(
         &self,
-        base: TimeBase,
+        base: &TimeBase,
         rule: &Rule<u64>,
-        now: impl FnOnce() -> u64,
+        now: impl Now,
         cost: u64,
     ) -> Option<A> {
         match rule {
-            Rule::Gcra(gcra) => self.try_take_from_bucket(base, gcra, now(), cost),
-            Rule::Log(_) => lock(&self.states).try_take(rule, now, cost),
-            Rule::Window(window) => self.try_take_from_window(window, now(), cost),
+            Rule::Gcra(gcra) => self.try_take_from_bucket(base, gcra, now.now(), cost),
+            Rule::Log(_) => self.try_take_from_log(rule, now, cost),
+            Rule::Window(window) => self.try_take_from_window(window, now, cost),
         }
     }
 
-    #[inline]
+    #[inline(never)]
+    fn try_take_from_log<A: Answer>(
+        &self,
+        rule: &Rule<u64>,
+        now: impl Now,
+        cost: u64,
+    ) -> Option<A> {
+        lock(&self.states).try_take(rule, || now.now(), cost)
+    }
+
+    #[inline(always)]
     fn try_take_from_bucket<A: Answer>(
         &self,
-        base: TimeBase,
+        base: &TimeBase,
         gcra: &Gcra<u64>,
         now: u64,
         cost: u64,
     ) -> Option<A> {
-        let at = base.ticks(now).filter(|_| gcra.has(cost))?;
+        if !gcra.has(cost) {
+            return None;
+        }
+        let at = base.ticks(now)?;
         let mut seen = self.packed.load(Ordering::Relaxed);
         loop {
             let call = gcra.arrive(seen.checked_sub(1)?, at, cost);
             if !gcra.admits(&call) {
                 return (!gcra.is_beyond(&call))
-                    .then(|| A::new(false, false, || gcra.decision(&call, false, false)));
+                    .then(|| A::new(false, false, move || gcra.decision(&call, false, false)));
             }
             let tat = call.tat(at);
             match self.swap(seen, tat + 1, Ordering::Relaxed) {
                 Ok(_) => {
-                    return Some(A::new(true, gcra.delays(&call), || {
+                    return Some(A::new(true, gcra.delays(&call), move || {
                         let decision = gcra.decision(&call, true, true);
                         decision.taken_in_slot(now, gcra.is_queue().then(|| base.absolute(tat)))
                     }));
@@ -68,11 +102,17 @@ impl DirectLimiter {
     }
 
     /// Takes from a window that is open and not empty.
-    #[inline]
-    fn try_take_from_window<A: Answer>(&self, window: &Window, now: u64, cost: u64) -> Option<A> {
+    #[inline(always)]
+    fn try_take_from_window<A: Answer>(
+        &self,
+        window: &Window,
+        now: impl Now,
+        cost: u64,
+    ) -> Option<A> {
         if !window.has(cost) {
             return None;
         }
+        let now = now.now();
         let mut seen = self.packed.load(Ordering::Acquire);
         loop {
             let mut state = self.bounds.state(seen, window.slides());
@@ -86,7 +126,7 @@ impl DirectLimiter {
             if !window.admits(&state, now, cost) {
                 let current = self.packed.load(Ordering::Acquire);
                 if current == seen {
-                    return Some(A::new(false, false, || {
+                    return Some(A::new(false, false, move || {
                         window.decision(&state, now, cost, false)
                     }));
                 }
@@ -99,7 +139,7 @@ impl DirectLimiter {
             match self.swap(seen, seen + cost, Ordering::AcqRel) {
                 Ok(_) => {
                     state.cur += cost;
-                    return Some(A::new(true, false, || {
+                    return Some(A::new(true, false, move || {
                         window.decision(&state, now, cost, true).taken_at(now)
                     }));
                 }
@@ -124,7 +164,7 @@ impl DirectLimiter {
     pub(super) fn with<R>(
         &self,
         plans: &[Plan],
-        base: TimeBase,
+        base: &TimeBase,
         now: impl FnOnce() -> u64,
         work: impl FnOnce(&mut [State], u64) -> R,
     ) -> R {
@@ -205,12 +245,12 @@ mod tests {
                 // Sometimes a clock steps back.
                 let at = now - u64::from(random.u8(..10) == 0) * random.u64(..1_000);
                 let cost = random.u64(1..4).min(plan.capacity());
-                let decided = limiter.try_take::<Decision>(base, &rule, || at, cost);
+                let decided = limiter.try_take::<Decision>(&base, &rule, || at, cost);
                 fast += u32::from(decided.is_some());
                 let decided = decided.unwrap_or_else(|| {
                     limiter.with(
                         &[plan],
-                        base,
+                        &base,
                         || at,
                         |states, at| {
                             let decision = states[0].take(&plan, at, cost);
@@ -230,7 +270,7 @@ mod tests {
                     let units = random.u64(..3);
                     limiter.with(
                         &[plan],
-                        base,
+                        &base,
                         || at,
                         |states, at| {
                             states[0].refund(&plan, at, units);
@@ -262,11 +302,11 @@ mod tests {
                     scope.spawn(move || {
                         for call in 0..60 {
                             let now = 1_000 + call;
-                            let fast = limiter.try_take::<Decision>(base, rule, || now, 1);
+                            let fast = limiter.try_take::<Decision>(&base, rule, || now, 1);
                             let taken = fast.is_some_and(|decision| decision.allowed)
                                 || limiter.with(
                                     std::slice::from_ref(plan),
-                                    base,
+                                    &base,
                                     || now,
                                     |states, now| {
                                         // Looking moves the state as well.
@@ -313,15 +353,15 @@ mod every_interleaving {
             let rule = base.rule(&plan).unwrap();
             let clock = Arc::new(AtomicU64::new(FIRST));
             let take = |states: &mut [State], now| states[0].take(&plan, now, 1).allowed;
-            assert!(limiter.with(&[plan], base, || FIRST, take));
+            assert!(limiter.with(&[plan], &base, || FIRST, take));
             let threads = [FIRST + 1, later].map(|now| {
                 let (limiter, clock) = (Arc::clone(&limiter), Arc::clone(&clock));
                 loom::thread::spawn(move || {
                     clock.fetch_max(now, Ordering::AcqRel);
                     let now = || clock.load(Ordering::Acquire);
-                    let call = || match limiter.try_take::<Decision>(base, &rule, now, 1) {
+                    let call = || match limiter.try_take::<Decision>(&base, &rule, now, 1) {
                         Some(decision) => decision.allowed,
-                        None => limiter.with(&[plan], base, now, |states, now| {
+                        None => limiter.with(&[plan], &base, now, |states, now| {
                             states[0].take(&plan, now, 1).allowed
                         }),
                     };

@@ -42,14 +42,14 @@ impl FastPath {
         let rule = self.table.packed_rule(plans);
         let is_replaced = rule != self.stated;
         self.replacement.store(rule);
-        self.is_replaced.store(is_replaced, Ordering::Release);
+        self.is_replaced.store(is_replaced, Ordering::Relaxed);
     }
 
     /// Decides about a call and takes its cost if it is admitted; `None` where the store has to be
     /// asked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_take<A: Answer>(&self, key: Option<Subject<'_>>, cost: u64) -> Option<A> {
-        match self.is_replaced.load(Ordering::Acquire) {
+        match self.is_replaced.load(Ordering::Relaxed) {
             false => self.decide(self.stated.as_ref()?, key, cost),
             true => self.decide_by_replacement(key, cost),
         }
@@ -62,7 +62,7 @@ impl FastPath {
         self.decide(&self.replacement.load()?, key, cost)
     }
 
-    #[inline]
+    #[inline(always)]
     fn decide<A: Answer>(
         &self,
         rule: &Rule<u64>,

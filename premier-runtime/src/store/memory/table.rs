@@ -78,10 +78,9 @@ impl Table {
     }
 
     /// As [`Table::try_take`], for a limit without a key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn try_take_direct<A: Answer>(&self, rule: &Rule<u64>, cost: u64) -> Option<A> {
-        self.direct
-            .try_take(self.base, rule, || self.clock.now(), cost)
+        self.direct.try_take(&self.base, rule, &self.clock, cost)
     }
 
     /// Decides about a call by the packed form of the limit, and takes its cost if it is admitted;
@@ -117,7 +116,7 @@ impl Table {
                     *word = tat;
                 }
                 drop(shard);
-                Some(A::new(allowed, allowed && gcra.delays(&call), || {
+                Some(A::new(allowed, allowed && gcra.delays(&call), move || {
                     let decision = gcra.decision(&call, allowed, allowed);
                     let is_slot = allowed && gcra.is_queue();
                     decision.taken_in_slot(now, is_slot.then(|| self.base.absolute(tat)))
@@ -139,7 +138,7 @@ impl Table {
     pub(super) fn handle_direct(&self, request: &Request<'_>) -> Result<Decision, Error> {
         self.direct.with(
             request.plans,
-            self.base,
+            &self.base,
             || self.clock.now(),
             |states, now| request.apply(states, now),
         )
