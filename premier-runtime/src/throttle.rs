@@ -169,8 +169,8 @@ impl Throttle {
     pub fn check<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
         let limiter = self.limiter()?;
         with_subject_of(key, |key| {
-            let decided = limiter.take(Some(key), self.cost);
-            limiter.recorded(Some(key), decided, |decision| decision.allowed)
+            let decided = limiter.take(Some(&key), self.cost);
+            limiter.recorded(Some(&key), decided, |decision| decision.allowed)
         })
     }
 
@@ -181,7 +181,7 @@ impl Throttle {
     pub async fn check_async<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
         let (limiter, key) = (self.limiter()?, key.to_string());
         let decided = limiter.take_async(Some(&key), self.cost).await;
-        limiter.recorded(Some(Subject::Text(&key)), decided, |decision| {
+        limiter.recorded(Some(&Subject::Text(&key)), decided, |decision| {
             decision.allowed
         })
     }

@@ -20,6 +20,10 @@ pub(crate) trait Answer: Sized {
     /// `delayed`: the call is admitted and has to wait for its slot.
     fn new(allowed: bool, delayed: bool, decision: impl FnOnce() -> Decision) -> Self;
 
+    /// The answer to a denied call by an algorithm that knows the time, in nanoseconds, without the
+    /// rest of the decision.
+    fn denied(retry_after: impl FnOnce() -> u64, decision: impl FnOnce() -> Decision) -> Self;
+
     /// Changes the decision, if the answer contains one.
     fn map_decision(self, change: impl FnOnce(Decision) -> Decision) -> Self;
 }
@@ -27,6 +31,11 @@ pub(crate) trait Answer: Sized {
 impl Answer for Decision {
     #[inline]
     fn new(_: bool, _: bool, decision: impl FnOnce() -> Decision) -> Self {
+        decision()
+    }
+
+    #[inline]
+    fn denied(_: impl FnOnce() -> u64, decision: impl FnOnce() -> Decision) -> Self {
         decision()
     }
 
@@ -57,8 +66,13 @@ impl Answer for Admission {
         match (allowed, delayed) {
             (true, false) => Self::Admitted,
             (true, true) => Self::delayed(decision),
-            (false, _) => Self::denied(decision),
+            (false, _) => Self::Denied(after(0, decision().retry_after)),
         }
+    }
+
+    #[inline]
+    fn denied(retry_after: impl FnOnce() -> u64, _: impl FnOnce() -> Decision) -> Self {
+        Self::Denied(retry_after())
     }
 
     #[inline]
@@ -76,10 +90,5 @@ impl Admission {
     #[inline(never)]
     fn delayed(decision: impl FnOnce() -> Decision) -> Self {
         Self::Delayed(Box::new(decision()))
-    }
-
-    #[inline(never)]
-    fn denied(decision: impl FnOnce() -> Decision) -> Self {
-        Self::Denied(after(0, decision().retry_after))
     }
 }

@@ -14,6 +14,7 @@
 use std::ops::{Add, Div, Mul, Sub};
 use std::time::Duration;
 
+use super::answer::Answer;
 use crate::limit::decision::{Decision, nanos};
 
 /// A count of ticks.
@@ -36,15 +37,21 @@ pub(crate) trait Ticks:
 impl Ticks for u64 {
     #[inline]
     fn duration(self, den: u64) -> Duration {
-        Duration::from_nanos(match den {
-            1 => self,
-            den => self.div_ceil(den),
-        })
+        Duration::from_nanos(in_nanos(self, den))
     }
 
     #[inline]
     fn units(self) -> u64 {
         self
+    }
+}
+
+/// Ticks as nanoseconds, rounded up.
+#[inline]
+fn in_nanos(ticks: u64, den: u64) -> u64 {
+    match den {
+        1 => ticks,
+        den => ticks.div_ceil(den),
     }
 }
 
@@ -75,8 +82,9 @@ pub(crate) struct Gcra<T> {
 /// A call at its arrival, in ticks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival<T> {
-    /// How far the TAT lies ahead of the arrival.
-    wait: T,
+    now: T,
+    /// When its slot begins: at the TAT, but not before it arrives.
+    start: T,
     /// cost · T.
     charge: T,
 }
@@ -111,6 +119,17 @@ impl Gcra<u128> {
     }
 }
 
+impl Gcra<u64> {
+    /// The answer to a denied call.
+    #[inline]
+    pub(crate) fn denied<A: Answer>(&self, call: Arrival<u64>) -> A {
+        A::denied(
+            || in_nanos(self.retry_after(&call), self.den),
+            || self.decision(&call, false, false),
+        )
+    }
+}
+
 impl<T: Ticks> Gcra<T> {
     pub(crate) const fn den(&self) -> u64 {
         self.den
@@ -135,44 +154,51 @@ impl<T: Ticks> Gcra<T> {
     #[inline]
     pub(crate) fn arrive(&self, tat: T, now: T, cost: u64) -> Arrival<T> {
         Arrival {
-            wait: tat.max(now) - now,
+            now,
+            start: tat.max(now),
             charge: self.interval * T::from(cost),
         }
     }
 
     #[inline]
     pub(crate) fn admits(&self, call: &Arrival<T>) -> bool {
-        call.wait + call.charge <= self.full
+        call.wait() + call.charge <= self.full
     }
 
     /// Whether the TAT lies further ahead than a full debt. That happens only when the clock stepped
     /// back or the limit changed.
     #[inline]
     pub(crate) fn is_beyond(&self, call: &Arrival<T>) -> bool {
-        call.wait > self.full
+        call.wait() > self.full
     }
 
     /// Whether an admitted call has to wait.
     #[inline]
     pub(crate) fn delays(&self, call: &Arrival<T>) -> bool {
-        self.is_queue && call.wait > T::from(0) && call.charge > T::from(0)
+        self.is_queue && call.wait() > T::from(0) && call.charge > T::from(0)
+    }
+
+    /// How long until a denied call would be admitted.
+    #[inline]
+    pub(crate) fn retry_after(&self, call: &Arrival<T>) -> T {
+        call.wait() + call.charge - self.full
     }
 
     /// The decision about a call, which may have taken its cost.
     #[inline]
     pub(crate) fn decision(&self, call: &Arrival<T>, allowed: bool, taken: bool) -> Decision {
         let debt = match taken {
-            true => call.wait + call.charge,
-            false => call.wait,
+            true => call.wait() + call.charge,
+            false => call.wait(),
         };
         let mut decision = Decision::new(self.capacity);
         decision.allowed = allowed;
         decision.remaining = ((self.full - debt) / self.interval).units();
         decision.reset_after = debt.duration(self.den);
         if !allowed {
-            decision.retry_after = (call.wait + call.charge - self.full).duration(self.den);
+            decision.retry_after = self.retry_after(call).duration(self.den);
         } else if self.delays(call) {
-            decision.delay = call.wait.duration(self.den);
+            decision.delay = call.wait().duration(self.den);
         }
         decision
     }
@@ -186,9 +212,15 @@ impl<T: Ticks> Gcra<T> {
 }
 
 impl<T: Ticks> Arrival<T> {
+    /// How far the TAT lies ahead of the arrival.
+    #[inline]
+    fn wait(&self) -> T {
+        self.start - self.now
+    }
+
     /// The TAT once the call is admitted.
     #[inline]
-    pub(crate) fn tat(&self, now: T) -> T {
-        now + self.wait + self.charge
+    pub(crate) fn tat(&self) -> T {
+        self.start + self.charge
     }
 }

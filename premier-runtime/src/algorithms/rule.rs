@@ -9,6 +9,8 @@ use crate::limit::quota::Limit;
 
 /// The form in which an algorithm computes. `T` is the type of the ticks of buckets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+// A tag of its own: in the spare values of a `bool`, finding the algorithm took 5 instructions more.
+#[repr(u8)]
 pub(crate) enum Rule<T> {
     Gcra(Gcra<T>),
     Log(Log),

@@ -152,7 +152,7 @@ impl State {
                 let call = gcra.arrive(ticks, at, cost);
                 let allowed = gcra.admits(&call);
                 let taken = takes(allowed);
-                let end = call.tat(at);
+                let end = call.tat();
                 if taken {
                     self.0 = Repr::Tat(Tat { ticks: end, den });
                 } else if was_beyond && effect == Effect::Take {

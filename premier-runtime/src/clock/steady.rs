@@ -8,16 +8,16 @@ use std::task::{Context, Poll};
 
 #[cfg(feature = "coarse-clock")]
 use super::CoarseClock;
+use super::system::Counter;
 use super::{Clock, SystemClock};
 
 /// The clock of a handler, which never steps back.
 ///
 /// The system's clocks are monotonic and are read directly. Any other clock is corrected: a step
 /// back counts as no time passed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) enum SteadyClock {
-    #[default]
-    System,
+    System(&'static Counter),
     #[cfg(feature = "coarse-clock")]
     Coarse,
     Custom(Arc<MonotonicClock>),
@@ -37,11 +37,17 @@ struct Readings {
     offset: u64,
 }
 
+impl Default for SteadyClock {
+    fn default() -> Self {
+        Self::System(Counter::get())
+    }
+}
+
 impl SteadyClock {
     pub(crate) fn new(clock: impl Clock) -> Self {
         let any: &dyn Any = &clock;
         if any.is::<SystemClock>() {
-            return Self::System;
+            return Self::default();
         }
         #[cfg(feature = "coarse-clock")]
         if any.is::<CoarseClock>() {
@@ -56,7 +62,7 @@ impl SteadyClock {
     #[inline(always)]
     pub(crate) fn now(&self) -> u64 {
         match self {
-            Self::System => SystemClock.now(),
+            Self::System(counter) => counter.now(),
             #[cfg(feature = "coarse-clock")]
             Self::Coarse => CoarseClock.now(),
             Self::Custom(custom) => custom.now(),
@@ -68,14 +74,14 @@ impl SteadyClock {
     pub(crate) fn precise(&self) -> Self {
         match self {
             #[cfg(feature = "coarse-clock")]
-            Self::Coarse => Self::System,
+            Self::Coarse => Self::default(),
             clock => clock.clone(),
         }
     }
 
     pub(crate) fn park_until(&self, deadline: u64) {
         match self {
-            Self::System => SystemClock.park_until(deadline),
+            Self::System(_) => SystemClock.park_until(deadline),
             #[cfg(feature = "coarse-clock")]
             Self::Coarse => CoarseClock.park_until(deadline),
             Self::Custom(custom) => custom.clock.park_until(custom.inner_deadline(deadline)),
@@ -84,7 +90,7 @@ impl SteadyClock {
 
     pub(crate) fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
-            Self::System => SystemClock.sleep_until(deadline),
+            Self::System(_) => SystemClock.sleep_until(deadline),
             #[cfg(feature = "coarse-clock")]
             Self::Coarse => CoarseClock.sleep_until(deadline),
             Self::Custom(custom) => Box::pin(CustomSleep {

@@ -63,7 +63,7 @@ impl Clock for SystemClock {
 
 /// Converts readings of quanta's counter to nanoseconds with one multiplication.
 #[derive(Debug)]
-struct Counter {
+pub(crate) struct Counter {
     clock: quanta::Clock,
     start: u64,
     /// The counter's reading at time 0, wrapped around when it is negative.
@@ -76,7 +76,7 @@ struct Counter {
 impl Counter {
     /// Returns the process's counter.
     #[inline]
-    fn get() -> &'static Self {
+    pub(super) fn get() -> &'static Self {
         static COUNTER: LazyLock<Counter> = LazyLock::new(Counter::new);
         &COUNTER
     }
@@ -103,7 +103,7 @@ impl Counter {
 
     /// Nanoseconds since time 0, which is [`ORIGIN`] before the process started.
     #[inline]
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         let raw = self.clock.raw();
         if self.nanos_per_tick == 0 {
             return self.now_by_quanta(raw);

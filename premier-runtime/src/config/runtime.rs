@@ -103,6 +103,6 @@ fn clock_of(handler: &dyn Handler) -> SteadyClock {
     match (as_memory(handler), handler.clock()) {
         (Some(memory), _) => memory.clock().precise(),
         (None, Some(clock)) => SteadyClock::new(clock),
-        (None, None) => SteadyClock::System,
+        (None, None) => SteadyClock::default(),
     }
 }

@@ -110,7 +110,7 @@ pub(crate) fn with_subject_of<K: Display + ?Sized, R>(
 
 /// Calls `then` with the text of a key, or with `None` for a limit without keys.
 #[inline]
-pub(crate) fn with_text<R>(key: Option<Subject<'_>>, then: impl FnOnce(Option<&str>) -> R) -> R {
+pub(crate) fn with_text<R>(key: Option<&Subject<'_>>, then: impl FnOnce(Option<&str>) -> R) -> R {
     match key {
         Some(key) => key.with_text(|text| then(Some(text))),
         None => then(None),
@@ -123,7 +123,7 @@ pub trait IntoSubject: Sized {
     const IS_KEYED: bool = true;
 
     /// Calls `then` with the key, or with `None` for a limit without keys.
-    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R;
+    fn with_subject<R>(self, then: impl FnOnce(Option<&Subject<'_>>) -> R) -> R;
 
     /// Calls `then` with the text of the key, or with `None` for a limit without keys.
     #[inline]
@@ -140,31 +140,31 @@ impl IntoSubject for NoKey {
     const IS_KEYED: bool = false;
 
     #[inline]
-    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
+    fn with_subject<R>(self, then: impl FnOnce(Option<&Subject<'_>>) -> R) -> R {
         then(None)
     }
 }
 
 impl IntoSubject for &str {
     #[inline]
-    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
-        then(Some(Subject::Text(self)))
+    fn with_subject<R>(self, then: impl FnOnce(Option<&Subject<'_>>) -> R) -> R {
+        then(Some(&Subject::Text(self)))
     }
 }
 
 impl IntoSubject for u64 {
     #[inline]
-    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
-        then(Some(Subject::Number(self)))
+    fn with_subject<R>(self, then: impl FnOnce(Option<&Subject<'_>>) -> R) -> R {
+        then(Some(&Subject::Number(self)))
     }
 }
 
 impl IntoSubject for i64 {
     #[inline]
-    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
+    fn with_subject<R>(self, then: impl FnOnce(Option<&Subject<'_>>) -> R) -> R {
         match u64::try_from(self) {
-            Ok(number) => then(Some(Subject::Number(number))),
-            Err(_) => then(Some(Subject::Text(KeyBuffer::format(&self).as_str()))),
+            Ok(number) => then(Some(&Subject::Number(number))),
+            Err(_) => then(Some(&Subject::Text(KeyBuffer::format(&self).as_str()))),
         }
     }
 }
@@ -177,8 +177,8 @@ pub struct FormattedKey<'a, K: ?Sized> {
 }
 
 impl<K: ?Sized> IntoSubject for FormattedKey<'_, K> {
-    fn with_subject<R>(self, then: impl FnOnce(Option<Subject<'_>>) -> R) -> R {
-        then(Some(Subject::Text((self.format)(self.value).as_str())))
+    fn with_subject<R>(self, then: impl FnOnce(Option<&Subject<'_>>) -> R) -> R {
+        then(Some(&Subject::Text((self.format)(self.value).as_str())))
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn spin(limiter: &Limiter, decision: &Decision, max_wait: MaxWait) ->
     if !may_spin || decision.delay > SPIN_WAIT_MAX {
         return false;
     }
-    let SteadyClock::System = limiter.clock() else {
+    let SteadyClock::System(_) = limiter.clock() else {
         return false;
     };
     let since = decision.reservation.since;
@@ -94,7 +94,7 @@ pub(crate) fn acquire_from(
             None => Wait::after(limiter, key, cost, max_wait, first)?.block(),
         }
     };
-    limiter.recorded(key.map(Subject::Text), acquired(), |_| true)
+    limiter.recorded(key.map(Subject::Text).as_ref(), acquired(), |_| true)
 }
 
 /// As [`acquire_from`], without blocking the thread.
@@ -106,7 +106,7 @@ pub(crate) async fn acquire_async_from(
     first: Option<First>,
 ) -> Result<Decision, Error> {
     let acquired = acquire_unrecorded_async(limiter, key, cost, max_wait, first).await;
-    limiter.recorded(key.map(Subject::Text), acquired, |_| true)
+    limiter.recorded(key.map(Subject::Text).as_ref(), acquired, |_| true)
 }
 
 /// As [`acquire_async_from`], for callers who record the decision themselves.

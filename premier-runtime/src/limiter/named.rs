@@ -69,7 +69,12 @@ impl Limiter {
 
     /// The limits in force.
     pub(crate) fn plans(&self) -> Arc<[Plan]> {
-        Arc::clone(&self.plans.read().unwrap_or_else(PoisonError::into_inner))
+        self.with_plans(Arc::clone)
+    }
+
+    /// Calls `look` with the limits in force, under their lock.
+    pub(crate) fn with_plans<R>(&self, look: impl FnOnce(&Arc<[Plan]>) -> R) -> R {
+        look(&self.plans.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn limits(&self) -> Vec<Limit> {
@@ -156,10 +161,11 @@ impl Limiter {
 
     /// Decides about a call on the fast path; `None` where the store has to be asked. Also `None` for a
     /// caller that may wait while others wait, so that it does not overtake them.
+    // Into each caller, which knows whether there is a key and what of the answer it needs.
     #[inline(always)]
     pub(crate) fn try_take<A: Answer>(
         &self,
-        key: Option<Subject<'_>>,
+        key: Option<&Subject<'_>>,
         cost: u64,
         max_wait: MaxWait,
     ) -> Option<A> {
@@ -175,7 +181,7 @@ impl Limiter {
     /// # Errors
     /// When the store cannot decide, and for a cost that no time can admit.
     #[inline]
-    pub(crate) fn take(&self, key: Option<Subject<'_>>, cost: u64) -> Result<Decision, Error> {
+    pub(crate) fn take(&self, key: Option<&Subject<'_>>, cost: u64) -> Result<Decision, Error> {
         match self.try_take(key, cost, MaxWait::None) {
             Some(decision) => Ok(decision),
             None => with_text(key, |key| self.handle(key, Operation::Take(cost))),
@@ -188,7 +194,7 @@ impl Limiter {
     /// As for [`Limiter::take`].
     pub(crate) async fn take_async(&self, key: Option<&str>, cost: u64) -> Result<Decision, Error> {
         if self.is_immediate() {
-            self.take(key.map(Subject::Text), cost)
+            self.take(key.map(Subject::Text).as_ref(), cost)
         } else {
             self.handle_async(key, Operation::Take(cost)).await
         }
@@ -275,14 +281,14 @@ impl Limiter {
 
     /// Records a decision.
     #[inline]
-    pub(crate) fn record(&self, key: Option<Subject<'_>>, outcome: Outcome) {
+    pub(crate) fn record(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
         self.telemetry.decided(key, outcome);
     }
 
     /// Records the decision in `result` and returns it.
     pub(crate) fn recorded<T>(
         &self,
-        key: Option<Subject<'_>>,
+        key: Option<&Subject<'_>>,
         result: Result<T, Error>,
         is_allowed: impl Fn(&T) -> bool,
     ) -> Result<T, Error> {

@@ -41,7 +41,7 @@ pub(crate) struct Totals {
 
 impl Counts {
     #[inline]
-    pub(super) fn count(&self, key: Option<Subject<'_>>, outcome: Outcome) {
+    pub(super) fn count(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
         let counter = match outcome {
             Outcome::Admitted => &self.admitted,
             Outcome::Denied => &self.denied,

@@ -50,7 +50,7 @@ impl Telemetry {
 
     /// Records a decision.
     #[inline]
-    pub(crate) fn decided(&self, key: Option<Subject<'_>>, outcome: Outcome) {
+    pub(crate) fn decided(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
         let _ = (key, outcome);
         #[cfg(feature = "dashboard")]
         self.counts.count(key, outcome);
@@ -70,7 +70,7 @@ impl Telemetry {
     }
 
     #[cfg(feature = "tracing")]
-    fn log(&self, key: Option<Subject<'_>>, outcome: Outcome) {
+    fn log(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
         use tracing::{Level, event};
 
         macro_rules! log {

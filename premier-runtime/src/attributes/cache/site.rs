@@ -36,7 +36,7 @@ impl CacheSite {
             let (Some(CachePolicy(cache)), Some(key)) = (policy, key) else {
                 return CacheCall(State::Disabled(codec));
             };
-            CacheCall(match cache.hit(key, codec) {
+            CacheCall(match cache.hit(*key, codec) {
                 Some(value) => {
                     cache.record_lookup(true);
                     State::Hit(value)

@@ -130,7 +130,7 @@ impl ThrottlePolicy {
 
     /// The fast path.
     #[inline(always)]
-    fn try_enter(&self, key: Option<Subject<'_>>, cost: u64) -> Entry {
+    fn try_enter(&self, key: Option<&Subject<'_>>, cost: u64) -> Entry {
         let Self { limiter, max_wait } = self;
         match limiter.try_take(key, cost, *max_wait) {
             Some(FastAdmission::Admitted) => {
@@ -148,12 +148,12 @@ impl ThrottlePolicy {
 
     /// The error of a denied call.
     #[inline]
-    fn denied(&self, key: Option<Subject<'_>>, retry_after: Duration) -> Error {
+    fn denied(&self, key: Option<&Subject<'_>>, retry_after: Duration) -> Error {
         with_text(key, |key| self.limiter.denied(key, retry_after))
     }
 
     /// Whether the wait for a reserved slot was so short that it was spent spinning.
-    fn spin(&self, key: Option<Subject<'_>>, reserved: Option<&Decision>) -> bool {
+    fn spin(&self, key: Option<&Subject<'_>>, reserved: Option<&Decision>) -> bool {
         let has_waited =
             reserved.is_some_and(|decision| spin(&self.limiter, decision, self.max_wait));
         if has_waited {
@@ -166,7 +166,7 @@ impl ThrottlePolicy {
     #[cold]
     fn enter_slowly(
         &self,
-        key: Option<Subject<'_>>,
+        key: Option<&Subject<'_>>,
         cost: u64,
         reserved: Option<Box<Decision>>,
     ) -> Result<(), Error> {
@@ -184,7 +184,7 @@ impl ThrottlePolicy {
     #[cold]
     fn enter_slowly_async(
         &'static self,
-        key: Option<Subject<'_>>,
+        key: Option<&Subject<'_>>,
         cost: u64,
         reserved: Option<Box<Decision>>,
     ) -> Option<Admission> {

@@ -59,20 +59,28 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = &self.shared;
-        let (request, dispatch) = if shared.needs_parts {
-            let (parts, body) = request.into_parts();
-            let config = &shared.config;
-            let dispatch = if config.skip.as_ref().is_some_and(|skip| skip(&parts)) {
-                Dispatch::Forward(None)
-            } else {
-                let cost = config.cost.as_ref().map_or(1, |cost| cost(&parts));
-                shared.dispatch(&Head::from(&parts), cost)
-            };
-            (Request::from_parts(parts, body), dispatch)
-        } else {
+        if !shared.needs_parts {
             let dispatch = shared.dispatch(&Head::from(&request), 1);
-            (request, dispatch)
+            return self.proceed(request, dispatch);
+        }
+        let (parts, body) = request.into_parts();
+        let config = &shared.config;
+        let dispatch = if config.skip.as_ref().is_some_and(|skip| skip(&parts)) {
+            Dispatch::Forward(None)
+        } else {
+            let cost = config.cost.as_ref().map_or(1, |cost| cost(&parts));
+            shared.dispatch(&Head::from(&parts), cost)
         };
+        self.proceed(Request::from_parts(parts, body), dispatch)
+    }
+}
+
+impl<S> ThrottleService<S> {
+    fn proceed<B>(&mut self, request: Request<B>, dispatch: Dispatch) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        let shared = &self.shared;
         let stage = match dispatch {
             Dispatch::Forward(admitted) => Stage::Called {
                 future: self.inner.call(request),
@@ -181,6 +189,7 @@ impl Shared {
             }));
         }
         let subject = key.map(Subject::Text);
+        let subject = subject.as_ref();
         // No header shows the numbers of the decision, so the fast path, which computes none, may
         // decide.
         if self.ignores_decision {
@@ -218,7 +227,7 @@ impl Shared {
             Outcome::Denied if config.shadow => Outcome::ShadowDenied,
             outcome => outcome,
         };
-        limiter.record(key.map(Subject::Text), outcome);
+        limiter.record(key.map(Subject::Text).as_ref(), outcome);
         if config.shadow {
             return Ok(None);
         }
@@ -303,7 +312,12 @@ impl Shared {
     fn add_headers(&self, headers: &mut HeaderMap, status: Option<&RateLimitStatus>) {
         let config = &self.config;
         if config.standard_headers {
-            self.policies.add_standard(headers, &self.plans(), status);
+            match config.throttle.bound() {
+                Some(limiter) => {
+                    limiter.with_plans(|plans| self.policies.add_standard(headers, plans, status))
+                }
+                None => self.policies.add_standard(headers, &[].into(), status),
+            }
         }
         if let (true, Some(status)) = (config.older_headers, status) {
             add_older(headers, status);

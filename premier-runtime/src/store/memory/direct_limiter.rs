@@ -59,6 +59,7 @@ impl DirectLimiter {
         }
     }
 
+    // Apart: a log allocates and takes the lock, which would cost the others registers.
     #[inline(never)]
     fn try_take_from_log<A: Answer>(
         &self,
@@ -85,10 +86,9 @@ impl DirectLimiter {
         loop {
             let call = gcra.arrive(seen.checked_sub(1)?, at, cost);
             if !gcra.admits(&call) {
-                return (!gcra.is_beyond(&call))
-                    .then(|| A::new(false, false, move || gcra.decision(&call, false, false)));
+                return (!gcra.is_beyond(&call)).then(|| gcra.denied(call));
             }
-            let tat = call.tat(at);
+            let tat = call.tat();
             match self.swap(seen, tat + 1, Ordering::Relaxed) {
                 Ok(_) => {
                     return Some(A::new(true, gcra.delays(&call), move || {

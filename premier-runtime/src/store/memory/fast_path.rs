@@ -48,7 +48,8 @@ impl FastPath {
     /// Decides about a call and takes its cost if it is admitted; `None` where the store has to be
     /// asked.
     #[inline(always)]
-    pub(crate) fn try_take<A: Answer>(&self, key: Option<Subject<'_>>, cost: u64) -> Option<A> {
+    pub(crate) fn try_take<A: Answer>(&self, key: Option<&Subject<'_>>, cost: u64) -> Option<A> {
+        // Relaxed: a call that sees the change late decides as if it had come before it.
         match self.is_replaced.load(Ordering::Relaxed) {
             false => self.decide(self.stated.as_ref()?, key, cost),
             true => self.decide_by_replacement(key, cost),
@@ -58,7 +59,7 @@ impl FastPath {
     // Apart, so that its copy of the limit does not cost the other calls a larger stack frame.
     #[cold]
     #[inline(never)]
-    fn decide_by_replacement<A: Answer>(&self, key: Option<Subject<'_>>, cost: u64) -> Option<A> {
+    fn decide_by_replacement<A: Answer>(&self, key: Option<&Subject<'_>>, cost: u64) -> Option<A> {
         self.decide(&self.replacement.load()?, key, cost)
     }
 
@@ -66,12 +67,12 @@ impl FastPath {
     fn decide<A: Answer>(
         &self,
         rule: &Rule<u64>,
-        key: Option<Subject<'_>>,
+        key: Option<&Subject<'_>>,
         cost: u64,
     ) -> Option<A> {
         match key {
             None => self.table.try_take_direct(rule, cost),
-            Some(key) => self.table.try_take(key, rule, cost),
+            Some(key) => self.table.try_take(*key, rule, cost),
         }
     }
 }

@@ -107,19 +107,16 @@ impl Table {
                     return None;
                 };
                 let call = gcra.arrive(tat, at, cost);
-                let allowed = gcra.admits(&call);
-                if !allowed && gcra.is_beyond(&call) {
-                    return None;
+                if !gcra.admits(&call) {
+                    return (!gcra.is_beyond(&call)).then(|| gcra.denied(call));
                 }
-                let tat = call.tat(at);
-                if allowed {
-                    *word = tat;
-                }
+                let tat = call.tat();
+                *word = tat;
                 drop(shard);
-                Some(A::new(allowed, allowed && gcra.delays(&call), move || {
-                    let decision = gcra.decision(&call, allowed, allowed);
-                    let is_slot = allowed && gcra.is_queue();
-                    decision.taken_in_slot(now, is_slot.then(|| self.base.absolute(tat)))
+                Some(A::new(true, gcra.delays(&call), move || {
+                    let decision = gcra.decision(&call, true, true);
+                    let end = gcra.is_queue().then(|| self.base.absolute(tat));
+                    decision.taken_in_slot(now, end)
                 }))
             }
             Rule::Log(_) | Rule::Window(_) => {
