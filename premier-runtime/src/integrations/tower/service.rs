@@ -314,7 +314,7 @@ impl Shared {
         if config.standard_headers {
             match config.throttle.bound() {
                 Some(limiter) => {
-                    limiter.with_plans(|plans| self.policies.add_standard(headers, plans, status))
+                    limiter.with_plans(|plans| self.policies.add_standard(headers, plans, status));
                 }
                 None => self.policies.add_standard(headers, &[].into(), status),
             }
