@@ -51,17 +51,21 @@ pub mod __private {
         only_argument,
     };
     pub use crate::attributes::call_site::CallSite;
+    pub use crate::attributes::cause::{
+        Cause, CauseInBox, CauseInError, CauseInLocalBox, CauseInSendBox, CauseItself, NoCause,
+        did_not_run,
+    };
     pub use crate::attributes::circuit_breaker::{BreakerSite, BreakerSpec};
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
+    pub use crate::attributes::ending::Ending;
     pub use crate::attributes::into_arg::{UnitCost, cost, period};
+    pub use crate::attributes::rejection::{
+        BadArgument, BadArgumentOfAny, BadArgumentOfResult, FromRejection, panic_with,
+    };
     pub use crate::attributes::retry::{
-        FromBadValue, NoRetryAfter, RetryAfter, RetryAfterInBox, RetryAfterInError,
-        RetryAfterInLocalBox, RetryAfterInSendBox, RetryAfterItself, RetrySite, RetrySpec,
-        Strategy, for_attempt,
+        Attempts, FromBadValue, RetrySite, RetrySpec, Strategy, for_attempt,
     };
-    pub use crate::attributes::throttle::{
-        Admission, FromRejection, ThrottleSite, ThrottleSpec, once,
-    };
+    pub use crate::attributes::throttle::{Admission, ThrottleSite, ThrottleSpec, once};
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
     pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey, key};
 }

@@ -170,14 +170,16 @@
 //! | `base = 1`, `factor = 2`, `max_delay = 60` | of the strategy; no delay is above `max_delay`, jitter included |
 //! | `max_elapsed = "5m"` | no retry that would begin later than this after the call |
 //! | `jitter = "full"` | uniform(0, d), the default for `expo`. `"equal"`: d/2 + uniform(0, d/2). `"decorrelated"`: min(max_delay, uniform(base, 3 · previous)). `"none"`: the default for others ([source](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)) |
-//! | `on = PATTERN` | errors that match, with a guard if need be: `on = Error::Status(code) if *code >= 500` |
+//! | `on = PATTERN` | errors that match, with a guard if need be: `on = ApiError::Status(code) if *code >= 500` |
 //! | `when = \|error\| bool` | the same as a predicate |
 //! | `on_retry = \|event\| …` | called before every retry with a [`RetryEvent`] |
 //! | `name` | in messages |
 //!
 //! The last error is returned as it is. If it is a [`premier::Error`](Error) with a `retry_after`,
-//! or has one among its sources, the delay is at least that. (`#[error(transparent)]` of thiserror
-//! hides the inner error from the sources: give the variant a message instead.) Arguments by value
+//! or has one among its sources, the delay is at least that; if that is longer than `max_delay`, there
+//! is no further attempt. (`#[error(transparent)]` of thiserror hides the inner error from the sources:
+//! give the variant a message instead.) An open circuit is not retried, unless `on` or `when` names
+//! `CircuitOpen`. A name in `on` has to be a constant or a variant in scope. Arguments by value
 //! are cloned for each attempt, `&` arguments are passed again, and `&mut` arguments are borrowed
 //! again. The function may return a borrow from `&self`, but not from a `&mut` argument.
 //!
@@ -240,8 +242,11 @@
 //! `#[circuit_breaker(failures = 5, within = "10s", open_for = "30s", half_open = 1)]`, which are
 //! the defaults. Five errors within ten seconds open the circuit, and calls get
 //! [`Error::CircuitOpen`]. After thirty seconds one call at a time is let through as a probe, and one
-//! success closes the circuit. `on` or `when` say which errors count; a panic always does. Further
-//! arguments: `on_reject` and `name`. The circuit belongs to this process.
+//! success closes the circuit. `on` or `when` say which errors count; a panic always does. A call that
+//! premier refused has not reached the function and does not count (a quota, a bucket, permits, another
+//! circuit), unless `on` is a pattern that matches what the refusal has become, or `when` names a variant
+//! of [`Error`]; a [timeout](Error::Timeout) does count. Further arguments: `on_reject` and `name`. The
+//! circuit belongs to this process.
 //!
 //! # `#[concurrency]`
 //!
@@ -260,10 +265,14 @@
 //! | `throttle` above `retry` | a call spends quota once, however often it is tried |
 //! | `retry` above `timeout` | each attempt has its own time |
 //! | `timeout` above `retry` | the attempts and the pauses between them share one time |
-//! | `retry` above `circuit_breaker` | the breaker counts each attempt, and a retry waits until it lets one through |
+//! | `retry` above `circuit_breaker` | the breaker counts each attempt, and an open circuit ends the retries |
 //! | `circuit_breaker` above `retry` | the breaker counts calls whose last attempt failed |
 //! | `timeout` above `throttle` with `wait`, or above `concurrency` | the wait is part of the timeout |
 //! | `concurrency` below `retry` | no permit is held during a pause |
+//!
+//! What `on_reject` returns is not the function's: no attribute above keeps it, counts it or tries it
+//! again. An invalid argument is never hidden by it: the call returns the [`Error::Config`] or, where the
+//! function cannot return one, panics.
 //!
 //! For a client of a service, from the outside in: `cache`, `retry`, `circuit_breaker`,
 //! `concurrency`, `timeout`, `throttle`; that is what the example `resilient_client` does.

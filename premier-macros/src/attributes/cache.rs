@@ -57,6 +57,10 @@ impl Layer for Cache {
         &self.crate_path
     }
 
+    fn minds_ending(&self) -> bool {
+        true
+    }
+
     fn validate(&self, expansion: &Expansion<'_>) -> Result<()> {
         check_cacheable(expansion.output())
     }
@@ -75,6 +79,13 @@ impl Layer for Cache {
             quote_spanned!(span=> __premier_value)
         };
         let output = self.store(is_result);
+        let substitute = expansion.ending_of_below(index).map(|ending| {
+            quote_spanned! {span=>
+                if #ending.is_substitute() {
+                    return __premier_outcome;
+                }
+            }
+        });
         quote_spanned! {span=>
             let __premier_found = #found;
             let __premier_flight = match __premier_found.#find() #awaited {
@@ -82,6 +93,7 @@ impl Layer for Cache {
                 ::core::result::Result::Err(__premier_flight) => __premier_flight,
             };
             let __premier_outcome #ascription = #scope;
+            #substitute
             #output
         }
     }

@@ -5,6 +5,7 @@ use quote::quote_spanned;
 use syn::{Expr, Result};
 
 use crate::expand::call_site::CallSite;
+use crate::expand::cause::cause_of;
 use crate::expand::crate_path::take_crate_path;
 use crate::expand::error_filter::selects;
 use crate::expand::expansion::{Expansion, Layer};
@@ -54,6 +55,14 @@ impl Layer for CircuitBreaker {
         self.on_reject.is_none()
     }
 
+    fn may_end_call(&self) -> bool {
+        true
+    }
+
+    fn minds_ending(&self) -> bool {
+        true
+    }
+
     fn validate(&self, expansion: &Expansion<'_>) -> Result<()> {
         check_yields_result(
             expansion.function,
@@ -68,12 +77,13 @@ impl Layer for CircuitBreaker {
         let span = Span::mixed_site();
         let CallSite { items, spec } = CallSite::new(crate_path, "Breaker", &self.setters);
         let error = Ident::new("__premier_error", span);
-        let rejection = expansion.rejection(&error, self.on_reject.as_ref(), crate_path);
+        let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let guard = quote_spanned!(span=> __premier_guard);
         let unwrap_guard = Expansion::let_ok_or_return(&guard, &guard, &error, &rejection);
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
         let is_failure = selects(&self.filter, &quote_spanned!(span=> __premier_failure));
+        let uncounted = self.uncounted(expansion, index, &guard);
         quote_spanned! {span=>
             let #guard = {
                 #items
@@ -81,12 +91,44 @@ impl Layer for CircuitBreaker {
             };
             #unwrap_guard
             let __premier_outcome #ascription = #scope;
-            let __premier_failed = match &__premier_outcome {
-                ::core::result::Result::Ok(_) => false,
-                ::core::result::Result::Err(__premier_failure) => #is_failure,
-            };
-            #guard.finish(__premier_failed);
+            match &__premier_outcome {
+                #(#uncounted)*
+                ::core::result::Result::Ok(_) => #guard.finish(false),
+                ::core::result::Result::Err(__premier_failure) => #guard.finish(#is_failure),
+            }
             __premier_outcome
         }
+    }
+}
+
+impl CircuitBreaker {
+    /// Returns the arms of outcomes that do not count: substitutes, and refusals of premier's, unless
+    /// the filter names them.
+    fn uncounted(
+        &self,
+        expansion: &Expansion<'_>,
+        index: usize,
+        guard: &TokenStream,
+    ) -> Vec<TokenStream> {
+        let span = Span::mixed_site();
+        let ending = expansion.ending_of_below(index);
+        let mut arms = Vec::new();
+        let drop = quote_spanned!(span=> ::core::mem::drop(#guard));
+        if let Some(ending) = &ending {
+            arms.push(quote_spanned!(span=> _ if #ending.is_substitute() => #drop,));
+        }
+        if self.filter.names_refusals() {
+            return arms;
+        }
+        if let Some(ending) = ending {
+            arms.push(quote_spanned!(span=> _ if #ending.is_refusal() => #drop,));
+        }
+        let crate_path = &self.crate_path;
+        let cause = cause_of(crate_path, &quote_spanned!(span=> __premier_failure));
+        arms.push(quote_spanned! {span=>
+            ::core::result::Result::Err(__premier_failure)
+                if #crate_path::__private::did_not_run(#cause) => #drop,
+        });
+        arms
     }
 }

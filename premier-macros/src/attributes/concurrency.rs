@@ -46,13 +46,17 @@ impl Layer for Concurrency {
         self.on_reject.is_none()
     }
 
+    fn may_end_call(&self) -> bool {
+        true
+    }
+
     /// The permit is a variable of the block, so it is released when `inner` has run.
-    fn wrap(&self, expansion: &Expansion<'_>, _: usize, inner: &TokenStream) -> TokenStream {
+    fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
         let CallSite { items, spec } = CallSite::new(crate_path, "Concurrency", &self.setters);
         let error = Ident::new("__premier_error", span);
-        let rejection = expansion.rejection(&error, self.on_reject.as_ref(), crate_path);
+        let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let awaited = expansion.awaited();
         let permit = quote_spanned!(span=> __premier_permit);
         let unwrap_permit = Expansion::let_ok_or_return(

@@ -6,6 +6,7 @@ use syn::{Expr, Result};
 
 use crate::expand::call_site::CallSite;
 use crate::expand::callback::call;
+use crate::expand::cause::cause_of;
 use crate::expand::crate_path::take_crate_path;
 use crate::expand::error_filter::selects;
 use crate::expand::expansion::{Expansion, Layer};
@@ -117,6 +118,10 @@ impl Layer for Retry {
         true
     }
 
+    fn minds_ending(&self) -> bool {
+        true
+    }
+
     fn validate(&self, expansion: &Expansion<'_>) -> Result<()> {
         check_yields_result(
             expansion.function,
@@ -135,12 +140,23 @@ impl Layer for Retry {
         let delay = self.delay();
         let awaited = expansion.awaited();
         let sleep = expansion.method("sleep");
+        let ending = expansion.ending_of_below(index);
+        let restart = ending
+            .as_ref()
+            .map(|ending| quote_spanned!(span=> #ending.restart();));
+        let is_final = ending.map(|ending| {
+            let open_circuit = (!self.filter.names_open_circuit())
+                .then(|| quote_spanned!(span=> || #ending.is_open_circuit()));
+            quote_spanned!(span=> _ if #ending.is_substitute() #open_circuit => ::core::option::Option::None,)
+        });
         quote_spanned! {span=>
             #begin
             loop {
+                #restart
                 let __premier_delay = {
                     let __premier_outcome #ascription = #attempt;
                     let __premier_delay = match &__premier_outcome {
+                        #is_final
                         ::core::result::Result::Err(__premier_error) if #is_retried => {
                             #delay
                         }
@@ -171,18 +187,15 @@ impl Retry {
                 }
             }
         });
-        // Method lookup tries the traits in the order of the references, and chooses the first
-        // that the type of the error implements.
+        let cause = cause_of(crate_path, &quote_spanned!(span=> __premier_error));
+        let retries_open_circuit = self.filter.names_open_circuit();
+        // By its path, because a user's trait may have a method of that name for every type.
         quote_spanned! {span=>
-            let __premier_retry_after = {
-                #[allow(unused_imports)]
-                use #crate_path::__private::{
-                    NoRetryAfter as _, RetryAfterInBox as _, RetryAfterInError as _,
-                    RetryAfterInLocalBox as _, RetryAfterInSendBox as _, RetryAfterItself as _,
-                };
-                (&&&&&&#crate_path::__private::RetryAfter(__premier_error)).premier_retry_after()
-            };
-            let __premier_delay = __premier_attempts.next(__premier_retry_after);
+            let __premier_delay = #crate_path::__private::Attempts::next_delay(
+                &mut __premier_attempts,
+                #cause,
+                #retries_open_circuit,
+            );
             #on_retry
             __premier_delay
         }

@@ -132,20 +132,24 @@ impl Layer for Throttle {
         self.on_reject.is_none()
     }
 
-    fn wrap(&self, expansion: &Expansion<'_>, _: usize, inner: &TokenStream) -> TokenStream {
+    fn may_end_call(&self) -> bool {
+        true
+    }
+
+    fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
         let enter = expansion.method("enter");
         let admission = self.admission(expansion.function, &enter);
-        let rejection = self.rejection(expansion);
+        let rejection = self.rejection(expansion, index);
         quote!(#admission #rejection #inner)
     }
 
-    fn deferred(&self, expansion: &Expansion<'_>) -> Option<Deferred> {
+    fn deferred(&self, expansion: &Expansion<'_>, index: usize) -> Option<Deferred> {
         Some(Deferred {
             at_call: self.admission(
                 expansion.function,
                 &Ident::new("enter_deferred", Span::mixed_site()),
             ),
-            at_first_poll: self.rejection(expansion),
+            at_first_poll: self.rejection(expansion, index),
         })
     }
 }
@@ -194,11 +198,11 @@ impl Throttle {
     }
 
     /// Returns the statement that leaves the function if the call was not admitted.
-    fn rejection(&self, expansion: &Expansion<'_>) -> TokenStream {
+    fn rejection(&self, expansion: &Expansion<'_>, index: usize) -> TokenStream {
         let span = Span::mixed_site();
         let admission = self.admission_name();
         let error = Ident::new("__premier_error", span);
-        let output = expansion.rejection(&error, self.on_reject.as_ref(), &self.crate_path);
+        let output = expansion.rejection(&error, self.on_reject.as_ref(), index);
         if !expansion.function.is_async() {
             return quote_spanned! {span=>
                 if let ::core::result::Result::Err(#error) = #admission {

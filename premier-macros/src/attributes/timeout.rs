@@ -62,6 +62,11 @@ impl Layer for Timeout {
         self.on_reject.is_none()
     }
 
+    /// A timeout tells of the function; its substitute does not.
+    fn may_end_call(&self) -> bool {
+        self.on_reject.is_some()
+    }
+
     fn validate(&self, expansion: &Expansion<'_>) -> Result<()> {
         check_owned_arguments(expansion.function)
     }
@@ -71,7 +76,7 @@ impl Layer for Timeout {
         let span = Span::mixed_site();
         let CallSite { items, spec } = CallSite::new(crate_path, "Timeout", &self.setters);
         let error = Ident::new("__premier_error", span);
-        let rejection = expansion.rejection(&error, self.on_reject.as_ref(), crate_path);
+        let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let awaited = expansion.awaited();
         let run = expansion.method("run");
         let assertions = if expansion.function.is_async() {
@@ -79,7 +84,21 @@ impl Layer for Timeout {
         } else {
             self.assert_worker_arguments(expansion.function)
         };
-        let block = expansion.block(inner, index);
+        let mut block = expansion.block(inner, index);
+        let mut output = quote_spanned!(span=> __premier_output);
+        if expansion.has_ending() && !expansion.function.is_async() {
+            // The variable of this thread cannot be lent to the worker.
+            let scope = expansion.scope(inner, index);
+            block = quote_spanned! {span=>
+                move || {
+                    let __premier_of_worker = #crate_path::__private::Ending::new();
+                    let __premier_ending = &__premier_of_worker;
+                    let __premier_output = #scope;
+                    (__premier_output, __premier_of_worker)
+                }
+            };
+            output = quote_spanned!(span=> { __premier_ending.adopt(&__premier_output.1); __premier_output.0 });
+        }
         quote_spanned! {span=>
             #assertions
             let __premier_timed = {
@@ -90,7 +109,7 @@ impl Layer for Timeout {
                 )
             };
             match __premier_timed #awaited {
-                ::core::result::Result::Ok(__premier_output) => __premier_output,
+                ::core::result::Result::Ok(__premier_output) => #output,
                 ::core::result::Result::Err(#error) => #rejection,
             }
         }

@@ -1,7 +1,7 @@
 //! The emitted function: the body of the user within all layers.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use quote::{quote, quote_spanned};
 use syn::ReturnType;
 
 use super::arguments::{named_body, named_boxed_block};
@@ -62,7 +62,10 @@ impl Expansion<'_> {
         for (index, layer) in self.layers.iter().enumerate().rev() {
             code = layer.wrap(self, index, &code);
         }
-        code
+        match self.declare_ending() {
+            Some(declaration) => quote!(#declaration #code),
+            None => code,
+        }
     }
 
     /// Returns the code of the user, which yields `Ok` if the output is wrapped.
@@ -116,7 +119,8 @@ impl Expansion<'_> {
     fn deferred_layers(&self) -> Option<Vec<Deferred>> {
         self.layers
             .iter()
-            .map(|layer| layer.deferred(self))
+            .enumerate()
+            .map(|(index, layer)| layer.deferred(self, index))
             .collect()
     }
 

@@ -22,6 +22,16 @@ pub(crate) trait Layer {
         false
     }
 
+    /// Returns whether the layer may end a call without running the code that it encloses.
+    fn may_end_call(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the layer treats such calls otherwise than calls that the function ended.
+    fn minds_ending(&self) -> bool {
+        false
+    }
+
     /// Checks the rules that involve the function and the other layers.
     fn validate(&self, _expansion: &Expansion<'_>) -> Result<()> {
         Ok(())
@@ -33,7 +43,7 @@ pub(crate) trait Layer {
 
     /// Returns the parts of this layer for a function that returns a future, if the layer can let
     /// the body make the future at once.
-    fn deferred(&self, _expansion: &Expansion<'_>) -> Option<Deferred> {
+    fn deferred(&self, _expansion: &Expansion<'_>, _index: usize) -> Option<Deferred> {
         None
     }
 }

@@ -11,21 +11,57 @@ use super::expansion::Expansion;
 impl Expansion<'_> {
     /// Returns the output for the `premier::Error` in the variable `error`: the value of
     /// `on_reject`, or the error converted to the error type of the user.
+    ///
+    /// An invalid argument is never hidden by `on_reject`: it is the error of the call or, where the
+    /// function cannot return one, a panic. `index` is the position of the layer that rejects.
     pub(crate) fn rejection(
         &self,
         error: &Ident,
         on_reject: Option<&Expr>,
-        crate_path: &TokenStream,
+        index: usize,
     ) -> TokenStream {
         let span = Span::mixed_site();
+        let crate_path = self.layers[index].crate_path();
+        let ending = self.ending_for_above(index);
         let Some(on_reject) = on_reject else {
-            return self.converted(error, crate_path, "FromRejection", "from_rejection");
+            let output = self.converted(error, crate_path, "FromRejection", "from_rejection");
+            let note = ending.map(|ending| quote_spanned!(span=> #ending.rejected(&#error);));
+            return quote_spanned!(span=> { #note #output });
         };
         let value = call_typed(on_reject, error, &quote_spanned!(span=> #crate_path::Error));
-        if self.wrapped.is_some() {
+        let value = if self.wrapped.is_some() {
             quote_spanned!(span=> ::core::result::Result::Ok(#value))
         } else {
             value
+        };
+        let note = ending.map(|ending| quote_spanned!(span=> #ending.substituted();));
+        let bad_argument = self.bad_argument(error, crate_path);
+        quote_spanned! {span=>
+            if let #crate_path::Error::Config { .. } = #error {
+                #bad_argument
+            } else {
+                #note
+                #value
+            }
+        }
+    }
+
+    /// Returns the output for an invalid argument where `on_reject` makes a conversion of errors
+    /// unnecessary.
+    fn bad_argument(&self, error: &Ident, crate_path: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        if self.wrapped.is_some() {
+            return quote_spanned!(span=> ::core::result::Result::Err(#error));
+        }
+        let Some(output) = self.nameable_output() else {
+            return quote_spanned!(span=> #crate_path::__private::panic_with(#error));
+        };
+        quote_spanned! {span=>
+            {
+                #[allow(unused_imports)]
+                use #crate_path::__private::{BadArgumentOfAny as _, BadArgumentOfResult as _};
+                (&#crate_path::__private::BadArgument::<#output>::new()).premier_output(#error)
+            }
         }
     }
 

@@ -134,6 +134,13 @@ impl Arguments {
         let Argument { name, value } = self.take("wait")?;
         match value {
             Value::Flag => Some(Wait::Unlimited),
+            Value::Expr(flag) if matches!(literal(&flag), Some(Literal::Other)) => {
+                self.errors.push(Error::new_spanned(
+                    flag,
+                    format!("write `wait` to wait without limit, or `wait = \"{example}\"`"),
+                ));
+                None
+            }
             Value::Expr(longest) => Some(Wait::AtMost(longest)),
             _ => {
                 self.errors.push_at(

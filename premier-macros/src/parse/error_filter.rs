@@ -1,6 +1,18 @@
 //! The `on` and `when` arguments.
 
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{Expr, Pat};
+
+/// The variants of `premier::Error` for calls that premier did not let through.
+const REFUSALS: [&str; 6] = [
+    "BucketFull",
+    "CircuitOpen",
+    "ConcurrencyExceeded",
+    "CostExceedsCapacity",
+    "QuotaExceeded",
+    "TooManyKeys",
+];
 
 /// Selects the errors that an attribute reacts to.
 pub(crate) enum ErrorFilter {
@@ -9,4 +21,62 @@ pub(crate) enum ErrorFilter {
     Pattern(Pat, Option<Expr>),
     /// `when = |error| …`
     Predicate(Expr),
+}
+
+impl ErrorFilter {
+    /// Returns whether the filter is about refusals by premier, too. A pattern that matches some
+    /// errors only, matches a refusal because it names what the refusal has become; other conditions
+    /// have to name a variant of `premier::Error`.
+    pub(crate) fn names_refusals(&self) -> bool {
+        match self {
+            Self::Pattern(pattern, None) if !matches_all(pattern) => true,
+            _ => self.contains(&REFUSALS),
+        }
+    }
+
+    /// Returns whether the filter names the error of an open circuit breaker.
+    pub(crate) fn names_open_circuit(&self) -> bool {
+        self.contains(&["CircuitOpen"])
+    }
+
+    fn contains(&self, words: &[&str]) -> bool {
+        match self {
+            Self::All => false,
+            Self::Pattern(pattern, guard) => {
+                contains(pattern.to_token_stream(), words)
+                    || contains(guard.to_token_stream(), words)
+            }
+            Self::Predicate(predicate) => contains(predicate.to_token_stream(), words),
+        }
+    }
+}
+
+/// Returns whether a pattern matches every error.
+pub(crate) fn matches_all(pattern: &Pat) -> bool {
+    match pattern {
+        Pat::Wild(_) => true,
+        Pat::Ident(name) => match &name.subpat {
+            Some((_, pattern)) => matches_all(pattern),
+            None => is_variable(&name.ident.to_string()),
+        },
+        Pat::Or(or) => or.cases.iter().any(matches_all),
+        Pat::Paren(inner) => matches_all(&inner.pat),
+        Pat::Reference(inner) => matches_all(&inner.pat),
+        _ => false,
+    }
+}
+
+/// Returns whether a name in a pattern is a new variable by convention, not a constant or a variant.
+fn is_variable(name: &str) -> bool {
+    !name
+        .trim_start_matches("r#")
+        .starts_with(char::is_uppercase)
+}
+
+fn contains(tokens: TokenStream, words: &[&str]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => contains(group.stream(), words),
+        TokenTree::Ident(name) => words.iter().any(|word| name == word),
+        _ => false,
+    })
 }

@@ -80,7 +80,7 @@ pub(crate) fn check_factor(expr: &Expr, errors: &mut Errors) -> Option<Checked<f
             .parse::<f64>()
             .ok()
             .filter(|factor| *factor >= 1.0 && factor.is_finite() && !negative),
-        Some(Literal::Text(_)) => None,
+        Some(Literal::Text(_) | Literal::Suffixed { .. } | Literal::Other) => None,
     };
     if factor.is_none() {
         errors.push(Error::new_spanned(

@@ -1,13 +1,14 @@
 //! Limits: algorithms, rates, sizes of buckets and costs.
 
 use proc_macro2::{Ident, Span};
+use quote::ToTokens;
 use syn::{Error, Expr, Result};
 
 use super::checked::{Checked, Nanos};
 use super::values::{parse_duration, whole};
 use crate::parse::errors::Errors;
 use crate::parse::limit::{LimitArgs, NamedExpr};
-use crate::parse::literal::{Literal, literal};
+use crate::parse::literal::{Literal, literal, peel};
 
 const ALGORITHMS: &str =
     "fixed_window, sliding_window, sliding_log, token_bucket (or gcra), leaky_bucket";
@@ -200,6 +201,15 @@ fn check_rate(rate: &Expr, algorithm: Option<Algorithm>, errors: &mut Errors) ->
             errors.push(Error::new_spanned(
                 rate,
                 "expected a rate as a string, as in \"3/5s\" or \"100/min\"",
+            ));
+            None
+        }
+        // Numbers can be divided and no rate is a number, so this is a string without its quotes.
+        None if matches!(peel(rate), Expr::Binary(_)) => {
+            let text: String = rate.to_token_stream().to_string();
+            errors.push(Error::new_spanned(
+                rate,
+                format!("a rate is a string: write \"{}\"", text.replace(' ', "")),
             ));
             None
         }

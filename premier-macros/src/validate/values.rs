@@ -28,6 +28,12 @@ pub(super) fn whole(
             expr,
             format!("{name} must not be negative"),
         )),
+        Some(Literal::Suffixed { text, span }) => Err(Error::new(
+            span,
+            format!(
+                "{name} must be a whole number, and `{text}` has a suffix: write all its digits"
+            ),
+        )),
         Some(_) => Err(Error::new_spanned(
             expr,
             format!("{name} must be a whole number"),
@@ -91,6 +97,16 @@ pub(super) fn parse_duration(expr: &Expr) -> Result<Checked<Nanos>> {
         Some(Literal::Whole { digits, .. } | Literal::Fraction { digits, .. }) => {
             premier_parse::parse_seconds(&digits)
         }
+        Some(Literal::Suffixed { text, .. }) if text.starts_with('-') => {
+            Err("a duration must not be negative".into())
+        }
+        Some(Literal::Suffixed { text, .. }) => Err(format!(
+            "a duration with a unit is a string: write \"{text}\""
+        )),
+        Some(Literal::Other) => Err(
+            "expected a duration: a string with a unit, as in \"5s\", or a number of seconds"
+                .into(),
+        ),
     };
     parsed
         .map(|nanos| Checked::Literal(Nanos(nanos)))

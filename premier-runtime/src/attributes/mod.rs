@@ -6,9 +6,12 @@
 #[cfg(feature = "cache")]
 pub mod cache;
 pub(crate) mod call_site;
+pub(crate) mod cause;
 pub(crate) mod circuit_breaker;
 pub(crate) mod concurrency;
+pub(crate) mod ending;
 pub(crate) mod into_arg;
+pub(crate) mod rejection;
 pub(crate) mod retry;
 mod site;
 mod spec;

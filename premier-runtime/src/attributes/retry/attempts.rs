@@ -103,10 +103,21 @@ impl Attempts {
         self.started_at = max_elapsed.map(|_| clock().now());
     }
 
-    /// Returns how long to wait after a failed attempt, at least `retry_after`, or `None` if there
-    /// is no further attempt.
+    /// Returns how long to wait after a failed attempt, or `None` if there is no further attempt.
+    ///
+    /// A premier error that caused the failure may say when a retry can succeed. The retry waits as
+    /// long, but no longer than `max_delay`: otherwise there is none. An open circuit is retried only if
+    /// the attribute says so.
     #[cold]
-    pub fn next(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
+    pub fn next_delay(
+        &mut self,
+        cause: Option<&Error>,
+        retries_open_circuit: bool,
+    ) -> Option<Duration> {
+        if !retries_open_circuit && matches!(cause, Some(Error::CircuitOpen { .. })) {
+            return None;
+        }
+        let retry_after = cause.and_then(Error::retry_after).unwrap_or_default();
         let RetryPolicy {
             function,
             args,
@@ -121,7 +132,10 @@ impl Attempts {
         self.last_delay = args
             .backoff
             .delay(self.failed - 1, jitter, self.last_delay, random);
-        let delay = self.last_delay.max(retry_after.unwrap_or_default());
+        if retry_after > args.backoff.max_delay {
+            return None;
+        }
+        let delay = self.last_delay.max(retry_after);
         if let (Some(longest), Some(started_at)) = (args.max_elapsed, self.started_at)
             && after(clock().now(), delay) > after(started_at, longest)
         {

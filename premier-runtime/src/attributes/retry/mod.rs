@@ -3,17 +3,12 @@
 mod args;
 mod attempts;
 mod backoff;
-mod retry_after;
 
 use std::time::Duration;
 
 pub use self::args::RetrySpec;
-pub use self::attempts::RetrySite;
+pub use self::attempts::{Attempts, RetrySite};
 pub use self::backoff::Strategy;
-pub use self::retry_after::{
-    NoRetryAfter, RetryAfter, RetryAfterInBox, RetryAfterInError, RetryAfterInLocalBox,
-    RetryAfterInSendBox, RetryAfterItself,
-};
 use crate::error::Error;
 
 /// The argument of `on_retry`: an attempt has failed, and another one follows.

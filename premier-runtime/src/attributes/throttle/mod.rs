@@ -226,25 +226,6 @@ impl ThrottlePolicy {
     }
 }
 
-/// Error types that a denied call can return.
-#[diagnostic::on_unimplemented(
-    message = "the error type `{Self}` cannot carry a `premier::Error`",
-    label = "does not implement `From<premier::Error>`",
-    note = "either implement `From<premier::Error>` for `{Self}` (with thiserror: a variant `Throttled(#[from] premier::Error)`)",
-    note = "or give the attribute `on_reject = |error| …`, which supplies the value to return"
-)]
-pub trait FromRejection: Sized {
-    /// Converts an error of premier's.
-    fn from_rejection(error: Error) -> Self;
-}
-
-#[diagnostic::do_not_recommend]
-impl<E: From<Error>> FromRejection for E {
-    fn from_rejection(error: Error) -> Self {
-        error.into()
-    }
-}
-
 /// Calls a closure once. The closure may return a borrow of what it captured, which a closure that
 /// is called where it is written may not.
 pub fn once<R>(body: impl FnOnce() -> R) -> R {

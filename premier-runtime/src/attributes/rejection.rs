@@ -1,0 +1,85 @@
+//! What a function returns when an attribute rejects a call.
+
+use std::marker::PhantomData;
+
+use crate::error::Error;
+
+/// Error types that a denied call can return.
+#[diagnostic::on_unimplemented(
+    message = "the error type `{Self}` cannot carry a `premier::Error`",
+    label = "does not implement `From<premier::Error>`",
+    note = "either implement `From<premier::Error>` for `{Self}` (with thiserror: a variant `Throttled(#[from] premier::Error)`)",
+    note = "or give the attribute `on_reject = |error| …`, which supplies the value to return"
+)]
+pub trait FromRejection: Sized {
+    /// Converts an error of premier's.
+    fn from_rejection(error: Error) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Error>> FromRejection for E {
+    fn from_rejection(error: Error) -> Self {
+        error.into()
+    }
+}
+
+/// Makes the output of a call whose attribute has an invalid argument, where `on_reject` makes the
+/// output of all other rejections.
+///
+/// The expansion calls a method on `&BadArgument::<Output>::new()`. Method lookup chooses
+/// [`BadArgumentOfResult`] if the output can be an error, and [`BadArgumentOfAny`] otherwise.
+#[derive(Debug)]
+pub struct BadArgument<O>(PhantomData<fn() -> O>);
+
+impl<O> BadArgument<O> {
+    /// For a function that returns `O`.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "only expansions make one")]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// Outputs that can be an error of premier's.
+pub trait BadArgumentOfResult {
+    /// What the function returns.
+    type Output;
+
+    /// Returns the error.
+    fn premier_output(&self, error: Error) -> Self::Output;
+}
+
+impl<T, E: From<Error>> BadArgumentOfResult for BadArgument<Result<T, E>> {
+    type Output = Result<T, E>;
+
+    fn premier_output(&self, error: Error) -> Result<T, E> {
+        Err(error.into())
+    }
+}
+
+/// All other outputs.
+pub trait BadArgumentOfAny {
+    /// What the function returns.
+    type Output;
+
+    /// Panics with the message of the error, which names the attribute and the function.
+    fn premier_output(&self, error: Error) -> Self::Output;
+}
+
+impl<O> BadArgumentOfAny for &BadArgument<O> {
+    type Output = O;
+
+    fn premier_output(&self, error: Error) -> O {
+        panic_with(error)
+    }
+}
+
+/// Panics with the message of an error: the function cannot return it, and must not go on as if
+/// nothing were wrong.
+///
+/// # Panics
+/// Always.
+#[cold]
+pub fn panic_with<O>(error: Error) -> O {
+    panic!("{error}")
+}
