@@ -65,6 +65,7 @@ pub mod __private {
     pub use crate::attributes::retry::{
         Attempts, FromBadValue, RetrySite, RetrySpec, Strategy, for_attempt,
     };
+    pub use crate::attributes::site::Instance;
     pub use crate::attributes::throttle::{Admission, ThrottleSite, ThrottleSpec, once};
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
     pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey, key};

@@ -99,9 +99,11 @@
 //! Literals are checked when compiling. Other expressions are evaluated once, at the first call;
 //! a bad value is then an [`Error::Config`].
 //!
-//! All instances of a generic function share one limit. Methods of the same name on two types have
-//! a limit each. Two functions of the same name in different blocks of one function share one: give
-//! each a `name`.
+//! Methods of the same name on two types have a limit each, and so have the instances of a generic type
+//! (`Client<A>::get`, `Client<B>::get`) and the types that share a default method of a trait. Generic
+//! arguments of the function itself do not divide a limit: all `send::<T>` share one. The other attributes
+//! do likewise, but for `#[cache]`, of which no two instances share a value. Two functions of the same
+//! name in different blocks of one function share a limit: give each a `name`.
 //!
 //! A function that returns a future (`-> impl Future`, a boxed one, or one made by
 //! `#[async_trait]`) is decided when that future is first polled.
@@ -224,7 +226,7 @@
 //! | `key`, `keymaker` | as for `#[throttle]`; without, all arguments by their `Display`, joined by `:` |
 //! | `only_some` | of an `Option` only `Some` is kept |
 //! | `keyspace = "…"` | instead of the configured one |
-//! | `name = "user"` | for `premier::cache::invalidate` and `premier::cache::clear`, and in Redis; else the path |
+//! | `name = "user"` | for `premier::cache::invalidate` and `premier::cache::clear`, and in Redis; else the path. They reach all instances of a generic function that this process has called |
 //!
 //! Values have to be `Clone + Send + Sync + 'static`. With a Redis handler those with serde are
 //! shared: every call asks Redis, so a value that one process invalidates is gone for all, and

@@ -9,12 +9,6 @@ impl Client {
     }
 }
 
-#[cache]
-fn generic<T>(value: T) -> u32 {
-    drop(value);
-    1
-}
-
 #[cache(key = 1, keymaker = |_| 1)]
 fn both(value: u32) -> u32 {
     value

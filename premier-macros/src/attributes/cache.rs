@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Result;
 
-use crate::expand::call_site::CallSite;
+use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::{respan, take_crate_path};
 use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::key::{KeyTokens, borrow_for_key, import_key_traits, key_of};
@@ -14,7 +14,7 @@ use crate::parse::function::Function;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::parameter::Parameter;
 use crate::validate::function::check_cacheable;
-use crate::validate::key::{check_default_cache_key, check_key};
+use crate::validate::key::{check_default_cache_key, check_independent, check_key};
 
 const KNOWN: &str = "ttl, stale, capacity, key, keymaker, keyspace, only_some, name, crate";
 
@@ -37,6 +37,7 @@ pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Resul
     for name in ["name", "keyspace"] {
         setters.take_text(name, &mut arguments);
     }
+    check_independent(&setters, function, &mut arguments.errors);
     let only_some = arguments.flag("only_some");
     let key = KeyArgs::take(&mut arguments);
     let key = check_key(key, function, &mut arguments.errors);
@@ -104,7 +105,13 @@ impl Cache {
     fn search(&self, expansion: &Expansion<'_>) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
-        let CallSite { items, spec } = CallSite::new(crate_path, "Cache", &self.setters);
+        let CallSite { items, instance } = CallSite::new(
+            crate_path,
+            "Cache",
+            &self.setters,
+            expansion.function,
+            Sharing::None,
+        );
         let output = expansion.output();
         let value_of_output = if expansion.yields_result() {
             quote_spanned!(span=> __premier_output.ok())
@@ -125,7 +132,7 @@ impl Cache {
                 #import_key_traits
                 #statements
                 __PREMIER_SITE.search(
-                    #spec,
+                    #instance,
                     __premier_codec,
                     #value,
                 )

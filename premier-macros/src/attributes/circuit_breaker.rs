@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Expr, Result};
 
-use crate::expand::call_site::CallSite;
+use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::cause::cause_of;
 use crate::expand::crate_path::take_crate_path;
 use crate::expand::error_filter::selects;
@@ -16,6 +16,7 @@ use crate::parse::function::Function;
 use crate::validate::callback::take_on_reject;
 use crate::validate::error_filter::take_error_filter;
 use crate::validate::function::check_yields_result;
+use crate::validate::key::check_independent;
 
 const KNOWN: &str = "failures, within, open_for, half_open, on, when, name, on_reject, crate";
 
@@ -27,7 +28,7 @@ struct CircuitBreaker {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<dyn Layer>> {
+pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Result<Box<dyn Layer>> {
     let mut arguments = Arguments::parse("circuit_breaker", KNOWN, tokens)?;
     let mut setters = Setters::default();
     for name in ["failures", "half_open"] {
@@ -37,6 +38,7 @@ pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<d
         setters.take_positive_duration(name, &mut arguments);
     }
     setters.take_text("name", &mut arguments);
+    check_independent(&setters, function, &mut arguments.errors);
     let breaker = CircuitBreaker {
         setters,
         filter: take_error_filter(&mut arguments),
@@ -75,7 +77,13 @@ impl Layer for CircuitBreaker {
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
-        let CallSite { items, spec } = CallSite::new(crate_path, "Breaker", &self.setters);
+        let CallSite { items, instance } = CallSite::new(
+            crate_path,
+            "Breaker",
+            &self.setters,
+            expansion.function,
+            Sharing::OwnGenerics,
+        );
         let error = Ident::new("__premier_error", span);
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let guard = quote_spanned!(span=> __premier_guard);
@@ -87,7 +95,7 @@ impl Layer for CircuitBreaker {
         quote_spanned! {span=>
             let #guard = {
                 #items
-                __PREMIER_SITE.enter(#spec)
+                __PREMIER_SITE.enter(#instance)
             };
             #unwrap_guard
             let __premier_outcome #ascription = #scope;

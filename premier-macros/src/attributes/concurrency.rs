@@ -4,13 +4,14 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Expr, Result};
 
-use crate::expand::call_site::CallSite;
+use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::take_crate_path;
 use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
 use crate::validate::callback::take_on_reject;
+use crate::validate::key::check_independent;
 
 const KNOWN: &str = "limit, wait, name, on_reject, crate";
 
@@ -20,7 +21,7 @@ struct Concurrency {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<dyn Layer>> {
+pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Result<Box<dyn Layer>> {
     let mut arguments = Arguments::parse("concurrency", KNOWN, tokens)?;
     let mut setters = Setters::default();
     if !setters.take_positive("limit", &mut arguments) {
@@ -28,6 +29,7 @@ pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<d
     }
     let wait = arguments.wait("1s");
     setters.set_wait(wait.as_ref(), &mut arguments.errors);
+    check_independent(&setters, function, &mut arguments.errors);
     setters.take_text("name", &mut arguments);
     let concurrency = Concurrency {
         setters,
@@ -54,7 +56,13 @@ impl Layer for Concurrency {
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
-        let CallSite { items, spec } = CallSite::new(crate_path, "Concurrency", &self.setters);
+        let CallSite { items, instance } = CallSite::new(
+            crate_path,
+            "Concurrency",
+            &self.setters,
+            expansion.function,
+            Sharing::OwnGenerics,
+        );
         let error = Ident::new("__premier_error", span);
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let awaited = expansion.awaited();
@@ -69,7 +77,7 @@ impl Layer for Concurrency {
         quote_spanned! {span=>
             let #permit = {
                 #items
-                __PREMIER_SITE.#enter(#spec)
+                __PREMIER_SITE.#enter(#instance)
             };
             #unwrap_permit
             #inner

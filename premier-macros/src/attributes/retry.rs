@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Expr, Result};
 
-use crate::expand::call_site::CallSite;
+use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::callback::call;
 use crate::expand::cause::cause_of;
 use crate::expand::crate_path::take_crate_path;
@@ -19,6 +19,7 @@ use crate::validate::callback::take_callback;
 use crate::validate::checked::Checked;
 use crate::validate::error_filter::take_error_filter;
 use crate::validate::function::check_yields_result;
+use crate::validate::key::check_independent;
 use crate::validate::values::{attempts, duration};
 
 const KNOWN: &str =
@@ -36,17 +37,11 @@ struct Retry {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<dyn Layer>> {
+pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Result<Box<dyn Layer>> {
     let mut arguments = Arguments::parse("retry", KNOWN, tokens)?;
     let crate_path = take_crate_path(&mut arguments);
     let (mut is_checked, mut is_timed) = (true, false);
     let mut setters = Setters::default();
-    if let Some((_, expr)) = arguments.expr("strategy")
-        && let Some(strategy) = check_strategy(&expr, &mut arguments.errors)
-    {
-        is_checked &= strategy.is_checked();
-        set_strategy(&strategy, &crate_path, &mut setters);
-    }
     if let Some((name, max)) = arguments.expr("max") {
         let max = attempts(&max, &mut arguments.errors);
         is_checked &= !is_runtime(max.as_ref());
@@ -69,6 +64,14 @@ pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<d
         let jitter = check_jitter(&jitter, &mut arguments.errors);
         is_checked &= !is_runtime(jitter.as_ref());
         setters.set_at(&name, jitter);
+    }
+    check_independent(&setters, function, &mut arguments.errors);
+    // After the check: a function of its own may have parameters of the same names.
+    if let Some((_, expr)) = arguments.expr("strategy")
+        && let Some(strategy) = check_strategy(&expr, &mut arguments.errors)
+    {
+        is_checked &= strategy.is_checked();
+        set_strategy(&strategy, &crate_path, &mut setters);
     }
     setters.take_text("name", &mut arguments);
     let filter = take_error_filter(&mut arguments);
@@ -205,7 +208,13 @@ impl Retry {
     fn begin(&self, expansion: &Expansion<'_>) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
-        let CallSite { items, spec } = CallSite::new(crate_path, "Retry", &self.setters);
+        let CallSite { items, instance } = CallSite::new(
+            crate_path,
+            "Retry",
+            &self.setters,
+            expansion.function,
+            Sharing::OwnGenerics,
+        );
         if self.is_checked {
             let begin = if self.is_timed {
                 "begin_timed"
@@ -214,7 +223,7 @@ impl Retry {
             };
             let begin = Ident::new(begin, span);
             return quote_spanned! {span=>
-                let mut __premier_attempts = { #items __PREMIER_SITE.#begin(#spec) };
+                let mut __premier_attempts = { #items __PREMIER_SITE.#begin(#instance) };
             };
         }
         let error = Ident::new("__premier_error", span);
@@ -225,7 +234,7 @@ impl Retry {
             &expansion.bad_value(&error, crate_path),
         );
         quote_spanned! {span=>
-            let __premier_attempts = { #items __PREMIER_SITE.begin(#spec) };
+            let __premier_attempts = { #items __PREMIER_SITE.begin(#instance) };
             #unwrap_attempts
         }
     }

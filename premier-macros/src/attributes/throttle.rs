@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Expr, LitStr, Result};
 
 use crate::expand::arguments::borrow_patterns;
-use crate::expand::call_site::CallSite;
+use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::take_crate_path;
 use crate::expand::expansion::{Deferred, Expansion, Layer};
 use crate::expand::key::{KeyTokens, borrow_for_key, import_key_traits};
@@ -160,7 +160,13 @@ impl Throttle {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
         let admission = self.admission_name();
-        let CallSite { items, spec } = CallSite::new(crate_path, "Throttle", &self.setters);
+        let CallSite { items, instance } = CallSite::new(
+            crate_path,
+            "Throttle",
+            &self.setters,
+            function,
+            Sharing::OwnGenerics,
+        );
         let key = self.key.as_ref();
         let borrows = match &self.cost {
             Some(_) => Some(borrow_patterns(function)),
@@ -188,7 +194,7 @@ impl Throttle {
                 let __premier_cost = #cost;
                 #bind
                 let __premier_admission = __PREMIER_SITE.#enter(
-                    #spec,
+                    #instance,
                     #key,
                     __premier_cost,
                 );

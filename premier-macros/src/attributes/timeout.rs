@@ -5,7 +5,7 @@ use quote::quote_spanned;
 use syn::spanned::Spanned;
 use syn::{Expr, Result};
 
-use crate::expand::call_site::CallSite;
+use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::{respan, take_crate_path};
 use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::setters::Setters;
@@ -14,6 +14,7 @@ use crate::parse::function::Function;
 use crate::parse::positional::split_positional;
 use crate::validate::callback::take_on_reject;
 use crate::validate::function::check_owned_arguments;
+use crate::validate::key::check_independent;
 use crate::validate::values::positive_duration;
 
 const KNOWN: &str = "seconds, name, on_reject, crate";
@@ -24,7 +25,7 @@ struct Timeout {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<dyn Layer>> {
+pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Result<Box<dyn Layer>> {
     let (positional, rest) = split_positional(tokens)?;
     let mut arguments = Arguments::parse("timeout", KNOWN, rest)?;
     let mut setters = Setters::default();
@@ -44,6 +45,7 @@ pub(super) fn parse(tokens: TokenStream, _: &Function, _: usize) -> Result<Box<d
             "a length of time, as in `#[timeout(60)]`, `#[timeout(\"500ms\")]` or `#[timeout(seconds = 1.5)]`",
         ),
     }
+    check_independent(&setters, function, &mut arguments.errors);
     setters.take_text("name", &mut arguments);
     let timeout = Timeout {
         setters,
@@ -74,7 +76,13 @@ impl Layer for Timeout {
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
-        let CallSite { items, spec } = CallSite::new(crate_path, "Timeout", &self.setters);
+        let CallSite { items, instance } = CallSite::new(
+            crate_path,
+            "Timeout",
+            &self.setters,
+            expansion.function,
+            Sharing::OwnGenerics,
+        );
         let error = Ident::new("__premier_error", span);
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let awaited = expansion.awaited();
@@ -104,7 +112,7 @@ impl Layer for Timeout {
             let __premier_timed = {
                 #items
                 __PREMIER_SITE.#run(
-                    #spec,
+                    #instance,
                     #block,
                 )
             };

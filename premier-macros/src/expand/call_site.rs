@@ -1,21 +1,39 @@
 //! The static of an attribute, which holds its state between calls.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 
 use super::setters::Setters;
+use crate::parse::function::Function;
 
 /// The tokens by which an expansion declares and configures its static.
 pub(crate) struct CallSite {
     /// Items that declare `__PREMIER_SITE`. They belong at the start of the block that uses it.
     pub(crate) items: TokenStream,
-    /// A closure that makes the spec. The runtime calls it at the first call of the function.
-    pub(crate) spec: TokenStream,
+    /// The instance of the function with a closure that makes the spec, which the runtime calls at its
+    /// first call.
+    pub(crate) instance: TokenStream,
+}
+
+/// Which instances of a generic function share their policy.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Sharing {
+    /// None: their outputs may differ.
+    None,
+    /// Those that differ in nothing but generic arguments of the function itself. Instances of the type
+    /// or the trait do not share.
+    OwnGenerics,
 }
 
 impl CallSite {
     /// Names the types `FooSite` and `FooSpec` of the runtime, where `Foo` is `types`.
-    pub(crate) fn new(crate_path: &TokenStream, types: &str, setters: &Setters) -> Self {
+    pub(crate) fn new(
+        crate_path: &TokenStream,
+        types: &str,
+        setters: &Setters,
+        function: &Function,
+        sharing: Sharing,
+    ) -> Self {
         let span = Span::mixed_site();
         let site = format_ident!("{types}Site", span = span);
         let spec = format_ident!("{types}Spec", span = span);
@@ -26,12 +44,28 @@ impl CallSite {
             #[allow(clippy::missing_const_for_fn)]
             fn __premier_here() {}
         };
-        let call_site = quote_spanned! {span=>
-            #crate_path::__private::CallSite::new(::core::module_path!(), __premier_here)
+        let shares = sharing == Sharing::OwnGenerics && function.has_own_generics();
+        let has_self_type = function.has_self_type(quote!(#setters));
+        // A closure is a type of its own in each instance.
+        let (named, closure) = match (shares, has_self_type) {
+            (false, _) => ("new", quote_spanned!(span=> || {})),
+            (true, true) => ("sharing", quote_spanned!(span=> || {})),
+            (true, false) => ("new", quote_spanned!(span=> __premier_here)),
         };
+        let named = Ident::new(named, span);
         let spec = quote_spanned! {span=>
-            || #crate_path::__private::#spec::new(#call_site) #setters
+            || #crate_path::__private::#spec::new(#crate_path::__private::CallSite::#named(
+                ::core::module_path!(),
+                __premier_here,
+                #closure,
+            )) #setters
         };
-        Self { items, spec }
+        let instance = match (shares, has_self_type) {
+            (false, _) => quote_spanned!(span=> of(|| {}, #spec)),
+            (true, true) => quote_spanned!(span=> of_type::<Self>(#spec)),
+            (true, false) => quote_spanned!(span=> of(__premier_here, #spec)),
+        };
+        let instance = quote_spanned!(span=> #crate_path::__private::Instance::#instance);
+        Self { items, instance }
     }
 }

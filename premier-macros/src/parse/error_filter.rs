@@ -1,8 +1,10 @@
 //! The `on` and `when` arguments.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Expr, Pat};
+
+use super::words::contains_word;
 
 /// The variants of `premier::Error` for calls that premier did not let through.
 const REFUSALS: [&str; 6] = [
@@ -43,10 +45,10 @@ impl ErrorFilter {
         match self {
             Self::All => false,
             Self::Pattern(pattern, guard) => {
-                contains(pattern.to_token_stream(), words)
-                    || contains(guard.to_token_stream(), words)
+                any_word(&pattern.to_token_stream(), words)
+                    || any_word(&guard.to_token_stream(), words)
             }
-            Self::Predicate(predicate) => contains(predicate.to_token_stream(), words),
+            Self::Predicate(predicate) => any_word(&predicate.to_token_stream(), words),
         }
     }
 }
@@ -73,10 +75,6 @@ fn is_variable(name: &str) -> bool {
         .starts_with(char::is_uppercase)
 }
 
-fn contains(tokens: TokenStream, words: &[&str]) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Group(group) => contains(group.stream(), words),
-        TokenTree::Ident(name) => words.iter().any(|word| name == word),
-        _ => false,
-    })
+fn any_word(tokens: &TokenStream, words: &[&str]) -> bool {
+    words.iter().any(|word| contains_word(tokens.clone(), word))
 }

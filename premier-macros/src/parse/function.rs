@@ -4,13 +4,14 @@ use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Result, Signature, Token, Type, Visibility};
+use syn::{Attribute, Error, GenericParam, Result, Signature, Token, Type, Visibility};
 
 use super::async_trait::find_inner_patterns;
 use super::body::{braces, split_inner_attributes};
 use super::parameter::{Parameter, PassMode, name_parameters};
 use super::shape::{Shape, shape_and_output};
 use super::types::{last_segment, type_arguments};
+use super::words::contains_word;
 
 /// A function or method. The body stays unparsed, so that editors can complete inside it while it
 /// does not parse.
@@ -86,6 +87,27 @@ impl Function {
     pub(crate) fn yields_unit(&self) -> bool {
         self.output.to_token_stream().is_empty()
             || self.output.to_token_stream().to_string() == "()"
+    }
+
+    /// Returns whether the function has type or const parameters of its own, those of `impl Trait`
+    /// arguments included.
+    pub(crate) fn has_own_generics(&self) -> bool {
+        let Signature {
+            generics, inputs, ..
+        } = &self.signature;
+        generics
+            .params
+            .iter()
+            .any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
+            || contains_word(inputs.to_token_stream(), "impl")
+    }
+
+    /// Returns whether the signature or `more` says that there is a `Self`. The body does not tell: it
+    /// may have items of its own.
+    pub(crate) fn has_self_type(&self, more: TokenStream) -> bool {
+        self.receiver.is_some()
+            || contains_word(self.signature.to_token_stream(), "Self")
+            || contains_word(more, "Self")
     }
 
     /// Returns whether the body runs in a future.

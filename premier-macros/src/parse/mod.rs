@@ -17,3 +17,4 @@ pub(crate) mod parameter;
 pub(crate) mod positional;
 pub(crate) mod shape;
 pub(crate) mod types;
+pub(crate) mod words;

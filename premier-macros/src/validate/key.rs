@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprClosure, GenericParam, Pat, Result};
+use syn::{Error, Expr, ExprClosure, Pat, Result};
 
 use super::callback::check_no_exits;
 use crate::parse::errors::Errors;
@@ -82,22 +82,10 @@ pub(crate) fn check_default_cache_key(function: &Function, errors: &mut Errors) 
             "#[cache] on a method needs `key = …`: two values of `Self` would share the cached values",
         );
     }
-    let generic = function
-        .signature
-        .generics
-        .params
-        .iter()
-        .find(|parameter| !matches!(parameter, GenericParam::Lifetime(_)));
-    if let Some(parameter) = generic {
-        errors.push_at(
-            parameter.span(),
-            "#[cache] on a generic function needs `key = …`: all instances share the cached values",
-        );
-    }
 }
 
 /// Checks that an expression that is evaluated once for all calls names no argument of a call.
-pub(crate) fn check_independent(expr: &Expr, function: &Function, errors: &mut Errors) {
+pub(crate) fn check_independent(expr: &impl ToTokens, function: &Function, errors: &mut Errors) {
     let names: Vec<String> = function
         .parameters
         .iter()

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::call_site::CallSite;
 use super::into_arg::{IntoPeriod, IntoUnits, positive};
-use super::site::{Policy, Site};
+use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
 use crate::clock::{SteadyClock, after};
 use crate::config::runtime::Runtime;
@@ -232,8 +232,8 @@ impl BreakerSite {
     ///
     /// # Errors
     /// [`Error::CircuitOpen`] if the breaker is open; [`Error::Config`] if an argument is invalid.
-    pub fn enter(&'static self, spec: fn() -> BreakerSpec) -> Result<CallGuard, Error> {
-        self.bound(spec)?.enter()
+    pub fn enter(&'static self, instance: Instance<BreakerConfig>) -> Result<CallGuard, Error> {
+        self.bound(instance)?.enter()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::call_site::CallSite;
 use super::into_arg::{IntoPeriod, IntoUnits, positive};
-use super::site::{Policy, Site};
+use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
 use crate::clock::{SteadyClock, after};
 use crate::config::runtime::Runtime;
@@ -122,8 +122,8 @@ impl ConcurrencySite {
     /// # Errors
     /// [`Error::ConcurrencyExceeded`] if no permit is free in time; [`Error::Config`] if an argument
     /// is invalid.
-    pub fn enter(&'static self, spec: fn() -> ConcurrencySpec) -> Result<Permit, Error> {
-        let bulkhead = self.bound(spec)?;
+    pub fn enter(&'static self, instance: Instance<ConcurrencyArgs>) -> Result<Permit, Error> {
+        let bulkhead = self.bound(instance)?;
         match bulkhead.enter()? {
             Entry::Permitted(permit) => Ok(permit),
             Entry::Queued(waiter, deadline) => waiter
@@ -138,9 +138,9 @@ impl ConcurrencySite {
     /// As [`ConcurrencySite::enter`].
     pub async fn enter_async(
         &'static self,
-        spec: fn() -> ConcurrencySpec,
+        instance: Instance<ConcurrencyArgs>,
     ) -> Result<Permit, Error> {
-        let bulkhead = self.bound(spec)?;
+        let bulkhead = self.bound(instance)?;
         match bulkhead.enter()? {
             Entry::Permitted(permit) => Ok(permit),
             Entry::Queued(waiter, deadline) => waiter

@@ -13,7 +13,7 @@ pub(crate) mod ending;
 pub(crate) mod into_arg;
 pub(crate) mod rejection;
 pub(crate) mod retry;
-mod site;
+pub(crate) mod site;
 mod spec;
 pub(crate) mod throttle;
 pub(crate) mod timeout;

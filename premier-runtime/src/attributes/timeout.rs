@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::call_site::CallSite;
 use super::into_arg::IntoPeriod;
-use super::site::{Policy, Site};
+use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
 use crate::clock::{SteadyClock, after};
 use crate::config::runtime::Runtime;
@@ -114,10 +114,10 @@ impl TimeoutSite {
     #[inline]
     pub async fn run_async<F: Future>(
         &'static self,
-        spec: fn() -> TimeoutSpec,
+        instance: Instance<TimeoutArgs>,
         call: F,
     ) -> Result<F::Output, Error> {
-        let policy = self.bound(spec)?;
+        let policy = self.bound(instance)?;
         // Computed before the first poll, which may take long.
         let deadline = policy.deadline();
         let mut call = pin!(call);
@@ -143,10 +143,10 @@ impl TimeoutSite {
     /// [`Error::Backend`] if the system cannot start a thread.
     pub fn run<R: Send + 'static>(
         &'static self,
-        spec: fn() -> TimeoutSpec,
+        instance: Instance<TimeoutArgs>,
         call: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, Error> {
-        let policy = self.bound(spec)?;
+        let policy = self.bound(instance)?;
         let deadline = policy.deadline();
         let answer = Arc::new(Answer {
             result: Mutex::new(None),

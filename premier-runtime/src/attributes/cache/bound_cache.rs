@@ -74,12 +74,13 @@ impl BoundCache {
     pub(super) fn new(
         name: String,
         keyspace: &str,
+        shared_name: &str,
         ttl: Ttl,
         capacity: u64,
         runtime: &'static Runtime,
     ) -> Self {
         Self {
-            prefix: prefix(keyspace, &name).into(),
+            prefix: prefix(keyspace, shared_name).into(),
             keyspace: keyspace.into(),
             lookups: Lookups::default(),
             name: name.into(),

@@ -1,14 +1,14 @@
 //! Invalidating cached values by the name of their cache.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use super::bound_cache::prefix;
+use super::bound_cache::{BoundCache, prefix};
 use super::registry;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::key::buffer::KeyBuffer;
 use crate::key::full::Key;
-use crate::store::values::ValueStore;
 
 /// Removes the value of one key from the caches named `name`: in this process, and in Redis if values
 /// are shared. A value of this key that is being computed now is returned to its caller and not cached.
@@ -28,11 +28,13 @@ use crate::store::values::ValueStore;
 /// ```
 pub fn invalidate<K: Display + ?Sized>(name: &str, key: &K) -> Result<(), Error> {
     let key = KeyBuffer::format(key);
-    let (prefix, store) = invalidate_here(name, key.as_str());
-    match store {
-        Some(store) => store.forget(Key::new(&prefix, Some(key.as_str()))),
-        None => Ok(()),
-    }
+    let prefixes = prefixes_of(name, |cache| cache.invalidate(key.as_str()));
+    let Some(store) = Runtime::global().handler().values() else {
+        return Ok(());
+    };
+    prefixes
+        .iter()
+        .try_for_each(|prefix| store.forget(Key::new(prefix, Some(key.as_str()))))
 }
 
 /// Removes the value of one key as [`invalidate`] does, without blocking the thread while Redis
@@ -52,11 +54,13 @@ pub fn invalidate<K: Display + ?Sized>(name: &str, key: &K) -> Result<(), Error>
 /// ```
 pub async fn invalidate_async<K: Display + ?Sized>(name: &str, key: &K) -> Result<(), Error> {
     let key = key.to_string();
-    let (prefix, store) = invalidate_here(name, &key);
-    match store {
-        Some(store) => store.forget_async(Key::new(&prefix, Some(&key))).await,
-        None => Ok(()),
+    let prefixes = prefixes_of(name, |cache| cache.invalidate(&key));
+    if let Some(store) = Runtime::global().handler().values() {
+        for prefix in prefixes {
+            store.forget_async(Key::new(&prefix, Some(&key))).await?;
+        }
     }
+    Ok(())
 }
 
 /// Removes all values of the caches named `name`: in this process, and in Redis if values are shared.
@@ -74,10 +78,10 @@ pub async fn invalidate_async<K: Display + ?Sized>(name: &str, key: &K) -> Resul
 /// # Ok::<(), premier::Error>(())
 /// ```
 pub fn clear(name: &str) -> Result<(), Error> {
-    let prefix = clear_here(name);
+    let prefixes = prefixes_of(name, BoundCache::clear);
     let handler = Runtime::global().handler();
     match handler.values() {
-        Some(_) => handler.clear(&prefix),
+        Some(_) => prefixes.iter().try_for_each(|prefix| handler.clear(prefix)),
         None => Ok(()),
     }
 }
@@ -97,12 +101,14 @@ pub fn clear(name: &str) -> Result<(), Error> {
 /// # }
 /// ```
 pub async fn clear_async(name: &str) -> Result<(), Error> {
-    let prefix = clear_here(name);
+    let prefixes = prefixes_of(name, BoundCache::clear);
     let handler = Runtime::global().handler();
-    match handler.values() {
-        Some(_) => handler.clear_async(&prefix).await,
-        None => Ok(()),
+    if handler.values().is_some() {
+        for prefix in prefixes {
+            handler.clear_async(&prefix).await?;
+        }
     }
+    Ok(())
 }
 
 /// Removes all values of one keyspace from the memory of this process.
@@ -112,25 +118,16 @@ pub(crate) fn forget_keyspace(keyspace: &str) {
     }
 }
 
-fn invalidate_here(name: &str, key: &str) -> (String, Option<&'static dyn ValueStore>) {
-    let mut prefix = default_prefix(name);
+/// Changes the caches of a name in this process. Returns the prefixes of their shared values, and that
+/// of a cache which this process has not called: other processes may have filled it.
+fn prefixes_of(name: &str, change: impl Fn(&BoundCache)) -> BTreeSet<String> {
+    let mut prefixes = BTreeSet::new();
     for cache in registry::find(|cache| cache.name() == name) {
-        cache.invalidate(key);
-        prefix = cache.prefix().to_owned();
+        change(cache);
+        prefixes.insert(cache.prefix().to_owned());
     }
-    (prefix, Runtime::global().handler().values())
-}
-
-fn clear_here(name: &str) -> String {
-    let mut prefix = default_prefix(name);
-    for cache in registry::find(|cache| cache.name() == name) {
-        cache.clear();
-        prefix = cache.prefix().to_owned();
+    if prefixes.is_empty() {
+        prefixes.insert(prefix(Runtime::global().keyspace(), name));
     }
-    prefix
-}
-
-/// The prefix of a cache that this process has not called: other processes may have filled it.
-fn default_prefix(name: &str) -> String {
-    prefix(Runtime::global().keyspace(), name)
+    prefixes
 }

@@ -4,8 +4,8 @@ use super::bound_cache::Known;
 use super::codec::{CacheValue, Codec};
 use super::flight::Flight;
 use super::lookup::Lookup;
-use super::spec::{CachePolicy, CacheSpec};
-use crate::attributes::site::Site;
+use super::spec::{CacheArgs, CachePolicy};
+use crate::attributes::site::{Instance, Site};
 use crate::key::subject::IntoSubject;
 
 /// The static of one `#[cache]`. An invalid argument disables the cache.
@@ -27,11 +27,11 @@ impl CacheSite {
     #[inline]
     pub fn search<T: CacheValue>(
         &'static self,
-        spec: fn() -> CacheSpec,
+        instance: Instance<CacheArgs>,
         codec: Codec<T>,
         key: impl IntoSubject,
     ) -> CacheCall<T> {
-        let policy = self.bound(spec).ok();
+        let policy = self.bound(instance).ok();
         key.with_subject(|key| {
             let (Some(CachePolicy(cache)), Some(key)) = (policy, key) else {
                 return CacheCall(State::Disabled(codec));

@@ -78,9 +78,14 @@ impl Policy for CachePolicy {
     fn bind(call_site: &CallSite, args: CacheArgs) -> Result<Self, Error> {
         let runtime = Runtime::global();
         let keyspace = args.keyspace.unwrap_or(runtime.keyspace());
-        let name = call_site.name_or_path();
-        let cache = BoundCache::new(name, keyspace, args.ttl, args.capacity, runtime);
-        Ok(Self(cache))
+        Ok(Self(BoundCache::new(
+            call_site.name_or_path(),
+            keyspace,
+            &call_site.shared_name(),
+            args.ttl,
+            args.capacity,
+            runtime,
+        )))
     }
 
     fn on_bound(&'static self) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RetryEvent;
-use super::args::{RetryArgs, RetrySpec};
+use super::args::RetryArgs;
 use crate::attributes::call_site::CallSite;
-use crate::attributes::site::{Policy, Site};
+use crate::attributes::site::{Instance, Policy, Site};
 use crate::clock::{SteadyClock, after};
 use crate::config::retry_budget::RetryBudget;
 use crate::config::runtime::{Runtime, has_retry_budget};
@@ -44,15 +44,15 @@ impl RetrySite {
     /// # Errors
     /// [`Error::Config`] if an argument is invalid.
     #[inline]
-    pub fn begin(&'static self, spec: fn() -> RetrySpec) -> Result<Attempts, Error> {
-        self.bound(spec)?;
-        Ok(self.begin_timed(spec))
+    pub fn begin(&'static self, instance: Instance<RetryArgs>) -> Result<Attempts, Error> {
+        self.bound(instance)?;
+        Ok(self.begin_timed(instance))
     }
 
     /// Begins a call whose arguments were checked at compile time.
     #[inline]
-    pub fn begin_timed(&'static self, spec: fn() -> RetrySpec) -> Attempts {
-        let mut attempts = self.begin_checked(spec);
+    pub fn begin_timed(&'static self, instance: Instance<RetryArgs>) -> Attempts {
+        let mut attempts = self.begin_checked(instance);
         attempts.start_timer();
         attempts
     }
@@ -60,13 +60,13 @@ impl RetrySite {
     /// Begins a call whose arguments were checked at compile time and do not limit the time. The
     /// policy is first needed when an attempt fails, so a call that succeeds does not read it.
     #[inline]
-    pub fn begin_checked(&'static self, spec: fn() -> RetrySpec) -> Attempts {
+    pub fn begin_checked(&'static self, instance: Instance<RetryArgs>) -> Attempts {
         if has_retry_budget() {
             deposit();
         }
         Attempts {
             site: self,
-            spec,
+            instance,
             failed: 0,
             last_delay: Duration::ZERO,
             started_at: None,
@@ -83,7 +83,7 @@ fn deposit() {
 /// The attempts of one call.
 pub struct Attempts {
     site: &'static RetrySite,
-    spec: fn() -> RetrySpec,
+    instance: Instance<RetryArgs>,
     /// How many attempts have failed.
     failed: u32,
     /// The delay before the current attempt, without `retry_after`. Decorrelated jitter multiplies
@@ -95,7 +95,7 @@ pub struct Attempts {
 
 impl Attempts {
     fn policy(&self) -> Option<&'static RetryPolicy> {
-        self.site.bound(self.spec).ok()
+        self.site.bound(self.instance).ok()
     }
 
     fn start_timer(&mut self) {

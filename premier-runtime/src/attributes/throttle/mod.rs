@@ -11,7 +11,7 @@ use self::args::ThrottleArgs;
 pub use self::args::ThrottleSpec;
 use super::call_site::CallSite;
 use super::into_arg::Cost;
-use super::site::{Policy, Site};
+use super::site::{Instance, Policy, Site};
 use crate::algorithms::Admission as FastAdmission;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
@@ -66,12 +66,12 @@ impl ThrottleSite {
     #[inline]
     pub fn enter<K: IntoSubject>(
         &'static self,
-        spec: fn() -> ThrottleSpec,
+        instance: Instance<ThrottleArgs>,
         key: K,
         cost: impl Cost,
     ) -> Result<(), Error> {
         let cost = cost.units()?;
-        let policy = self.bound(spec)?;
+        let policy = self.bound(instance)?;
         policy.enter(key, cost)
     }
 
@@ -80,12 +80,12 @@ impl ThrottleSite {
     #[inline]
     pub fn enter_async<K: IntoSubject>(
         &'static self,
-        spec: fn() -> ThrottleSpec,
+        instance: Instance<ThrottleArgs>,
         key: K,
         cost: impl Cost,
     ) -> Option<Admission> {
         let bound = self
-            .bound(spec)
+            .bound(instance)
             .and_then(|policy| Ok((policy, cost.units()?)));
         match bound {
             Ok((policy, cost)) => policy.enter_async(key, cost),
@@ -97,13 +97,13 @@ impl ThrottleSite {
     /// decides at the first poll.
     pub fn enter_deferred<K: IntoSubject>(
         &'static self,
-        spec: fn() -> ThrottleSpec,
+        instance: Instance<ThrottleArgs>,
         key: K,
         cost: impl Cost,
     ) -> Option<Admission> {
         let key = key.with_text(|key| key.map(str::to_owned));
         let cost = cost.units();
-        let entered = async move { self.bound(spec)?.acquire(key, cost?, None).await };
+        let entered = async move { self.bound(instance)?.acquire(key, cost?, None).await };
         Some(Admission::waiting(entered))
     }
 }
