@@ -66,7 +66,9 @@ pub mod __private {
         Attempts, FromBadValue, RetrySite, RetrySpec, Strategy, for_attempt,
     };
     pub use crate::attributes::site::Instance;
-    pub use crate::attributes::throttle::{Admission, ThrottleSite, ThrottleSpec, once};
+    pub use crate::attributes::throttle::{
+        Admission, SyncAdmission, ThrottleSite, ThrottleSpec, once,
+    };
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
     pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey, key};
 }

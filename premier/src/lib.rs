@@ -127,6 +127,7 @@
 //!
 //! Callers that wait for one key are admitted in the order in which they came, threads and tasks
 //! alike.
+//! What `key`, `keymaker` and `cost` borrow or lock is let go before waiting begins.
 //! A waiter that is dropped has taken nothing. A wait that cannot succeed fails at once. Callers
 //! that do not wait ([`Throttle::check`], or another function of the same name) may overtake.
 //! How precisely a call is woken is up to the system's timer.

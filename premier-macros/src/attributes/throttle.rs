@@ -137,7 +137,12 @@ impl Layer for Throttle {
     }
 
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
-        let enter = expansion.method("enter");
+        let enter = match (expansion.function.is_async(), &self.key) {
+            (true, _) => "enter_async",
+            (false, Some(_)) => "enter_by_key",
+            (false, None) => "enter",
+        };
+        let enter = Ident::new(enter, Span::mixed_site());
         let admission = self.admission(expansion.function, &enter);
         let rejection = self.rejection(expansion, index);
         quote!(#admission #rejection #inner)
@@ -209,17 +214,22 @@ impl Throttle {
         let admission = self.admission_name();
         let error = Ident::new("__premier_error", span);
         let output = expansion.rejection(&error, self.on_reject.as_ref(), index);
-        if !expansion.function.is_async() {
-            return quote_spanned! {span=>
-                if let ::core::result::Result::Err(#error) = #admission {
-                    return #output;
-                }
-            };
-        }
-        // Most calls are admitted at once, and are not awaited.
+        let wait = match (expansion.function.is_async(), &self.key) {
+            (true, _) => quote_spanned!(span=> .await),
+            (false, Some(_)) => quote_spanned!(span=> .wait()),
+            (false, None) => {
+                return quote_spanned! {span=>
+                    if let ::core::result::Result::Err(#error) = #admission {
+                        return #output;
+                    }
+                };
+            }
+        };
+        // Most calls are admitted at once. For the others, the statement before has ended, with all that
+        // the key borrowed or locked.
         quote_spanned! {span=>
             if let ::core::option::Option::Some(#admission) = #admission {
-                if let ::core::result::Result::Err(#error) = #admission.await {
+                if let ::core::result::Result::Err(#error) = #admission #wait {
                     return #output;
                 }
             }

@@ -84,35 +84,21 @@ impl<A> fmt::Debug for Instance<A> {
 /// first call, because it depends on the configuration of the process.
 #[derive(Debug)]
 pub struct Site<P: 'static> {
-    /// That of the instance called first: most functions have one.
-    first: OnceLock<Bound<P>>,
-    /// Those of all others, which live as long as the static does.
-    others: RwLock<Option<HashMap<TypeId, Other<P>>>>,
+    /// The policy of a function that has one instance, as most functions do.
+    only: OnceLock<Result<P, Error>>,
+    /// Those of the instances of other functions. They live as long as the static does.
+    instances: RwLock<Option<HashMap<TypeId, Cell<P>>>>,
 }
 
-type Other<P> = &'static OnceLock<Bound<P>>;
-
-#[derive(Debug)]
-struct Bound<P> {
-    /// Which instance this is; `None` if there can be no other.
-    id: Option<TypeId>,
-    policy: Result<P, Error>,
-}
-
-impl<P> Bound<P> {
-    #[inline]
-    fn is_of<A>(&self, instance: Instance<A>) -> bool {
-        self.id.is_none_or(|id| id == (instance.id)())
-    }
-}
+type Cell<P> = &'static OnceLock<Result<P, Error>>;
 
 impl<P: Policy> Site<P> {
     /// A site that no call has reached yet.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            first: OnceLock::new(),
-            others: RwLock::new(None),
+            only: OnceLock::new(),
+            instances: RwLock::new(None),
         }
     }
 
@@ -122,56 +108,48 @@ impl<P: Policy> Site<P> {
     /// [`Error::Config`] if an argument is invalid.
     #[inline]
     pub(super) fn bound(&'static self, instance: Instance<P::Args>) -> Result<&'static P, Error> {
-        match self.first.get() {
-            Some(bound) if bound.is_of(instance) => match &bound.policy {
-                Ok(policy) => Ok(policy),
-                Err(error) => Err(error.clone()),
-            },
-            _ => self.bind(instance),
+        match self.only.get() {
+            Some(Ok(policy)) => Ok(policy),
+            _ => self.find(instance),
         }
     }
 
     #[cold]
-    fn bind(&'static self, instance: Instance<P::Args>) -> Result<&'static P, Error> {
-        let first = Self::bind_in(&self.first, instance);
-        if first.is_of(instance) {
-            return first.policy.as_ref().map_err(Error::clone);
-        }
+    fn find(&'static self, instance: Instance<P::Args>) -> Result<&'static P, Error> {
         let id = (instance.id)();
-        let other = self.known(id).unwrap_or_else(|| {
-            let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
-            others
+        let known = self.only.get().or_else(|| self.known(id)?.get());
+        let found = known.unwrap_or_else(|| self.bind(id, instance.spec));
+        found.as_ref().map_err(Error::clone)
+    }
+
+    fn known(&self, id: TypeId) -> Option<Cell<P>> {
+        let instances = self
+            .instances
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        instances.as_ref()?.get(&id).copied()
+    }
+
+    fn bind(&'static self, id: TypeId, spec: fn() -> Spec<P::Args>) -> &'static Result<P, Error> {
+        let (call_site, args) = spec().finish();
+        let cell = match call_site.is_instance() {
+            true => *self
+                .instances
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
                 .get_or_insert_default()
                 .entry(id)
-                .or_insert_with(|| Box::leak(Box::default()))
-        });
-        let other = Self::bind_in(other, instance);
-        other.policy.as_ref().map_err(Error::clone)
-    }
-
-    fn known(&self, id: TypeId) -> Option<Other<P>> {
-        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
-        others.as_ref()?.get(&id).copied()
-    }
-
-    fn bind_in(
-        cell: &'static OnceLock<Bound<P>>,
-        instance: Instance<P::Args>,
-    ) -> &'static Bound<P> {
+                .or_insert_with(|| Box::leak(Box::default())),
+            false => &self.only,
+        };
         // `get_or_init` runs the closure for one caller only.
         let mut is_new = false;
         let bound = cell.get_or_init(|| {
             is_new = true;
-            let (call_site, args) = (instance.spec)().finish();
-            let policy = args
-                .and_then(|args| P::bind(&call_site, args))
-                .map_err(|error| P::on_invalid(&call_site, error));
-            Bound {
-                id: call_site.is_instance().then(instance.id),
-                policy,
-            }
+            args.and_then(|args| P::bind(&call_site, args))
+                .map_err(|error| P::on_invalid(&call_site, error))
         });
-        if is_new && let Ok(policy) = &bound.policy {
+        if is_new && let Ok(policy) = bound {
             policy.on_bound();
         }
         bound

@@ -1,10 +1,13 @@
-//! The admission of a call of an async function.
+//! The admission of a call that was not admitted at once.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::ThrottlePolicy;
 use crate::error::Error;
+use crate::limiter::acquire::{acquire_async_from, acquire_from};
+use crate::limiter::wait::First;
 
 /// A future that resolves when a call is admitted or denied, for calls that are not admitted at once.
 /// A call that is denied at once allocates nothing.
@@ -43,5 +46,66 @@ impl Future for Admission {
 impl std::fmt::Debug for Admission {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Admission").finish_non_exhaustive()
+    }
+}
+
+/// What is left to do for a call of a sync function that was not admitted at once.
+#[derive(Debug)]
+#[must_use]
+pub struct SyncAdmission(SyncStage);
+
+#[derive(Debug)]
+enum SyncStage {
+    Denied(Error),
+    // Boxed, so that a denial is not larger than its error.
+    Undecided(Box<Undecided>),
+}
+
+/// A call that may have to wait, apart from what its key was made of.
+#[derive(Debug)]
+pub(super) struct Undecided {
+    pub(super) key: Option<String>,
+    pub(super) cost: u64,
+    /// The first decision if it has been made.
+    pub(super) first: Option<First>,
+    pub(super) policy: &'static ThrottlePolicy,
+}
+
+impl SyncAdmission {
+    pub(super) const fn denied(error: Error) -> Self {
+        Self(SyncStage::Denied(error))
+    }
+
+    pub(super) fn undecided(call: Undecided) -> Self {
+        Self(SyncStage::Undecided(Box::new(call)))
+    }
+
+    /// Blocks the thread until the call is admitted or denied.
+    ///
+    /// # Errors
+    /// The call is denied, or an argument is invalid.
+    pub fn wait(self) -> Result<(), Error> {
+        match self.0 {
+            SyncStage::Denied(error) => Err(error),
+            SyncStage::Undecided(call) => call.wait(),
+        }
+    }
+}
+
+impl Undecided {
+    /// Blocks the thread until the call is admitted or denied.
+    pub(super) fn wait(self) -> Result<(), Error> {
+        let ThrottlePolicy { limiter, max_wait } = self.policy;
+        let key = self.key.as_deref();
+        acquire_from(limiter, key, self.cost, *max_wait, self.first).map(drop)
+    }
+
+    /// As [`Undecided::wait`], without blocking the thread.
+    pub(super) async fn wait_async(self) -> Result<(), Error> {
+        let ThrottlePolicy { limiter, max_wait } = self.policy;
+        let key = self.key.as_deref();
+        acquire_async_from(limiter, key, self.cost, *max_wait, self.first)
+            .await
+            .map(drop)
     }
 }

@@ -6,7 +6,8 @@ mod args;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::admission::Admission;
+use self::admission::Undecided;
+pub use self::admission::{Admission, SyncAdmission};
 use self::args::ThrottleArgs;
 pub use self::args::ThrottleSpec;
 use super::call_site::CallSite;
@@ -15,9 +16,9 @@ use super::site::{Instance, Policy, Site};
 use crate::algorithms::Admission as FastAdmission;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
-use crate::key::subject::{IntoSubject, Subject, with_text};
+use crate::key::subject::{IntoSubject, NoKey, Subject, with_text};
 use crate::limit::decision::Decision;
-use crate::limiter::acquire::{acquire_async_from, acquire_from, first_decision, spin};
+use crate::limiter::acquire::{first_decision, spin};
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
@@ -59,20 +60,39 @@ enum Entry {
 }
 
 impl ThrottleSite {
-    /// Admits or denies a call of a sync function. Blocks the thread if the call waits.
+    /// Admits or denies a call of a sync function without a key. Blocks the thread if the call waits.
     ///
     /// # Errors
     /// The call is denied, or an argument is invalid.
+    // One function for all calls: inlined, it takes more time.
+    #[inline(never)]
+    pub fn enter(
+        &'static self,
+        instance: Instance<ThrottleArgs>,
+        _: NoKey,
+        cost: impl Cost,
+    ) -> Result<(), Error> {
+        let cost = cost.units()?;
+        self.bound(instance)?.enter(cost)
+    }
+
+    /// Admits or denies a call of a sync function with a key, as far as no waiting is needed: nothing that
+    /// the expression of the key has borrowed or locked is kept while the thread is blocked. `None` if the
+    /// call is admitted at once.
     #[inline]
-    pub fn enter<K: IntoSubject>(
+    pub fn enter_by_key<K: IntoSubject>(
         &'static self,
         instance: Instance<ThrottleArgs>,
         key: K,
         cost: impl Cost,
-    ) -> Result<(), Error> {
-        let cost = cost.units()?;
-        let policy = self.bound(instance)?;
-        policy.enter(key, cost)
+    ) -> Option<SyncAdmission> {
+        let bound = self
+            .bound(instance)
+            .and_then(|policy| Ok((policy, cost.units()?)));
+        match bound {
+            Ok((policy, cost)) => policy.enter_by_key(key, cost),
+            Err(error) => Some(SyncAdmission::denied(error)),
+        }
     }
 
     /// Admits or denies a call of an async function. In memory the decision is made here, before
@@ -103,19 +123,55 @@ impl ThrottleSite {
     ) -> Option<Admission> {
         let key = key.with_text(|key| key.map(str::to_owned));
         let cost = cost.units();
-        let entered = async move { self.bound(instance)?.acquire(key, cost?, None).await };
+        let entered = async move {
+            let call = Undecided {
+                key,
+                cost: cost?,
+                first: None,
+                policy: self.bound(instance)?,
+            };
+            call.wait_async().await
+        };
         Some(Admission::waiting(entered))
     }
 }
 
 impl ThrottlePolicy {
-    /// Admits or denies a call of a sync function.
-    // Compiled for each type of key, so that a call without a key carries no code for keys.
-    fn enter<K: IntoSubject>(&self, key: K, cost: u64) -> Result<(), Error> {
-        key.with_subject(|key| match self.try_enter(key, cost) {
+    /// Admits or denies a call of a sync function without a key.
+    #[inline(always)]
+    fn enter(&'static self, cost: u64) -> Result<(), Error> {
+        match self.try_enter(None, cost) {
             Entry::Admitted => Ok(()),
-            Entry::Denied(retry_after) => Err(self.denied(key, retry_after)),
-            Entry::Undecided(reserved) => self.enter_slowly(key, cost, reserved),
+            Entry::Denied(retry_after) => Err(self.denied(None, retry_after)),
+            Entry::Undecided(reserved) => self.enter_slowly(cost, reserved),
+        }
+    }
+
+    /// The slow path of a sync function without a key.
+    #[cold]
+    fn enter_slowly(
+        &'static self,
+        cost: u64,
+        reserved: Option<Box<Decision>>,
+    ) -> Result<(), Error> {
+        match self.decide_slowly(None, cost, reserved)? {
+            None => Ok(()),
+            Some(call) => call.wait(),
+        }
+    }
+
+    /// Admits or denies a call of a sync function with a key.
+    // Compiled for each type of key.
+    fn enter_by_key<K: IntoSubject>(&'static self, key: K, cost: u64) -> Option<SyncAdmission> {
+        key.with_subject(|key| match self.try_enter(key, cost) {
+            Entry::Admitted => None,
+            Entry::Denied(retry_after) => {
+                Some(SyncAdmission::denied(self.denied(key, retry_after)))
+            }
+            Entry::Undecided(reserved) => match self.decide_slowly(key, cost, reserved) {
+                Ok(call) => call.map(SyncAdmission::undecided),
+                Err(error) => Some(SyncAdmission::denied(error)),
+            },
         })
     }
 
@@ -124,7 +180,10 @@ impl ThrottlePolicy {
         key.with_subject(|key| match self.try_enter(key, cost) {
             Entry::Admitted => None,
             Entry::Denied(retry_after) => Some(Admission::denied(self.denied(key, retry_after))),
-            Entry::Undecided(reserved) => self.enter_slowly_async(key, cost, reserved),
+            Entry::Undecided(reserved) => match self.decide_slowly(key, cost, reserved) {
+                Ok(call) => call.map(|call| Admission::waiting(call.wait_async())),
+                Err(error) => Some(Admission::denied(error)),
+            },
         })
     }
 
@@ -162,67 +221,36 @@ impl ThrottlePolicy {
         has_waited
     }
 
-    /// The slow path of a sync function.
+    /// The slow path: decides as far as no waiting is needed. `None` if the call is admitted.
     #[cold]
-    fn enter_slowly(
-        &self,
-        key: Option<&Subject<'_>>,
-        cost: u64,
-        reserved: Option<Box<Decision>>,
-    ) -> Result<(), Error> {
-        if self.spin(key, reserved.as_deref()) {
-            return Ok(());
-        }
-        let first = reserved.map(|decision| First::of_slot(*decision));
-        with_text(key, |key| {
-            acquire_from(&self.limiter, key, cost, self.max_wait, first)
-        })
-        .map(drop)
-    }
-
-    /// The slow path of an async function.
-    #[cold]
-    fn enter_slowly_async(
+    fn decide_slowly(
         &'static self,
         key: Option<&Subject<'_>>,
         cost: u64,
         reserved: Option<Box<Decision>>,
-    ) -> Option<Admission> {
+    ) -> Result<Option<Undecided>, Error> {
         if self.spin(key, reserved.as_deref()) {
-            return None;
+            return Ok(None);
         }
         let Self { limiter, max_wait } = self;
         with_text(key, |text| {
             let first = match reserved {
                 Some(decision) => Some(First::of_slot(*decision)),
-                None => match first_decision(limiter, text, cost, *max_wait) {
-                    // A decision that is not final is recorded after the wait.
-                    Ok(Some(first)) if first.is_final() => {
-                        limiter.record(key, Outcome::Admitted);
-                        return None;
-                    }
-                    Ok(first) => first,
-                    Err(error) => {
-                        limiter.record(key, Outcome::of(Err(&error)));
-                        return Some(Admission::denied(error));
-                    }
-                },
+                None => first_decision(limiter, text, cost, *max_wait)
+                    .inspect_err(|error| limiter.record(key, Outcome::of(Err(error))))?,
             };
-            let acquired = self.acquire(text.map(str::to_owned), cost, first);
-            Some(Admission::waiting(acquired))
+            // A decision that is not final is recorded after the wait.
+            if first.as_ref().is_some_and(First::is_final) {
+                limiter.record(key, Outcome::Admitted);
+                return Ok(None);
+            }
+            Ok(Some(Undecided {
+                key: text.map(str::to_owned),
+                cost,
+                first,
+                policy: self,
+            }))
         })
-    }
-
-    /// Waits for admission, starting from the first decision if it has been made.
-    async fn acquire(
-        &self,
-        key: Option<String>,
-        cost: u64,
-        first: Option<First>,
-    ) -> Result<(), Error> {
-        acquire_async_from(&self.limiter, key.as_deref(), cost, self.max_wait, first)
-            .await
-            .map(drop)
     }
 }
 
