@@ -13,9 +13,9 @@ use crate::expand::stack::AttributeMacro;
 
 pub(crate) static ALL: &[AttributeMacro] = &[
     AttributeMacro::new("cache", cache::parse),
-    AttributeMacro::new("circuit_breaker", circuit_breaker::parse),
-    AttributeMacro::new("concurrency", concurrency::parse),
+    AttributeMacro::rejecting("circuit_breaker", circuit_breaker::parse),
+    AttributeMacro::rejecting("concurrency", concurrency::parse),
     AttributeMacro::new("retry", retry::parse),
-    AttributeMacro::new("throttle", throttle::parse),
-    AttributeMacro::new("timeout", timeout::parse),
+    AttributeMacro::rejecting("throttle", throttle::parse),
+    AttributeMacro::rejecting("timeout", timeout::parse),
 ];

@@ -196,6 +196,7 @@ impl Throttle {
             let #admission = {
                 #items
                 #borrows
+                #[allow(unused_braces, unused_parens)]
                 let __premier_cost = #cost;
                 #bind
                 let __premier_admission = __PREMIER_SITE.#enter(

@@ -21,9 +21,10 @@ pub(crate) fn expand_attribute(
     if is_use_mark(&arguments) {
         return TokenStream::new();
     }
-    expand_item(attribute, attributes, arguments, item.clone()).unwrap_or_else(|error| {
+    let expanded = expand_item(attribute, attributes, arguments.clone(), item.clone());
+    expanded.unwrap_or_else(|error| {
         let error = error.into_compile_error();
-        let item = fallback(item, attributes);
+        let item = fallback(item, attribute, &arguments, attributes);
         quote!(#error #item)
     })
 }

@@ -11,11 +11,15 @@ pub(crate) fn take_crate_path(arguments: &mut Arguments) -> TokenStream {
     let span = Span::mixed_site();
     match arguments.crate_path() {
         Some(path) => quote_spanned!(span=> #path),
-        None => {
-            let name = Ident::new(&manifest::dependency_name(), span);
-            quote_spanned!(span=> ::#name)
-        }
+        None => default_crate_path(),
     }
+}
+
+/// The path by the name that the manifest gives to premier.
+pub(super) fn default_crate_path() -> TokenStream {
+    let span = Span::mixed_site();
+    let name = Ident::new(&manifest::dependency_name(), span);
+    quote_spanned!(span=> ::#name)
 }
 
 /// Gives the tokens of a path another span: the compiler shows an error about a call at the path

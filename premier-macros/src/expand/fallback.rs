@@ -1,25 +1,70 @@
 //! What is emitted after an error.
 
 use proc_macro2::TokenStream;
+use quote::ToTokens;
 
 use super::arguments::named_body;
+use super::crate_path::default_crate_path;
+use super::expansion::{Expansion, Layer};
 use super::function::{Changes, function_with};
-use super::stack::{AttributeMacro, strip, use_marks};
+use super::stack::{AttributeMacro, Stripped, strip, use_marks};
 use crate::parse::function::Function;
+use crate::parse::words::contains_word;
+use crate::validate::function::check_function_kind;
 
-/// Returns the item without premier's attributes, so that the error stays the only one and editors
-/// keep working. An item that is not a function is returned unchanged.
-pub(super) fn fallback(item: TokenStream, attributes: &'static [AttributeMacro]) -> TokenStream {
+/// Returns the item without premier's attributes, but with the output that it would have with them: the
+/// error stays the only one, callers of the function have none, and editors keep working. An item that is
+/// not a function is returned unchanged.
+pub(super) fn fallback(
+    item: TokenStream,
+    attribute: &'static AttributeMacro,
+    arguments: &TokenStream,
+    attributes: &'static [AttributeMacro],
+) -> TokenStream {
     let Ok(mut function) = syn::parse2::<Function>(item.clone()) else {
         return item;
     };
     let stripped = strip(&mut function, attributes);
+    let items = use_marks(&stripped);
+    let can_reject = can_reject(attribute, arguments)
+        || stripped
+            .iter()
+            .any(|Stripped { attribute, meta }| can_reject(attribute, &meta.to_token_stream()));
+    let layers: [Box<dyn Layer>; 1] = [Box::new(Nothing(default_crate_path()))];
+    if can_reject
+        && check_function_kind(&function).is_ok()
+        && let Ok(expansion) = Expansion::new(&function, &layers)
+    {
+        return expansion.assemble(items);
+    }
     function_with(
         &function,
         Changes {
-            items: use_marks(&stripped),
+            items,
             body: named_body(&function),
             ..Changes::default()
         },
     )
+}
+
+/// Whether an attribute with these arguments, valid or not, adds an error to the output.
+fn can_reject(attribute: &AttributeMacro, arguments: &TokenStream) -> bool {
+    attribute.can_reject && !contains_word(arguments.clone(), "on_reject")
+}
+
+/// A layer that does nothing but change the output.
+struct Nothing(TokenStream);
+
+impl Layer for Nothing {
+    fn crate_path(&self) -> &TokenStream {
+        &self.0
+    }
+
+    fn can_reject(&self) -> bool {
+        true
+    }
+
+    fn wrap(&self, _: &Expansion<'_>, _: usize, inner: &TokenStream) -> TokenStream {
+        inner.clone()
+    }
 }

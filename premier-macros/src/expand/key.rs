@@ -6,9 +6,11 @@ use syn::ExprClosure;
 use syn::spanned::Spanned;
 
 use super::arguments::borrow_patterns;
+use super::closure::inserted_body;
 use super::crate_path::respan;
 use crate::parse::function::Function;
 use crate::parse::key::Key;
+use crate::parse::literal::peel;
 
 /// The tokens of a key.
 pub(crate) struct KeyTokens {
@@ -23,7 +25,10 @@ impl KeyTokens {
     pub(crate) fn new(key: &Key, function: &Function, crate_path: &TokenStream) -> Self {
         let mut statements = TokenStream::new();
         let (expr, span) = match key {
-            Key::Expr(expr) => (quote!((#expr)), expr.span()),
+            Key::Expr(expr) => {
+                let expr = peel(expr);
+                (quote!((#expr)), expr.span())
+            }
             Key::Format(text) => {
                 let span = text.span().resolved_at(Span::mixed_site());
                 (quote_spanned!(span=> ::core::format_args!(#text)), span)
@@ -36,7 +41,7 @@ impl KeyTokens {
                 (quote!((#callee)(#(#references),*)), callee.span())
             }
             Key::Closure(closure) => {
-                let body = &closure.body;
+                let body = inserted_body(closure);
                 statements = bind_closure_parameters(closure, function);
                 (quote!({ #body }), body.span())
             }

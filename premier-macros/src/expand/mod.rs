@@ -13,6 +13,7 @@ pub(crate) mod attribute;
 pub(crate) mod call_site;
 pub(crate) mod callback;
 pub(crate) mod cause;
+mod closure;
 pub(crate) mod crate_path;
 mod ending;
 pub(crate) mod error_filter;

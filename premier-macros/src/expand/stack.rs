@@ -16,6 +16,8 @@ use crate::parse::manifest;
 /// An attribute macro of premier.
 pub(crate) struct AttributeMacro {
     pub(crate) name: &'static str,
+    /// Whether the caller may get a `premier::Error` from it, without `on_reject`.
+    pub(super) can_reject: bool,
     parse: ParseAttribute,
 }
 
@@ -24,15 +26,28 @@ pub(crate) struct AttributeMacro {
 type ParseAttribute = fn(TokenStream, &Function, usize) -> Result<Box<dyn Layer>>;
 
 impl AttributeMacro {
+    /// An attribute that rejects no call.
     pub(crate) const fn new(name: &'static str, parse: ParseAttribute) -> Self {
-        Self { name, parse }
+        Self {
+            name,
+            can_reject: false,
+            parse,
+        }
+    }
+
+    /// An attribute that may reject calls.
+    pub(crate) const fn rejecting(name: &'static str, parse: ParseAttribute) -> Self {
+        Self {
+            can_reject: true,
+            ..Self::new(name, parse)
+        }
     }
 }
 
 /// An attribute that was taken off the item.
 pub(super) struct Stripped {
-    attribute: &'static AttributeMacro,
-    meta: Meta,
+    pub(super) attribute: &'static AttributeMacro,
+    pub(super) meta: Meta,
 }
 
 /// Returns whether these are the arguments that [`use_marks`] gives to an attribute.
