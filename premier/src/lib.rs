@@ -282,7 +282,9 @@
 //!
 //! The attribute that expands first takes the others off the function and expands all of them at
 //! once. It knows them as `retry`, `premier::retry`, or by the name that the manifest gives to
-//! premier. One that was imported under another name (`use premier::throttle as limit`), or that
+//! premier. Attributes of other crates go the other way, as they do among themselves: one that stands below
+//! premier's ends up outside all of them, and one above inside. `#[retry]` above `#[instrument]` makes one
+//! span of all attempts, `#[instrument]` above `#[retry]` one of each. One that was imported under another name (`use premier::throttle as limit`), or that
 //! stands in a `cfg_attr`, is not seen and ends up outermost; and an attribute of another crate
 //! that has one of these names has to be written with its path.
 //!

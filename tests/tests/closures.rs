@@ -93,3 +93,29 @@ fn a_key_and_a_cost_may_be_in_braces_or_parentheses() {
         assert!(call(2).is_err());
     }
 }
+
+#[retry(max = 2, base = 0, on_retry = |event| tracing::warn!(error = ?event.error, %event.attempt, "retrying"))]
+fn sigils_of_tracing(calls: &mut u32) -> Result<u32, Failure> {
+    *calls += 1;
+    Err(Failure(String::new()))
+}
+
+#[test]
+fn a_sigil_in_a_macro_is_not_a_question_mark_operator() {
+    let mut calls = 0;
+    assert!(sigils_of_tracing(&mut calls).is_err());
+    assert_eq!(calls, 2);
+}
+
+#[throttle(rate = "2/h")]
+fn quiet_arguments(
+    #[allow(unused_variables)] (first, second): (u32, u32),
+    #[allow(unused_mut)] mut third: u32,
+) -> Result<u32, Failure> {
+    Ok(third)
+}
+
+#[test]
+fn lint_attributes_of_arguments_keep_working() {
+    assert_eq!(quiet_arguments((1, 2), 3), Ok(3));
+}

@@ -92,6 +92,11 @@ impl Layer for Timeout {
         } else {
             self.assert_worker_arguments(expansion.function)
         };
+        let inner = &if expansion.function.is_async() {
+            inner.clone()
+        } else {
+            self.with_all_arguments(expansion.function, inner)
+        };
         let mut block = expansion.block(inner, index);
         let mut output = quote_spanned!(span=> __premier_output);
         if expansion.has_ending() && !expansion.function.is_async() {
@@ -125,6 +130,22 @@ impl Layer for Timeout {
 }
 
 impl Timeout {
+    /// Returns code that uses all arguments, so that those which the body does not use live on the worker,
+    /// too, until the body has ended. Captures are dropped in the order of their first use, and arguments
+    /// in the reverse order of their declaration.
+    fn with_all_arguments(&self, function: &Function, inner: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        let uses = function.parameters.iter().rev().map(|parameter| {
+            let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
+            quote_spanned! {span=>
+                #(#cfg_attrs)*
+                #[allow(clippy::used_underscore_binding)]
+                let _ = &#name;
+            }
+        });
+        quote_spanned!(span=> #(#uses)* #inner)
+    }
+
     /// Returns statements that only compile if the arguments can be sent to a worker thread. The
     /// compiler reports an argument that cannot at its type.
     fn assert_worker_arguments(&self, function: &Function) -> TokenStream {

@@ -28,10 +28,13 @@ fn bind_arguments(function: &Function) -> TokenStream {
         .iter()
         .filter_map(|parameter| {
             let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
+            let lint_attrs = &parameter.lint_attrs;
             match (&parameter.pattern, parameter.mutability) {
-                (Some(pattern), _) => Some(quote!(#(#cfg_attrs)* let #pattern = #name;)),
+                (Some(pattern), _) => {
+                    Some(quote!(#(#cfg_attrs)* #(#lint_attrs)* let #pattern = #name;))
+                }
                 (None, Some(mutability)) => {
-                    Some(quote!(#(#cfg_attrs)* let #mutability #name = #name;))
+                    Some(quote!(#(#cfg_attrs)* #(#lint_attrs)* let #mutability #name = #name;))
                 }
                 (None, None) => None,
             }

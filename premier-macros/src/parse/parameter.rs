@@ -13,6 +13,8 @@ pub(crate) struct Parameter {
     pub(crate) cfg_attrs: Vec<Attribute>,
     /// The name to refer to the argument by; `self` for a receiver.
     pub(crate) name: TokenStream,
+    /// The attributes for lints, if the body binds the parameter again.
+    pub(crate) lint_attrs: Vec<Attribute>,
     /// The `mut` of `mut name`. The emitted signature has none; the body binds the name again.
     pub(crate) mutability: Option<Token![mut]>,
     /// The pattern of the parameter if it is not a name. The emitted signature has a generated
@@ -78,6 +80,7 @@ fn name_parameter(index: usize, input: &mut FnArg) -> Parameter {
         FnArg::Receiver(receiver) => {
             return Parameter {
                 cfg_attrs: Vec::new(),
+                lint_attrs: Vec::new(),
                 name: receiver.self_token.to_token_stream(),
                 mutability: None,
                 pattern: None,
@@ -91,6 +94,7 @@ fn name_parameter(index: usize, input: &mut FnArg) -> Parameter {
     let is_cfg = |attribute: &&Attribute| attribute.path().is_ident("cfg");
     let mut parameter = Parameter {
         cfg_attrs: typed.attrs.iter().filter(is_cfg).cloned().collect(),
+        lint_attrs: Vec::new(),
         name: TokenStream::new(),
         mutability: None,
         pattern: None,
@@ -108,6 +112,9 @@ fn name_parameter(index: usize, input: &mut FnArg) -> Parameter {
     {
         parameter.name = ident.to_token_stream();
         parameter.mutability = mutability.take();
+        if parameter.mutability.is_some() {
+            parameter.lint_attrs = take_lint_attrs(&mut typed.attrs);
+        }
         return parameter;
     }
     let name = format_ident!("__premier_argument_{index}", span = Span::mixed_site());
@@ -123,5 +130,15 @@ fn name_parameter(index: usize, input: &mut FnArg) -> Parameter {
     );
     parameter.name = name.to_token_stream();
     parameter.pattern = Some(pattern);
+    parameter.lint_attrs = take_lint_attrs(&mut typed.attrs);
     parameter
+}
+
+fn take_lint_attrs(attributes: &mut Vec<Attribute>) -> Vec<Attribute> {
+    const LEVELS: [&str; 5] = ["allow", "deny", "expect", "forbid", "warn"];
+    let is_lint =
+        |attribute: &Attribute| LEVELS.iter().any(|level| attribute.path().is_ident(level));
+    let (lints, others) = std::mem::take(attributes).into_iter().partition(is_lint);
+    *attributes = others;
+    lints
 }

@@ -94,10 +94,19 @@ impl VisitMut for FindExit {
 }
 
 fn exit_in_tokens(tokens: TokenStream) -> Option<Span> {
-    tokens.into_iter().find_map(|token| match token {
-        TokenTree::Ident(word) if word == "return" => Some(word.span()),
-        TokenTree::Punct(mark) if mark.as_char() == '?' => Some(mark.span()),
-        TokenTree::Group(group) => exit_in_tokens(group.stream()),
-        _ => None,
+    // `?` ends an expression. Elsewhere it is a sigil, as in `warn!(error = ?error)`.
+    let mut ends_expression = false;
+    tokens.into_iter().find_map(|token| {
+        let after_expression =
+            std::mem::replace(&mut ends_expression, !matches!(token, TokenTree::Punct(_)));
+        match token {
+            TokenTree::Ident(word) if word == "return" => Some(word.span()),
+            TokenTree::Punct(mark) if mark.as_char() == '?' => {
+                ends_expression = after_expression;
+                after_expression.then(|| mark.span())
+            }
+            TokenTree::Group(group) => exit_in_tokens(group.stream()),
+            _ => None,
+        }
     })
 }

@@ -4,9 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::ThrottlePolicy;
 use crate::error::Error;
 use crate::limiter::acquire::{acquire_async_from, acquire_from};
+use crate::limiter::max_wait::MaxWait;
+use crate::limiter::named::Limiter;
 use crate::limiter::wait::First;
 
 /// A future that resolves when a call is admitted or denied, for calls that are not admitted at once.
@@ -68,7 +69,8 @@ pub(super) struct Undecided {
     pub(super) cost: u64,
     /// The first decision if it has been made.
     pub(super) first: Option<First>,
-    pub(super) policy: &'static ThrottlePolicy,
+    pub(super) limiter: &'static Limiter,
+    pub(super) max_wait: MaxWait,
 }
 
 impl SyncAdmission {
@@ -95,16 +97,14 @@ impl SyncAdmission {
 impl Undecided {
     /// Blocks the thread until the call is admitted or denied.
     pub(super) fn wait(self) -> Result<(), Error> {
-        let ThrottlePolicy { limiter, max_wait } = self.policy;
         let key = self.key.as_deref();
-        acquire_from(limiter, key, self.cost, *max_wait, self.first).map(drop)
+        acquire_from(self.limiter, key, self.cost, self.max_wait, self.first).map(drop)
     }
 
     /// As [`Undecided::wait`], without blocking the thread.
     pub(super) async fn wait_async(self) -> Result<(), Error> {
-        let ThrottlePolicy { limiter, max_wait } = self.policy;
         let key = self.key.as_deref();
-        acquire_async_from(limiter, key, self.cost, *max_wait, self.first)
+        acquire_async_from(self.limiter, key, self.cost, self.max_wait, self.first)
             .await
             .map(drop)
     }

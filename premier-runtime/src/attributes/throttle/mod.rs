@@ -124,11 +124,13 @@ impl ThrottleSite {
         let key = key.with_text(|key| key.map(str::to_owned));
         let cost = cost.units();
         let entered = async move {
+            let policy = self.bound(instance)?;
             let call = Undecided {
                 key,
                 cost: cost?,
                 first: None,
-                policy: self.bound(instance)?,
+                limiter: &policy.limiter,
+                max_wait: policy.max_wait,
             };
             call.wait_async().await
         };
@@ -248,7 +250,8 @@ impl ThrottlePolicy {
                 key: text.map(str::to_owned),
                 cost,
                 first,
-                policy: self,
+                limiter,
+                max_wait: *max_wait,
             }))
         })
     }
