@@ -58,7 +58,7 @@ impl Layer for Cache {
         &self.crate_path
     }
 
-    fn minds_ending(&self) -> bool {
+    fn observes_ending(&self) -> bool {
         true
     }
 

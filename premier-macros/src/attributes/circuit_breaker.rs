@@ -61,7 +61,7 @@ impl Layer for CircuitBreaker {
         true
     }
 
-    fn minds_ending(&self) -> bool {
+    fn observes_ending(&self) -> bool {
         true
     }
 

@@ -121,7 +121,7 @@ impl Layer for Retry {
         true
     }
 
-    fn minds_ending(&self) -> bool {
+    fn observes_ending(&self) -> bool {
         true
     }
 

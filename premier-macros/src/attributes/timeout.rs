@@ -64,7 +64,7 @@ impl Layer for Timeout {
         self.on_reject.is_none()
     }
 
-    /// A timeout tells of the function; its substitute does not.
+    /// A timeout is an outcome of the function; its substitute is not.
     fn may_end_call(&self) -> bool {
         self.on_reject.is_some()
     }

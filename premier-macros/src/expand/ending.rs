@@ -7,15 +7,16 @@ use super::expansion::Expansion;
 
 impl Expansion<'_> {
     /// The variable that holds what ended the call, for a layer that ends it; `None` if no layer above
-    /// minds.
+    /// observes it.
     pub(crate) fn ending_for_above(&self, index: usize) -> Option<TokenStream> {
-        let is_minded = self.layers[..index]
+        let is_observed = self.layers[..index]
             .iter()
-            .any(|layer| layer.minds_ending());
-        (is_minded && self.has_ending()).then(ending)
+            .any(|layer| layer.observes_ending());
+        (is_observed && self.has_ending()).then(ending)
     }
 
-    /// The same variable, for a layer that minds; `None` if no layer below may end the call.
+    /// The variable that holds what ended the call, for a layer that observes it; `None` if no layer below
+    /// may end the call.
     pub(crate) fn ending_of_below(&self, index: usize) -> Option<TokenStream> {
         let may_end = self.layers[index + 1..]
             .iter()
@@ -25,8 +26,9 @@ impl Expansion<'_> {
 
     /// Whether the expansion has that variable.
     pub(crate) fn has_ending(&self) -> bool {
-        (0..self.layers.len())
-            .any(|index| self.layers[index].minds_ending() && self.ending_of_below(index).is_some())
+        (0..self.layers.len()).any(|index| {
+            self.layers[index].observes_ending() && self.ending_of_below(index).is_some()
+        })
     }
 
     /// Declares the variable, if the expansion has it.

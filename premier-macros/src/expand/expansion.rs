@@ -28,7 +28,7 @@ pub(crate) trait Layer {
     }
 
     /// Returns whether the layer treats such calls otherwise than calls that the function ended.
-    fn minds_ending(&self) -> bool {
+    fn observes_ending(&self) -> bool {
         false
     }
 

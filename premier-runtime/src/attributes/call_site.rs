@@ -82,7 +82,7 @@ impl CallSite {
     }
 
     /// Returns `{module}:{function}`, where the function includes the type of a method. With a name that
-    /// was set, instances are told apart as `{module}:{name}@{instance}`.
+    /// was set, the path of an instance is `{module}:{name}@{instance}`.
     pub(super) fn path(&self) -> String {
         let mut path = match (self.name, self.instance()) {
             (Some(name), None) => format!("{}:{name}", self.module),

@@ -82,8 +82,7 @@ fn in_chain<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     None
 }
 
-/// Whether premier did not let a function run, for whichever reason. Only a timeout tells of the
-/// function.
+/// Whether premier did not let a function run: every error but a timeout says so.
 #[must_use]
 pub fn did_not_run(error: Option<&Error>) -> bool {
     error.is_some_and(|error| !matches!(error, Error::Timeout { .. }))
