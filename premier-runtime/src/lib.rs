@@ -53,7 +53,7 @@ pub mod __private {
     pub use crate::attributes::call_site::CallSite;
     pub use crate::attributes::cause::{
         Cause, CauseInBox, CauseInError, CauseInLocalBox, CauseInSendBox, CauseItself, NoCause,
-        did_not_run,
+        is_refusal,
     };
     pub use crate::attributes::circuit_breaker::{BreakerSite, BreakerSpec};
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};

@@ -135,7 +135,7 @@ impl CircuitBreaker {
         let cause = cause_of(crate_path, &quote_spanned!(span=> __premier_failure));
         arms.push(quote_spanned! {span=>
             ::core::result::Result::Err(__premier_failure)
-                if #crate_path::__private::did_not_run(#cause) => #drop,
+                if #crate_path::__private::is_refusal(#cause) => #drop,
         });
         arms
     }

@@ -82,8 +82,18 @@ fn in_chain<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     None
 }
 
-/// Whether premier did not let a function run: every error but a timeout says so.
+/// Whether premier refused a call: its function did not run, and that says nothing about the function.
 #[must_use]
-pub fn did_not_run(error: Option<&Error>) -> bool {
-    error.is_some_and(|error| !matches!(error, Error::Timeout { .. }))
+pub fn is_refusal(error: Option<&Error>) -> bool {
+    matches!(
+        error,
+        Some(
+            Error::BucketFull { .. }
+                | Error::CircuitOpen { .. }
+                | Error::ConcurrencyExceeded { .. }
+                | Error::CostExceedsCapacity { .. }
+                | Error::QuotaExceeded { .. }
+                | Error::TooManyKeys { .. }
+        )
+    )
 }

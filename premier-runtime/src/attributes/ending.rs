@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::cause::did_not_run;
+use super::cause::is_refusal;
 use crate::error::Error;
 
 /// What ended a call, or the last attempt of it.
@@ -46,7 +46,7 @@ impl Ending {
     pub fn rejected(&self, error: &Error) {
         self.set(match error {
             Error::CircuitOpen { .. } => EndedBy::OpenCircuit,
-            error if did_not_run(Some(error)) => EndedBy::Refusal,
+            error if is_refusal(Some(error)) => EndedBy::Refusal,
             _ => EndedBy::Function,
         });
     }
