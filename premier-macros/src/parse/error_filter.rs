@@ -6,7 +6,8 @@ use syn::{Expr, Pat};
 
 use super::words::contains_word;
 
-/// The variants of `premier::Error` for calls that premier did not let through.
+/// The variants of `premier::Error` for calls that premier did not let through: those of `is_refusal` in the
+/// runtime's `attributes/cause.rs`.
 const REFUSALS: [&str; 6] = [
     "BucketFull",
     "CircuitOpen",
@@ -26,9 +27,9 @@ pub(crate) enum ErrorFilter {
 }
 
 impl ErrorFilter {
-    /// Returns whether the filter is about refusals by premier, too. A pattern that matches some
-    /// errors only, matches a refusal because it names what the refusal has become; other conditions
-    /// have to name a variant of `premier::Error`.
+    /// Returns whether the filter is about refusals by premier, too. A pattern that does not match every
+    /// error can match a refusal only by the user's variant for premier's errors, so it counts as naming
+    /// them. Any other condition has to name a variant of `premier::Error`.
     pub(crate) fn names_refusals(&self) -> bool {
         match self {
             Self::Pattern(pattern, None) if !matches_all(pattern) => true,

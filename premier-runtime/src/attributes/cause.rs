@@ -83,6 +83,7 @@ fn in_chain<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
 }
 
 /// Whether premier refused a call: its function did not run, and that says nothing about the function.
+/// The macros have the same list of names (`parse/error_filter.rs`), for `on` and `when`.
 #[must_use]
 pub fn is_refusal(error: Option<&Error>) -> bool {
     matches!(

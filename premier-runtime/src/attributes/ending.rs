@@ -27,7 +27,7 @@ enum EndedBy {
 pub struct Ending(AtomicU8);
 
 impl Ending {
-    /// Of a call that its function will end, unless a layer says otherwise.
+    /// The ending of a call whose function runs, until a layer says otherwise.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "only expansions make one")]
     pub const fn new() -> Self {
