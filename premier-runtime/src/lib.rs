@@ -12,6 +12,7 @@ mod limit;
 mod limiter;
 mod process;
 mod store;
+mod sync_future;
 mod telemetry;
 mod throttle;
 
@@ -67,7 +68,8 @@ pub mod __private {
     };
     pub use crate::attributes::site::Instance;
     pub use crate::attributes::throttle::{
-        Admission, SyncAdmission, ThrottleSite, ThrottleSpec, once,
+        Admission, Part, SyncAdmission, ThrottleSite, ThrottleSpec, enter_all, enter_all_async,
+        once,
     };
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
     pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey, key};

@@ -106,7 +106,31 @@
 //! name in different blocks of one function share a limit: give each a `name`.
 //!
 //! A function that returns a future (`-> impl Future`, a boxed one, or one made by
-//! `#[async_trait]`) is decided when that future is first polled.
+//! `#[async_trait]`) is decided when that future is first polled, and nothing of its body runs before it is
+//! admitted. The future holds the arguments until then, so a `'static` future cannot be returned by a
+//! function that borrows an argument: make such a function an `async fn`, or let it own its arguments.
+//!
+//! Throttles that stand together on a function, with no other attribute of premier between them, are one
+//! decision: all admit the call, or nothing is taken, whatever their keys and costs. The first that denies
+//! is the error. In memory and on one Redis node this is exact. In a Redis Cluster the keys may be in
+//! different slots; then a call that another overtakes between two slots gives back what it has taken, and
+//! a third call may have been denied meanwhile. A call that waits holds what it has taken from the others,
+//! and gives it back if it is denied or dropped.
+//!
+//! ```
+//! use premier::throttle;
+//!
+//! #[throttle(name = "own", rate = "2/h", key = user)]
+//! #[throttle(name = "all", rate = "3/h")]
+//! fn send(user: &str) {}
+//!
+//! for user in ["noisy", "noisy", "bob"] {
+//!     send(user)?;
+//! }
+//! // Refused by the limit of all, which takes nothing from alice's own.
+//! assert!(send("alice").is_err());
+//! # Ok::<(), premier::Error>(())
+//! ```
 //!
 //! # Waiting
 //!

@@ -77,6 +77,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("redis-server must be installed: ./tests/run does that");
+        kill_after_this_process(child.id());
         self.child = Some(child);
         let started = Instant::now();
         while !matches!(self.try_command(&["PING"]), Some(reply) if reply.contains("PONG") || reply.contains("NOAUTH"))
@@ -273,6 +274,19 @@ impl Cluster {
     }
 }
 
+/// Kills a process once this one is gone: statics are not dropped, nor is anything when a test aborts.
+fn kill_after_this_process(process: u32) {
+    let script = "while kill -0 $1 && kill -0 $2; do sleep 1; done; kill -9 $2";
+    let watch = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .args([std::process::id(), process].map(|id| id.to_string()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    watch.expect("a shell");
+}
+
 /// The end of the reply that begins at `start`, or `None` while the reply is incomplete.
 fn reply_end(reply: &[u8], start: usize) -> Option<usize> {
     let rest = reply.get(start..)?;
@@ -381,6 +395,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("redis-server must be installed: ./tests/run does that");
+        kill_after_this_process(child.id());
         self.child = Some(child);
         let started = Instant::now();
         while !self

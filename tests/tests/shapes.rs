@@ -126,7 +126,7 @@ async fn asynchronous_borrow<'a>(name: &'a str, _other: &str) -> &'a str {
 }
 
 #[throttle(quota = 2, duration = "1h", key = name)]
-fn returns_future(name: &str) -> impl Future<Output = AppResult<usize>> + Send + use<> {
+fn returns_future(name: &str) -> impl Future<Output = AppResult<usize>> + Send {
     let length = name.len();
     async move { Ok(length) }
 }

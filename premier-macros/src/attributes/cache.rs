@@ -27,7 +27,7 @@ struct Cache {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Result<Box<dyn Layer>> {
+pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
     let mut arguments = Arguments::parse("cache", KNOWN, tokens)?;
     let mut setters = Setters::default();
     for name in ["ttl", "stale"] {

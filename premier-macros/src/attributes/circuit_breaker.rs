@@ -28,7 +28,7 @@ struct CircuitBreaker {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Result<Box<dyn Layer>> {
+pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
     let mut arguments = Arguments::parse("circuit_breaker", KNOWN, tokens)?;
     let mut setters = Setters::default();
     for name in ["failures", "half_open"] {

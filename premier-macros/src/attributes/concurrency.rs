@@ -21,7 +21,7 @@ struct Concurrency {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Result<Box<dyn Layer>> {
+pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
     let mut arguments = Arguments::parse("concurrency", KNOWN, tokens)?;
     let mut setters = Setters::default();
     if !setters.take_positive("limit", &mut arguments) {

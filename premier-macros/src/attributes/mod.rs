@@ -16,6 +16,6 @@ pub(crate) static ALL: &[AttributeMacro] = &[
     AttributeMacro::rejecting("circuit_breaker", circuit_breaker::parse),
     AttributeMacro::rejecting("concurrency", concurrency::parse),
     AttributeMacro::new("retry", retry::parse),
-    AttributeMacro::rejecting("throttle", throttle::parse),
+    AttributeMacro::deciding_together("throttle", throttle::parse),
     AttributeMacro::rejecting("timeout", timeout::parse),
 ];

@@ -37,7 +37,7 @@ struct Retry {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Result<Box<dyn Layer>> {
+pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
     let mut arguments = Arguments::parse("retry", KNOWN, tokens)?;
     let crate_path = take_crate_path(&mut arguments);
     let (mut is_checked, mut is_timed) = (true, false);

@@ -1,13 +1,13 @@
 //! `#[throttle]` limits the rate of calls.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::{Expr, LitStr, Result};
 
 use crate::expand::arguments::borrow_patterns;
 use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::take_crate_path;
-use crate::expand::expansion::{Deferred, Expansion, Layer};
+use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::key::{KeyTokens, borrow_for_key, import_key_traits};
 use crate::expand::setters::Setters;
 use crate::parse::arguments::{Arguments, Wait};
@@ -34,9 +34,10 @@ struct ThrottleArgs {
     crate_path: TokenStream,
 }
 
+/// The throttles that stand together on a function. They decide as one.
+struct Throttles(Vec<Throttle>);
+
 struct Throttle {
-    /// How many `#[throttle]`s are above this one on the function.
-    index: usize,
     setters: Setters,
     key: Option<Key>,
     cost: Option<Checked<u64>>,
@@ -44,29 +45,19 @@ struct Throttle {
     crate_path: TokenStream,
 }
 
+/// `index` is the number of throttles above these on the function.
 pub(super) fn parse(
-    tokens: TokenStream,
+    attributes: Vec<TokenStream>,
     function: &Function,
     index: usize,
 ) -> Result<Box<dyn Layer>> {
-    let mut arguments = Arguments::parse("throttle", KNOWN, tokens)?;
-    let args = ThrottleArgs::take(&mut arguments);
-    let errors = &mut arguments.errors;
-    let mut setters = args.setters(errors);
-    if index > 0 {
-        setters.set("index", index);
-    }
-    args.check_independent(function, errors);
-    let key = check_key(args.key, function, errors);
-    let cost = args.cost.and_then(|cost| values::cost(&cost, errors));
-    arguments.finish(Box::new(Throttle {
-        index,
-        setters,
-        key,
-        cost,
-        on_reject: args.on_reject,
-        crate_path: args.crate_path,
-    }))
+    let mut errors = Errors::default();
+    let throttles: Vec<Throttle> = attributes
+        .into_iter()
+        .zip(index..)
+        .filter_map(|(tokens, index)| errors.keep(Throttle::parse(tokens, function, index)))
+        .collect();
+    errors.finish(Box::new(Throttles(throttles)))
 }
 
 impl ThrottleArgs {
@@ -123,13 +114,13 @@ impl ThrottleArgs {
     }
 }
 
-impl Layer for Throttle {
+impl Layer for Throttles {
     fn crate_path(&self) -> &TokenStream {
-        &self.crate_path
+        &self.0[0].crate_path
     }
 
     fn can_reject(&self) -> bool {
-        self.on_reject.is_none()
+        self.0.iter().any(|throttle| throttle.on_reject.is_none())
     }
 
     fn may_end_call(&self) -> bool {
@@ -137,34 +128,149 @@ impl Layer for Throttle {
     }
 
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
-        let enter = match (expansion.function.is_async(), &self.key) {
-            (true, _) => "enter_async",
-            (false, Some(_)) => "enter_by_key",
-            (false, None) => "enter",
+        let enter = match &self.0[..] {
+            [only] => only.enter(expansion, index),
+            several => enter_all(several, expansion, index),
         };
-        let enter = Ident::new(enter, Span::mixed_site());
-        let admission = self.admission(expansion.function, &enter);
-        let rejection = self.rejection(expansion, index);
-        quote!(#admission #rejection #inner)
-    }
-
-    fn deferred(&self, expansion: &Expansion<'_>, index: usize) -> Option<Deferred> {
-        Some(Deferred {
-            at_call: self.admission(
-                expansion.function,
-                &Ident::new("enter_deferred", Span::mixed_site()),
-            ),
-            at_first_poll: self.rejection(expansion, index),
-        })
+        quote!(#enter #inner)
     }
 }
 
+/// Returns statements that leave the function unless all of `throttles` admit the call. The keys are text
+/// of their own, because what one key borrows cannot be kept until the last is known.
+fn enter_all(throttles: &[Throttle], expansion: &Expansion<'_>, index: usize) -> TokenStream {
+    let span = Span::mixed_site();
+    let crate_path = &throttles[0].crate_path;
+    let part = Ident::new("part", span);
+    let parts = throttles.iter().map(|throttle| {
+        let Question {
+            items,
+            statements,
+            arguments,
+        } = throttle.question(expansion.function);
+        quote_spanned! {span=>
+            {
+                #items
+                #statements
+                let __premier_part = __PREMIER_SITE.#part(#arguments);
+                __premier_part
+            }
+        }
+    });
+    let error = Ident::new("__premier_error", span);
+    let outputs = throttles
+        .iter()
+        .map(|throttle| expansion.rejection(&error, throttle.on_reject.as_ref(), index));
+    let outputs: Vec<TokenStream> = outputs.collect();
+    let output = match &outputs[..] {
+        // Each returns the error: the first does so for all.
+        [first, ..]
+            if throttles
+                .iter()
+                .all(|throttle| throttle.on_reject.is_none()) =>
+        {
+            first.clone()
+        }
+        [first @ .., last] => {
+            let numbers = 0..first.len();
+            quote_spanned! {span=>
+                match __premier_number {
+                    #(#numbers => #first,)*
+                    _ => #last,
+                }
+            }
+        }
+        [] => TokenStream::new(),
+    };
+    let (enter_all, awaited) = (expansion.method("enter_all"), expansion.awaited());
+    quote_spanned! {span=>
+        let __premier_parts = [#(#parts),*];
+        if let ::core::result::Result::Err((__premier_number, #error)) =
+            #crate_path::__private::#enter_all(__premier_parts) #awaited
+        {
+            let _ = __premier_number;
+            return #output;
+        }
+    }
+}
+
+/// The tokens by which a call asks one throttle.
+struct Question {
+    items: TokenStream,
+    /// Statements that come before the use of `arguments`, in the same block.
+    statements: TokenStream,
+    /// The instance, the key and the cost. The key may borrow from temporaries.
+    arguments: TokenStream,
+}
+
 impl Throttle {
-    /// Returns the statement that asks for admission, by the method `enter` of the call site.
-    fn admission(&self, function: &Function, enter: &Ident) -> TokenStream {
+    fn parse(tokens: TokenStream, function: &Function, index: usize) -> Result<Self> {
+        let mut arguments = Arguments::parse("throttle", KNOWN, tokens)?;
+        let args = ThrottleArgs::take(&mut arguments);
+        let errors = &mut arguments.errors;
+        let mut setters = args.setters(errors);
+        if index > 0 {
+            setters.set("index", index);
+        }
+        args.check_independent(function, errors);
+        let key = check_key(args.key, function, errors);
+        let cost = args.cost.and_then(|cost| values::cost(&cost, errors));
+        arguments.finish(Self {
+            setters,
+            key,
+            cost,
+            on_reject: args.on_reject,
+            crate_path: args.crate_path,
+        })
+    }
+
+    /// Returns statements that leave the function unless the throttle admits the call.
+    fn enter(&self, expansion: &Expansion<'_>, index: usize) -> TokenStream {
+        let span = Span::mixed_site();
+        let error = Ident::new("__premier_error", span);
+        let output = expansion.rejection(&error, self.on_reject.as_ref(), index);
+        let (enter, wait) = match (expansion.function.is_async(), &self.key) {
+            (true, _) => ("enter_async", Some(quote_spanned!(span=> .await))),
+            (false, Some(_)) => ("enter_by_key", Some(quote_spanned!(span=> .wait()))),
+            (false, None) => ("enter", None),
+        };
+        let enter = Ident::new(enter, span);
+        let Question {
+            items,
+            statements,
+            arguments,
+        } = self.question(expansion.function);
+        let admission = quote_spanned! {span=>
+            let __premier_admission = {
+                #items
+                #statements
+                let __premier_admission = __PREMIER_SITE.#enter(#arguments);
+                __premier_admission
+            };
+        };
+        let Some(wait) = wait else {
+            return quote_spanned! {span=>
+                #admission
+                if let ::core::result::Result::Err(#error) = __premier_admission {
+                    return #output;
+                }
+            };
+        };
+        // Most calls are admitted at once. For the others, the statement before has ended, with all that
+        // the key borrowed or locked.
+        quote_spanned! {span=>
+            #admission
+            if let ::core::option::Option::Some(__premier_admission) = __premier_admission {
+                if let ::core::result::Result::Err(#error) = __premier_admission #wait {
+                    return #output;
+                }
+            }
+        }
+    }
+
+    fn question(&self, function: &Function) -> Question {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
-        let admission = self.admission_name();
         let CallSite { items, instance } = CallSite::new(
             crate_path,
             "Throttle",
@@ -192,56 +298,15 @@ impl Throttle {
                 quote_spanned!(span=> #crate_path::__private::NoKey),
             ),
         };
-        quote_spanned! {span=>
-            let #admission = {
-                #items
+        Question {
+            items,
+            statements: quote_spanned! {span=>
                 #borrows
                 #[allow(unused_braces, unused_parens)]
                 let __premier_cost = #cost;
                 #bind
-                let __premier_admission = __PREMIER_SITE.#enter(
-                    #instance,
-                    #key,
-                    __premier_cost,
-                );
-                __premier_admission
-            };
+            },
+            arguments: quote_spanned!(span=> #instance, #key, __premier_cost),
         }
-    }
-
-    /// Returns the statement that leaves the function if the call was not admitted.
-    fn rejection(&self, expansion: &Expansion<'_>, index: usize) -> TokenStream {
-        let span = Span::mixed_site();
-        let admission = self.admission_name();
-        let error = Ident::new("__premier_error", span);
-        let output = expansion.rejection(&error, self.on_reject.as_ref(), index);
-        let wait = match (expansion.function.is_async(), &self.key) {
-            (true, _) => quote_spanned!(span=> .await),
-            (false, Some(_)) => quote_spanned!(span=> .wait()),
-            (false, None) => {
-                return quote_spanned! {span=>
-                    if let ::core::result::Result::Err(#error) = #admission {
-                        return #output;
-                    }
-                };
-            }
-        };
-        // Most calls are admitted at once. For the others, the statement before has ended, with all that
-        // the key borrowed or locked.
-        quote_spanned! {span=>
-            if let ::core::option::Option::Some(#admission) = #admission {
-                if let ::core::result::Result::Err(#error) = #admission #wait {
-                    return #output;
-                }
-            }
-        }
-    }
-
-    fn admission_name(&self) -> Ident {
-        format_ident!(
-            "__premier_admission_{}",
-            self.index,
-            span = Span::mixed_site()
-        )
     }
 }

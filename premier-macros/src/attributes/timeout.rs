@@ -25,7 +25,7 @@ struct Timeout {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function, _: usize) -> Result<Box<dyn Layer>> {
+pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
     let (positional, rest) = split_positional(tokens)?;
     let mut arguments = Arguments::parse("timeout", KNOWN, rest)?;
     let mut setters = Setters::default();

@@ -3,9 +3,10 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ReturnType;
+use syn::spanned::Spanned;
 
 use super::arguments::{named_body, named_boxed_block};
-use super::expansion::{Deferred, Expansion};
+use super::expansion::Expansion;
 use super::function::{Changes, function_with};
 use crate::parse::shape::Shape;
 use crate::parse::types::is_nameable;
@@ -26,23 +27,19 @@ impl Expansion<'_> {
     }
 
     fn body(&self) -> TokenStream {
-        let span = Span::mixed_site();
         match self.function.shape {
             Shape::Sync | Shape::Async => self.layered(),
-            Shape::BoxedBlock => self.boxed(&self.async_block()),
-            Shape::Future | Shape::BoxedFuture => {
-                let (at_call, future) = match self.deferred_layers() {
-                    Some(layers) => self.deferred(&layers),
-                    None => (TokenStream::new(), self.async_block()),
-                };
-                let future = self.boxed(&future);
-                quote_spanned!(span=> #at_call #future)
+            // The body runs in the future, so that nothing of it runs before the call is admitted.
+            Shape::BoxedBlock | Shape::Future | Shape::BoxedFuture => {
+                self.boxed(&self.async_block())
             }
         }
     }
 
     fn async_block(&self) -> TokenStream {
-        let span = Span::mixed_site();
+        // The compiler reports at the block what it captures against the return type.
+        let returned = self.function.signature.output.span();
+        let span = returned.resolved_at(Span::mixed_site());
         let block = self.layered();
         quote_spanned!(span=> async move { #block })
     }
@@ -113,32 +110,5 @@ impl Expansion<'_> {
             Some(_) => quote_spanned!(span=> ::core::result::Result::Ok(#future.await)),
             None => quote_spanned!(span=> #future.await),
         }
-    }
-
-    /// Returns the deferred parts of all layers, if all layers have them.
-    fn deferred_layers(&self) -> Option<Vec<Deferred>> {
-        self.layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| layer.deferred(self, index))
-            .collect()
-    }
-
-    /// Returns the statements that run when the function is called, and the future that it
-    /// returns. The body runs at the call, so that the function borrows what the user's function
-    /// borrows; the layers take effect at the first poll.
-    fn deferred(&self, layers: &[Deferred]) -> (TokenStream, TokenStream) {
-        let span = Span::mixed_site();
-        let at_call = layers.iter().map(|layer| &layer.at_call);
-        let at_first_poll = layers.iter().map(|layer| &layer.at_first_poll);
-        let made = self.made_future();
-        let output = self.awaited_output(&quote_spanned!(span=> __premier_future));
-        (
-            quote_spanned! {span=>
-                #(#at_call)*
-                let __premier_future = #made;
-            },
-            quote_spanned! {span=> async move { #(#at_first_poll)* #output } },
-        )
     }
 }

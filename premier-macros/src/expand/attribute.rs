@@ -8,7 +8,7 @@ use super::expansion::Expansion;
 use super::fallback::fallback;
 use super::stack::{self, AttributeMacro, is_use_mark, strip, use_marks};
 use crate::parse::function::Function;
-use crate::validate::function::check_function_kind;
+use crate::validate::function::{check_function_kind, check_future_may_borrow};
 
 /// Expands an attribute together with all others of premier's on the item. `attributes` is the
 /// list of all attribute macros.
@@ -37,6 +37,7 @@ fn expand_item(
 ) -> Result<TokenStream> {
     let mut function: Function = syn::parse2(item)?;
     check_function_kind(&function)?;
+    check_future_may_borrow(&function)?;
     let stripped = strip(&mut function, attributes);
     let items = use_marks(&stripped);
     let layers = stack::layers(attribute, arguments, stripped, &function)?;

@@ -40,20 +40,6 @@ pub(crate) trait Layer {
     /// Wraps `inner`, the code that this layer encloses. `index` is the position of this layer in
     /// the expansion.
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream;
-
-    /// Returns the parts of this layer for a function that returns a future, if the layer can let
-    /// the body make the future at once.
-    fn deferred(&self, _expansion: &Expansion<'_>, _index: usize) -> Option<Deferred> {
-        None
-    }
-}
-
-/// The parts of a layer around a function that makes and returns a future.
-pub(crate) struct Deferred {
-    /// Statements that run when the function is called, before the body.
-    pub(crate) at_call: TokenStream,
-    /// Statements that run at the first poll of the future.
-    pub(crate) at_first_poll: TokenStream,
 }
 
 /// A function and the layers around it.

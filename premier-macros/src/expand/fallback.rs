@@ -10,7 +10,7 @@ use super::function::{Changes, function_with};
 use super::stack::{AttributeMacro, Stripped, strip, use_marks};
 use crate::parse::function::Function;
 use crate::parse::words::contains_word;
-use crate::validate::function::check_function_kind;
+use crate::validate::function::{check_function_kind, check_future_may_borrow};
 
 /// Returns the item without premier's attributes, but with the output that it would have with them: the
 /// error stays the only one, callers of the function have none, and editors keep working. An item that is
@@ -33,6 +33,7 @@ pub(super) fn fallback(
     let layers: [Box<dyn Layer>; 1] = [Box::new(Nothing(default_crate_path()))];
     if can_reject
         && check_function_kind(&function).is_ok()
+        && check_future_may_borrow(&function).is_ok()
         && let Ok(expansion) = Expansion::new(&function, &layers)
     {
         return expansion.assemble(items);

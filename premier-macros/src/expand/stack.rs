@@ -18,28 +18,46 @@ pub(crate) struct AttributeMacro {
     pub(crate) name: &'static str,
     /// Whether the caller may get a `premier::Error` from it, without `on_reject`.
     pub(super) can_reject: bool,
-    parse: ParseAttribute,
+    parse: Parse,
 }
 
-/// Parses and validates the arguments of an attribute. The last argument is the number of
-/// attributes with the same name above this one on the function.
-type ParseAttribute = fn(TokenStream, &Function, usize) -> Result<Box<dyn Layer>>;
+/// Parses and validates the arguments of an attribute.
+type ParseOne = fn(TokenStream, &Function) -> Result<Box<dyn Layer>>;
+
+/// As [`ParseOne`], for several attributes of one name, none of another name between them, which become
+/// one layer. The last argument is the number of attributes of that name above them on the function.
+type ParseAdjacent = fn(Vec<TokenStream>, &Function, usize) -> Result<Box<dyn Layer>>;
+
+#[derive(Clone, Copy)]
+enum Parse {
+    One(ParseOne),
+    Adjacent(ParseAdjacent),
+}
 
 impl AttributeMacro {
     /// An attribute that rejects no call.
-    pub(crate) const fn new(name: &'static str, parse: ParseAttribute) -> Self {
+    pub(crate) const fn new(name: &'static str, parse: ParseOne) -> Self {
         Self {
             name,
             can_reject: false,
-            parse,
+            parse: Parse::One(parse),
         }
     }
 
     /// An attribute that may reject calls.
-    pub(crate) const fn rejecting(name: &'static str, parse: ParseAttribute) -> Self {
+    pub(crate) const fn rejecting(name: &'static str, parse: ParseOne) -> Self {
         Self {
             can_reject: true,
             ..Self::new(name, parse)
+        }
+    }
+
+    /// An attribute that may reject calls, and decides together with those of its name that are next to it.
+    pub(crate) const fn deciding_together(name: &'static str, parse: ParseAdjacent) -> Self {
+        Self {
+            name,
+            can_reject: true,
+            parse: Parse::Adjacent(parse),
         }
     }
 }
@@ -111,10 +129,24 @@ pub(super) fn layers(
     }
     let mut layers = Vec::with_capacity(calls.len());
     let mut above: Vec<&str> = Vec::with_capacity(calls.len());
-    for (attribute, arguments) in calls {
+    let mut calls = calls.into_iter().peekable();
+    while let Some((attribute, arguments)) = calls.next() {
         let index = above.iter().filter(|name| **name == attribute.name).count();
-        layers.extend(errors.keep((attribute.parse)(arguments, function, index)));
         above.push(attribute.name);
+        let parsed = match attribute.parse {
+            Parse::One(parse) => parse(arguments, function),
+            Parse::Adjacent(parse) => {
+                let mut together = vec![arguments];
+                while let Some((_, arguments)) =
+                    calls.next_if(|(next, _)| next.name == attribute.name)
+                {
+                    above.push(attribute.name);
+                    together.push(arguments);
+                }
+                parse(together, function, index)
+            }
+        };
+        layers.extend(errors.keep(parsed));
     }
     errors.finish(layers)
 }

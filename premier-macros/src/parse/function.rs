@@ -4,12 +4,12 @@ use proc_macro2::{Group, Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, GenericParam, Result, Signature, Token, Type, Visibility};
+use syn::{Attribute, Error, GenericParam, Result, ReturnType, Signature, Token, Type, Visibility};
 
 use super::async_trait::find_inner_patterns;
 use super::body::{braces, split_inner_attributes};
 use super::parameter::{Parameter, PassMode, name_parameters};
-use super::shape::{Shape, shape_and_output};
+use super::shape::{Shape, is_static_future, shape_and_output};
 use super::types::{last_segment, type_arguments};
 use super::words::contains_word;
 
@@ -113,6 +113,16 @@ impl Function {
     /// Returns whether the body runs in a future.
     pub(crate) fn is_async(&self) -> bool {
         self.shape != Shape::Sync
+    }
+
+    /// Returns whether the function returns a future whose type says that it borrows nothing.
+    pub(crate) fn returns_static_future(&self) -> bool {
+        match (&self.signature.output, self.shape) {
+            (ReturnType::Type(_, returned), Shape::Future | Shape::BoxedFuture) => {
+                is_static_future(returned)
+            }
+            _ => false,
+        }
     }
 
     /// The span of the error type of the output, or of the whole output if it names none.

@@ -2,7 +2,10 @@
 
 use proc_macro2::Group;
 use quote::quote_spanned;
-use syn::{GenericArgument, PathArguments, ReturnType, Signature, Type, TypeParamBound};
+use syn::{
+    CapturedParam, GenericArgument, Lifetime, PathArguments, PathSegment, ReturnType, Signature,
+    Type, TypeParamBound,
+};
 
 use super::async_trait::is_boxed_block;
 use super::types::{last_segment, peel_type, type_arguments};
@@ -68,6 +71,45 @@ fn returned_future(returned: &Type) -> Option<(Shape, Type)> {
         _ => return None,
     };
     Some((Shape::BoxedFuture, output))
+}
+
+/// Returns whether the type of a future that a function returns says that it borrows nothing.
+pub(super) fn is_static_future(returned: &Type) -> bool {
+    let returned = peel_type(returned);
+    if let Type::ImplTrait(opaque) = returned {
+        return opaque.bounds.iter().any(|bound| match bound {
+            TypeParamBound::Lifetime(lifetime) => lifetime.ident == "static",
+            TypeParamBound::PreciseCapture(captured) => !captured
+                .params
+                .iter()
+                .any(|parameter| matches!(parameter, CapturedParam::Lifetime(_))),
+            _ => false,
+        });
+    }
+    let Some(last) = last_segment(returned) else {
+        return false;
+    };
+    if last.ident == "BoxFuture" {
+        return first_lifetime(last).is_some_and(|lifetime| lifetime.ident == "static");
+    }
+    let boxed = type_arguments(last).next().and_then(last_segment);
+    match boxed.and_then(|boxed| type_arguments(boxed).next()) {
+        Some(Type::TraitObject(object)) => object.bounds.iter().all(|bound| match bound {
+            TypeParamBound::Lifetime(lifetime) => lifetime.ident == "static",
+            _ => true,
+        }),
+        _ => false,
+    }
+}
+
+fn first_lifetime(segment: &PathSegment) -> Option<&Lifetime> {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Lifetime(lifetime) => Some(lifetime),
+        _ => None,
+    })
 }
 
 fn output_of_bounds<'a>(bounds: impl Iterator<Item = &'a TypeParamBound>) -> Option<Type> {

@@ -1,6 +1,6 @@
 //! Questions about types that their tokens answer.
 
-use syn::visit_mut::VisitMut;
+use syn::visit_mut::{self, VisitMut};
 use syn::{GenericArgument, PathArguments, PathSegment, Type};
 
 /// Returns the types between the angle brackets of a path segment.
@@ -33,6 +33,33 @@ pub(crate) fn peel_type(ty: &Type) -> &Type {
         Type::Paren(paren) => peel_type(&paren.elem),
         other => other,
     }
+}
+
+/// Returns whether a lifetime other than `'static` can be seen in the type.
+pub(crate) fn is_borrowed(ty: &Type) -> bool {
+    struct FindLifetime(bool);
+    impl VisitMut for FindLifetime {
+        fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
+            self.0 |= reference.lifetime.is_none();
+            visit_mut::visit_type_reference_mut(self, reference);
+        }
+
+        fn visit_lifetime_mut(&mut self, lifetime: &mut syn::Lifetime) {
+            self.0 |= lifetime.ident != "static";
+        }
+
+        // The references in a function's signature are not borrows of the function.
+        fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
+
+        fn visit_parenthesized_generic_arguments_mut(
+            &mut self,
+            _: &mut syn::ParenthesizedGenericArguments,
+        ) {
+        }
+    }
+    let mut find = FindLifetime(false);
+    find.visit_type_mut(&mut ty.clone());
+    find.0
 }
 
 /// Returns `false` if the type contains `impl Trait`, which cannot be written in a body.

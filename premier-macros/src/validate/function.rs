@@ -7,7 +7,7 @@ use syn::{Error, Result, Signature, Type};
 use crate::parse::errors::Errors;
 use crate::parse::function::Function;
 use crate::parse::parameter::PassMode;
-use crate::parse::types::{is_nameable, peel_type};
+use crate::parse::types::{is_borrowed, is_nameable};
 
 const WORKER: &str = "a sync function with #[timeout] runs on a worker thread, so its arguments must be `Send + 'static`";
 
@@ -41,6 +41,31 @@ pub(crate) fn check_function_kind(function: &Function) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Checks that a returned future may hold the arguments: the body runs in it, once the call is admitted.
+pub(crate) fn check_future_may_borrow(function: &Function) -> Result<()> {
+    if !function.returns_static_future() {
+        return Ok(());
+    }
+    let mut errors = Errors::default();
+    for parameter in &function.parameters {
+        let (borrowed, advice) = match &parameter.ty {
+            None => (
+                parameter.pass_mode != PassMode::Value,
+                "`self` by value or `self: Arc<Self>`",
+            ),
+            Some(ty) => (is_borrowed(ty), "it by value"),
+        };
+        if borrowed {
+            errors.push_at(
+                parameter.ty_span().unwrap_or_else(|| parameter.name.span()),
+                format!("the body runs in the returned future, which is `'static` and cannot hold this borrow: make the function an `async fn`, or take {advice}"),
+            );
+            break;
+        }
+    }
+    errors.finish(())
 }
 
 /// Checks that the function yields a `Result`, which `attribute` needs because of `reason`.
@@ -95,14 +120,4 @@ pub(crate) fn check_owned_arguments(function: &Function) -> Result<()> {
         }
     }
     errors.finish(())
-}
-
-fn is_borrowed(ty: &Type) -> bool {
-    match peel_type(ty) {
-        Type::Reference(reference) => reference
-            .lifetime
-            .as_ref()
-            .is_none_or(|lifetime| lifetime.ident != "static"),
-        _ => false,
-    }
 }

@@ -16,7 +16,7 @@ use super::call_site::CallSite;
 use super::into_arg::IntoPeriod;
 use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
-use crate::clock::{SteadyClock, after};
+use crate::clock::{Sleep, SteadyClock, after};
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::{clock, telemetry};
@@ -121,14 +121,12 @@ impl TimeoutSite {
         // Computed before the first poll, which may take long.
         let deadline = policy.deadline();
         let mut call = pin!(call);
-        let mut sleep: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
+        let mut sleep: Option<Sleep> = None;
         std::future::poll_fn(|context| {
             if let Poll::Ready(output) = call.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            sleep
-                .get_or_insert_with(|| policy.clock.sleep_until(deadline))
-                .as_mut()
+            Pin::new(sleep.get_or_insert_with(|| policy.clock.sleep_until(deadline)))
                 .poll(context)
                 .map(|()| Err(policy.timed_out()))
         })

@@ -21,7 +21,7 @@ use std::time::Duration;
 #[cfg(feature = "coarse-clock")]
 pub use self::coarse::CoarseClock;
 pub use self::manual::ManualClock;
-pub(crate) use self::steady::SteadyClock;
+pub(crate) use self::steady::{Sleep, SteadyClock};
 pub use self::system::SystemClock;
 
 /// A source of time that can also sleep.

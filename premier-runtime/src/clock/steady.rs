@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use super::CoarseClock;
 use super::system::Counter;
 use super::{Clock, SystemClock};
+use crate::sync_future::SyncFuture;
 
 /// The clock of a handler, which never steps back.
 ///
@@ -88,8 +89,8 @@ impl SteadyClock {
         }
     }
 
-    pub(crate) fn sleep_until(&self, deadline: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        match self {
+    pub(crate) fn sleep_until(&self, deadline: u64) -> Sleep {
+        SyncFuture::new(match self {
             Self::System(_) => SystemClock.sleep_until(deadline),
             #[cfg(feature = "coarse-clock")]
             Self::Coarse => CoarseClock.sleep_until(deadline),
@@ -99,9 +100,12 @@ impl SteadyClock {
                 inner: custom.clock.sleep_until(custom.inner_deadline(deadline)),
                 custom: Arc::clone(custom),
             }),
-        }
+        })
     }
 }
+
+/// A future that resolves at a deadline.
+pub(crate) type Sleep = SyncFuture<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 /// A sleep on a [`MonotonicClock`], restarted with a later deadline when the clock steps back.
 struct CustomSleep {

@@ -74,27 +74,36 @@ pub(crate) fn acquire_from(
     max_wait: MaxWait,
     first: Option<First>,
 ) -> Result<Decision, Error> {
-    let acquired = || {
-        let first = match first {
-            Some(first) => first,
-            None => match Wait::join(limiter, key, cost, max_wait)? {
-                Some(waiting) => return waiting.block(),
-                None => {
-                    let notifications = limiter.queues().notifications();
-                    let decision = limiter.handle(key, Operation::Take(cost))?;
-                    First {
-                        decision,
-                        notifications,
-                    }
+    let acquired = acquire_unrecorded(limiter, key, cost, max_wait, first);
+    limiter.recorded(key.map(Subject::Text).as_ref(), acquired, |_| true)
+}
+
+/// As [`acquire_from`], for callers who record the decision themselves.
+pub(crate) fn acquire_unrecorded(
+    limiter: &Limiter,
+    key: Option<&str>,
+    cost: u64,
+    max_wait: MaxWait,
+    first: Option<First>,
+) -> Result<Decision, Error> {
+    let first = match first {
+        Some(first) => first,
+        None => match Wait::join(limiter, key, cost, max_wait)? {
+            Some(waiting) => return waiting.block(),
+            None => {
+                let notifications = limiter.queues().notifications();
+                let decision = limiter.handle(key, Operation::Take(cost))?;
+                First {
+                    decision,
+                    notifications,
                 }
-            },
-        };
-        match unless_waiting(limiter, key, max_wait, &first)? {
-            Some(done) => Ok(done),
-            None => Wait::after(limiter, key, cost, max_wait, first)?.block(),
-        }
+            }
+        },
     };
-    limiter.recorded(key.map(Subject::Text).as_ref(), acquired(), |_| true)
+    match unless_waiting(limiter, key, max_wait, &first)? {
+        Some(done) => Ok(done),
+        None => Wait::after(limiter, key, cost, max_wait, first)?.block(),
+    }
 }
 
 /// As [`acquire_from`], without blocking the thread.

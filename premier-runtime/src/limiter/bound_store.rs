@@ -84,12 +84,7 @@ impl BoundStore {
 
     /// Adds limits that will decide by the states in this process.
     pub(super) fn register(&self, plans: &[Plan]) {
-        let (Self::Memory(_, table)
-        | Self::Other {
-            fallback: (_, table),
-            ..
-        }) = self;
-        table.register(plans);
+        self.table().register(plans);
     }
 
     /// Carries an operation out, blocking the thread where the store does.
@@ -135,9 +130,43 @@ impl BoundStore {
         }
     }
 
+    /// The store if it is not the memory of this process.
+    pub(super) fn handler(&self) -> Option<&Arc<dyn Handler>> {
+        match self {
+            Self::Memory(..) => None,
+            Self::Other { handler, .. } => Some(handler),
+        }
+    }
+
+    /// The states in this process.
+    pub(super) fn table(&self) -> &Table {
+        let (Self::Memory(_, table)
+        | Self::Other {
+            fallback: (_, table),
+            ..
+        }) = self;
+        table
+    }
+
+    /// Counts a call that the outage policy decides after this error.
+    pub(super) fn count_outage_call(&self, error: &Error) {
+        if let (Self::Other { policy, .. }, Error::Backend { .. }) = (self, error) {
+            outage::count(*policy);
+        }
+    }
+
+    fn apply_outage_policy(&self, request: &Request<'_>, error: Error) -> Result<Decision, Error> {
+        self.count_outage_call(&error);
+        self.decide_by_policy(request, error)
+    }
+
     /// The decision of the configured policy while the store cannot decide. Other errors stay as they
     /// are.
-    fn apply_outage_policy(&self, request: &Request<'_>, error: Error) -> Result<Decision, Error> {
+    pub(super) fn decide_by_policy(
+        &self,
+        request: &Request<'_>,
+        error: Error,
+    ) -> Result<Decision, Error> {
         let Self::Other {
             policy, fallback, ..
         } = self
@@ -147,7 +176,6 @@ impl BoundStore {
         if !matches!(error, Error::Backend { .. }) {
             return Err(error);
         }
-        outage::count(*policy);
         match policy {
             OnBackendError::Deny => Err(error),
             OnBackendError::Allow => {

@@ -5,5 +5,6 @@ mod bound_store;
 pub(crate) mod max_wait;
 pub(crate) mod named;
 pub mod overrides;
+pub(crate) mod together;
 pub(crate) mod wait;
 pub(crate) mod wait_queue;

@@ -16,6 +16,7 @@ use crate::limit::decision::{Decision, Reservation};
 use crate::limit::quota::Limit;
 use crate::store::memory::FastPath;
 use crate::store::request::{BoxFuture, Operation, Request};
+use crate::sync_future::SyncFuture;
 use crate::telemetry::{Outcome, Telemetry};
 
 /// A named limit bound to a store.
@@ -26,7 +27,7 @@ pub(crate) struct Limiter {
     /// `{keyspace}:{name}:{algo}`
     prefix: Box<str>,
     fast_path: Option<FastPath>,
-    store: BoundStore,
+    pub(super) store: BoundStore,
     /// The limits that the code states.
     stated: Arc<[Plan]>,
     is_queue: bool,
@@ -221,16 +222,16 @@ impl Limiter {
         &'a self,
         key: Option<&'a str>,
         operation: Operation,
-    ) -> BoxFuture<'a, Result<Decision, Error>> {
+    ) -> SyncFuture<BoxFuture<'a, Result<Decision, Error>>> {
         if self.is_immediate() {
-            return Box::pin(std::future::ready(self.handle(key, operation)));
+            return SyncFuture::new(Box::pin(std::future::ready(self.handle(key, operation))));
         }
-        Box::pin(async move {
+        SyncFuture::new(Box::pin(async move {
             let plans = self.plans();
             let request = self.request(key, &plans, operation);
             let decided = self.store.handle_async(request).await;
             decided.map_err(|error| error.at(&self.name, key))
-        })
+        }))
     }
 
     /// Gives back the slot of a caller that no longer waits for it. A failure is not reported; the slot
@@ -296,7 +297,7 @@ impl Limiter {
         result
     }
 
-    fn request<'a>(
+    pub(super) fn request<'a>(
         &'a self,
         key: Option<&'a str>,
         plans: &'a [Plan],

@@ -3,12 +3,13 @@
 //! [`Wait`] is a state machine whose steps are to ask the store, to sleep, or to run. One driver parks
 //! the thread, the other awaits. Dropping it gives back its place in the queue or its reserved slot.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::algorithms;
-use crate::clock::{self, after};
+use crate::clock::{self, Sleep, after};
 use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::limiter::max_wait::MaxWait;
@@ -16,7 +17,7 @@ use crate::limiter::named::Limiter;
 use crate::limiter::wait_queue::{
     LimitQueue, LimitWaiter, Position, QueueHead, SlotWaiter, WaitQueues,
 };
-use crate::store::request::{BoxFuture, Operation};
+use crate::store::request::Operation;
 
 /// A first decision about a call that may have to wait.
 #[derive(Clone, Copy, Debug)]
@@ -267,7 +268,7 @@ impl<'a> Wait<'a> {
     /// Sleeps until the call is done, whose decision is returned, or has to ask.
     async fn sleep(&self) -> Result<Option<Decision>, Error> {
         let clock = self.limiter.clock();
-        let mut sleep: Option<(u64, BoxFuture<'_, ()>)> = None;
+        let mut sleep: Option<(u64, Sleep)> = None;
         poll_fn(|context| {
             loop {
                 let until = match self.next(context.waker())? {
@@ -279,7 +280,7 @@ impl<'a> Wait<'a> {
                     Some(sleep) if sleep.0 == until => sleep,
                     sleep => sleep.insert((until, clock.sleep_until(until))),
                 };
-                if sleeping.as_mut().poll(context).is_pending() {
+                if Pin::new(sleeping).poll(context).is_pending() {
                     return Poll::Pending;
                 }
                 sleep = None;

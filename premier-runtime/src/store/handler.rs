@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::limit::decision::Decision;
-use crate::store::request::{BoxFuture, Request};
+use crate::store::request::{BoxFuture, Operation, Request};
+use crate::store::take_all::take_in_turn;
 #[cfg(feature = "cache")]
 use crate::store::values::ValueStore;
 
@@ -68,6 +69,29 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
         Box::pin(std::future::ready(self.handle(&request)))
     }
 
+    /// Takes the cost of each of several requests, all of them [`Operation::Take`]: from every key, or, if
+    /// one of the decisions is a denial, from none. Returns a decision for each request. May block the
+    /// calling thread.
+    ///
+    /// Called for functions with several throttles. The default asks with [`Operation::Peek`], takes in turn,
+    /// and releases what it has taken if another call has come between. Override it in a store that can
+    /// decide about all keys in one operation.
+    ///
+    /// # Errors
+    /// As for [`Handler::handle`]. Nothing is taken then.
+    fn take_all(&self, requests: &[Request<'_>]) -> Result<Vec<Decision>, Error> {
+        take_all_in_turn(self, requests)
+    }
+
+    /// As [`Handler::take_all`], without blocking the calling thread. The default is that of
+    /// [`Handler::take_all`] by [`Handler::handle_async`].
+    fn take_all_async<'a>(
+        &'a self,
+        requests: &'a [Request<'a>],
+    ) -> BoxFuture<'a, Result<Vec<Decision>, Error>> {
+        Box::pin(take_all_in_turn_async(self, requests))
+    }
+
     /// Removes every key of `keyspace`, that is, every key whose text starts with `{keyspace}:`. May
     /// block the calling thread.
     ///
@@ -112,5 +136,62 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
     /// `None`, which means unknown.
     fn is_up(&self) -> Option<bool> {
         None
+    }
+}
+
+/// [`Handler::take_all`] by single operations.
+pub(crate) fn take_all_in_turn<H: Handler + ?Sized>(
+    handler: &H,
+    requests: &[Request<'_>],
+) -> Result<Vec<Decision>, Error> {
+    let mut decisions = vec![Decision::default(); requests.len()];
+    let taken = take_in_turn(
+        &mut decisions,
+        |index| requests[index].cost(),
+        |index, operation| handler.handle(&requests[index].with(operation)),
+        |index, decision| {
+            if let Some(release) = requests[index].release(decision) {
+                handler.handle_detached(&release);
+            }
+        },
+    );
+    taken.map(|()| decisions).map_err(|(_, error)| error)
+}
+
+/// [`Handler::take_all_async`] by single operations.
+pub(crate) async fn take_all_in_turn_async<H: Handler + ?Sized>(
+    handler: &H,
+    requests: &[Request<'_>],
+) -> Result<Vec<Decision>, Error> {
+    let mut decisions = Vec::with_capacity(requests.len());
+    for request in requests {
+        let peek = request.with(Operation::Peek(request.cost()));
+        decisions.push(handler.handle_async(peek).await?);
+    }
+    if !decisions.iter().all(|decision| decision.allowed) {
+        return Ok(decisions);
+    }
+    // Releases in the background if the caller stops waiting.
+    let mut taken = TakenRequests(handler, Vec::with_capacity(requests.len()));
+    for (request, decision) in requests.iter().zip(&mut decisions) {
+        *decision = handler.handle_async(*request).await?;
+        if !decision.allowed {
+            return Ok(decisions);
+        }
+        taken.1.push((*request, *decision));
+    }
+    taken.1.clear();
+    Ok(decisions)
+}
+
+struct TakenRequests<'a, H: Handler + ?Sized>(&'a H, Vec<(Request<'a>, Decision)>);
+
+impl<H: Handler + ?Sized> Drop for TakenRequests<'_, H> {
+    fn drop(&mut self) {
+        for (request, decision) in &self.1 {
+            if let Some(release) = request.release(decision) {
+                self.0.handle_detached(&release);
+            }
+        }
     }
 }

@@ -80,6 +80,32 @@ impl Request<'_> {
         }
     }
 
+    /// Another operation on the same key.
+    pub(crate) const fn with(&self, operation: Operation) -> Self {
+        Self { operation, ..*self }
+    }
+
+    /// The units that the operation is about.
+    pub(crate) const fn cost(&self) -> u64 {
+        match self.operation {
+            Operation::Take(units)
+            | Operation::Peek(units)
+            | Operation::Refund(units)
+            | Operation::Release(_, units) => units,
+            Operation::Reset => 0,
+        }
+    }
+
+    /// The request that gives back what `decision` about this request has taken; `None` if that is nothing.
+    pub(crate) const fn release(&self, decision: &Decision) -> Option<Self> {
+        match self.operation {
+            Operation::Take(cost) if decision.allowed && cost > 0 => {
+                Some(self.with(Operation::Release(decision.reservation, cost)))
+            }
+            _ => None,
+        }
+    }
+
     /// Checks that no limit has a capacity below `cost`, so that the call can be admitted at all.
     ///
     /// # Errors

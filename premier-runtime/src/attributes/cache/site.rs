@@ -7,6 +7,7 @@ use super::lookup::Lookup;
 use super::spec::{CacheArgs, CachePolicy};
 use crate::attributes::site::{Instance, Site};
 use crate::key::subject::IntoSubject;
+use crate::sync_future::SyncFuture;
 
 /// The static of one `#[cache]`. An invalid argument disables the cache.
 pub type CacheSite = Site<CachePolicy>;
@@ -96,7 +97,7 @@ impl<T: CacheValue> CacheCall<T> {
         };
         if let Some(store) = lookup.store_of_stale() {
             let attempt = lookup.start_load();
-            let loaded = store.load_async(lookup.store_key()).await;
+            let loaded = SyncFuture::new(store.load_async(lookup.store_key())).await;
             if let Some(value) = lookup.finish_stale_load(loaded, attempt) {
                 return Ok(value);
             }
@@ -109,7 +110,7 @@ impl<T: CacheValue> CacheCall<T> {
         let mut known = lookup.look_again(stale);
         if let (Known::Nothing, Some(store)) = (&known, lookup.store()) {
             let attempt = lookup.start_load();
-            let loaded = store.load_async(lookup.store_key()).await;
+            let loaded = SyncFuture::new(store.load_async(lookup.store_key())).await;
             known = lookup.finish_load(loaded, attempt);
         }
         lookup.finish(known, place)

@@ -9,6 +9,8 @@ use crate::limiter::acquire::{acquire_async_from, acquire_from};
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
 use crate::limiter::wait::First;
+use crate::store::request::BoxFuture;
+use crate::sync_future::SyncFuture;
 
 /// A future that resolves when a call is admitted or denied, for calls that are not admitted at once.
 /// A call that is denied at once allocates nothing.
@@ -18,7 +20,7 @@ pub struct Admission(Stage);
 enum Stage {
     /// `None` once the error has been returned.
     Denied(Option<Error>),
-    Waiting(Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>),
+    Waiting(SyncFuture<BoxFuture<'static, Result<(), Error>>>),
 }
 
 impl Admission {
@@ -29,7 +31,7 @@ impl Admission {
     pub(super) fn waiting(
         admission: impl Future<Output = Result<(), Error>> + Send + 'static,
     ) -> Self {
-        Self(Stage::Waiting(Box::pin(admission)))
+        Self(Stage::Waiting(SyncFuture::new(Box::pin(admission))))
     }
 }
 
@@ -39,7 +41,7 @@ impl Future for Admission {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             Stage::Denied(error) => Poll::Ready(error.take().map_or(Ok(()), Err)),
-            Stage::Waiting(admission) => admission.as_mut().poll(context),
+            Stage::Waiting(admission) => Pin::new(admission).poll(context),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod args;
+mod together;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use self::admission::Undecided;
 pub use self::admission::{Admission, SyncAdmission};
 use self::args::ThrottleArgs;
 pub use self::args::ThrottleSpec;
+pub use self::together::{Part, enter_all, enter_all_async};
 use super::call_site::CallSite;
 use super::into_arg::Cost;
 use super::site::{Instance, Policy, Site};
@@ -111,30 +113,6 @@ impl ThrottleSite {
             Ok((policy, cost)) => policy.enter_async(key, cost),
             Err(error) => Some(Admission::denied(error)),
         }
-    }
-
-    /// Admits or denies a call whose future may be awaited later or never: reads the key now, and
-    /// decides at the first poll.
-    pub fn enter_deferred<K: IntoSubject>(
-        &'static self,
-        instance: Instance<ThrottleArgs>,
-        key: K,
-        cost: impl Cost,
-    ) -> Option<Admission> {
-        let key = key.with_text(|key| key.map(str::to_owned));
-        let cost = cost.units();
-        let entered = async move {
-            let policy = self.bound(instance)?;
-            let call = Undecided {
-                key,
-                cost: cost?,
-                first: None,
-                limiter: &policy.limiter,
-                max_wait: policy.max_wait,
-            };
-            call.wait_async().await
-        };
-        Some(Admission::waiting(entered))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Waiting until it is one's turn and there is something to have.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::ops::Deref;
+use std::pin::Pin;
 use std::task::{Poll, Waker};
 
 use super::queue::{Position, WaitQueue, Waiter};
@@ -36,7 +37,7 @@ impl<Q: Deref<Target = WaitQueue>> Waiter<Q> {
         let mut sleep = clock.sleep_until(deadline);
         poll_fn(
             |context| match self.look(context.waker(), clock, deadline, &mut ready) {
-                Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+                Poll::Pending => Pin::new(&mut sleep).poll(context).map(|()| None),
                 done => done,
             },
         )

@@ -18,4 +18,4 @@ mod window_bounds;
 pub(crate) use self::fast_path::FastPath;
 pub(crate) use self::handler::as_memory;
 pub use self::handler::{MemoryHandler, MemoryHandlerBuilder};
-pub(crate) use self::table::Table;
+pub(crate) use self::table::{Table, with_locked};

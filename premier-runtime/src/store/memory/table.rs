@@ -11,7 +11,7 @@ use super::key_count::KeyCount;
 use super::keyed_limiter::{CacheAligned, KeyedLimiter, SHARDS};
 use super::shard::{Entry, Shard};
 use super::states::States;
-use super::sync::lock;
+use super::sync::{Mutex, lock};
 use crate::algorithms::{Answer, Plan, Rule, TimeBase};
 use crate::clock::SteadyClock;
 use crate::error::Error;
@@ -38,6 +38,26 @@ pub(crate) struct Table {
     /// The longest period of the limits that decide by these states: limits of one name may differ,
     /// and a key is idle only when it is idle under each of them.
     longest: AtomicU64,
+    /// Locked while a call decides by several tables. Calls that decide by one do not wait for it.
+    together: Mutex<()>,
+}
+
+/// Runs `work` while no other call decides by several tables of which one is among these.
+pub(crate) fn with_locked<R>(tables: &[&Table], work: impl FnOnce() -> R) -> R {
+    with_locked_above(0, tables, work)
+}
+
+/// Locks the tables in the order of their addresses, so that no two calls wait for each other.
+fn with_locked_above<R>(address: usize, tables: &[&Table], work: impl FnOnce() -> R) -> R {
+    let address_of = |table: &Table| std::ptr::from_ref(table).addr();
+    let above = tables.iter().filter(|table| address_of(table) > address);
+    match above.min_by_key(|table| address_of(table)) {
+        Some(next) => {
+            let _locked = lock(&next.together);
+            with_locked_above(address_of(next), tables, work)
+        }
+        None => work(),
+    }
 }
 
 impl Table {
@@ -55,6 +75,7 @@ impl Table {
             base: TimeBase::new(plans.first().map_or(1, Plan::den), clock.now()),
             clock,
             longest: AtomicU64::new(0),
+            together: Mutex::new(()),
         }
     }
 

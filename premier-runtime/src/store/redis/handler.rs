@@ -17,10 +17,12 @@ use super::link::Link;
 use super::script::Call;
 use super::target::Target;
 use super::{clear, keys};
+use crate::algorithms::Plan;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::key::full::Key;
 use crate::limit::decision::Decision;
-use crate::store::handler::Handler;
+use crate::store::handler::{Handler, take_all_in_turn, take_all_in_turn_async};
 use crate::store::request::{BoxFuture, Operation, Request};
 
 /// Keeps the state of limits in Redis 6.2 or newer, or in Valkey, so that several processes share
@@ -42,6 +44,10 @@ use crate::store::request::{BoxFuture, Operation, Request};
 /// `{keyspace}:{function}:{algo}` followed by `:{key}`. The characters `{`, `}` and `%` are escaped
 /// as `%7B`, `%7D` and `%25`. A caller's key longer than 128 bytes is replaced by `%#` and its
 /// SHA-256. The keys of `limits(…)` are in one slot of a cluster.
+///
+/// The throttles of one function are one script call. In a cluster their keys may be in different slots:
+/// then each is asked first, and if all admit the call, its units are taken from one after the other and
+/// given back if another call has come between. Until they are given back, other calls may be denied.
 ///
 /// `MEMORY USAGE` on Redis 7.0 for a key of 35 bytes: 88 bytes for a token or leaky bucket, 120 for a
 /// fixed or sliding window, and 12,496 for a sliding log of 500 units. For comparison, a hash with
@@ -201,18 +207,29 @@ impl Shared {
         self.link.command(None, &redis::cmd("PING")).await.map(drop)
     }
 
-    fn job(&self, request: &Request<'_>) -> Result<Job, Error> {
-        if let Operation::Take(cost) | Operation::Peek(cost) = request.operation {
-            request.check_cost(cost)?;
+    /// Prepares requests that are decided as one.
+    fn job(&self, requests: &[Request<'_>]) -> Result<Job, Error> {
+        for request in requests {
+            if let Operation::Take(cost) | Operation::Peek(cost) = request.operation {
+                request.check_cost(cost)?;
+            }
         }
         let now = self.clock.as_ref().map(|clock| clock.now() / 1_000);
         Ok(Job {
-            keys: keys::redis_keys(&request.key, request.plans),
-            call: Call::new(request.plans, request.operation, now),
-            operation: request.operation,
-            plans: request.plans.into(),
+            call: Call::new(requests, now),
+            taken: requests.iter().map(TakeRequest::new).collect(),
             now,
         })
+    }
+
+    /// Whether one script can decide about all requests: in a cluster only if their keys are in one slot.
+    fn can_decide_as_one(&self, requests: &[Request<'_>]) -> bool {
+        let mut slots = requests.iter().map(|request| {
+            let keys = keys::redis_keys(&request.key, request.plans);
+            keys.first().map_or(0, |key| keys::slot(key))
+        });
+        let first = slots.next();
+        !self.link.target.is_cluster() || slots.all(|slot| Some(slot) == first)
     }
 
     async fn clear(&self, keyspace: &str) -> Result<(), Failure> {
@@ -224,50 +241,75 @@ impl Shared {
     }
 }
 
-/// One operation, ready to be sent by the driver thread.
+/// An operation on one key or more, ready to be sent by the driver thread.
 struct Job {
-    keys: Vec<String>,
     call: Call,
-    operation: Operation,
-    plans: Box<[crate::algorithms::Plan]>,
+    /// The requests by which the job takes units.
+    taken: Vec<TakeRequest>,
     /// The time of the user's clock in microseconds, if there is one.
     now: Option<u64>,
 }
 
 impl Job {
-    async fn run(&self, link: &Arc<Link>) -> Result<Decision, Failure> {
-        let reply: Value = link.run(&self.keys, &self.call).await?;
+    async fn run(&self, link: &Arc<Link>) -> Result<Vec<Decision>, Failure> {
+        let reply: Value = link.run(&self.call).await?;
         self.call
             .read(reply)
             .map_err(|error| error.to_string().into())
     }
 
-    /// Gives back the units taken for a caller that was dropped before it read its decision.
-    async fn undo(&self, link: &Arc<Link>, decision: Decision) {
-        let Operation::Take(cost) = self.operation else {
-            return;
-        };
-        if !decision.allowed || cost == 0 {
+    /// Gives back the units taken for a caller that was dropped before it read its decisions.
+    async fn undo(&self, link: &Arc<Link>, decisions: &[Decision]) {
+        if !decisions.iter().all(|decision| decision.allowed) {
             return;
         }
-        let release = Operation::Release(decision.reservation, cost);
-        let call = Call::new(&self.plans, release, self.now);
-        // If this fails, the units stay taken. That never admits more than the limit.
-        let _ = link.run(&self.keys, &call).await;
+        for (request, decision) in self.taken.iter().zip(decisions) {
+            if let Some(release) = request.as_request().release(decision) {
+                // If this fails, the units stay taken. That never admits more than the limit.
+                let _ = link.run(&Call::new(&[release], self.now)).await;
+            }
+        }
     }
 }
 
-/// The decision that an async caller awaits. If the caller drops it after the decision arrived, the
-/// units of the decision are given back.
+/// A request that outlives its caller.
+struct TakeRequest {
+    prefix: Box<str>,
+    subject: Option<Box<str>>,
+    plans: Box<[Plan]>,
+    operation: Operation,
+}
+
+impl TakeRequest {
+    fn new(request: &Request<'_>) -> Self {
+        Self {
+            prefix: request.key.prefix().into(),
+            subject: request.key.subject().map(Into::into),
+            plans: request.plans.into(),
+            operation: request.operation,
+        }
+    }
+
+    fn as_request(&self) -> Request<'_> {
+        Request {
+            key: Key::new(&self.prefix, self.subject.as_deref()),
+            plans: &self.plans,
+            operation: self.operation,
+        }
+    }
+}
+
+/// The decisions that an async caller awaits. If the caller drops it after they arrived, their units are
+/// given back.
 struct PendingAnswer {
-    answered: oneshot::Receiver<Result<Decision, Failure>>,
+    answered: oneshot::Receiver<Result<Vec<Decision>, Failure>>,
     job: Arc<Job>,
     link: Arc<Link>,
     driver: Handle,
 }
 
 impl PendingAnswer {
-    async fn read(mut self) -> Result<Decision, Error> {
+    async fn read(mut self) -> Result<Vec<Decision>, Error> {
         match (&mut self.answered).await {
             Ok(result) => result.map_err(backend),
             Err(_) => Err(backend("the driver has stopped".into())),
@@ -277,12 +319,50 @@ impl PendingAnswer {
 
 impl Drop for PendingAnswer {
     fn drop(&mut self) {
-        if let Ok(Ok(decision)) = self.answered.try_recv() {
+        if let Ok(Ok(decisions)) = self.answered.try_recv() {
             let (job, link) = (Arc::clone(&self.job), Arc::clone(&self.link));
             self.driver
-                .spawn(async move { job.undo(&link, decision).await });
+                .spawn(async move { job.undo(&link, &decisions).await });
         }
     }
+}
+
+impl RedisHandler {
+    /// Runs one script for all requests.
+    fn decide(&self, requests: &[Request<'_>]) -> Result<Vec<Decision>, Error> {
+        let job = self.shared.job(requests)?;
+        let link = Arc::clone(&self.shared.link);
+        self.block(async move { job.run(&link).await })
+    }
+
+    /// As [`RedisHandler::decide`], without blocking the thread.
+    async fn decide_async(&self, requests: &[Request<'_>]) -> Result<Vec<Decision>, Error> {
+        let job = Arc::new(self.shared.job(requests)?);
+        let link = Arc::clone(&self.shared.link);
+        let driver = self.driver()?;
+        let (answer, answered) = oneshot::channel();
+        driver.spawn({
+            let (job, link) = (Arc::clone(&job), Arc::clone(&link));
+            async move {
+                if let Err(Ok(decisions)) = answer.send(job.run(&link).await) {
+                    job.undo(&link, &decisions).await;
+                }
+            }
+        });
+        PendingAnswer {
+            answered,
+            job,
+            link,
+            driver,
+        }
+        .read()
+        .await
+    }
+}
+
+/// The decision about a single request.
+fn only(decisions: Vec<Decision>) -> Decision {
+    decisions.into_iter().next().unwrap_or_default()
 }
 
 impl Handler for RedisHandler {
@@ -295,42 +375,36 @@ impl Handler for RedisHandler {
     }
 
     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
-        let job = self.shared.job(request)?;
-        let link = Arc::clone(&self.shared.link);
-        self.block(async move { job.run(&link).await })
+        self.decide(&[*request]).map(only)
     }
 
     fn handle_async<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Decision, Error>> {
-        Box::pin(async move {
-            let job = Arc::new(self.shared.job(&request)?);
-            let link = Arc::clone(&self.shared.link);
-            let driver = self.driver()?;
-            let (answer, answered) = oneshot::channel();
-            driver.spawn({
-                let (job, link) = (Arc::clone(&job), Arc::clone(&link));
-                async move {
-                    if let Err(Ok(decision)) = answer.send(job.run(&link).await) {
-                        job.undo(&link, decision).await;
-                    }
-                }
-            });
-            PendingAnswer {
-                answered,
-                job,
-                link,
-                driver,
-            }
-            .read()
-            .await
-        })
+        Box::pin(async move { self.decide_async(&[request]).await.map(only) })
     }
 
     fn handle_detached(&self, request: &Request<'_>) {
-        let (Ok(job), Ok(driver)) = (self.shared.job(request), self.driver()) else {
+        let (Ok(job), Ok(driver)) = (self.shared.job(&[*request]), self.driver()) else {
             return;
         };
         let link = Arc::clone(&self.shared.link);
         driver.spawn(async move { job.run(&link).await.map(drop) });
+    }
+
+    fn take_all(&self, requests: &[Request<'_>]) -> Result<Vec<Decision>, Error> {
+        match self.shared.can_decide_as_one(requests) {
+            true => self.decide(requests),
+            false => take_all_in_turn(self, requests),
+        }
+    }
+
+    fn take_all_async<'a>(
+        &'a self,
+        requests: &'a [Request<'a>],
+    ) -> BoxFuture<'a, Result<Vec<Decision>, Error>> {
+        match self.shared.can_decide_as_one(requests) {
+            true => Box::pin(self.decide_async(requests)),
+            false => Box::pin(take_all_in_turn_async(self, requests)),
+        }
     }
 
     fn clear(&self, keyspace: &str) -> Result<(), Error> {

@@ -70,16 +70,11 @@ impl Link {
         matches!(*self.state.borrow(), State::Up(..)) && self.slot_ranges.is_empty()
     }
 
-    /// Runs a script on `keys` within the timeout.
-    pub(super) async fn run(
-        self: &Arc<Self>,
-        keys: &[String],
-        call: &Call,
-    ) -> Result<Value, Failure> {
-        self.bounded(keys.first().map(String::as_str), async |connection| {
-            eval(connection, keys, call).await
-        })
-        .await
+    /// Runs a script within the timeout.
+    pub(super) async fn run(self: &Arc<Self>, call: &Call) -> Result<Value, Failure> {
+        let key = call.keys.first().map(String::as_str);
+        self.bounded(key, async |connection| eval(connection, call).await)
+            .await
     }
 
     /// Runs a command, on `key` if it has one, within the timeout.
@@ -267,17 +262,13 @@ impl From<Failure> for CallError {
 /// failover, or on a new node. The server then caches the text.
 ///
 /// Repeating the call is safe, because the server has not run a script that it does not know.
-async fn eval(
-    connection: &mut Connection,
-    keys: &[String],
-    call: &Call,
-) -> Result<Value, RedisError> {
+async fn eval(connection: &mut Connection, call: &Call) -> Result<Value, RedisError> {
     let command = |name: &str, script: &str| {
         let mut command = redis::cmd(name);
         command
             .arg(script)
-            .arg(keys.len())
-            .arg(keys)
+            .arg(call.keys.len())
+            .arg(&call.keys)
             .arg(&call.arguments);
         command
     };

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, RedisError, Value};
 
+use super::keys::redis_keys;
 use crate::algorithms::{self, Effect, Plan, State, WindowState};
 use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
-use crate::store::request::Operation;
+use crate::store::request::{Operation, Request};
 
 /// A script and its SHA-1 for `EVALSHA`.
 pub(super) struct Script {
@@ -52,24 +53,27 @@ impl Script {
 /// A script with its arguments.
 pub(super) struct Call {
     pub(super) script: &'static Script,
+    pub(super) keys: Vec<String>,
     pub(super) arguments: Vec<String>,
-    plans: Box<[Plan]>,
-    operation: Operation,
+    /// The limits of each request and what is asked of them.
+    asked: Vec<(Box<[Plan]>, Operation)>,
 }
 
 impl Call {
-    /// Creates the call for an operation. `now` is the time of a user's clock in microseconds, or
+    /// Creates the call for requests, which the script decides as one. All have the operation of the first;
+    /// several requests are all [`Operation::Take`]. `now` is the time of a user's clock in microseconds, or
     /// `None` to decide by the server's clock.
-    pub(super) fn new(plans: &[Plan], operation: Operation, now: Option<u64>) -> Self {
+    pub(super) fn new(requests: &[Request<'_>], now: Option<u64>) -> Self {
+        let operation = requests.first().map(|request| request.operation);
         let name = match operation {
-            Operation::Take(_) => "take",
-            Operation::Peek(_) => "peek",
-            Operation::Reset => "reset",
-            Operation::Refund(_) => "refund",
-            Operation::Release(..) => "release",
+            Some(Operation::Take(_)) => "take",
+            Some(Operation::Peek(_)) | None => "peek",
+            Some(Operation::Reset) => "reset",
+            Some(Operation::Refund(_)) => "refund",
+            Some(Operation::Release(..)) => "release",
         };
-        let script = match plans {
-            [plan] => match plan.limit().algo() {
+        let script = match requests {
+            [request] if let [plan] = request.plans => match plan.limit().algo() {
                 Algo::FixedWindow => &*FIXED_WINDOW,
                 Algo::SlidingWindow => &*SLIDING_WINDOW,
                 Algo::SlidingLog => &*SLIDING_LOG,
@@ -77,38 +81,49 @@ impl Call {
             },
             _ => &*GROUP,
         };
+        let mut keys = Vec::with_capacity(requests.len());
         let mut arguments = Vec::with_capacity(16);
         arguments.push(name.to_owned());
         arguments.push(now.map(|now| now.to_string()).unwrap_or_default());
-        for (index, plan) in plans.iter().enumerate() {
-            push_arguments(&mut arguments, plan, operation, index);
+        for request in requests {
+            keys.extend(redis_keys(&request.key, request.plans));
+            for (index, plan) in request.plans.iter().enumerate() {
+                push_arguments(&mut arguments, plan, request.operation, index);
+            }
         }
-        if let Operation::Release(slot, _) = operation {
+        if let Some(Operation::Release(slot, _)) = operation {
             arguments.push((slot.since / 1_000).to_string());
         }
         Self {
             script,
+            keys,
             arguments,
-            plans: plans.into(),
-            operation,
+            asked: requests
+                .iter()
+                .map(|request| (request.plans.into(), request.operation))
+                .collect(),
         }
     }
 
-    /// Computes the decision from the script's reply.
-    pub(super) fn read(&self, reply: Value) -> Result<Decision, RedisError> {
+    /// Computes the decisions, one for each request, from the script's reply.
+    pub(super) fn read(&self, reply: Value) -> Result<Vec<Decision>, RedisError> {
         let reader = Vec::<String>::from_redis_value(reply)?;
         let mut reader = ReplyReader(reader.iter());
         let now = reader.number::<u64>()?.saturating_mul(1_000);
-        let mut replies = Vec::with_capacity(self.plans.len());
-        for plan in &self.plans {
+        let mut replies = Vec::with_capacity(self.asked.len());
+        for plan in self.asked.iter().flat_map(|(plans, _)| plans) {
             replies.push(LimitReply::read(&mut reader, plan, now)?);
         }
         let allowed = replies.iter().all(|reply| reply.allowed);
-        let decisions = replies
-            .into_iter()
-            .zip(&self.plans)
-            .map(|(reply, plan)| reply.decide(plan, now, self.operation, allowed));
-        Ok(round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now))
+        let mut replies = replies.into_iter();
+        let decide = |(plans, operation): &(Box<[Plan]>, Operation)| {
+            let decisions = plans
+                .iter()
+                .zip(&mut replies)
+                .map(|(plan, reply)| reply.decide(plan, now, *operation, allowed));
+            round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
+        };
+        Ok(self.asked.iter().map(decide).collect())
     }
 }
 

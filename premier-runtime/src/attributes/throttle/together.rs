@@ -1,0 +1,69 @@
+//! Throttles that stand together on a function and decide as one.
+
+use super::{ThrottleArgs, ThrottlePolicy, ThrottleSite};
+use crate::attributes::into_arg::Cost;
+use crate::attributes::site::Instance;
+use crate::error::Error;
+use crate::key::buffer::KeyBuffer;
+use crate::key::subject::IntoSubject;
+use crate::limiter::together::{self, acquire_all, acquire_all_async};
+
+/// What a call asks of one of the throttles.
+#[derive(Debug)]
+pub struct Part {
+    policy: Result<&'static ThrottlePolicy, Error>,
+    key: Option<KeyBuffer>,
+    cost: u64,
+}
+
+impl ThrottleSite {
+    /// Prepares a call that this throttle and others decide together.
+    pub fn part<K: IntoSubject>(
+        &'static self,
+        instance: Instance<ThrottleArgs>,
+        key: K,
+        cost: impl Cost,
+    ) -> Part {
+        let cost = cost.units();
+        Part {
+            policy: self
+                .bound(instance)
+                .and_then(|policy| cost.as_ref().map(|_| policy).map_err(Error::clone)),
+            key: key.with_text(|key| key.map(KeyBuffer::format)),
+            cost: cost.unwrap_or_default(),
+        }
+    }
+}
+
+/// Admits or denies a call. Blocks the thread if the call waits.
+///
+/// # Errors
+/// A throttle denies the call, or has an invalid argument: its number and the error.
+pub fn enter_all<const N: usize>(parts: [Part; N]) -> Result<(), (usize, Error)> {
+    acquire_all(&bound(&parts)?)
+}
+
+/// As [`enter_all`], without blocking the thread.
+///
+/// # Errors
+/// As for [`enter_all`].
+pub async fn enter_all_async<const N: usize>(parts: [Part; N]) -> Result<(), (usize, Error)> {
+    acquire_all_async(&bound(&parts)?).await
+}
+
+fn bound<const N: usize>(parts: &[Part; N]) -> Result<[together::Part<'_>; N], (usize, Error)> {
+    for (index, part) in parts.iter().enumerate() {
+        if let Err(error) = &part.policy {
+            return Err((index, error.clone()));
+        }
+    }
+    Ok(parts.each_ref().map(|part| {
+        let policy = part.policy.as_ref().expect("all were checked");
+        together::Part {
+            limiter: &policy.limiter,
+            key: part.key.as_ref().map(KeyBuffer::as_str),
+            cost: part.cost,
+            max_wait: policy.max_wait,
+        }
+    }))
+}

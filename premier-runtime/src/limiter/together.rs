@@ -1,0 +1,323 @@
+//! Several limits that decide about a call as one: all admit it, or nothing is taken.
+//!
+//! In memory the limits are asked under a lock for each of them, and a store answers for all of its keys in
+//! one operation where it can. Only a call that waits takes from one limit after another; what it has
+//! taken is given back if a later limit denies it, or if the caller stops waiting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::algorithms::Plan;
+use crate::error::Error;
+use crate::key::subject::Subject;
+use crate::limit::decision::Decision;
+use crate::limiter::acquire::{acquire_unrecorded, acquire_unrecorded_async};
+use crate::limiter::max_wait::MaxWait;
+use crate::limiter::named::Limiter;
+use crate::limiter::wait::{First, Wait};
+use crate::store::memory::with_locked;
+use crate::store::request::Operation;
+use crate::store::take_all::take_in_turn;
+use crate::sync_future::SyncFuture;
+use crate::telemetry::Outcome;
+
+/// What a call asks of one of the limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) limiter: &'a Limiter,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) cost: u64,
+    pub(crate) max_wait: MaxWait,
+}
+
+/// An error with the number of the limit that it comes from.
+type PartError = (usize, Error);
+
+/// Acquires from all limits, and records their decisions.
+///
+/// # Errors
+/// When one of them does not admit the call.
+pub(crate) fn acquire_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<(), PartError> {
+    let began = now(parts);
+    let Some(mut taken) = begin(parts, take_all)? else {
+        return Ok(());
+    };
+    for index in taken.order() {
+        let Some((part, first)) = taken.next(index, began) else {
+            continue;
+        };
+        let Part {
+            limiter,
+            key,
+            cost,
+            max_wait,
+        } = part;
+        let acquired = acquire_unrecorded(limiter, key, cost, max_wait, first);
+        taken.finish(index, acquired)?;
+    }
+    taken.keep();
+    Ok(())
+}
+
+/// As [`acquire_all`], without blocking the thread.
+///
+/// # Errors
+/// As for [`acquire_all`].
+pub(crate) async fn acquire_all_async<const N: usize>(
+    parts: &[Part<'_>; N],
+) -> Result<(), PartError> {
+    let began = now(parts);
+    let begun = match parts.iter().all(|part| part.limiter.is_immediate()) {
+        true => begin(parts, take_all)?,
+        false if would_queue(parts) => Some(Taken::nothing(parts)),
+        false => {
+            let decisions = take_all_async(parts).await?;
+            begin(parts, |_| Ok(decisions))?
+        }
+    };
+    let Some(mut taken) = begun else {
+        return Ok(());
+    };
+    for index in taken.order() {
+        let Some((part, first)) = taken.next(index, began) else {
+            continue;
+        };
+        let Part {
+            limiter,
+            key,
+            cost,
+            max_wait,
+        } = part;
+        let acquired = acquire_unrecorded_async(limiter, key, cost, max_wait, first).await;
+        taken.finish(index, acquired)?;
+    }
+    taken.keep();
+    Ok(())
+}
+
+/// Asks all limits, unless others wait for one of them. Returns `None` if the call is admitted and need not
+/// wait, otherwise what it has taken.
+fn begin<'a, 'b, const N: usize>(
+    parts: &'a [Part<'b>; N],
+    take_all: impl FnOnce(&[Part<'b>; N]) -> Result<[Decision; N], PartError>,
+) -> Result<Option<Taken<'a, 'b, N>>, PartError> {
+    if would_queue(parts) {
+        return Ok(Some(Taken::nothing(parts)));
+    }
+    let decisions = take_all(parts).inspect_err(|(index, error)| {
+        parts[*index].record(Outcome::of(Err(error)));
+    })?;
+    if decisions.iter().all(|decision| decision.allowed) {
+        if decisions.iter().all(|decision| decision.delay.is_zero()) {
+            parts.iter().for_each(|part| part.record(Outcome::Admitted));
+            return Ok(None);
+        }
+        return Ok(Some(Taken {
+            parts,
+            decisions: decisions.map(Some),
+        }));
+    }
+    for (index, (part, decision)) in parts.iter().zip(&decisions).enumerate() {
+        if !decision.allowed && part.max_wait == MaxWait::None {
+            part.record(Outcome::Denied);
+            let error = part.limiter.denied(part.key, decision.retry_after);
+            return Err((index, error));
+        }
+    }
+    Ok(Some(Taken::nothing(parts)))
+}
+
+/// Whether the call would overtake others that wait.
+fn would_queue(parts: &[Part<'_>]) -> bool {
+    parts
+        .iter()
+        .any(|part| Wait::would_queue(part.limiter, part.key, part.cost, part.max_wait))
+}
+
+fn now(parts: &[Part<'_>]) -> u64 {
+    parts.first().map_or(0, |part| part.limiter.clock().now())
+}
+
+/// Takes from all limits, or from none. In the second case at least one of the decisions is a denial.
+fn take_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decision; N], PartError> {
+    let Some(handler) = parts[0].limiter.store.handler() else {
+        return take_all_in_memory(parts, |part, operation| match operation {
+            Operation::Take(cost) => {
+                let key = part.key.map(Subject::Text);
+                part.limiter.take(key.as_ref(), cost)
+            }
+            operation => part.limiter.handle(part.key, operation),
+        });
+    };
+    check_costs(parts)?;
+    let plans = plans(parts);
+    let requests = std::array::from_fn::<_, N, _>(|index| parts[index].request(&plans[index]));
+    decided(parts, handler.take_all(&requests))
+}
+
+/// As [`take_all`], for a store outside of the process.
+async fn take_all_async<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decision; N], PartError> {
+    let Some(handler) = parts[0].limiter.store.handler() else {
+        return take_all(parts);
+    };
+    check_costs(parts)?;
+    let plans = plans(parts);
+    let requests = std::array::from_fn::<_, N, _>(|index| parts[index].request(&plans[index]));
+    decided(
+        parts,
+        SyncFuture::new(handler.take_all_async(&requests)).await,
+    )
+}
+
+fn check_costs(parts: &[Part<'_>]) -> Result<(), PartError> {
+    for (index, part) in parts.iter().enumerate() {
+        let checked = part.limiter.check_cost(part.key, part.cost);
+        checked.map_err(|error| (index, error))?;
+    }
+    Ok(())
+}
+
+fn plans<const N: usize>(parts: &[Part<'_>; N]) -> [Arc<[Plan]>; N] {
+    std::array::from_fn(|index| parts[index].limiter.plans())
+}
+
+/// The decisions of the store, or those of the outage policy while the store cannot decide.
+fn decided<const N: usize>(
+    parts: &[Part<'_>; N],
+    answer: Result<Vec<Decision>, Error>,
+) -> Result<[Decision; N], PartError> {
+    let answer = answer.and_then(|decisions| {
+        <[Decision; N]>::try_from(decisions).map_err(|decisions| {
+            Error::backend(
+                "store",
+                format!("{} decisions for {N} requests", decisions.len()),
+            )
+        })
+    });
+    let error = match answer {
+        Ok(decisions) => return Ok(decisions),
+        Err(error) => error,
+    };
+    parts[0].limiter.store.count_outage_call(&error);
+    take_all_in_memory(parts, |part, operation| {
+        let plans = part.limiter.plans();
+        let request = part.limiter.request(part.key, &plans, operation);
+        part.limiter
+            .store
+            .decide_by_policy(&request, error.clone())
+            .map_err(|error| error.at(part.limiter.name(), part.key))
+    })
+}
+
+/// Takes in turn, while no other call that several limits decide takes from these.
+fn take_all_in_memory<const N: usize>(
+    parts: &[Part<'_>; N],
+    ask: impl Fn(&Part<'_>, Operation) -> Result<Decision, Error>,
+) -> Result<[Decision; N], PartError> {
+    let tables = parts.map(|part| part.limiter.store.table());
+    let mut decisions = [Decision::default(); N];
+    with_locked(&tables, || {
+        take_in_turn(
+            &mut decisions,
+            |index| parts[index].cost,
+            |index, operation| ask(&parts[index], operation),
+            |index, decision| parts[index].release(decision),
+        )
+    })?;
+    Ok(decisions)
+}
+
+impl Part<'_> {
+    fn request<'a>(&'a self, plans: &'a [Plan]) -> crate::store::request::Request<'a> {
+        self.limiter
+            .request(self.key, plans, Operation::Take(self.cost))
+    }
+
+    fn record(&self, outcome: Outcome) {
+        self.limiter
+            .record(self.key.map(Subject::Text).as_ref(), outcome);
+    }
+
+    fn release(&self, decision: &Decision) {
+        if self.cost > 0 {
+            self.limiter
+                .release(self.key, decision.reservation, self.cost);
+        }
+    }
+}
+
+/// What a call that waits has taken. Dropping it gives everything back.
+struct Taken<'a, 'b, const N: usize> {
+    parts: &'a [Part<'b>; N],
+    decisions: [Option<Decision>; N],
+}
+
+impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
+    fn nothing(parts: &'a [Part<'b>; N]) -> Self {
+        Self {
+            parts,
+            decisions: [None; N],
+        }
+    }
+
+    /// The order in which to take: first from the limits that do not wait, because their denial ends the
+    /// call.
+    fn order(&self) -> [usize; N] {
+        let mut order = std::array::from_fn(|index| index);
+        order.sort_by_key(|index| {
+            let part = &self.parts[*index];
+            part.max_wait != MaxWait::None || part.limiter.is_queue()
+        });
+        order
+    }
+
+    /// Returns the part if it has to be acquired still, with the slot that it has taken and as long as it
+    /// may wait now. The slot is the caller's then.
+    fn next(&mut self, index: usize, began: u64) -> Option<(Part<'b>, Option<First>)> {
+        let mut part = self.parts[index];
+        let waited = Duration::from_nanos(part.limiter.clock().now().saturating_sub(began));
+        if let MaxWait::AtMost(longest) = &mut part.max_wait {
+            *longest = longest.saturating_sub(waited);
+        }
+        let slot = &mut self.decisions[index];
+        if let Some(decision) = slot {
+            decision.delay = decision.delay.saturating_sub(waited);
+            if decision.delay.is_zero() {
+                return None;
+            }
+        }
+        Some((part, slot.take().map(First::of_slot)))
+    }
+
+    /// Adds what was acquired. Records an error.
+    fn finish(&mut self, index: usize, acquired: Result<Decision, Error>) -> Result<(), PartError> {
+        match acquired {
+            Ok(decision) => {
+                self.decisions[index] = Some(decision);
+                Ok(())
+            }
+            Err(error) => {
+                self.parts[index].record(Outcome::of(Err(&error)));
+                Err((index, error))
+            }
+        }
+    }
+
+    /// Records that the call is admitted: it uses what it has taken.
+    fn keep(mut self) {
+        self.parts
+            .iter()
+            .for_each(|part| part.record(Outcome::Admitted));
+        self.decisions = [None; N];
+    }
+}
+
+impl<const N: usize> Drop for Taken<'_, '_, N> {
+    fn drop(&mut self) {
+        for (part, decision) in self.parts.iter().zip(&self.decisions) {
+            if let Some(decision) = decision {
+                part.release(decision);
+            }
+        }
+    }
+}
