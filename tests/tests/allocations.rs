@@ -69,6 +69,13 @@ mod limits {
         let _ = (tenant, user);
     }
 
+    #[throttle(algo = "token_bucket", rate = "1000000/s", key = "{tenant}/{user}")]
+    #[throttle(algo = "fixed_window", rate = "1000000/h", key = tenant)]
+    #[throttle(algo = "sliding_window", rate = "1000000/h")]
+    pub(super) fn together(tenant: u32, user: &str) {
+        let _ = (tenant, user);
+    }
+
     #[throttle(algo = "token_bucket", rate = "1/d")]
     pub(super) fn denied() {}
 
@@ -103,6 +110,7 @@ fn an_admitted_call_with_a_known_key_allocates_nothing() {
     assert_none("window", || limits::by_text_and_window("alice").unwrap());
     assert_none("number", || limits::by_number(u64::MAX).unwrap());
     assert_none("format", || limits::by_format(7, "alice").unwrap());
+    assert_none("together", || limits::together(7, "alice").unwrap());
     assert_none("async", || ready(limits::task_by_text("alice")).unwrap());
 }
 
