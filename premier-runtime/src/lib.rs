@@ -47,10 +47,18 @@ pub use self::throttle::Throttle;
 #[doc(hidden)]
 pub mod __private {
     #[cfg(feature = "cache")]
-    pub use crate::attributes::cache::{
-        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, CompositeKey, Probe, key_argument,
-        only_argument,
+    pub use crate::attributes::cache::arguments::{
+        Argument, Arguments, JsonBySerde, NoJson, NoText, Part, PartByReference, PartByText,
+        PartByValue, TextByDisplay,
     };
+    #[cfg(feature = "cache")]
+    pub use crate::attributes::cache::codec::{CodecByMemory, CodecBySerde, Probe};
+    #[cfg(feature = "cache")]
+    pub use crate::attributes::cache::flight::Flight;
+    #[cfg(feature = "cache")]
+    pub use crate::attributes::cache::site::{CacheCall, CacheSite};
+    #[cfg(feature = "cache")]
+    pub use crate::attributes::cache::spec::CacheSpec;
     pub use crate::attributes::call_site::CallSite;
     pub use crate::attributes::cause::{
         Cause, CauseInBox, CauseInError, CauseInLocalBox, CauseInSendBox, CauseItself, NoCause,
@@ -68,8 +76,8 @@ pub mod __private {
     };
     pub use crate::attributes::site::Instance;
     pub use crate::attributes::throttle::{
-        Admission, Part, SyncAdmission, ThrottleSite, ThrottleSpec, enter_all, enter_all_async,
-        once,
+        Admission, SyncAdmission, ThrottlePart, ThrottleSite, ThrottleSpec, enter_all,
+        enter_all_async, once,
     };
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
     pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey, key};

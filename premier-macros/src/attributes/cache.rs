@@ -1,13 +1,13 @@
 //! `#[cache]` stores what a function returns, for calls with the same key.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
 use syn::Result;
 
 use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::{respan, take_crate_path};
 use crate::expand::expansion::{Expansion, Layer};
-use crate::expand::key::{KeyTokens, borrow_for_key, import_key_traits, key_of};
+use crate::expand::key::{KeyTokens, borrow_for_key, import_key_traits};
 use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
@@ -118,8 +118,7 @@ impl Cache {
         } else {
             quote_spanned!(span=> ::core::option::Option::Some(__premier_output))
         };
-        let import_key_traits = import_key_traits(crate_path);
-        let KeyTokens { statements, value } = self.key(expansion.function);
+        let search = self.search_by_key(expansion.function, &instance);
         // The codec chooses at compile time whether values can be serialised.
         quote_spanned! {span=>
             {
@@ -129,14 +128,60 @@ impl Cache {
                     use #crate_path::__private::{CodecByMemory as _, CodecBySerde as _};
                     (&&#crate_path::__private::Probe::of(|__premier_output: #output| #value_of_output)).premier_codec()
                 };
-                #import_key_traits
-                #statements
-                __PREMIER_SITE.search(
-                    #instance,
-                    __premier_codec,
-                    #value,
-                )
+                #search
             }
+        }
+    }
+
+    /// Returns code that looks for `key`, or for all arguments if there is no `key`.
+    fn search_by_key(&self, function: &Function, instance: &TokenStream) -> TokenStream {
+        let crate_path = &self.crate_path;
+        let span = Span::mixed_site();
+        let Some(key) = &self.key else {
+            let parts = function
+                .parameters
+                .iter()
+                .map(|parameter| self.part(parameter));
+            // The scrutinee of a `match` keeps its temporaries until the end.
+            return quote_spanned! {span=>
+                #[allow(unused_imports)]
+                use #crate_path::__private::{
+                    JsonBySerde as _, NoJson as _, NoText as _, PartByReference as _,
+                    PartByText as _, PartByValue as _, TextByDisplay as _,
+                };
+                match [#(#parts),*] {
+                    __premier_parts => __PREMIER_SITE.search_by_arguments(
+                        #instance,
+                        __premier_codec,
+                        #crate_path::__private::Arguments(&__premier_parts),
+                    ),
+                }
+            };
+        };
+        let borrows = borrow_for_key(key, function);
+        let import_key_traits = import_key_traits(crate_path);
+        let KeyTokens { statements, value } = KeyTokens::new(key, function, crate_path);
+        quote_spanned! {span=>
+            #import_key_traits
+            #borrows
+            #statements
+            __PREMIER_SITE.search(#instance, __premier_codec, #value)
+        }
+    }
+
+    /// Returns the argument as a part of the key. The compiler reports an argument that cannot be one at its
+    /// type.
+    fn part(&self, parameter: &Parameter) -> TokenStream {
+        let span = argument_span(parameter);
+        let crate_path = respan(&self.crate_path, span);
+        let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
+        let argument = quote_spanned!(span=> #crate_path::__private::Argument(&#name));
+        quote_spanned! {span=>
+            #(#cfg_attrs)*
+            (&(&&&#argument).premier_part(
+                (&&#argument).premier_text(),
+                (&&#argument).premier_json(),
+            ) as &dyn #crate_path::__private::Part)
         }
     }
 
@@ -178,50 +223,6 @@ impl Cache {
                 },
             }
         }
-    }
-
-    fn key(&self, function: &Function) -> KeyTokens {
-        let crate_path = &self.crate_path;
-        if let Some(key) = &self.key {
-            let borrows = borrow_for_key(key, function);
-            let KeyTokens { statements, value } = KeyTokens::new(key, function, crate_path);
-            return KeyTokens {
-                statements: quote!(#borrows #statements),
-                value,
-            };
-        }
-        let value = match &function.parameters[..] {
-            [parameter] if parameter.cfg_attrs.is_empty() => {
-                let only = self.argument(parameter, "only_argument");
-                let span = argument_span(parameter);
-                quote_spanned!(span=> (&&#only).premier_key())
-            }
-            parameters => {
-                let span = Span::mixed_site();
-                let arguments = parameters.iter().map(|parameter| {
-                    let cfg_attrs = &parameter.cfg_attrs;
-                    let argument = self.argument(parameter, "key_argument");
-                    quote!(#(#cfg_attrs)* #argument)
-                });
-                let composite = quote_spanned! {span=>
-                    #crate_path::__private::CompositeKey(&[#(#arguments),*])
-                };
-                key_of(crate_path, &composite, span)
-            }
-        };
-        KeyTokens {
-            statements: TokenStream::new(),
-            value,
-        }
-    }
-
-    /// Passes the argument to a function of the runtime. The compiler reports an argument that
-    /// cannot be part of a key at its type.
-    fn argument(&self, parameter: &Parameter, function: &str) -> TokenStream {
-        let span = argument_span(parameter);
-        let crate_path = respan(&self.crate_path, span);
-        let (function, name) = (Ident::new(function, span), &parameter.name);
-        quote_spanned!(span=> #crate_path::__private::#function(&#name))
     }
 }
 

@@ -189,13 +189,6 @@ pub struct KeyOf<'a, K: ?Sized> {
     format: fn(&K) -> KeyBuffer,
 }
 
-impl<'a, K: ?Sized> KeyOf<'a, K> {
-    #[cfg(feature = "cache")]
-    pub(crate) const fn new(value: &'a K, format: fn(&K) -> KeyBuffer) -> Self {
-        Self { value, format }
-    }
-}
-
 /// Wraps the value of a key expression, so that `premier_key` can be called on it.
 pub fn key<K: Display + ?Sized>(value: &K) -> KeyOf<'_, K> {
     KeyOf {

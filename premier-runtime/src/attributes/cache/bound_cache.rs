@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::arguments::{Arguments, KeptArguments};
 use super::codec::{CacheValue, Codec};
 use super::entry::{Entry, StoredValue};
 use super::epochs::Epoch;
@@ -46,6 +47,29 @@ pub(crate) struct BoundCache {
     unshared: AtomicBool,
     pub(super) clock: &'static SteadyClock,
     pub(super) store: Option<&'static dyn ValueStore>,
+}
+
+/// The key of a call that found no value at once.
+#[derive(Clone, Debug)]
+pub(super) struct CallKey {
+    pub(super) text: Box<str>,
+    /// The arguments, if the text does not tell them.
+    pub(super) arguments: Option<Arc<KeptArguments>>,
+}
+
+impl CallKey {
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject::Text(&self.text)
+    }
+
+    /// What other processes compare the arguments by, empty if the text is enough; `None` if the value cannot be
+    /// shared.
+    pub(super) fn shared_arguments(&self) -> Option<&str> {
+        match &self.arguments {
+            Some(arguments) => arguments.json(),
+            None => Some(""),
+        }
+    }
 }
 
 /// What is known about the value of a key.
@@ -118,13 +142,21 @@ impl BoundCache {
 
     /// Returns the value of a key if it is in memory, fresh, and not shared.
     #[inline]
-    pub(super) fn hit<T: CacheValue>(&self, key: Subject<'_>, codec: Codec<T>) -> Option<T> {
+    pub(super) fn hit<T: CacheValue>(
+        &self,
+        key: Subject<'_>,
+        arguments: &Arguments<'_>,
+        codec: Codec<T>,
+    ) -> Option<T> {
         if self.is_shared(codec) {
             return None;
         }
         let entry = self.memory.get::<T>(key)?;
         match entry.is_fresh(|| self.clock.now()) {
-            true => entry.value.get(),
+            true => entry.value.get(|kept| match kept {
+                Some(kept) => kept.are_equal_to(arguments),
+                None => arguments.are_text(),
+            }),
             false => None,
         }
     }
@@ -134,6 +166,7 @@ impl BoundCache {
     pub(super) fn look<T: CacheValue>(
         &self,
         key: Subject<'_>,
+        arguments: Option<&KeptArguments>,
         loaded_after: Option<u64>,
     ) -> Known<T> {
         let Some(entry) = self.memory.get::<T>(key) else {
@@ -147,7 +180,7 @@ impl BoundCache {
         if !is_fresh && now >= after(entry.fresh_until, self.ttl.stale) {
             return Known::Nothing;
         }
-        match entry.value.get() {
+        match entry.value.get(|kept| kept == arguments) {
             Some(value) if is_fresh => Known::Fresh(value),
             Some(value) => Known::Stale(value),
             None => Known::Nothing,
@@ -161,13 +194,19 @@ impl BoundCache {
 
     /// Keeps a value whose computation began in `epoch`, in memory and in the shared store. A value
     /// that was invalidated since is not kept.
-    pub(super) fn keep<T: CacheValue>(&self, key: &str, value: &T, codec: Codec<T>, epoch: Epoch) {
+    pub(super) fn keep<T: CacheValue>(
+        &self,
+        call: &CallKey,
+        value: &T,
+        codec: Codec<T>,
+        epoch: Epoch,
+    ) {
         let ttl = self.ttl.fresh.unwrap_or(Duration::MAX);
-        let subject = Subject::Text(key);
-        self.insert(subject, value.clone(), ttl, epoch, self.clock.now());
-        let bytes = match codec.encode.filter(|_| self.is_shared(codec)) {
-            Some(encode) => encode(value).map(Some),
-            None => Ok(None),
+        self.insert(call, value.clone(), ttl, epoch, self.clock.now());
+        let shared = call.shared_arguments().filter(|_| self.is_shared(codec));
+        let bytes = match (codec.encode, shared) {
+            (Some(encode), Some(arguments)) => encode(value, arguments).map(Some),
+            _ => Ok(None),
         };
         // Checked after encoding, which may take long, and before other processes see the value.
         if !self.memory.is_current(epoch) {
@@ -177,7 +216,7 @@ impl BoundCache {
             (Ok(Some(bytes)), Some(store)) => {
                 let lifetime = ttl.min(MAX_SHARED_TTL).saturating_add(self.ttl.stale);
                 let lifetime = lifetime.min(MAX_SHARED_LIFETIME);
-                store.save(Key::new(&self.prefix, Some(key)), bytes, lifetime);
+                store.save(Key::new(&self.prefix, Some(&call.text)), bytes, lifetime);
             }
             (Err(error), _) => {
                 self.unshared.store(true, Ordering::Relaxed);
@@ -185,7 +224,7 @@ impl BoundCache {
                 // the shared store is not asked.
                 self.clear();
                 let now = self.clock.now();
-                self.insert(subject, value.clone(), ttl, epoch.next(), now);
+                self.insert(call, value.clone(), ttl, epoch.next(), now);
                 log_failure(
                     "a value cannot be shared, and its cache no longer is",
                     &self.name,
@@ -199,18 +238,18 @@ impl BoundCache {
     /// Keeps a value in memory, unless its key was invalidated since `epoch`.
     pub(super) fn insert<T: CacheValue>(
         &self,
-        key: Subject<'_>,
+        call: &CallKey,
         value: T,
         ttl: Duration,
         epoch: Epoch,
         loaded_at: u64,
     ) {
         let entry = Entry {
-            value: StoredValue::new(value),
+            value: StoredValue::new(value, call.arguments.clone()),
             loaded_at,
             fresh_until: after(self.clock.now(), ttl),
         };
-        self.memory.insert::<T>(key, entry, epoch);
+        self.memory.insert::<T>(call.subject(), entry, epoch);
     }
 
     /// Removes the value of one key from memory.

@@ -20,8 +20,10 @@ pub struct Codec<T> {
     pub(super) decode: Option<Decode<T>>,
 }
 
-type Encode<T> = fn(&T) -> Result<Vec<u8>, String>;
-type Decode<T> = fn(&[u8]) -> Result<T, String>;
+/// Encodes a value of a call with these arguments.
+type Encode<T> = fn(&T, &str) -> Result<Vec<u8>, String>;
+/// Decodes a value if it is of a call with these arguments.
+type Decode<T> = fn(&[u8], &str) -> Result<T, String>;
 
 impl<T> Clone for Codec<T> {
     fn clone(&self) -> Self {
@@ -82,8 +84,8 @@ impl<T> CodecByMemory for Probe<T> {
     }
 }
 
-/// Values as the name of their type and JSON. Both are readable, and a value that another version of
-/// the type has written is recognised.
+/// Values as the name of their type, the arguments of their call where the key does not tell them, and JSON.
+/// All are readable, and a value that another version of the type has written is recognised.
 #[cfg(feature = "redis")]
 mod shared {
     use std::any::type_name;
@@ -91,8 +93,9 @@ mod shared {
     use serde::Serialize;
     use serde::de::DeserializeOwned;
 
-    pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    pub(super) fn encode<T: Serialize>(value: &T, arguments: &str) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::from(type_name::<T>());
+        bytes.extend(arguments.as_bytes());
         bytes.push(b'\n');
         serde_json::to_writer(&mut bytes, value).map_err(|error| error.to_string())?;
         Ok(bytes)
@@ -101,20 +104,22 @@ mod shared {
     /// Encodes a value that decodes to the same bytes. Others fail: JSON has no NaN, for example.
     pub(super) fn encode_checked<T: Serialize + DeserializeOwned>(
         value: &T,
+        arguments: &str,
     ) -> Result<Vec<u8>, String> {
-        let bytes = encode(value)?;
-        match encode(&decode::<T>(&bytes)?)? == bytes {
+        let bytes = encode(value, arguments)?;
+        match encode(&decode::<T>(&bytes, arguments)?, arguments)? == bytes {
             true => Ok(bytes),
             false => Err("it reads back as another value".to_owned()),
         }
     }
 
     /// Decodes a value. A field that the type does not have is an error, like one that is missing.
-    pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], arguments: &str) -> Result<T, String> {
         let json = bytes
             .strip_prefix(type_name::<T>().as_bytes())
+            .and_then(|rest| rest.strip_prefix(arguments.as_bytes()))
             .and_then(|rest| rest.strip_prefix(b"\n"))
-            .ok_or("it is of another type")?;
+            .ok_or("it is of another type, or of a call with other arguments")?;
         let mut reader = serde_json::Deserializer::from_slice(json);
         let mut unknown = None;
         let value = serde_ignored::deserialize(&mut reader, |path| {
@@ -142,11 +147,14 @@ mod shared {
         fn values_that_decode_differently_are_not_encoded() {
             use std::collections::HashMap;
 
-            assert!(encode_checked(&f64::NAN).is_err());
-            assert!(encode_checked(&HashMap::from([((1, 2), 3)])).is_err());
+            assert!(encode_checked(&f64::NAN, "").is_err());
+            assert!(encode_checked(&HashMap::from([((1, 2), 3)]), "").is_err());
             for number in [907.303_832_202_868_9_f64, f64::MIN_POSITIVE, f64::MAX, -0.0] {
-                let bytes = encode_checked(&number).unwrap();
-                assert_eq!(decode::<f64>(&bytes).unwrap().to_bits(), number.to_bits());
+                let bytes = encode_checked(&number, "").unwrap();
+                assert_eq!(
+                    decode::<f64>(&bytes, "").unwrap().to_bits(),
+                    number.to_bits()
+                );
             }
         }
 
@@ -156,8 +164,8 @@ mod shared {
                 id: 1,
                 name: "a\nb".into(),
             };
-            let bytes = encode(&user).unwrap();
-            assert_eq!(decode::<User>(&bytes).unwrap(), user);
+            let bytes = encode(&user, "").unwrap();
+            assert_eq!(decode::<User>(&bytes, "").unwrap(), user);
             let text = String::from_utf8(bytes).unwrap();
             for other in [
                 text.replace("\"id\":1", "\"id\":1,\"age\":3"),
@@ -167,7 +175,7 @@ mod shared {
                 text.clone() + "x",
                 String::new(),
             ] {
-                assert!(decode::<User>(other.as_bytes()).is_err(), "{other}");
+                assert!(decode::<User>(other.as_bytes(), "").is_err(), "{other}");
             }
         }
     }

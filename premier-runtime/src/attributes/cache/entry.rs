@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use super::arguments::KeptArguments;
 use super::codec::CacheValue;
 
 /// A value in memory. A clone runs no code of the user's, because the cache clones entries under a lock.
@@ -30,10 +31,15 @@ macro_rules! stored_value {
         pub(super) enum StoredValue {
             $($variant($primitive),)*
             Shared(Arc<dyn Any + Send + Sync>),
+            /// A value with the arguments of its call, where the key does not tell them.
+            OfCall(Arc<KeptArguments>, Arc<dyn Any + Send + Sync>),
         }
 
         impl StoredValue {
-            pub(super) fn new<T: CacheValue>(value: T) -> Self {
+            pub(super) fn new<T: CacheValue>(value: T, arguments: Option<Arc<KeptArguments>>) -> Self {
+                if let Some(arguments) = arguments {
+                    return Self::OfCall(arguments, Arc::new(value));
+                }
                 let any: &dyn Any = &value;
                 $(if let Some(value) = any.downcast_ref::<$primitive>() {
                     return Self::$variant(*value);
@@ -41,15 +47,26 @@ macro_rules! stored_value {
                 Self::Shared(Arc::new(value))
             }
 
-            /// Returns a clone of the value, or `None` if it is of another type.
+            /// Returns a clone of the value, or `None` if it is of another type, or of other arguments than
+            /// `is_of` knows.
             ///
-            /// Call this without any lock held: `T::clone` is the user's code.
+            /// Call this without any lock held: `T::clone` and the comparison are the user's code.
             #[inline]
-            pub(super) fn get<T: CacheValue>(&self) -> Option<T> {
+            pub(super) fn get<T: CacheValue>(
+                &self,
+                is_of: impl FnOnce(Option<&KeptArguments>) -> bool,
+            ) -> Option<T> {
+                let arguments = match self {
+                    Self::OfCall(arguments, _) => Some(&**arguments),
+                    _ => None,
+                };
+                if !is_of(arguments) {
+                    return None;
+                }
                 // For a known `T` the compiler resolves these downcasts.
                 let any: &dyn Any = match self {
                     $(Self::$variant(value) => return (value as &dyn Any).downcast_ref().cloned(),)*
-                    Self::Shared(value) => &**value,
+                    Self::Shared(value) | Self::OfCall(_, value) => &**value,
                 };
                 any.downcast_ref().cloned()
             }
@@ -71,19 +88,19 @@ mod tests {
     fn every_value_reads_back_as_its_own_type_only() {
         macro_rules! assert_stored {
             ($($value:expr),*) => {$(
-                let stored = StoredValue::new($value);
+                let stored = StoredValue::new($value, None);
                 assert!(!matches!(stored, StoredValue::Shared(_)));
-                assert_eq!(stored.get(), Some($value));
-                assert_eq!(stored.get::<String>(), None);
+                assert_eq!(stored.get(|_| true), Some($value));
+                assert_eq!(stored.get::<String>(|_| true), None);
             )*};
         }
         assert_stored![
             1_u8, 2_u16, 3_u32, 4_u64, 5_usize, -1_i8, -2_i16, -3_i32, -4_i64, -5_isize, 1.5_f32,
             2.5_f64, true, 'c'
         ];
-        let stored = StoredValue::new("text".to_owned());
-        assert_eq!(stored.get(), Some("text".to_owned()));
-        assert_eq!(stored.get::<u64>(), None);
-        assert_eq!(StoredValue::new(4_u64).get::<i64>(), None);
+        let stored = StoredValue::new("text".to_owned(), None);
+        assert_eq!(stored.get(|_| true), Some("text".to_owned()));
+        assert_eq!(stored.get::<u64>(|_| true), None);
+        assert_eq!(StoredValue::new(4_u64, None).get::<i64>(|_| true), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The right to compute a value, which one caller per key has at a time.
 
-use super::bound_cache::BoundCache;
+use super::bound_cache::{BoundCache, CallKey};
 use super::codec::{CacheValue, Codec};
 use super::epochs::Epoch;
 use super::flight_queue::QueuePlace;
@@ -19,7 +19,7 @@ pub struct Flight<T> {
 #[derive(Debug)]
 struct Target {
     cache: &'static BoundCache,
-    key: Box<str>,
+    key: CallKey,
     /// The epoch in which the computation began.
     epoch: Epoch,
     _place: QueuePlace,
@@ -28,7 +28,7 @@ struct Target {
 impl<T: CacheValue> Flight<T> {
     pub(super) fn new(
         cache: &'static BoundCache,
-        key: &str,
+        key: CallKey,
         codec: Codec<T>,
         epoch: Epoch,
         place: QueuePlace,
@@ -37,7 +37,7 @@ impl<T: CacheValue> Flight<T> {
         Self {
             target: Some(Target {
                 cache,
-                key: key.into(),
+                key,
                 epoch,
                 _place: place,
             }),

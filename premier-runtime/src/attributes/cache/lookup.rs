@@ -1,6 +1,7 @@
 //! A lookup whose value was not in memory, or not fresh, or is shared.
 
-use super::bound_cache::{BoundCache, Known};
+use super::arguments::Arguments;
+use super::bound_cache::{BoundCache, CallKey, Known};
 use super::codec::{CacheValue, Codec};
 use super::epochs::Epoch;
 use super::flight::Flight;
@@ -8,14 +9,13 @@ use super::flight_queue::QueuePlace;
 use super::log::log_failure;
 use crate::error::Error;
 use crate::key::full::Key;
-use crate::key::subject::Subject;
 use crate::store::values::{Loaded, ValueStore};
 
 /// One caller's lookup.
 #[derive(Debug)]
 pub(super) struct Lookup<T> {
     pub(super) cache: &'static BoundCache,
-    key: Box<str>,
+    key: CallKey,
     codec: Codec<T>,
     is_shared: bool,
     /// When the caller came.
@@ -30,12 +30,22 @@ pub(super) struct LoadAttempt {
 }
 
 impl<T: CacheValue> Lookup<T> {
-    pub(super) fn new(cache: &'static BoundCache, key: &str, codec: Codec<T>) -> Self {
+    pub(super) fn new(
+        cache: &'static BoundCache,
+        key: &str,
+        arguments: &Arguments<'_>,
+        codec: Codec<T>,
+    ) -> Self {
+        let is_shared = cache.is_shared(codec);
+        let key = CallKey {
+            text: key.into(),
+            arguments: arguments.keep(is_shared),
+        };
         Self {
+            is_shared: is_shared && key.shared_arguments().is_some(),
             cache,
-            key: key.into(),
+            key,
             codec,
-            is_shared: cache.is_shared(codec),
             started_at: cache.clock.now(),
         }
     }
@@ -50,18 +60,18 @@ impl<T: CacheValue> Lookup<T> {
     /// invalidated it.
     pub(super) fn store_of_stale(&self) -> Option<&'static dyn ValueStore> {
         self.store().filter(|_| {
-            !self.cache.ttl.stale.is_zero() && self.cache.flights.is_occupied::<T>(&self.key)
+            !self.cache.ttl.stale.is_zero() && self.cache.flights.is_occupied::<T>(&self.key.text)
         })
     }
 
     pub(super) fn store_key(&self) -> Key<'_> {
-        Key::new(self.cache.prefix(), Some(&self.key))
+        Key::new(self.cache.prefix(), Some(&self.key.text))
     }
 
     /// Begins a request to the shared store. Call this before sending the request.
     pub(super) fn start_load(&self) -> LoadAttempt {
         LoadAttempt {
-            epoch: self.cache.epoch(self.subject()),
+            epoch: self.cache.epoch(self.key.subject()),
             started_at: self.cache.clock.now(),
         }
     }
@@ -82,11 +92,12 @@ impl<T: CacheValue> Lookup<T> {
                 return Known::Nothing;
             }
         };
-        match codec.decode.map(|decode| decode(&bytes)) {
+        let arguments = self.key.shared_arguments().unwrap_or_default();
+        match codec.decode.map(|decode| decode(&bytes, arguments)) {
             Some(Ok(value)) if remaining > cache.ttl.stale => {
                 let LoadAttempt { epoch, started_at } = attempt;
                 let ttl = remaining.saturating_sub(cache.ttl.stale);
-                cache.insert(self.subject(), value.clone(), ttl, epoch, started_at);
+                cache.insert(&self.key, value.clone(), ttl, epoch, started_at);
                 Known::Fresh(value)
             }
             Some(Ok(value)) => Known::Stale(value),
@@ -125,11 +136,11 @@ impl<T: CacheValue> Lookup<T> {
             Known::Fresh(_) | Known::Nothing => None,
         };
         match stale {
-            Some(value) if self.cache.flights.is_occupied::<T>(&self.key) => {
+            Some(value) if self.cache.flights.is_occupied::<T>(&self.key.text) => {
                 self.cache.record_lookup(true);
                 Err(value)
             }
-            stale => Ok((self.cache.flights.join::<T>(&self.key), stale)),
+            stale => Ok((self.cache.flights.join::<T>(&self.key.text), stale)),
         }
     }
 
@@ -157,18 +168,15 @@ impl<T: CacheValue> Lookup<T> {
         };
         self.cache.record_lookup(false);
         // The computation begins now.
-        let epoch = self.cache.epoch(self.subject());
+        let epoch = self.cache.epoch(self.key.subject());
         Err(Flight::new(
-            self.cache, &self.key, self.codec, epoch, place, stale,
+            self.cache, self.key, self.codec, epoch, place, stale,
         ))
     }
 
     fn look_in_memory(&self) -> Known<T> {
         let loaded_after = self.is_shared.then_some(self.started_at);
-        self.cache.look(self.subject(), loaded_after)
-    }
-
-    fn subject(&self) -> Subject<'_> {
-        Subject::Text(&self.key)
+        let arguments = self.key.arguments.as_deref();
+        self.cache.look(self.key.subject(), arguments, loaded_after)
     }
 }

@@ -39,27 +39,24 @@
 //! # Ok::<(), premier::Error>(())
 //! ```
 
+pub(crate) mod arguments;
 mod bound_cache;
 mod cache_key;
-mod codec;
+pub(crate) mod codec;
 mod entry;
 mod epochs;
-mod flight;
+pub(crate) mod flight;
 mod flight_queue;
 mod invalidation;
-mod key_parts;
 mod log;
 mod lookup;
 mod memory;
 mod registry;
-mod site;
-mod spec;
+pub(crate) mod site;
+pub(crate) mod spec;
 
-pub use self::codec::{CacheValue, Codec, CodecByMemory, CodecBySerde, Probe};
-pub use self::flight::Flight;
+pub use self::arguments::KeyArgument;
+pub use self::codec::CacheValue;
 pub(crate) use self::invalidation::forget_keyspace;
 pub use self::invalidation::{clear, clear_async, invalidate, invalidate_async};
-pub use self::key_parts::{CompositeKey, key_argument, only_argument};
-pub use self::site::CacheSite;
-pub use self::spec::CacheSpec;
 pub use crate::store::values::{Loaded, ValueStore};

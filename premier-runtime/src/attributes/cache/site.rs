@@ -1,5 +1,6 @@
 //! The static of one `#[cache]`, and how a call finds its value.
 
+use super::arguments::Arguments;
 use super::bound_cache::Known;
 use super::codec::{CacheValue, Codec};
 use super::flight::Flight;
@@ -32,17 +33,41 @@ impl CacheSite {
         codec: Codec<T>,
         key: impl IntoSubject,
     ) -> CacheCall<T> {
+        self.search_for(instance, codec, key, Arguments::NONE)
+    }
+
+    /// Looks for the value of a call with these arguments, as [`CacheSite::search`] does.
+    #[inline]
+    pub fn search_by_arguments<T: CacheValue>(
+        &'static self,
+        instance: Instance<CacheArgs>,
+        codec: Codec<T>,
+        arguments: Arguments<'_>,
+    ) -> CacheCall<T> {
+        self.search_for(instance, codec, arguments, arguments)
+    }
+
+    #[inline]
+    fn search_for<T: CacheValue>(
+        &'static self,
+        instance: Instance<CacheArgs>,
+        codec: Codec<T>,
+        key: impl IntoSubject,
+        arguments: Arguments<'_>,
+    ) -> CacheCall<T> {
         let policy = self.bound(instance).ok();
         key.with_subject(|key| {
             let (Some(CachePolicy(cache)), Some(key)) = (policy, key) else {
                 return CacheCall(State::Disabled(codec));
             };
-            CacheCall(match cache.hit(*key, codec) {
+            CacheCall(match cache.hit(*key, &arguments, codec) {
                 Some(value) => {
                     cache.record_lookup(true);
                     State::Hit(value)
                 }
-                None => key.with_text(|key| State::Miss(Lookup::new(cache, key, codec))),
+                None => {
+                    key.with_text(|key| State::Miss(Lookup::new(cache, key, &arguments, codec)))
+                }
             })
         })
     }

@@ -11,7 +11,7 @@ use self::admission::Undecided;
 pub use self::admission::{Admission, SyncAdmission};
 use self::args::ThrottleArgs;
 pub use self::args::ThrottleSpec;
-pub use self::together::{Part, enter_all, enter_all_async};
+pub use self::together::{ThrottlePart, enter_all, enter_all_async};
 use super::call_site::CallSite;
 use super::into_arg::Cost;
 use super::site::{Instance, Policy, Site};

@@ -10,7 +10,7 @@ use crate::limiter::together::{self, acquire_all, acquire_all_async};
 
 /// What a call asks of one of the throttles.
 #[derive(Debug)]
-pub struct Part {
+pub struct ThrottlePart {
     policy: Result<&'static ThrottlePolicy, Error>,
     key: Option<KeyBuffer>,
     cost: u64,
@@ -23,9 +23,9 @@ impl ThrottleSite {
         instance: Instance<ThrottleArgs>,
         key: K,
         cost: impl Cost,
-    ) -> Part {
+    ) -> ThrottlePart {
         let cost = cost.units();
-        Part {
+        ThrottlePart {
             policy: self
                 .bound(instance)
                 .and_then(|policy| cost.as_ref().map(|_| policy).map_err(Error::clone)),
@@ -39,7 +39,7 @@ impl ThrottleSite {
 ///
 /// # Errors
 /// A throttle denies the call, or has an invalid argument: its number and the error.
-pub fn enter_all<const N: usize>(parts: [Part; N]) -> Result<(), (usize, Error)> {
+pub fn enter_all<const N: usize>(parts: [ThrottlePart; N]) -> Result<(), (usize, Error)> {
     acquire_all(&bound(&parts)?)
 }
 
@@ -47,11 +47,15 @@ pub fn enter_all<const N: usize>(parts: [Part; N]) -> Result<(), (usize, Error)>
 ///
 /// # Errors
 /// As for [`enter_all`].
-pub async fn enter_all_async<const N: usize>(parts: [Part; N]) -> Result<(), (usize, Error)> {
+pub async fn enter_all_async<const N: usize>(
+    parts: [ThrottlePart; N],
+) -> Result<(), (usize, Error)> {
     acquire_all_async(&bound(&parts)?).await
 }
 
-fn bound<const N: usize>(parts: &[Part; N]) -> Result<[together::Part<'_>; N], (usize, Error)> {
+fn bound<const N: usize>(
+    parts: &[ThrottlePart; N],
+) -> Result<[together::Part<'_>; N], (usize, Error)> {
     for (index, part) in parts.iter().enumerate() {
         if let Err(error) = &part.policy {
             return Err((index, error.clone()));
