@@ -115,11 +115,4 @@ impl<'a> Expansion<'a> {
         };
         format_ident!("{method}{suffix}", span = Span::mixed_site())
     }
-
-    /// Returns whether this layer, or one around it, may run the enclosed code more than once.
-    pub(super) fn is_re_run(&self, index: usize) -> bool {
-        self.layers[..=index]
-            .iter()
-            .any(|layer| layer.re_runs_body())
-    }
 }
