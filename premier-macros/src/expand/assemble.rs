@@ -9,7 +9,7 @@ use super::arguments::{named_body, named_boxed_block};
 use super::expansion::Expansion;
 use super::function::{Changes, function_with};
 use crate::parse::shape::Shape;
-use crate::parse::types::is_nameable;
+use crate::parse::types::in_body;
 
 impl Expansion<'_> {
     /// Emits the function. `items` are put before its body.
@@ -78,9 +78,8 @@ impl Expansion<'_> {
         if self.wrapped.is_none() {
             return body;
         }
-        let output = &self.function.output;
-        let named = is_nameable(output).then_some(output);
-        let scope = self.scope_yielding(&body, named, self.layers.len() - 1);
+        let output = in_body(&self.function.output);
+        let scope = self.scope_yielding(&body, output.as_ref(), self.layers.len() - 1);
         let span = Span::mixed_site();
         if self.function.yields_unit() {
             // `Ok(scope)` would trip lints against passing a unit value.
@@ -96,6 +95,7 @@ impl Expansion<'_> {
         let crate_path = self.layers[0].crate_path();
         let ascription = match &self.function.signature.output {
             ReturnType::Type(_, returned) if self.function.shape == Shape::BoxedFuture => {
+                let returned = in_body(returned);
                 quote_spanned!(span=> -> #returned)
             }
             _ => TokenStream::new(),

@@ -7,6 +7,7 @@ use syn::Expr;
 use super::callback::call_typed;
 use super::crate_path::respan;
 use super::expansion::Expansion;
+use crate::parse::types::is_nameable;
 
 impl Expansion<'_> {
     /// Returns the output for the `premier::Error` in the variable `error`: the value of
@@ -53,9 +54,10 @@ impl Expansion<'_> {
         if self.wrapped.is_some() {
             return quote_spanned!(span=> ::core::result::Result::Err(#error));
         }
-        let Some(output) = self.nameable_output() else {
+        let output = self.output();
+        if !is_nameable(output) {
             return quote_spanned!(span=> #crate_path::__private::panic_with(#error));
-        };
+        }
         quote_spanned! {span=>
             {
                 #[allow(unused_imports)]

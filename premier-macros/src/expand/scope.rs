@@ -10,7 +10,7 @@ use super::expansion::Expansion;
 impl Expansion<'_> {
     /// Returns an expression that runs `inner` and yields the output, for the layer at `index`.
     pub(crate) fn scope(&self, inner: &TokenStream, index: usize) -> TokenStream {
-        self.scope_yielding(inner, self.nameable_output(), index)
+        self.scope_yielding(inner, self.output_in_body(), index)
     }
 
     /// Returns the expression of [`Expansion::scope`], for code that yields another output.
@@ -31,7 +31,7 @@ impl Expansion<'_> {
 
     /// Returns a closure that runs `inner` or, in async functions, a future that does.
     pub(crate) fn block(&self, inner: &TokenStream) -> TokenStream {
-        self.block_yielding(inner, self.nameable_output())
+        self.block_yielding(inner, self.output_in_body())
     }
 
     fn block_yielding(&self, inner: &TokenStream, output: Option<&Type>) -> TokenStream {
