@@ -1,6 +1,6 @@
 //! The emitted function: the body of the user within all layers.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ReturnType;
 use syn::spanned::Spanned;
@@ -37,11 +37,13 @@ impl Expansion<'_> {
     }
 
     fn async_block(&self) -> TokenStream {
-        // The compiler reports at the block what it captures against the return type.
+        // The compiler reports at the block what it captures against the return type. Attributes below
+        // give the span of the braces to variables that they add, so it resolves as the body does.
         let returned = self.function.signature.output.span();
         let span = returned.resolved_at(Span::mixed_site());
-        let block = self.layered();
-        quote_spanned!(span=> async move { #block })
+        let mut block = Group::new(Delimiter::Brace, self.layered());
+        block.set_span(returned.resolved_at(self.function.body.span()));
+        quote_spanned!(span=> async move #block)
     }
 
     /// Boxes the future, unless the function returns `impl Future`.
