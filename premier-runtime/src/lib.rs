@@ -46,6 +46,8 @@ pub use self::throttle::Throttle;
 /// What expansions call. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use std::boxed::Box;
+
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::{
         CacheSite, CacheSpec, CodecByMemory, CodecBySerde, CompositeKey, Probe, key_argument,

@@ -51,7 +51,10 @@ impl Expansion<'_> {
         let span = Span::mixed_site();
         match self.function.shape {
             Shape::Future => future.clone(),
-            _ => quote_spanned!(span=> ::std::boxed::Box::pin(#future)),
+            _ => {
+                let crate_path = self.layers[0].crate_path();
+                quote_spanned!(span=> #crate_path::__private::Box::pin(#future))
+            }
         }
     }
 
