@@ -50,8 +50,8 @@ pub mod __private {
 
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::{
-        CacheSite, CacheSpec, CodecByMemory, CodecBySerde, CompositeKey, Probe, key_argument,
-        only_argument,
+        CacheSite, CacheSpec, CachedOk, CachedPart, CachedWhole, CodecByMemory, CodecBySerde,
+        CompositeKey, Output, Probe, key_argument, only_argument,
     };
     pub use crate::attributes::call_site::CallSite;
     pub use crate::attributes::cause::{
@@ -62,6 +62,7 @@ pub mod __private {
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
     pub use crate::attributes::ending::Ending;
     pub use crate::attributes::into_arg::{UnitCost, cost, period};
+    pub use crate::attributes::output::{NoResult, ResultOutput, WrapOther, WrapResult, Wrapped};
     pub use crate::attributes::rejection::{
         BadArgument, BadArgumentOfAny, BadArgumentOfResult, FromRejection, panic_with,
     };

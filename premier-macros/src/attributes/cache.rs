@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::Result;
+use syn::{Result, Type};
 
 use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::{respan, take_crate_path};
@@ -67,19 +67,15 @@ impl Layer for Cache {
     }
 
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
+        let crate_path = &self.crate_path;
         let span = Span::mixed_site();
         let found = self.search(expansion);
         let awaited = expansion.awaited();
         let find = expansion.method("find");
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
-        let is_result = expansion.yields_result();
-        let hit = if is_result {
-            quote_spanned!(span=> ::core::result::Result::Ok(__premier_value))
-        } else {
-            quote_spanned!(span=> __premier_value)
-        };
-        let output = self.store(is_result);
+        let part_of_output = self.part_of(expansion.output());
+        let output = self.store();
         let substitute = expansion.ending_of_below(index).map(|ending| {
             quote_spanned! {span=>
                 if #ending.is_substitute() {
@@ -88,9 +84,10 @@ impl Layer for Cache {
             }
         });
         quote_spanned! {span=>
+            let __premier_part = #part_of_output;
             let __premier_found = #found;
             let __premier_flight = match __premier_found.#find() #awaited {
-                ::core::result::Result::Ok(__premier_value) => return #hit,
+                ::core::result::Result::Ok(__premier_value) => return #crate_path::__private::CachedPart::output(&__premier_part, __premier_value),
                 ::core::result::Result::Err(__premier_flight) => __premier_flight,
             };
             let __premier_outcome #ascription = #scope;
@@ -112,12 +109,6 @@ impl Cache {
             expansion.function,
             Sharing::None,
         );
-        let output = expansion.output();
-        let value_of_output = if expansion.yields_result() {
-            quote_spanned!(span=> __premier_output.ok())
-        } else {
-            quote_spanned!(span=> ::core::option::Option::Some(__premier_output))
-        };
         let import_key_traits = import_key_traits(crate_path);
         let KeyTokens { statements, value } = self.key(expansion.function);
         // The codec chooses at compile time whether values can be serialised.
@@ -127,7 +118,7 @@ impl Cache {
                 let __premier_codec = {
                     #[allow(unused_imports)]
                     use #crate_path::__private::{CodecByMemory as _, CodecBySerde as _};
-                    (&&#crate_path::__private::Probe::of(|__premier_output: #output| #value_of_output)).premier_codec()
+                    (&&#crate_path::__private::Probe::of(&__premier_part)).premier_codec()
                 };
                 #import_key_traits
                 #statements
@@ -140,9 +131,24 @@ impl Cache {
         }
     }
 
+    /// Returns an expression for the part of `output` that is cached. The type of the output decides,
+    /// at compile time.
+    fn part_of(&self, output: &Type) -> TokenStream {
+        let crate_path = &self.crate_path;
+        let span = Span::mixed_site();
+        quote_spanned! {span=>
+            {
+                #[allow(unused_imports)]
+                use #crate_path::__private::{CachedOk as _, CachedWhole as _};
+                (&#crate_path::__private::Output::<#output>::new()).premier_cached()
+            }
+        }
+    }
+
     /// Returns code that stores the output of the function and yields it. If the function failed,
     /// the code yields the stale value, if there is one.
-    fn store(&self, is_result: bool) -> TokenStream {
+    fn store(&self) -> TokenStream {
+        let crate_path = &self.crate_path;
         let span = Span::mixed_site();
         let keep = quote_spanned!(span=> __premier_flight.keep(__premier_value););
         let keep = if self.only_some {
@@ -154,27 +160,16 @@ impl Cache {
         } else {
             keep
         };
-        if !is_result {
-            return quote_spanned! {span=>
-                {
-                    let __premier_value = &__premier_outcome;
-                    #keep
-                }
-                __premier_outcome
-            };
-        }
+        let part = quote_spanned!(span=> #crate_path::__private::CachedPart);
         quote_spanned! {span=>
-            match __premier_outcome {
-                ::core::result::Result::Ok(__premier_value) => {
-                    {
-                        let __premier_value = &__premier_value;
-                        #keep
-                    }
-                    ::core::result::Result::Ok(__premier_value)
+            match #part::value(&__premier_part, &__premier_outcome) {
+                ::core::option::Option::Some(__premier_value) => {
+                    #keep
+                    __premier_outcome
                 }
-                ::core::result::Result::Err(__premier_error) => match __premier_flight.stale() {
-                    ::core::option::Option::Some(__premier_value) => ::core::result::Result::Ok(__premier_value),
-                    ::core::option::Option::None => ::core::result::Result::Err(__premier_error),
+                ::core::option::Option::None => match __premier_flight.stale() {
+                    ::core::option::Option::Some(__premier_value) => #part::output(&__premier_part, __premier_value),
+                    ::core::option::Option::None => __premier_outcome,
                 },
             }
         }

@@ -1,29 +1,52 @@
 //! The emitted function: the body of the user within all layers.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ReturnType;
 use syn::spanned::Spanned;
 
 use super::arguments::{named_body, named_boxed_block};
+use super::crate_path::respan;
 use super::expansion::Expansion;
 use super::function::{Changes, function_with};
 use crate::parse::shape::Shape;
-use crate::parse::types::in_body;
+use crate::parse::types::{in_body, is_nameable, last_segment};
 
 impl Expansion<'_> {
     /// Emits the function. `items` are put before its body.
     pub(super) fn assemble(&self, items: TokenStream) -> TokenStream {
+        let (check, body) = (self.check_wrapped(), self.body());
         let re_runs_body = self.layers.iter().any(|layer| layer.re_runs_body());
         function_with(
             self.function,
             Changes {
                 items,
-                body: self.body(),
+                body: quote!(#check #body),
                 output: self.wrapped.as_ref(),
                 without_mut_self: re_runs_body && self.renames_self(),
             },
         )
+    }
+
+    /// Returns a statement that only compiles if an output that is wrapped is not a `Result`, unless the
+    /// user has said so.
+    fn check_wrapped(&self) -> Option<TokenStream> {
+        let output = &self.function.output;
+        // Only a path can be a `Result` of another name.
+        last_segment(output)?;
+        if self.wrapped.is_none() || self.function.says_result.is_some() || !is_nameable(output) {
+            return None;
+        }
+        let span = output.span().resolved_at(Span::mixed_site());
+        let crate_path = respan(self.layers[0].crate_path(), span);
+        let output = respan(&output.to_token_stream(), span);
+        Some(quote_spanned! {span=>
+            {
+                #[allow(unused_imports)]
+                use #crate_path::__private::{WrapOther as _, WrapResult as _};
+                (&#crate_path::__private::Wrapped::<#output>::new()).premier_wrap();
+            }
+        })
     }
 
     fn body(&self) -> TokenStream {

@@ -2,8 +2,10 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Result, Type, parse_quote_spanned};
 
+use super::crate_path::respan;
 use crate::parse::function::Function;
 use crate::parse::types::in_body;
 
@@ -50,6 +52,7 @@ pub(crate) struct Expansion<'a> {
     /// `Result<T, premier::Error>`, where `T` is the output that the user wrote. `None` if `T` is
     /// a `Result` already, or if no layer can reject a call.
     pub(super) wrapped: Option<Type>,
+    /// The output of the emitted function with `_` in place of each `impl Trait`.
     output_in_body: Option<Type>,
 }
 
@@ -86,9 +89,12 @@ impl<'a> Expansion<'a> {
         self.output_in_body.as_ref()
     }
 
-    /// Returns whether the output of the emitted function is a `Result`.
-    pub(crate) fn yields_result(&self) -> bool {
-        self.wrapped.is_some() || self.function.yields_result()
+    /// Returns the output in the variable `__premier_outcome` as a `Result` of references. The compiler
+    /// reports an output that is not a `Result` at its type.
+    pub(crate) fn outcome_as_result(&self, crate_path: &TokenStream) -> TokenStream {
+        let span = self.function.output.span().resolved_at(Span::mixed_site());
+        let crate_path = respan(crate_path, span);
+        quote_spanned!(span=> #crate_path::__private::ResultOutput::as_result(&__premier_outcome))
     }
 
     /// Returns `: Output`, for a variable that holds the output.
