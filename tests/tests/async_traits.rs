@@ -1,4 +1,4 @@
-//! Attributes on the methods of an `#[async_trait]` impl, which has rewritten the methods before.
+//! Attributes on methods that `#[async_trait]` has rewritten before, and above `#[instrument]`.
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
 #![allow(clippy::unused_self)]
@@ -72,6 +72,12 @@ fn instrumented_future(id: u32) -> impl Future<Output = Result<u32, Error>> + Se
     async move { Ok(id) }
 }
 
+#[throttle(rate = "100/s")]
+#[tracing::instrument(err, ret)]
+fn instrumented_throttled_future(id: u32) -> impl Future<Output = Result<u32, Error>> + Send {
+    async move { Ok(id) }
+}
+
 #[tokio::test]
 async fn a_key_names_the_parts_of_an_argument() {
     assert_eq!(Memory.key_of_a_part((1, 1)).await.unwrap(), 2);
@@ -100,4 +106,5 @@ async fn instrument_may_be_below_an_attribute() {
     assert_eq!(Memory.instrumented_below_many(1).await.unwrap(), 1);
     assert_eq!(instrumented_block(1).await.unwrap(), 1);
     assert_eq!(instrumented_future(1).await.unwrap(), 1);
+    assert_eq!(instrumented_throttled_future(1).await.unwrap(), 1);
 }
