@@ -46,15 +46,19 @@ pub use self::throttle::Throttle;
 /// What expansions call. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use std::boxed::Box;
+
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::arguments::{
         Argument, Arguments, JsonBySerde, NoJson, NoText, Part, PartByReference, PartByText,
         PartByValue, TextByDisplay,
     };
     #[cfg(feature = "cache")]
-    pub use crate::attributes::cache::codec::{CodecByMemory, CodecBySerde, Probe};
+    pub use crate::attributes::cache::codec::{CodecByMemory, CodecBySerde, probe};
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::flight::Flight;
+    #[cfg(feature = "cache")]
+    pub use crate::attributes::cache::output::{CachedOk, CachedPart, CachedWhole, Output};
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::site::{CacheCall, CacheSite};
     #[cfg(feature = "cache")]
@@ -68,6 +72,7 @@ pub mod __private {
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
     pub use crate::attributes::ending::Ending;
     pub use crate::attributes::into_arg::{UnitCost, cost, period};
+    pub use crate::attributes::output::{NoResult, ResultOutput, WrapOther, WrapResult, Wrapped};
     pub use crate::attributes::rejection::{
         BadArgument, BadArgumentOfAny, BadArgumentOfResult, FromRejection, panic_with,
     };

@@ -24,9 +24,15 @@
 //!
 //! | the function returns | the caller gets |
 //! | --- | --- |
-//! | a type whose name ends in `Result` | `Err(premier::Error.into())`: its error implements `From<premier::Error>` |
-//! | anything else, `T` | `Result<T, premier::Error>`: the attribute changes the signature |
+//! | a type whose name ends in `Result`, or any with `result` | `Err(premier::Error.into())`: its error implements `From<premier::Error>` |
+//! | anything else, `T`, or any with `result = false` | `Result<T, premier::Error>`: the attribute changes the signature |
 //! | anything, with `on_reject = \|error\| value` | the value; the signature stays |
+//!
+//! An attribute sees the name of a type only. `result` is an argument of every attribute, for a `Result`
+//! whose name does not say so; `result = false` is for another type whose name ends in `Result`, such as
+//! `SearchResult`. One attribute of the function has to say it. Everything else goes by the type:
+//! `#[cache]` keeps of a `Result` by any name only `Ok`, and `#[retry]` and `#[circuit_breaker]` look at
+//! its error.
 //!
 //! ```
 //! use premier::throttle;

@@ -1,8 +1,9 @@
 //! `#[cache]` stores what a function returns, for calls with the same key.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
-use syn::Result;
+use syn::spanned::Spanned;
+use syn::{Result, Type};
 
 use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::{respan, take_crate_path};
@@ -13,6 +14,7 @@ use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::parameter::Parameter;
+use crate::parse::types::names_lifetime;
 use crate::validate::function::check_cacheable;
 use crate::validate::key::{check_default_cache_key, check_independent, check_key};
 
@@ -67,19 +69,20 @@ impl Layer for Cache {
     }
 
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
+        let crate_path = &self.crate_path;
         let span = Span::mixed_site();
         let found = self.search(expansion);
         let awaited = expansion.awaited();
-        let find = expansion.method("find");
+        let find = self.call(
+            expansion.function,
+            "CacheCall",
+            &expansion.method("find").to_string(),
+            &quote_spanned!(output_span(expansion.function)=> __premier_found),
+        );
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
-        let is_result = expansion.yields_result();
-        let hit = if is_result {
-            quote_spanned!(span=> ::core::result::Result::Ok(__premier_value))
-        } else {
-            quote_spanned!(span=> __premier_value)
-        };
-        let output = self.store(is_result);
+        let part_of_output = self.part_of(expansion.output());
+        let output = self.store(expansion.function);
         let substitute = expansion.ending_of_below(index).map(|ending| {
             quote_spanned! {span=>
                 if #ending.is_substitute() {
@@ -88,9 +91,10 @@ impl Layer for Cache {
             }
         });
         quote_spanned! {span=>
+            let __premier_part = #part_of_output;
             let __premier_found = #found;
-            let __premier_flight = match __premier_found.#find() #awaited {
-                ::core::result::Result::Ok(__premier_value) => return #hit,
+            let __premier_flight = match #find #awaited {
+                ::core::result::Result::Ok(__premier_value) => return #crate_path::__private::CachedPart::output(&__premier_part, __premier_value),
                 ::core::result::Result::Err(__premier_flight) => __premier_flight,
             };
             let __premier_outcome #ascription = #scope;
@@ -112,21 +116,27 @@ impl Cache {
             expansion.function,
             Sharing::None,
         );
-        let output = expansion.output();
-        let value_of_output = if expansion.yields_result() {
-            quote_spanned!(span=> __premier_output.ok())
-        } else {
-            quote_spanned!(span=> ::core::option::Option::Some(__premier_output))
-        };
         let search = self.search_by_key(expansion.function, &instance);
-        // The codec chooses at compile time whether values can be serialised.
+        // The compiler reports a value that cannot be cached at the output of the function.
+        let output_span = expansion.function.output.span().resolved_at(span);
+        let probe = respan(
+            &quote_spanned!(span=> #crate_path::__private::probe),
+            output_span,
+        );
+        let probe = quote_spanned!(output_span=> #probe(&__premier_part));
+        // The codec chooses at compile time whether values can be serialised. A value with a lifetime cannot be
+        // read for any other lifetime, which the choice does not see.
+        let by_serde = (!names_lifetime(expansion.output()))
+            .then(|| quote_spanned!(span=> use #crate_path::__private::CodecBySerde as _;));
         quote_spanned! {span=>
             {
                 #items
                 let __premier_codec = {
                     #[allow(unused_imports)]
-                    use #crate_path::__private::{CodecByMemory as _, CodecBySerde as _};
-                    (&&#crate_path::__private::Probe::of(|__premier_output: #output| #value_of_output)).premier_codec()
+                    use #crate_path::__private::CodecByMemory as _;
+                    #[allow(unused_imports)]
+                    #by_serde
+                    (&&#probe).premier_codec()
                 };
                 #search
             }
@@ -137,11 +147,19 @@ impl Cache {
     fn search_by_key(&self, function: &Function, instance: &TokenStream) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
+        let codec = Ident::new("__premier_codec", output_span(function));
         let Some(key) = &self.key else {
             let parts = function
                 .parameters
                 .iter()
                 .map(|parameter| self.part(parameter));
+            let arguments = quote_spanned! {span=>
+                &__PREMIER_SITE,
+                #instance,
+                #codec,
+                #crate_path::__private::Arguments(&__premier_parts)
+            };
+            let search = self.call(function, "CacheSite", "search_by_arguments", &arguments);
             // The scrutinee of a `match` keeps its temporaries until the end.
             return quote_spanned! {span=>
                 #[allow(unused_imports)]
@@ -150,22 +168,25 @@ impl Cache {
                     PartByText as _, PartByValue as _, TextByDisplay as _,
                 };
                 match [#(#parts),*] {
-                    __premier_parts => __PREMIER_SITE.search_by_arguments(
-                        #instance,
-                        __premier_codec,
-                        #crate_path::__private::Arguments(&__premier_parts),
-                    ),
+                    __premier_parts => #search,
                 }
             };
         };
         let borrows = borrow_for_key(key, function);
         let import_key_traits = import_key_traits(crate_path);
         let KeyTokens { statements, value } = KeyTokens::new(key, function, crate_path);
+        let arguments = quote_spanned! {span=>
+            &__PREMIER_SITE,
+            #instance,
+            #codec,
+            #value
+        };
+        let search = self.call(function, "CacheSite", "search", &arguments);
         quote_spanned! {span=>
             #import_key_traits
             #borrows
             #statements
-            __PREMIER_SITE.search(#instance, __premier_codec, #value)
+            #search
         }
     }
 
@@ -185,11 +206,46 @@ impl Cache {
         }
     }
 
+    /// Returns a call of a function of the runtime for which the value has to be one that can be cached. All have
+    /// the span of the output, so that the compiler reports another value there, and once.
+    fn call(
+        &self,
+        function: &Function,
+        of: &str,
+        method: &str,
+        arguments: &TokenStream,
+    ) -> TokenStream {
+        let span = output_span(function);
+        let crate_path = respan(&self.crate_path, span);
+        let (of, method) = (Ident::new(of, span), Ident::new(method, span));
+        quote_spanned!(span=> #crate_path::__private::#of::#method(#arguments))
+    }
+
+    /// Returns an expression for the part of `output` that is cached. The type of the output decides,
+    /// at compile time.
+    fn part_of(&self, output: &Type) -> TokenStream {
+        let crate_path = &self.crate_path;
+        let span = Span::mixed_site();
+        quote_spanned! {span=>
+            {
+                #[allow(unused_imports)]
+                use #crate_path::__private::{CachedOk as _, CachedWhole as _};
+                (&#crate_path::__private::Output::<#output>::new()).premier_cached()
+            }
+        }
+    }
+
     /// Returns code that stores the output of the function and yields it. If the function failed,
     /// the code yields the stale value, if there is one.
-    fn store(&self, is_result: bool) -> TokenStream {
+    fn store(&self, function: &Function) -> TokenStream {
+        let crate_path = &self.crate_path;
         let span = Span::mixed_site();
-        let keep = quote_spanned!(span=> __premier_flight.keep(__premier_value););
+        let output_span = output_span(function);
+        let flight = quote_spanned!(output_span=> &__premier_flight);
+        let stale = self.call(function, "Flight", "stale", &flight);
+        let value = quote_spanned!(output_span=> #flight, __premier_value);
+        let keep = self.call(function, "Flight", "keep", &value);
+        let keep = quote_spanned!(span=> #keep;);
         let keep = if self.only_some {
             quote_spanned! {span=>
                 if ::core::option::Option::is_some(__premier_value) {
@@ -199,31 +255,24 @@ impl Cache {
         } else {
             keep
         };
-        if !is_result {
-            return quote_spanned! {span=>
-                {
-                    let __premier_value = &__premier_outcome;
-                    #keep
-                }
-                __premier_outcome
-            };
-        }
+        let part = quote_spanned!(span=> #crate_path::__private::CachedPart);
         quote_spanned! {span=>
-            match __premier_outcome {
-                ::core::result::Result::Ok(__premier_value) => {
-                    {
-                        let __premier_value = &__premier_value;
-                        #keep
-                    }
-                    ::core::result::Result::Ok(__premier_value)
+            match #part::value(&__premier_part, &__premier_outcome) {
+                ::core::option::Option::Some(__premier_value) => {
+                    #keep
+                    __premier_outcome
                 }
-                ::core::result::Result::Err(__premier_error) => match __premier_flight.stale() {
-                    ::core::option::Option::Some(__premier_value) => ::core::result::Result::Ok(__premier_value),
-                    ::core::option::Option::None => ::core::result::Result::Err(__premier_error),
+                ::core::option::Option::None => match #stale {
+                    ::core::option::Option::Some(__premier_value) => #part::output(&__premier_part, __premier_value),
+                    ::core::option::Option::None => __premier_outcome,
                 },
             }
         }
     }
+}
+
+fn output_span(function: &Function) -> Span {
+    function.output.span().resolved_at(Span::mixed_site())
 }
 
 fn argument_span(parameter: &Parameter) -> Span {

@@ -15,7 +15,6 @@ use crate::parse::error_filter::ErrorFilter;
 use crate::parse::function::Function;
 use crate::validate::callback::take_on_reject;
 use crate::validate::error_filter::take_error_filter;
-use crate::validate::function::check_yields_result;
 use crate::validate::key::check_independent;
 
 const KNOWN: &str = "failures, within, open_for, half_open, on, when, name, on_reject, crate";
@@ -65,15 +64,6 @@ impl Layer for CircuitBreaker {
         true
     }
 
-    fn validate(&self, expansion: &Expansion<'_>) -> Result<()> {
-        check_yields_result(
-            expansion.function,
-            expansion.yields_result(),
-            "circuit_breaker",
-            "it counts the errors",
-        )
-    }
-
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
@@ -91,6 +81,7 @@ impl Layer for CircuitBreaker {
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
         let is_failure = selects(&self.filter, &quote_spanned!(span=> __premier_failure));
+        let outcome = expansion.outcome_as_result(crate_path);
         let uncounted = self.uncounted(expansion, index, &guard);
         quote_spanned! {span=>
             let #guard = {
@@ -99,7 +90,7 @@ impl Layer for CircuitBreaker {
             };
             #unwrap_guard
             let __premier_outcome #ascription = #scope;
-            match &__premier_outcome {
+            match #outcome {
                 #(#uncounted)*
                 ::core::result::Result::Ok(_) => #guard.finish(false),
                 ::core::result::Result::Err(__premier_failure) => #guard.finish(#is_failure),

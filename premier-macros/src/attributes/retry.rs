@@ -18,7 +18,6 @@ use crate::validate::backoff::{Strategy, check_factor, check_jitter, check_strat
 use crate::validate::callback::take_callback;
 use crate::validate::checked::Checked;
 use crate::validate::error_filter::take_error_filter;
-use crate::validate::function::check_yields_result;
 use crate::validate::key::check_independent;
 use crate::validate::values::{attempts, duration};
 
@@ -125,15 +124,6 @@ impl Layer for Retry {
         true
     }
 
-    fn validate(&self, expansion: &Expansion<'_>) -> Result<()> {
-        check_yields_result(
-            expansion.function,
-            expansion.yields_result(),
-            "retry",
-            "it looks at the error",
-        )
-    }
-
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
         let span = Span::mixed_site();
         let begin = self.begin(expansion);
@@ -141,6 +131,7 @@ impl Layer for Retry {
         let ascription = expansion.ascription();
         let is_retried = selects(&self.filter, &quote_spanned!(span=> __premier_error));
         let delay = self.delay();
+        let outcome = expansion.outcome_as_result(&self.crate_path);
         let awaited = expansion.awaited();
         let sleep = expansion.method("sleep");
         let ending = expansion.ending_of_below(index);
@@ -158,7 +149,7 @@ impl Layer for Retry {
                 #restart
                 let __premier_delay = {
                     let __premier_outcome #ascription = #attempt;
-                    let __premier_delay = match &__premier_outcome {
+                    let __premier_delay = match #outcome {
                         #is_final
                         ::core::result::Result::Err(__premier_error) if #is_retried => {
                             #delay

@@ -97,7 +97,7 @@ impl Layer for Timeout {
         } else {
             self.with_all_arguments(expansion.function, inner)
         };
-        let mut block = expansion.block(inner, index);
+        let mut block = expansion.block(inner);
         let mut output = quote_spanned!(span=> __premier_output);
         if expansion.has_ending() && !expansion.function.is_async() {
             // The variable of this thread cannot be lent to the worker.

@@ -1,29 +1,52 @@
 //! The emitted function: the body of the user within all layers.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ReturnType;
 use syn::spanned::Spanned;
 
 use super::arguments::{named_body, named_boxed_block};
+use super::crate_path::respan;
 use super::expansion::Expansion;
 use super::function::{Changes, function_with};
 use crate::parse::shape::Shape;
-use crate::parse::types::is_nameable;
+use crate::parse::types::{in_body, is_nameable, last_segment};
 
 impl Expansion<'_> {
     /// Emits the function. `items` are put before its body.
     pub(super) fn assemble(&self, items: TokenStream) -> TokenStream {
+        let (check, body) = (self.check_wrapped(), self.body());
         let re_runs_body = self.layers.iter().any(|layer| layer.re_runs_body());
         function_with(
             self.function,
             Changes {
                 items,
-                body: self.body(),
+                body: quote!(#check #body),
                 output: self.wrapped.as_ref(),
                 without_mut_self: re_runs_body && self.renames_self(),
             },
         )
+    }
+
+    /// Returns a statement that only compiles if an output that is wrapped is not a `Result`, unless the
+    /// user has said so.
+    fn check_wrapped(&self) -> Option<TokenStream> {
+        let output = &self.function.output;
+        // Only a path can be a `Result` of another name.
+        last_segment(output)?;
+        if self.wrapped.is_none() || self.function.says_result.is_some() || !is_nameable(output) {
+            return None;
+        }
+        let span = output.span().resolved_at(Span::mixed_site());
+        let crate_path = respan(self.layers[0].crate_path(), span);
+        let output = respan(&output.to_token_stream(), span);
+        Some(quote_spanned! {span=>
+            {
+                #[allow(unused_imports)]
+                use #crate_path::__private::{WrapOther as _, WrapResult as _};
+                (&#crate_path::__private::Wrapped::<#output>::new()).premier_wrap();
+            }
+        })
     }
 
     fn body(&self) -> TokenStream {
@@ -37,11 +60,13 @@ impl Expansion<'_> {
     }
 
     fn async_block(&self) -> TokenStream {
-        // The compiler reports at the block what it captures against the return type.
+        // The compiler reports at the block what it captures against the return type. Attributes below
+        // give the span of the braces to variables that they add, so it resolves as the body does.
         let returned = self.function.signature.output.span();
         let span = returned.resolved_at(Span::mixed_site());
-        let block = self.layered();
-        quote_spanned!(span=> async move { #block })
+        let mut block = Group::new(Delimiter::Brace, self.layered());
+        block.set_span(returned.resolved_at(self.function.body.span()));
+        quote_spanned!(span=> async move #block)
     }
 
     /// Boxes the future, unless the function returns `impl Future`.
@@ -49,7 +74,10 @@ impl Expansion<'_> {
         let span = Span::mixed_site();
         match self.function.shape {
             Shape::Future => future.clone(),
-            _ => quote_spanned!(span=> ::std::boxed::Box::pin(#future)),
+            _ => {
+                let crate_path = self.layers[0].crate_path();
+                quote_spanned!(span=> #crate_path::__private::Box::pin(#future))
+            }
         }
     }
 
@@ -78,9 +106,8 @@ impl Expansion<'_> {
         if self.wrapped.is_none() {
             return body;
         }
-        let output = &self.function.output;
-        let named = is_nameable(output).then_some(output);
-        let scope = self.scope_yielding(&body, named, self.layers.len() - 1);
+        let output = in_body(&self.function.output);
+        let scope = self.scope_yielding(&body, output.as_ref(), self.layers.len() - 1);
         let span = Span::mixed_site();
         if self.function.yields_unit() {
             // `Ok(scope)` would trip lints against passing a unit value.
@@ -96,6 +123,7 @@ impl Expansion<'_> {
         let crate_path = self.layers[0].crate_path();
         let ascription = match &self.function.signature.output {
             ReturnType::Type(_, returned) if self.function.shape == Shape::BoxedFuture => {
+                let returned = in_body(returned);
                 quote_spanned!(span=> -> #returned)
             }
             _ => TokenStream::new(),

@@ -1,10 +1,11 @@
 //! One attempt of a call that a layer may repeat.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
 use super::crate_path::respan;
 use super::expansion::Expansion;
+use super::rename_self::rename_self;
 use crate::parse::parameter::{Parameter, PassMode};
 
 impl Expansion<'_> {
@@ -12,21 +13,38 @@ impl Expansion<'_> {
     /// attempt: arguments by value are cloned, `&mut` arguments are reborrowed.
     pub(crate) fn attempt(&self, inner: &TokenStream, index: usize) -> TokenStream {
         let crate_path = self.layers[index].crate_path();
-        let receiver = Ident::new("__premier_self", Span::mixed_site());
-        let renamed = self.renames_self().then_some(&receiver);
+        let receiver = self.attempts_self();
         let arguments: TokenStream = self
             .function
             .parameters
             .iter()
-            .map(|parameter| argument_of_attempt(parameter, renamed, crate_path))
+            .map(|parameter| argument_of_attempt(parameter, receiver.as_ref(), crate_path))
             .collect();
-        let inner = match renamed {
+        let inner = match &receiver {
             Some(receiver) => rename_self(inner.clone(), receiver),
             None => inner.clone(),
         };
         let scope = self.scope(&inner, index);
         let span = Span::mixed_site();
         quote_spanned!(span=> { #arguments #scope })
+    }
+
+    /// The variable that each attempt gets in place of `self`: a clone of a receiver by value, or a
+    /// reborrow of `&mut self`. `&self` is copied.
+    ///
+    /// The variable resolves wherever the `self` of the user does, so format strings can name it.
+    fn attempts_self(&self) -> Option<Ident> {
+        let receiver = self.function.signature.receiver()?;
+        self.renames_self()
+            .then(|| Ident::new("__premier_self", receiver.self_token.span))
+    }
+
+    /// Returns whether each attempt gets a variable in place of `self`.
+    pub(super) fn renames_self(&self) -> bool {
+        matches!(
+            self.function.receiver,
+            Some(PassMode::Value | PassMode::Exclusive)
+        )
     }
 }
 
@@ -61,53 +79,4 @@ fn argument_of_attempt(
         #[allow(unused_mut, unused_variables, clippy::used_underscore_binding)]
         let #target = #value;
     }
-}
-
-/// Replaces the value `self` by the variable `name`. Paths such as `self::x`, visibilities, and
-/// items with a `self` of their own are left alone.
-fn rename_self(code: TokenStream, name: &Ident) -> TokenStream {
-    let mut renamed = TokenStream::new();
-    let mut tokens = code.into_iter().peekable();
-    let mut visibility = false;
-    while let Some(token) = tokens.next() {
-        let after_pub = std::mem::take(&mut visibility);
-        match token {
-            TokenTree::Ident(word) if word == "self" => {
-                let is_path =
-                    matches!(tokens.peek(), Some(TokenTree::Punct(mark)) if mark.as_char() == ':');
-                if is_path {
-                    renamed.extend([TokenTree::Ident(word)]);
-                } else {
-                    let mut name = name.clone();
-                    name.set_span(word.span().resolved_at(Span::mixed_site()));
-                    renamed.extend([TokenTree::Ident(name)]);
-                }
-            }
-            TokenTree::Ident(word) if word == "use" || word == "impl" || word == "trait" => {
-                renamed.extend([TokenTree::Ident(word)]);
-                for token in tokens.by_ref() {
-                    let ends = match &token {
-                        TokenTree::Punct(mark) => mark.as_char() == ';',
-                        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
-                        _ => false,
-                    };
-                    renamed.extend([token]);
-                    if ends {
-                        break;
-                    }
-                }
-            }
-            TokenTree::Ident(word) => {
-                visibility = word == "pub";
-                renamed.extend([TokenTree::Ident(word)]);
-            }
-            TokenTree::Group(group) if !after_pub => {
-                let mut inside = Group::new(group.delimiter(), rename_self(group.stream(), name));
-                inside.set_span(group.span());
-                renamed.extend([TokenTree::Group(inside)]);
-            }
-            token => renamed.extend([token]),
-        }
-    }
-    renamed
 }

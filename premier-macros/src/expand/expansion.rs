@@ -2,10 +2,12 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
-use syn::{Result, Type};
+use syn::spanned::Spanned;
+use syn::{Result, Type, parse_quote_spanned};
 
+use super::crate_path::respan;
 use crate::parse::function::Function;
-use crate::parse::types::is_nameable;
+use crate::parse::types::in_body;
 
 /// An attribute on a function, with validated arguments.
 pub(crate) trait Layer {
@@ -50,6 +52,8 @@ pub(crate) struct Expansion<'a> {
     /// `Result<T, premier::Error>`, where `T` is the output that the user wrote. `None` if `T` is
     /// a `Result` already, or if no layer can reject a call.
     pub(super) wrapped: Option<Type>,
+    /// The output of the emitted function with `_` in place of each `impl Trait`.
+    output_in_body: Option<Type>,
 }
 
 impl<'a> Expansion<'a> {
@@ -61,13 +65,12 @@ impl<'a> Expansion<'a> {
             .map(|layer| {
                 let (output, crate_path) = (&function.output, layer.crate_path());
                 let span = Span::mixed_site();
-                Type::Verbatim(
-                    quote_spanned!(span=> ::core::result::Result<#output, #crate_path::Error>),
-                )
+                parse_quote_spanned!(span=> ::core::result::Result<#output, #crate_path::Error>)
             });
         let expansion = Self {
             function,
             layers,
+            output_in_body: in_body(wrapped.as_ref().unwrap_or(&function.output)),
             wrapped,
         };
         for layer in layers {
@@ -81,20 +84,23 @@ impl<'a> Expansion<'a> {
         self.wrapped.as_ref().unwrap_or(&self.function.output)
     }
 
-    /// The output of the emitted function, unless it contains `impl Trait`.
-    pub(super) fn nameable_output(&self) -> Option<&Type> {
-        is_nameable(self.output()).then(|| self.output())
+    /// The output of the emitted function as its body can name it.
+    pub(super) const fn output_in_body(&self) -> Option<&Type> {
+        self.output_in_body.as_ref()
     }
 
-    /// Returns whether the output of the emitted function is a `Result`.
-    pub(crate) fn yields_result(&self) -> bool {
-        self.wrapped.is_some() || self.function.yields_result()
+    /// Returns the output in the variable `__premier_outcome` as a `Result` of references. The compiler
+    /// reports an output that is not a `Result` at its type.
+    pub(crate) fn outcome_as_result(&self, crate_path: &TokenStream) -> TokenStream {
+        let span = self.function.output.span().resolved_at(Span::mixed_site());
+        let crate_path = respan(crate_path, span);
+        quote_spanned!(span=> #crate_path::__private::ResultOutput::as_result(&__premier_outcome))
     }
 
     /// Returns `: Output`, for a variable that holds the output.
     pub(crate) fn ascription(&self) -> Option<TokenStream> {
         let span = Span::mixed_site();
-        self.nameable_output()
+        self.output_in_body()
             .map(|output| quote_spanned!(span=> : #output))
     }
 
@@ -114,12 +120,5 @@ impl<'a> Expansion<'a> {
             ""
         };
         format_ident!("{method}{suffix}", span = Span::mixed_site())
-    }
-
-    /// Returns whether this layer, or one around it, may run the enclosed code more than once.
-    pub(super) fn is_re_run(&self, index: usize) -> bool {
-        self.layers[..=index]
-            .iter()
-            .any(|layer| layer.re_runs_body())
     }
 }

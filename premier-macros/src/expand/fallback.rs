@@ -7,7 +7,7 @@ use super::arguments::named_body;
 use super::crate_path::default_crate_path;
 use super::expansion::{Expansion, Layer};
 use super::function::{Changes, function_with};
-use super::stack::{AttributeMacro, Stripped, strip, use_marks};
+use super::stack::{AttributeMacro, Stripped, says_result, strip, use_marks};
 use crate::parse::function::Function;
 use crate::parse::words::contains_word;
 use crate::validate::function::{check_function_kind, check_future_may_borrow};
@@ -25,6 +25,9 @@ pub(super) fn fallback(
         return item;
     };
     let stripped = strip(&mut function, attributes);
+    let is_result = says_result(arguments, &stripped).unwrap_or_default();
+    // Said in any case, so that the compiler does not compare the name with the type.
+    function.says_result = is_result.or_else(|| Some(function.yields_result()));
     let items = use_marks(&stripped);
     let can_reject = can_reject(attribute, arguments)
         || stripped

@@ -23,6 +23,7 @@ mod function;
 pub(crate) mod key;
 mod output;
 mod rejection;
+mod rename_self;
 mod scope;
 pub(crate) mod setters;
 pub(crate) mod stack;

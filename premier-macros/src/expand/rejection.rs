@@ -1,12 +1,14 @@
 //! What a function returns when an attribute rejects a call.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens, quote_spanned};
 use syn::Expr;
+use syn::spanned::Spanned;
 
 use super::callback::call_typed;
 use super::crate_path::respan;
 use super::expansion::Expansion;
+use crate::parse::types::is_nameable;
 
 impl Expansion<'_> {
     /// Returns the output for the `premier::Error` in the variable `error`: the value of
@@ -53,9 +55,10 @@ impl Expansion<'_> {
         if self.wrapped.is_some() {
             return quote_spanned!(span=> ::core::result::Result::Err(#error));
         }
-        let Some(output) = self.nameable_output() else {
+        let output = self.output();
+        if !is_nameable(output) {
             return quote_spanned!(span=> #crate_path::__private::panic_with(#error));
-        };
+        }
         quote_spanned! {span=>
             {
                 #[allow(unused_imports)]
@@ -99,12 +102,20 @@ impl Expansion<'_> {
         if self.wrapped.is_some() {
             return quote_spanned!(span=> ::core::result::Result::Err(#error));
         }
-        // The compiler reports a missing conversion at the error type of the user.
-        let span = self.function.error_span().resolved_at(span);
-        let crate_path = respan(crate_path, span);
-        let (conversion, method) = (Ident::new(conversion, span), Ident::new(method, span));
-        quote_spanned! {span=>
-            ::core::result::Result::Err(#crate_path::__private::#conversion::#method(#error))
+        // The compiler reports a missing conversion at the error type of the user, and an output that is
+        // not a `Result` at the output.
+        let at_error = self.function.error_span().resolved_at(span);
+        let error_path = respan(crate_path, at_error);
+        let (conversion, method) = (
+            Ident::new(conversion, at_error),
+            Ident::new(method, at_error),
+        );
+        let error = quote_spanned!(at_error=> #error_path::__private::#conversion::#method(#error));
+        let at_output = self.function.output.span().resolved_at(span);
+        let output_path = respan(crate_path, at_output);
+        let output = respan(&self.output_in_body().to_token_stream(), at_output);
+        quote_spanned! {at_output=>
+            <#output as #output_path::__private::ResultOutput<_, _>>::from_error(#error)
         }
     }
 }

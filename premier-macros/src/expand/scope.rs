@@ -6,13 +6,11 @@ use quote::{quote, quote_spanned};
 use syn::Type;
 
 use super::expansion::Expansion;
-use crate::parse::parameter::PassMode;
-use crate::parse::shape::Shape;
 
 impl Expansion<'_> {
     /// Returns an expression that runs `inner` and yields the output, for the layer at `index`.
     pub(crate) fn scope(&self, inner: &TokenStream, index: usize) -> TokenStream {
-        self.scope_yielding(inner, self.nameable_output(), index)
+        self.scope_yielding(inner, self.output_in_body(), index)
     }
 
     /// Returns the expression of [`Expansion::scope`], for code that yields another output.
@@ -23,7 +21,7 @@ impl Expansion<'_> {
         index: usize,
     ) -> TokenStream {
         let span = Span::mixed_site();
-        let block = self.block_yielding(inner, output, index);
+        let block = self.block_yielding(inner, output);
         if self.function.is_async() {
             return quote_spanned!(span=> (#block).await);
         }
@@ -32,68 +30,23 @@ impl Expansion<'_> {
     }
 
     /// Returns a closure that runs `inner` or, in async functions, a future that does.
-    pub(crate) fn block(&self, inner: &TokenStream, index: usize) -> TokenStream {
-        self.block_yielding(inner, self.nameable_output(), index)
+    pub(crate) fn block(&self, inner: &TokenStream) -> TokenStream {
+        self.block_yielding(inner, self.output_in_body())
     }
 
-    fn block_yielding(
-        &self,
-        inner: &TokenStream,
-        output: Option<&Type>,
-        index: usize,
-    ) -> TokenStream {
+    fn block_yielding(&self, inner: &TokenStream, output: Option<&Type>) -> TokenStream {
         let span = Span::mixed_site();
-        // A block that runs again must not consume `self`. Everything else is moved in: a
-        // reference held across an await needs `T: Sync` for a `Send` future, a value only
-        // `T: Send`.
-        let keeps_self = self.is_re_run(index) && self.keeps_self();
-        let (moved, arguments) = if keeps_self {
-            (TokenStream::new(), self.move_arguments())
-        } else {
-            (quote_spanned!(span=> move), TokenStream::new())
-        };
+        // Arguments are moved in: a reference held across an await needs `T: Sync` for a `Send`
+        // future, a value only `T: Send`.
         if !self.function.is_async() {
             let ascription = output.map(|output| quote_spanned!(span=> -> #output));
-            return quote_spanned!(span=> #moved || #ascription { #arguments #inner });
+            return quote_spanned!(span=> move || #ascription { #inner });
         }
         let inner = match output {
             Some(output) if !is_unit(output) => typed(inner, output),
             _ => inner.clone(),
         };
-        quote_spanned!(span=> async #moved { #arguments #inner })
-    }
-
-    /// Returns whether a block that runs again has to leave `self` in the function.
-    fn keeps_self(&self) -> bool {
-        !matches!(self.function.receiver, None | Some(PassMode::Shared)) && !self.renames_self()
-    }
-
-    /// Returns whether each attempt gets a variable of its own in place of `self`: a clone of a
-    /// receiver by value, or the reference that `#[async_trait]` would move into its future.
-    pub(super) fn renames_self(&self) -> bool {
-        match self.function.receiver {
-            Some(PassMode::Value) => true,
-            Some(PassMode::Exclusive) => self.function.shape == Shape::BoxedBlock,
-            _ => false,
-        }
-    }
-
-    /// Moves all arguments but `self` into a block that is not `move`.
-    fn move_arguments(&self) -> TokenStream {
-        let span = Span::mixed_site();
-        self.function
-            .parameters
-            .iter()
-            .filter(|parameter| parameter.ty.is_some())
-            .map(|parameter| {
-                let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
-                quote_spanned! {span=>
-                    #(#cfg_attrs)*
-                    #[allow(unused_variables, clippy::used_underscore_binding)]
-                    let #name = #name;
-                }
-            })
-            .collect()
+        quote_spanned!(span=> async move { #inner })
     }
 }
 

@@ -4,11 +4,14 @@
 //! itself, the topmost would end up innermost. So the first one takes the others off the item and
 //! expands all of them.
 
+use std::iter;
+
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, Meta, Result};
 
 use super::expansion::Layer;
+use crate::parse::arguments::result_argument;
 use crate::parse::errors::Errors;
 use crate::parse::function::Function;
 use crate::parse::manifest;
@@ -105,6 +108,28 @@ pub(super) fn use_marks(stripped: &[Stripped]) -> TokenStream {
             quote!(#[#path(__premier_used)] const _: () = ();)
         })
         .collect()
+}
+
+/// Returns what the attributes say of the output by their argument `result`. `arguments` are those of
+/// the attribute that is being expanded.
+pub(super) fn says_result(arguments: &TokenStream, stripped: &[Stripped]) -> Result<Option<bool>> {
+    let below = stripped.iter().filter_map(|below| match &below.meta {
+        Meta::List(list) => Some(&list.tokens),
+        _ => None,
+    });
+    let mut said = None;
+    for arguments in iter::once(arguments).chain(below) {
+        if let Some((name, flag)) = result_argument(arguments.clone())? {
+            if said == Some(!flag) {
+                return Err(Error::new(
+                    name.span(),
+                    "another attribute of the function says the opposite",
+                ));
+            }
+            said = Some(flag);
+        }
+    }
+    Ok(said)
 }
 
 /// Returns the layers of the attribute that is being expanded, which is the outermost, and of

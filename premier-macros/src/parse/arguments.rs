@@ -8,6 +8,7 @@ use syn::{Error, Expr, ExprLit, Lit, LitStr, Pat, Path, Result, Token, parenthes
 
 use super::errors::Errors;
 use super::literal::{Literal, literal, peel};
+use super::positional::split_positional;
 
 /// One argument as the user wrote it.
 struct Argument {
@@ -26,6 +27,43 @@ enum Value {
     Pattern(Pat, Option<Expr>),
 }
 
+impl Value {
+    fn as_flag(&self) -> Option<bool> {
+        match self {
+            Self::Flag => Some(true),
+            Self::Expr(expr) => match peel(expr) {
+                Expr::Lit(ExprLit {
+                    lit: Lit::Bool(flag),
+                    ..
+                }) => Some(flag.value),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+const RESULT: &str = "result";
+
+/// Returns the value of `result` or `result = false` and the name for its span. The argument is about
+/// the function, so the stack of its attributes reads it.
+pub(crate) fn result_argument(tokens: TokenStream) -> Result<Option<(Ident, bool)>> {
+    let parsed = syn::parse2::<ArgumentList>(tokens.clone())
+        .or_else(|_| syn::parse2(split_positional(tokens)?.1));
+    // The attribute reports arguments that cannot be parsed.
+    let list = parsed.map_or_else(|_| Vec::new(), |list: ArgumentList| list.0);
+    let Some(Argument { name, value }) = list.into_iter().find(|other| other.name == RESULT) else {
+        return Ok(None);
+    };
+    match value.as_flag() {
+        Some(flag) => Ok(Some((name, flag))),
+        None => Err(Error::new(
+            name.span(),
+            "expected `result` or `result = false`: whether the function returns a `Result`",
+        )),
+    }
+}
+
 /// `wait` or `wait = "2s"`: how long a call may wait to be admitted.
 pub(crate) enum Wait {
     Unlimited,
@@ -41,16 +79,16 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// Parses `tokens`. An argument that is given twice, or that is not in the comma-separated
-    /// list `known`, is an error.
+    /// list `known`, is an error. Every attribute takes the argument of [`result_argument`].
     pub(crate) fn parse(attribute: &'static str, known: &str, tokens: TokenStream) -> Result<Self> {
         let mut errors = Errors::default();
         let mut given: Vec<Argument> = Vec::new();
         for argument in syn::parse2::<ArgumentList>(tokens)?.0 {
             let name = argument.name.to_string();
-            if !known.split(", ").any(|known| known == name) {
+            if name != RESULT && !known.split(", ").any(|known| known == name) {
                 errors.push_at(
                     argument.name.span(),
-                    format!("unknown argument `{name}`: #[{attribute}] takes {known}"),
+                    format!("unknown argument `{name}`: #[{attribute}] takes {known}, {RESULT}"),
                 );
             } else if given.iter().any(|other| other.name == name) {
                 errors.push_at(argument.name.span(), format!("`{name}` is given twice"));
@@ -100,20 +138,11 @@ impl Arguments {
         let Some(Argument { name, value }) = self.take(name) else {
             return false;
         };
-        if let Value::Flag = value {
-            return true;
-        }
-        if let Value::Expr(expr) = &value
-            && let Expr::Lit(ExprLit {
-                lit: Lit::Bool(flag),
-                ..
-            }) = peel(expr)
-        {
-            return flag.value;
-        }
-        self.errors
-            .push_at(name.span(), format!("expected `{name}`"));
-        false
+        value.as_flag().unwrap_or_else(|| {
+            self.errors
+                .push_at(name.span(), format!("expected `{name}`"));
+            false
+        })
     }
 
     /// Takes the expressions of `name(expr, …)`. An error shows `example`.

@@ -2,9 +2,9 @@
 //!
 //! `#[async_trait]` on an impl expands before the attributes of the methods inside.
 
-use proc_macro2::{Group, TokenStream, TokenTree};
-use syn::Pat;
-use syn::parse::Parser;
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use syn::parse::{ParseStream, Parser};
+use syn::{Expr, ExprIf, Pat, Stmt, Token};
 
 use super::parameter::Parameter;
 
@@ -39,37 +39,39 @@ pub(crate) fn boxed_block(body: &Group) -> Option<TokenStream> {
     }
 }
 
-/// Stores the patterns of the leading `let pattern = __arg1;` statements with their parameters.
-/// `#[async_trait]` moves the user's patterns there.
+/// Stores the patterns of `let pattern = __arg1;` statements with their parameters. `#[async_trait]`
+/// moves the user's patterns there, before the user's body.
 pub(super) fn find_inner_patterns(body: &Group, parameters: &mut [Parameter]) {
-    let block = boxed_block(body).unwrap_or_default();
-    let mut tokens = block.into_iter().peekable();
-    while matches!(tokens.peek(), Some(TokenTree::Ident(word)) if word == "let") {
-        let statement: Vec<TokenTree> = tokens
-            .by_ref()
-            .skip(1)
-            .take_while(|token| !matches!(token, TokenTree::Punct(mark) if mark.as_char() == ';'))
-            .collect();
-        let [
-            pattern @ ..,
-            TokenTree::Punct(equals),
-            TokenTree::Ident(value),
-        ] = &statement[..]
-        else {
-            return;
-        };
-        let pattern: TokenStream = pattern.iter().cloned().collect();
-        let Ok(pattern) = Parser::parse2(Pat::parse_single, pattern) else {
-            return;
-        };
-        if equals.as_char() != '=' || matches!(pattern, Pat::Ident(_)) {
-            continue;
+    let find = |input: ParseStream<'_>| {
+        // Before them is an `if let` that never runs.
+        if input.peek(Token![if]) {
+            input.parse::<ExprIf>()?;
         }
-        let value = value.to_string();
-        for parameter in &mut *parameters {
-            if parameter.name.to_string() == value {
-                parameter.inner_pattern = Some(pattern.clone());
+        while let Stmt::Local(statement) = input.parse()? {
+            let Some(value) = statement.init.as_ref().and_then(|init| name(&init.expr)) else {
+                break;
+            };
+            for parameter in &mut *parameters {
+                if *value == parameter.name.to_string() && !matches!(statement.pat, Pat::Ident(_)) {
+                    parameter.inner_pattern = Some(statement.pat.clone());
+                }
             }
         }
+        Ok(())
+    };
+    // The patterns are before the first statement that is incomplete.
+    let _ = find.parse2(boxed_block(body).unwrap_or_default());
+}
+
+/// Returns the name that an expression consists of: `__arg1`, or
+/// `{ let __arg1 = __arg1; __arg1 }`.
+fn name(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Path(path) => path.path.get_ident(),
+        Expr::Block(block) => match block.block.stmts.last()? {
+            Stmt::Expr(value, None) => name(value),
+            _ => None,
+        },
+        _ => None,
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Function {
     pub(crate) shape: Shape,
     /// What the function yields when it has run: its return type, or the output of its future.
     pub(crate) output: Type,
+    /// What the attributes say by their argument `result`: whether the output is a `Result`.
+    pub(crate) says_result: Option<bool>,
 }
 
 impl Parse for Function {
@@ -72,15 +74,19 @@ impl Parse for Function {
             receiver,
             shape,
             output,
+            says_result: None,
         })
     }
 }
 
 impl Function {
-    /// Returns whether the output is a `Result`. Aliases are recognised by a name that ends in
-    /// `Result`.
+    /// Returns whether the output is a `Result`, as far as tokens tell: by the argument `result`, or
+    /// else by a name that ends in `Result`.
     pub(crate) fn yields_result(&self) -> bool {
-        last_segment(&self.output).is_some_and(|last| last.ident.to_string().ends_with("Result"))
+        self.says_result.unwrap_or_else(|| {
+            last_segment(&self.output)
+                .is_some_and(|last| last.ident.to_string().ends_with("Result"))
+        })
     }
 
     /// Returns whether the output is `()`.

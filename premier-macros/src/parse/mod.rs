@@ -8,6 +8,7 @@ pub(crate) mod async_trait;
 mod body;
 pub(crate) mod error_filter;
 pub(crate) mod errors;
+pub(crate) mod format;
 pub(crate) mod function;
 pub(crate) mod key;
 pub(crate) mod limit;

@@ -1,7 +1,7 @@
 //! Questions about types that their tokens answer.
 
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericArgument, PathArguments, PathSegment, Type};
+use syn::{GenericArgument, PathArguments, PathSegment, Type, parse_quote};
 
 /// Returns the types between the angle brackets of a path segment.
 pub(crate) fn type_arguments(segment: &PathSegment) -> impl DoubleEndedIterator<Item = &Type> {
@@ -35,6 +35,23 @@ pub(crate) fn peel_type(ty: &Type) -> &Type {
     }
 }
 
+/// Returns whether the type names a lifetime, be it `'static`, or has a reference.
+pub(crate) fn names_lifetime(ty: &Type) -> bool {
+    struct FindLifetime(bool);
+    impl VisitMut for FindLifetime {
+        fn visit_type_reference_mut(&mut self, _: &mut syn::TypeReference) {
+            self.0 = true;
+        }
+
+        fn visit_lifetime_mut(&mut self, _: &mut syn::Lifetime) {
+            self.0 = true;
+        }
+    }
+    let mut find = FindLifetime(false);
+    find.visit_type_mut(&mut ty.clone());
+    find.0
+}
+
 /// Returns whether a lifetime other than `'static` can be seen in the type.
 pub(crate) fn is_borrowed(ty: &Type) -> bool {
     struct FindLifetime(bool);
@@ -64,13 +81,31 @@ pub(crate) fn is_borrowed(ty: &Type) -> bool {
 
 /// Returns `false` if the type contains `impl Trait`, which cannot be written in a body.
 pub(crate) fn is_nameable(ty: &Type) -> bool {
-    struct FindOpaque(bool);
-    impl VisitMut for FindOpaque {
-        fn visit_type_impl_trait_mut(&mut self, _: &mut syn::TypeImplTrait) {
-            self.0 = true;
+    !infer_opaque(&mut ty.clone())
+}
+
+/// Returns the type as a body can name it: with `_` in place of each `impl Trait`. `None` if nothing
+/// else is left of the type.
+pub(crate) fn in_body(ty: &Type) -> Option<Type> {
+    let mut named = ty.clone();
+    infer_opaque(&mut named);
+    (!matches!(peel_type(&named), Type::Infer(_))).then_some(named)
+}
+
+/// Replaces each `impl Trait` in the type by `_`. Returns whether there was one.
+fn infer_opaque(ty: &mut Type) -> bool {
+    struct InferOpaque(bool);
+    impl VisitMut for InferOpaque {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            if let Type::ImplTrait(_) = ty {
+                *ty = Type::Infer(parse_quote!(_));
+                self.0 = true;
+            } else {
+                visit_mut::visit_type_mut(self, ty);
+            }
         }
     }
-    let mut find = FindOpaque(false);
-    find.visit_type_mut(&mut ty.clone());
-    !find.0
+    let mut infer = InferOpaque(false);
+    infer.visit_type_mut(ty);
+    infer.0
 }

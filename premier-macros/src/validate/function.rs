@@ -68,25 +68,6 @@ pub(crate) fn check_future_may_borrow(function: &Function) -> Result<()> {
     errors.finish(())
 }
 
-/// Checks that the function yields a `Result`, which `attribute` needs because of `reason`.
-/// `yields_result` includes the effect of all attributes on the output.
-pub(crate) fn check_yields_result(
-    function: &Function,
-    yields_result: bool,
-    attribute: &str,
-    reason: &str,
-) -> Result<()> {
-    if yields_result {
-        return Ok(());
-    }
-    Err(Error::new(
-        function.error_span(),
-        format!(
-            "#[{attribute}] needs a function that returns a Result: {reason}; premier tells it by its name, which has to end in `Result`"
-        ),
-    ))
-}
-
 /// Checks that a cache can name the type of its values.
 pub(crate) fn check_cacheable(output: &Type) -> Result<()> {
     if is_nameable(output) {

@@ -3,10 +3,11 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprClosure, Pat, Result};
+use syn::{Error, Expr, ExprClosure, LitStr, Pat, Result};
 
 use super::callback::check_no_exits;
 use crate::parse::errors::Errors;
+use crate::parse::format::placeholders;
 use crate::parse::function::Function;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::literal::{Literal, literal};
@@ -25,10 +26,54 @@ pub(crate) fn check_key(
             );
             None
         }
-        (Some((_, key)), None) => Some(Key::from_key(key)),
+        (Some((_, key)), None) => {
+            let key = Key::from_key(key);
+            if let Key::Format(text) = &key {
+                errors.keep(check_format(text));
+            }
+            Some(key)
+        }
         (None, Some((_, keymaker))) => errors.keep(check_keymaker(keymaker, function)),
         (None, None) => None,
     }
+}
+
+/// Checks that a format string names arguments only. The compiler would advise to add an argument to
+/// the macro call, which the user does not see.
+fn check_format(text: &LitStr) -> Result<()> {
+    let format = text.value();
+    let arguments = placeholders(&format);
+    let is_expression = |argument: &str| {
+        syn::parse_str::<Expr>(argument)
+            .is_ok_and(|expr| !matches!(expr, Expr::Path(_) | Expr::Lit(_)))
+    };
+    let Some(expression) = arguments
+        .iter()
+        .map(|argument| &format[argument.clone()])
+        .find(|argument| is_expression(argument))
+    else {
+        return Ok(());
+    };
+    if format == format!("{{{expression}}}") {
+        return Err(Error::new(
+            text.span(),
+            format!("a format string can only name arguments: write `key = {expression}`"),
+        ));
+    }
+    let (mut positional, mut expressions) = (format.clone(), Vec::new());
+    for argument in arguments.into_iter().rev() {
+        if is_expression(&format[argument.clone()]) {
+            positional.replace_range(argument.clone(), "");
+            expressions.insert(0, &format[argument]);
+        }
+    }
+    Err(Error::new(
+        text.span(),
+        format!(
+            "a format string can only name arguments: write `key = format_args!({positional:?}, {})`",
+            expressions.join(", "),
+        ),
+    ))
 }
 
 fn check_keymaker(keymaker: Expr, function: &Function) -> Result<Key> {

@@ -11,6 +11,7 @@ pub(crate) mod circuit_breaker;
 pub(crate) mod concurrency;
 pub(crate) mod ending;
 pub(crate) mod into_arg;
+pub(crate) mod output;
 pub(crate) mod rejection;
 pub(crate) mod retry;
 pub(crate) mod site;

@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use super::output::CachedPart;
+
 /// A value that can be cached: every hit returns a clone.
 #[diagnostic::on_unimplemented(
     message = "a value of type `{Self}` cannot be cached",
@@ -38,11 +40,9 @@ impl<T> Copy for Codec<T> {}
 #[derive(Debug)]
 pub struct Probe<T>(PhantomData<fn() -> T>);
 
-impl<T: CacheValue> Probe<T> {
-    /// Infers the type of the cached value from the function that extracts it.
-    pub fn of<R>(_: fn(R) -> Option<T>) -> Self {
-        Self(PhantomData)
-    }
+/// Makes the [`Probe`] for the value of this part of an output.
+pub const fn probe<P: CachedPart<Value: CacheValue>>(_: &P) -> Probe<P::Value> {
+    Probe(PhantomData)
 }
 
 /// Provides the codec of types with serde.

@@ -51,6 +51,7 @@ mod invalidation;
 mod log;
 mod lookup;
 mod memory;
+pub(crate) mod output;
 mod registry;
 pub(crate) mod site;
 pub(crate) mod spec;

@@ -1,0 +1,84 @@
+//! Outputs of functions that are a `Result`, or are put into one.
+
+use std::marker::PhantomData;
+
+/// A `Result`, whatever name the function gives to it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Result`",
+    label = "is not a `Result`",
+    note = "#[retry] and #[circuit_breaker] look at the error of the function, so it has to return a `Result`",
+    note = "the other attributes take a type whose name ends in `Result` for one: if it is another type, give one of them the argument `result = false`, and the function returns `Result<{Self}, premier::Error>`"
+)]
+pub trait ResultOutput<T, E> {
+    /// Returns `Err(error)`.
+    fn from_error(error: E) -> Self;
+
+    /// Returns the output as a `Result` of references.
+    ///
+    /// # Errors
+    /// If the output is `Err`.
+    fn as_result(&self) -> Result<&T, &E>;
+}
+
+impl<T, E> ResultOutput<T, E> for Result<T, E> {
+    #[inline]
+    fn from_error(error: E) -> Self {
+        Err(error)
+    }
+
+    #[inline]
+    fn as_result(&self) -> Result<&T, &E> {
+        self.as_ref()
+    }
+}
+
+/// Rejects an output that is put into a `Result` although it is one.
+///
+/// The expansion calls `premier_wrap` on `&Wrapped::<Output>::new()`, and method resolution takes
+/// [`WrapResult`] if the output is a `Result`, [`WrapOther`] otherwise.
+#[derive(Debug)]
+pub struct Wrapped<O>(PhantomData<fn() -> O>);
+
+impl<O> Wrapped<O> {
+    /// For a function whose user wrote the output `O`.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "only expansions make one")]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// Outputs that may be put into a `Result` without being asked. No `Result` is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is a `Result` under a name that does not end in `Result`",
+    label = "is a `Result`",
+    note = "give an attribute of the function the argument `result`: then premier's errors become errors of this type",
+    note = "with `result = false` the function returns `Result<{Self}, premier::Error>`"
+)]
+pub trait NoResult {}
+
+/// Wraps a `Result`, which no type allows.
+pub trait WrapResult<O> {
+    /// Does nothing.
+    fn premier_wrap(&self)
+    where
+        O: NoResult;
+}
+
+impl<T, E> WrapResult<Result<T, E>> for Wrapped<Result<T, E>> {
+    #[inline]
+    fn premier_wrap(&self)
+    where
+        Result<T, E>: NoResult,
+    {
+    }
+}
+
+/// Wraps all other outputs.
+pub trait WrapOther {
+    /// Does nothing.
+    #[inline]
+    fn premier_wrap(&self) {}
+}
+
+impl<O> WrapOther for &Wrapped<O> {}
