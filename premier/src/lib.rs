@@ -254,13 +254,22 @@
 //! | `ttl = "1m"` | how long a value lives |
 //! | `stale = "30s"` | how long an expired value may still be returned: the first caller renews it, the others get the old value meanwhile, and the first one gets it too if the renewal fails |
 //! | `capacity = 10_000` | how many values are kept in this process |
-//! | `key`, `keymaker` | as for `#[throttle]`; without, all arguments by their `Display`, joined by `:` |
+//! | `key`, `keymaker` | as for `#[throttle]`; without, all arguments |
 //! | `only_some` | of an `Option` only `Some` is kept |
 //! | `keyspace = "…"` | instead of the configured one |
 //! | `name = "user"` | for `premier::cache::invalidate` and `premier::cache::clear`, and in Redis; else the path. They reach all instances of a generic function that this process has called |
 //!
+//! Without `key` a value belongs to the arguments of its call: it is returned only for arguments that are
+//! equal. Text, integers, `bool` and `char` can be such arguments, and whatever is
+//! `Hash + Eq + Clone + Send + Sync + 'static`, or a reference to it ([`cache::KeyArgument`]). For others,
+//! as floats and types that borrow, give a `key` over what matters. A value is found by a text, which is
+//! also what [`cache::invalidate`] takes: the `Display` of the arguments, joined by `:`, with `\` before
+//! every `:` and `\` within one if there are several. Of calls with different arguments but one text, the
+//! last has its value kept. An argument without `Display` has no text to write by hand; clear such a cache
+//! as a whole, or give it a `key`.
+//!
 //! Values have to be `Clone + Send + Sync + 'static`. With a Redis handler those with serde are
-//! shared: every call asks Redis, so a value that one process invalidates is gone for all, and
+//! shared, if their arguments have serde, too: every call asks Redis, so a value that one process invalidates is gone for all, and
 //! values without a `ttl` live for a day. A value that cannot be read, because Redis is down or
 //! another version of the type has written it, is a miss and never an error. Values are stored as
 //! JSON. A cache whose value does not read back as it was written, as NaN does not, is no longer

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::{Debug, Display};
+use std::hash::Hash;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -122,13 +123,23 @@ impl<const N: u64> Times<N> {
     }
 }
 
+/// What the default key needs of an argument.
+trait Argument: Debug + Hash + Eq + Clone + Send + Sync + 'static {}
+
+impl<T: Debug + Hash + Eq + Clone + Send + Sync + 'static> Argument for T {}
+
 #[cache]
-fn describe(value: impl Display + Debug) -> String {
+fn describe(value: impl Argument) -> String {
     format!("{value:?}")
 }
 
 #[cache]
-fn debug<T: Display + Debug>(value: T) -> String {
+fn debug<T: Argument>(value: T) -> String {
+    format!("{value:?}")
+}
+
+#[cache(key = "{value}")]
+fn describe_by_key(value: impl Display + Debug) -> String {
     format!("{value:?}")
 }
 
@@ -177,8 +188,9 @@ mod values {
     fn a_type_that_borrows_is_an_instance_too() {
         LazyLock::force(&CLOCK);
         let text = String::from("borrowed");
-        assert_eq!(describe(&text[..1]), "\"b\"");
-        assert_eq!(describe(&text), "\"borrowed\"");
+        assert_eq!(describe_by_key(&text[..1]), "\"b\"");
+        assert_eq!(describe_by_key(&text), "\"borrowed\"");
+        assert_eq!([describe_by_key(1), describe_by_key("1")], ["1", "\"1\""]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::parse::format::placeholders;
 use crate::parse::function::Function;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::literal::{Literal, literal};
+use crate::parse::types::{is_borrowed, last_segment, peel_type};
 
 /// Checks `key` and `keymaker`, of which at most one may be given.
 pub(crate) fn check_key(
@@ -127,6 +128,31 @@ pub(crate) fn check_default_cache_key(function: &Function, errors: &mut Errors) 
             "#[cache] on a method needs `key = …`: two values of `Self` would share the cached values",
         );
     }
+    for ty in function
+        .parameters
+        .iter()
+        .filter_map(|parameter| parameter.ty.as_ref())
+    {
+        if is_borrowed(referent(ty)) && !is_cow(referent(ty)) {
+            errors.push(Error::new_spanned(
+                ty,
+                "an argument that borrows cannot be part of a cache's key, which outlives the call: give `key = …` over what matters",
+            ));
+        }
+    }
+}
+
+/// The type behind all references.
+fn referent(ty: &Type) -> &Type {
+    match peel_type(ty) {
+        Type::Reference(reference) => referent(&reference.elem),
+        other => other,
+    }
+}
+
+/// Whether the type may be `Cow<'_, str>`, which is text.
+fn is_cow(ty: &Type) -> bool {
+    last_segment(ty).is_some_and(|last| last.ident == "Cow")
 }
 
 /// Checks that an expression that is evaluated once for all calls names no argument of a call.
