@@ -58,7 +58,7 @@ pub mod __private {
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::flight::Flight;
     #[cfg(feature = "cache")]
-    pub use crate::attributes::cache::output::{CachedOk, CachedPart, CachedWhole, Output};
+    pub use crate::attributes::cache::output::{CachedOk, CachedOutput, CachedWhole, Output};
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::site::{CacheCall, CacheSite};
     #[cfg(feature = "cache")]

@@ -42,25 +42,25 @@ impl Service {
     }
 
     #[retry(max = 3, base = 0)]
-    async fn into_an_async_block(&mut self) -> Result<u32, Failure> {
+    async fn moved_into_an_async_block(&mut self) -> Result<u32, Failure> {
         let future = async move { self.call() };
         future.await
     }
 
     #[retry(max = 3, base = 0)]
-    fn into_a_closure(&mut self) -> Result<u32, Failure> {
+    fn moved_into_a_closure(&mut self) -> Result<u32, Failure> {
         let mut call = move || self.call();
         call()
     }
 
     #[retry(max = 3, base = 0)]
-    fn into_a_variable(&mut self) -> Result<u32, Failure> {
+    fn moved_into_a_variable(&mut self) -> Result<u32, Failure> {
         let this = self;
         this.call()
     }
 
     #[retry(max = 3, base = 0)]
-    fn into_a_function(&mut self) -> Result<u32, Failure> {
+    fn moved_into_a_function(&mut self) -> Result<u32, Failure> {
         std::convert::identity(self).call()
     }
 
@@ -72,14 +72,14 @@ impl Service {
     }
 
     #[retry(max = 3, base = 0)]
-    fn into_a_boxed_future(
+    fn moved_into_a_boxed_future(
         &mut self,
     ) -> Pin<Box<dyn Future<Output = Result<u32, Failure>> + Send + '_>> {
         Box::pin(async move { self.call() })
     }
 
     #[retry(max = 3, base = 0)]
-    fn into_a_future(&mut self) -> impl Future<Output = Result<u32, Failure>> + Send + '_ {
+    fn moved_into_a_future(&mut self) -> impl Future<Output = Result<u32, Failure>> + Send + '_ {
         async move {
             let future = async move { self.call() };
             future.await
@@ -87,6 +87,7 @@ impl Service {
     }
 
     #[retry(max = 3, base = 0)]
+    #[allow(clippy::needless_arbitrary_self_type)]
     fn typed(self: &mut Self) -> Result<u32, Failure> {
         let this = self;
         this.call()
@@ -188,19 +189,19 @@ impl Tasks for Service {
 
 #[test]
 fn a_body_may_move_the_exclusive_reference() {
-    assert_eq!(fails_once().into_a_closure(), Ok(2));
-    assert_eq!(fails_once().into_a_variable(), Ok(2));
-    assert_eq!(fails_once().into_a_function(), Ok(2));
+    assert_eq!(fails_once().moved_into_a_closure(), Ok(2));
+    assert_eq!(fails_once().moved_into_a_variable(), Ok(2));
+    assert_eq!(fails_once().moved_into_a_function(), Ok(2));
     assert_eq!(fails_once().typed(), Ok(2));
     assert_eq!(fails_once().by_default(), Ok(2));
 }
 
 #[tokio::test]
 async fn the_body_of_a_task_may_move_the_exclusive_reference() {
-    assert_eq!(fails_once().into_an_async_block().await, Ok(2));
+    assert_eq!(fails_once().moved_into_an_async_block().await, Ok(2));
     assert_eq!(fails_once().below_a_timeout().await, Ok(2));
-    assert_eq!(fails_once().into_a_boxed_future().await, Ok(2));
-    assert_eq!(fails_once().into_a_future().await, Ok(2));
+    assert_eq!(fails_once().moved_into_a_boxed_future().await, Ok(2));
+    assert_eq!(fails_once().moved_into_a_future().await, Ok(2));
     assert_eq!(fails_once().boxed().await, Ok(2));
     let mut service = fails_once();
     assert_eq!(Generic(|| service.call()).call().await, Ok(2));

@@ -37,9 +37,7 @@ fn shared_values_belong_to_the_arguments_and_not_to_their_text() {
     fn greeting(reader: Reader) -> (u32, u32) {
         (reader.0, next())
     }
-    let server = SERVER
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let server = &*SERVER;
     let first = greeting(Reader(1));
     assert_eq!(greeting(Reader(1)), first, "it is shared");
     assert!(
@@ -64,9 +62,7 @@ fn values_of_arguments_without_serde_stay_in_the_process() {
         let _ = (value, text);
         next()
     }
-    let server = SERVER
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let server = &*SERVER;
     let first = local(Local(1), "a");
     assert_eq!(local(Local(1), "a"), first);
     assert_ne!(local(Local(2), "a"), first);
@@ -81,9 +77,7 @@ fn values_with_a_lifetime_stay_in_the_process() {
         next();
         if kind == 1 { vec!["one"] } else { Vec::new() }
     }
-    let server = SERVER
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let server = &*SERVER;
     assert_eq!(names(1), ["one"]);
     assert!(names(2).is_empty());
     assert!(

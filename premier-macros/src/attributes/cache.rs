@@ -81,7 +81,7 @@ impl Layer for Cache {
         );
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
-        let part_of_output = self.part_of(expansion.output());
+        let cached = self.cached_output(expansion.output());
         let output = self.store(expansion.function);
         let substitute = expansion.ending_of_below(index).map(|ending| {
             quote_spanned! {span=>
@@ -91,10 +91,10 @@ impl Layer for Cache {
             }
         });
         quote_spanned! {span=>
-            let __premier_part = #part_of_output;
+            let __premier_cached = #cached;
             let __premier_found = #found;
             let __premier_flight = match #find #awaited {
-                ::core::result::Result::Ok(__premier_value) => return #crate_path::__private::CachedPart::output(&__premier_part, __premier_value),
+                ::core::result::Result::Ok(__premier_value) => return #crate_path::__private::CachedOutput::output(&__premier_cached, __premier_value),
                 ::core::result::Result::Err(__premier_flight) => __premier_flight,
             };
             let __premier_outcome #ascription = #scope;
@@ -123,7 +123,7 @@ impl Cache {
             &quote_spanned!(span=> #crate_path::__private::probe),
             output_span,
         );
-        let probe = quote_spanned!(output_span=> #probe(&__premier_part));
+        let probe = quote_spanned!(output_span=> #probe(&__premier_cached));
         // The codec chooses at compile time whether values can be serialised. A value with a lifetime cannot be
         // read for any other lifetime, which the choice does not see.
         let by_serde = (!names_lifetime(expansion.output()))
@@ -221,9 +221,9 @@ impl Cache {
         quote_spanned!(span=> #crate_path::__private::#of::#method(#arguments))
     }
 
-    /// Returns an expression for the part of `output` that is cached. The type of the output decides,
+    /// Returns an expression for what is cached of `output`. The type of the output decides,
     /// at compile time.
-    fn part_of(&self, output: &Type) -> TokenStream {
+    fn cached_output(&self, output: &Type) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
         quote_spanned! {span=>
@@ -255,15 +255,15 @@ impl Cache {
         } else {
             keep
         };
-        let part = quote_spanned!(span=> #crate_path::__private::CachedPart);
+        let cached = quote_spanned!(span=> #crate_path::__private::CachedOutput);
         quote_spanned! {span=>
-            match #part::value(&__premier_part, &__premier_outcome) {
+            match #cached::value(&__premier_cached, &__premier_outcome) {
                 ::core::option::Option::Some(__premier_value) => {
                     #keep
                     __premier_outcome
                 }
                 ::core::option::Option::None => match #stale {
-                    ::core::option::Option::Some(__premier_value) => #part::output(&__premier_part, __premier_value),
+                    ::core::option::Option::Some(__premier_value) => #cached::output(&__premier_cached, __premier_value),
                     ::core::option::Option::None => __premier_outcome,
                 },
             }

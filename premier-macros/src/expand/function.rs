@@ -6,6 +6,7 @@ use syn::{FnArg, Meta, Signature, Type};
 
 use super::output::replace_output;
 use crate::parse::function::Function;
+use crate::parse::shape::Shape;
 
 /// How the emitted function differs from the one that the user wrote.
 #[derive(Default)]
@@ -47,11 +48,14 @@ pub(super) fn function_with(function: &Function, changes: Changes<'_>) -> TokenS
             || !matches!(&attribute.meta, Meta::Path(path) if path.is_ident("must_use"))
     });
     // The documentation of the user's function cannot describe errors that only the attribute adds.
-    let quiet = output.map(|_| quote!(#[allow(clippy::missing_errors_doc)]));
+    let missing_errors = output.map(|_| quote!(#[allow(clippy::missing_errors_doc)]));
+    // The body is an async block, whatever the user's body is.
+    let async_block =
+        (function.shape == Shape::Future).then(|| quote!(#[allow(clippy::manual_async_fn)]));
     let body = quote!(#inner_attributes #items #body);
     let mut group = Group::new(Delimiter::Brace, body);
     group.set_span(function.body.span());
-    quote!(#(#attributes)* #quiet #visibility #default #signature #group)
+    quote!(#(#attributes)* #missing_errors #async_block #visibility #default #signature #group)
 }
 
 fn remove_mut_self(signature: &mut Signature) {

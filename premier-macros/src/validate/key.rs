@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprClosure, LitStr, Pat, Result};
+use syn::{Error, Expr, ExprClosure, LitStr, Pat, Result, Type};
 
 use super::callback::check_no_exits;
 use crate::parse::errors::Errors;

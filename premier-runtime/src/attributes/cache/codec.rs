@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::output::CachedPart;
+use super::output::CachedOutput;
 
 /// A value that can be cached: every hit returns a clone.
 #[diagnostic::on_unimplemented(
@@ -41,7 +41,7 @@ impl<T> Copy for Codec<T> {}
 pub struct Probe<T>(PhantomData<fn() -> T>);
 
 /// Makes the [`Probe`] for the value of this part of an output.
-pub const fn probe<P: CachedPart<Value: CacheValue>>(_: &P) -> Probe<P::Value> {
+pub const fn probe<P: CachedOutput<Value: CacheValue>>(_: &P) -> Probe<P::Value> {
     Probe(PhantomData)
 }
 

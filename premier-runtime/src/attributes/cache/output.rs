@@ -1,4 +1,4 @@
-//! Which part of the output of a function is cached.
+//! What is cached of the output of a function.
 
 use std::marker::PhantomData;
 
@@ -17,44 +17,44 @@ impl<O> Output<O> {
     }
 }
 
-/// Provides the part of a `Result`.
+/// Selects the value of `Ok`.
 pub trait CachedOk {
-    /// The type of the part.
-    type Part;
+    /// The selection.
+    type Selected;
 
-    /// Returns the part.
-    fn premier_cached(&self) -> Self::Part;
+    /// Returns the selection.
+    fn premier_cached(&self) -> Self::Selected;
 }
 
 impl<T, E> CachedOk for Output<Result<T, E>> {
-    type Part = OkPart<T, E>;
+    type Selected = OkValue<T, E>;
 
     #[inline]
-    fn premier_cached(&self) -> OkPart<T, E> {
-        OkPart(PhantomData)
+    fn premier_cached(&self) -> OkValue<T, E> {
+        OkValue(PhantomData)
     }
 }
 
-/// Provides the part of all other outputs.
+/// Selects the whole of all other outputs.
 pub trait CachedWhole {
-    /// The type of the part.
-    type Part;
+    /// The selection.
+    type Selected;
 
-    /// Returns the part.
-    fn premier_cached(&self) -> Self::Part;
+    /// Returns the selection.
+    fn premier_cached(&self) -> Self::Selected;
 }
 
 impl<O> CachedWhole for &Output<O> {
-    type Part = Whole<O>;
+    type Selected = WholeOutput<O>;
 
     #[inline]
-    fn premier_cached(&self) -> Whole<O> {
-        Whole(PhantomData)
+    fn premier_cached(&self) -> WholeOutput<O> {
+        WholeOutput(PhantomData)
     }
 }
 
-/// The part of an output that is cached.
-pub trait CachedPart {
+/// What is cached of an output.
+pub trait CachedOutput {
     /// What the function returns.
     type Output;
     /// What is cached of it.
@@ -69,9 +69,9 @@ pub trait CachedPart {
 
 /// The value of `Ok`.
 #[derive(Debug)]
-pub struct OkPart<T, E>(PhantomData<fn() -> (T, E)>);
+pub struct OkValue<T, E>(PhantomData<fn() -> (T, E)>);
 
-impl<T, E> CachedPart for OkPart<T, E> {
+impl<T, E> CachedOutput for OkValue<T, E> {
     type Output = Result<T, E>;
     type Value = T;
 
@@ -88,9 +88,9 @@ impl<T, E> CachedPart for OkPart<T, E> {
 
 /// The whole output.
 #[derive(Debug)]
-pub struct Whole<O>(PhantomData<fn() -> O>);
+pub struct WholeOutput<O>(PhantomData<fn() -> O>);
 
-impl<O> CachedPart for Whole<O> {
+impl<O> CachedOutput for WholeOutput<O> {
     type Output = O;
     type Value = O;
 
