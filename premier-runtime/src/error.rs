@@ -63,20 +63,30 @@ pub enum Error {
         retry_after: Duration,
     },
     /// The circuit breaker of the function is open because the function failed too often.
-    #[error("the circuit breaker of {function} is open: retry after {retry_after:?}")]
+    #[error(
+        "the circuit breaker of {function}{} is open: retry after {retry_after:?}",
+        ForKey(key)
+    )]
     #[non_exhaustive]
     CircuitOpen {
         /// The function.
         function: Arc<str>,
+        /// The key of the call, or `None` for a breaker without keys.
+        key: Option<Box<str>>,
         /// How long until the breaker lets a call through to probe the function.
         retry_after: Duration,
     },
     /// The function already has its maximum number of concurrent calls.
-    #[error("{limit} calls of {function} are running, as many as may run at a time")]
+    #[error(
+        "{limit} calls of {function}{} are running, as many as may run at a time",
+        ForKey(key)
+    )]
     #[non_exhaustive]
     ConcurrencyExceeded {
         /// The function.
         function: Arc<str>,
+        /// The key of the call, or `None` for permits without keys.
+        key: Option<Box<str>>,
         /// The maximum number of concurrent calls.
         limit: u64,
     },

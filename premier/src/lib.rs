@@ -287,14 +287,18 @@
 //! success closes the circuit. `on` or `when` say which errors count; a panic always does. A call that
 //! premier refused has not reached the function and does not count (a quota, a bucket, permits, another
 //! circuit), unless `on` is a pattern that matches what the refusal has become, or `when` names a variant
-//! of [`Error`]; a [timeout](Error::Timeout) does count. Further arguments: `on_reject` and `name`. The
-//! circuit belongs to this process.
+//! of [`Error`]; a [timeout](Error::Timeout) does count. `key` and `keymaker`, as
+//! for `#[throttle]`, give each value a circuit of its own, as one for each host. Circuits are kept while
+//! they are open or have failures that count, up to 1,048,576; failures of further keys do not count.
+//! Further arguments: `on_reject` and `name`. The circuits belong to this process.
 //!
 //! # `#[concurrency]`
 //!
 //! `#[concurrency(limit = 10, wait = "1s")]`: at most ten calls at a time, in this process. Further
 //! calls wait up to a second, first come first served; without `wait` they get
-//! [`Error::ConcurrencyExceeded`] at once.
+//! [`Error::ConcurrencyExceeded`] at once. `key` and `keymaker`, as for `#[throttle]`, give each value
+//! permits of its own, as ten for each tenant; they take memory only while calls hold or await one.
+//! Further arguments: `on_reject` and `name`.
 //!
 //! # Several attributes on one function
 //!
@@ -348,7 +352,7 @@
 //! | `premier_decisions_total` | counter | `function`, `algo`, `decision`: `admitted`, `denied`, `shadow_denied`, `error` |
 //! | `premier_wait_seconds` | histogram | `function` |
 //! | `premier_retries_total`, `premier_timeouts_total` | counter | `function` |
-//! | `premier_breaker_state` | gauge: 0 closed, 1 half open, 2 open | `function` |
+//! | `premier_breaker_state` | gauge: 0 closed, 1 half open, 2 open; not of breakers with keys | `function` |
 //! | `premier_breaker_changes_total` | counter | `function`, `to` |
 //! | `premier_cache_lookups_total` | counter | `function`, `outcome`: `hit`, `miss` |
 //! | `premier_backend_seconds` | histogram | `outcome`: `ok`, `error` |

@@ -8,7 +8,7 @@ use syn::{Result, Type};
 use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::{respan, take_crate_path};
 use crate::expand::expansion::{Expansion, Layer};
-use crate::expand::key::{KeyTokens, borrow_for_key, import_key_traits};
+use crate::expand::key::KeyTokens;
 use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
@@ -172,9 +172,7 @@ impl Cache {
                 }
             };
         };
-        let borrows = borrow_for_key(key, function);
-        let import_key_traits = import_key_traits(crate_path);
-        let KeyTokens { statements, value } = KeyTokens::new(key, function, crate_path);
+        let KeyTokens { statements, value } = KeyTokens::of(Some(key), function, crate_path);
         let arguments = quote_spanned! {span=>
             &__PREMIER_SITE,
             #instance,
@@ -183,8 +181,6 @@ impl Cache {
         };
         let search = self.call(function, "CacheSite", "search", &arguments);
         quote_spanned! {span=>
-            #import_key_traits
-            #borrows
             #statements
             #search
         }

@@ -9,18 +9,22 @@ use crate::expand::cause::cause_of;
 use crate::expand::crate_path::take_crate_path;
 use crate::expand::error_filter::selects;
 use crate::expand::expansion::{Expansion, Layer};
+use crate::expand::key::KeyTokens;
 use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::error_filter::ErrorFilter;
 use crate::parse::function::Function;
+use crate::parse::key::{Key, KeyArgs};
 use crate::validate::callback::take_on_reject;
 use crate::validate::error_filter::take_error_filter;
-use crate::validate::key::check_independent;
+use crate::validate::key::{check_independent, check_key};
 
-const KNOWN: &str = "failures, within, open_for, half_open, on, when, name, on_reject, crate";
+const KNOWN: &str =
+    "failures, within, open_for, half_open, on, when, key, keymaker, name, on_reject, crate";
 
 struct CircuitBreaker {
     setters: Setters,
+    key: Option<Key>,
     /// The errors that count as failures.
     filter: ErrorFilter,
     on_reject: Option<Expr>,
@@ -38,8 +42,10 @@ pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn 
     }
     setters.take_text("name", &mut arguments);
     check_independent(&setters, function, &mut arguments.errors);
+    let key = KeyArgs::take(&mut arguments);
     let breaker = CircuitBreaker {
         setters,
+        key: check_key(key, function, &mut arguments.errors),
         filter: take_error_filter(&mut arguments),
         on_reject: take_on_reject(&mut arguments),
         crate_path: take_crate_path(&mut arguments),
@@ -78,6 +84,8 @@ impl Layer for CircuitBreaker {
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let guard = quote_spanned!(span=> __premier_guard);
         let unwrap_guard = Expansion::let_ok_or_return(&guard, &guard, &error, &rejection);
+        let KeyTokens { statements, value } =
+            KeyTokens::of(self.key.as_ref(), expansion.function, crate_path);
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
         let is_failure = selects(&self.filter, &quote_spanned!(span=> __premier_failure));
@@ -86,7 +94,9 @@ impl Layer for CircuitBreaker {
         quote_spanned! {span=>
             let #guard = {
                 #items
-                __PREMIER_SITE.enter(#instance)
+                #statements
+                let #guard = __PREMIER_SITE.enter(#instance, #value);
+                #guard
             };
             #unwrap_guard
             let __premier_outcome #ascription = #scope;

@@ -7,16 +7,19 @@ use syn::{Expr, Result};
 use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::take_crate_path;
 use crate::expand::expansion::{Expansion, Layer};
+use crate::expand::key::KeyTokens;
 use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
+use crate::parse::key::{Key, KeyArgs};
 use crate::validate::callback::take_on_reject;
-use crate::validate::key::check_independent;
+use crate::validate::key::{check_independent, check_key};
 
-const KNOWN: &str = "limit, wait, name, on_reject, crate";
+const KNOWN: &str = "limit, wait, key, keymaker, name, on_reject, crate";
 
 struct Concurrency {
     setters: Setters,
+    key: Option<Key>,
     on_reject: Option<Expr>,
     crate_path: TokenStream,
 }
@@ -31,8 +34,10 @@ pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn 
     setters.set_wait(wait.as_ref(), &mut arguments.errors);
     check_independent(&setters, function, &mut arguments.errors);
     setters.take_text("name", &mut arguments);
+    let key = KeyArgs::take(&mut arguments);
     let concurrency = Concurrency {
         setters,
+        key: check_key(key, function, &mut arguments.errors),
         on_reject: take_on_reject(&mut arguments),
         crate_path: take_crate_path(&mut arguments),
     };
@@ -67,18 +72,26 @@ impl Layer for Concurrency {
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let awaited = expansion.awaited();
         let permit = quote_spanned!(span=> __premier_permit);
+        let turn = quote_spanned!(span=> __premier_turn);
+        let unwrap_turn = Expansion::let_ok_or_return(&turn, &turn, &error, &rejection);
+        let wait = expansion.method("wait");
         let unwrap_permit = Expansion::let_ok_or_return(
             &permit,
-            &quote_spanned!(span=> #permit #awaited),
+            &quote_spanned!(span=> #turn.#wait() #awaited),
             &error,
             &rejection,
         );
-        let enter = expansion.method("enter");
+        let KeyTokens { statements, value } =
+            KeyTokens::of(self.key.as_ref(), expansion.function, crate_path);
+        // The statement ends before waiting begins, with all that the key borrowed or locked.
         quote_spanned! {span=>
-            let #permit = {
+            let __premier_turn = {
                 #items
-                __PREMIER_SITE.#enter(#instance)
+                #statements
+                let __premier_turn = __PREMIER_SITE.enter(#instance, #value);
+                __premier_turn
             };
+            #unwrap_turn
             #unwrap_permit
             #inner
         }

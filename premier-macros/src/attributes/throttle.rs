@@ -8,7 +8,7 @@ use crate::expand::arguments::borrow_patterns;
 use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::crate_path::take_crate_path;
 use crate::expand::expansion::{Expansion, Layer};
-use crate::expand::key::{KeyTokens, borrow_for_key, import_key_traits};
+use crate::expand::key::KeyTokens;
 use crate::expand::setters::Setters;
 use crate::parse::arguments::{Arguments, Wait};
 use crate::parse::errors::Errors;
@@ -278,35 +278,22 @@ impl Throttle {
             function,
             Sharing::OwnGenerics,
         );
-        let key = self.key.as_ref();
-        let borrows = match &self.cost {
-            Some(_) => Some(borrow_patterns(function)),
-            None => key.and_then(|key| borrow_for_key(key, function)),
-        };
+        let borrows = self.cost.as_ref().map(|_| borrow_patterns(function));
         let cost = match &self.cost {
             Some(cost) => quote_spanned!(span=> #crate_path::__private::cost(#cost)),
             None => quote_spanned!(span=> #crate_path::__private::UnitCost),
         };
-        let (bind, key) = match key {
-            Some(key) => {
-                let import_key_traits = import_key_traits(crate_path);
-                let KeyTokens { statements, value } = KeyTokens::new(key, function, crate_path);
-                (quote!(#import_key_traits #statements), value)
-            }
-            None => (
-                TokenStream::new(),
-                quote_spanned!(span=> #crate_path::__private::NoKey),
-            ),
-        };
+        let KeyTokens { statements, value } =
+            KeyTokens::of(self.key.as_ref(), function, crate_path);
         Question {
             items,
             statements: quote_spanned! {span=>
                 #borrows
                 #[allow(unused_braces, unused_parens)]
                 let __premier_cost = #cost;
-                #bind
+                #statements
             },
-            arguments: quote_spanned!(span=> #instance, #key, __premier_cost),
+            arguments: quote_spanned!(span=> #instance, #value, __premier_cost),
         }
     }
 }

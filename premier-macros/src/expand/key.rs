@@ -22,7 +22,25 @@ pub(crate) struct KeyTokens {
 }
 
 impl KeyTokens {
-    pub(crate) fn new(key: &Key, function: &Function, crate_path: &TokenStream) -> Self {
+    /// The key with everything that it needs, or that of a function without keys.
+    pub(crate) fn of(key: Option<&Key>, function: &Function, crate_path: &TokenStream) -> Self {
+        let Some(key) = key else {
+            let span = Span::mixed_site();
+            return Self {
+                statements: TokenStream::new(),
+                value: quote_spanned!(span=> #crate_path::__private::NoKey),
+            };
+        };
+        let import_key_traits = import_key_traits(crate_path);
+        let borrows = borrow_for_key(key, function);
+        let Self { statements, value } = Self::new(key, function, crate_path);
+        Self {
+            statements: quote!(#import_key_traits #borrows #statements),
+            value,
+        }
+    }
+
+    fn new(key: &Key, function: &Function, crate_path: &TokenStream) -> Self {
         let mut statements = TokenStream::new();
         let (expr, span) = match key {
             Key::Expr(expr) => {
@@ -56,7 +74,7 @@ impl KeyTokens {
 
 /// Returns statements that bind the names that `key` refers to and that only exist in the body of
 /// the function. The closures and functions of `keymaker` get the whole arguments instead.
-pub(crate) fn borrow_for_key(key: &Key, function: &Function) -> Option<TokenStream> {
+fn borrow_for_key(key: &Key, function: &Function) -> Option<TokenStream> {
     match key {
         Key::Expr(_) | Key::Format(_) => Some(borrow_patterns(function)),
         Key::Closure(_) | Key::Call(_) => None,
@@ -65,12 +83,12 @@ pub(crate) fn borrow_for_key(key: &Key, function: &Function) -> Option<TokenStre
 
 /// Returns the key for an expression that implements `Display`. The traits of
 /// [`import_key_traits`] choose a faster representation than text for types that have one.
-pub(crate) fn key_of(crate_path: &TokenStream, expr: &TokenStream, span: Span) -> TokenStream {
+fn key_of(crate_path: &TokenStream, expr: &TokenStream, span: Span) -> TokenStream {
     quote_spanned!(span=> (&&#crate_path::__private::key(&#expr)).premier_key())
 }
 
 /// Returns the imports that the expression of [`key_of`] needs.
-pub(crate) fn import_key_traits(crate_path: &TokenStream) -> TokenStream {
+fn import_key_traits(crate_path: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     quote_spanned! {span=>
         #[allow(unused_imports)]

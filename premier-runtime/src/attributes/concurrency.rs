@@ -1,6 +1,7 @@
 //! `#[concurrency]` limits how many calls run at the same time (a bulkhead), so that one slow
 //! dependency does not occupy every thread and connection.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::call_site::CallSite;
@@ -10,8 +11,9 @@ use super::spec::Spec;
 use crate::clock::{SteadyClock, after};
 use crate::config::runtime::Runtime;
 use crate::error::Error;
+use crate::key::subject::IntoSubject;
 use crate::limiter::max_wait::MaxWait;
-use crate::limiter::wait_queue::{WaitQueue, Waiter};
+use crate::limiter::wait_queue::{QueueMap, QueueRef, WaitQueue, Waiter};
 
 /// The static of one `#[concurrency]`.
 pub type ConcurrencySite = Site<Bulkhead>;
@@ -53,8 +55,10 @@ impl ConcurrencySpec {
 pub struct Bulkhead {
     function: Arc<str>,
     args: ConcurrencyArgs,
-    running: Mutex<u64>,
-    queue: WaitQueue,
+    /// The permits of a function without keys.
+    only: Permits,
+    /// Those of a function with keys. The permits of a key are there while a call has one or waits for one.
+    by_key: QueueMap<(), Permits>,
     clock: &'static SteadyClock,
 }
 
@@ -66,87 +70,173 @@ impl Policy for Bulkhead {
         Ok(Self {
             function: call_site.path().into(),
             args,
-            running: Mutex::new(0),
-            queue: WaitQueue::default(),
+            only: Permits::default(),
+            by_key: QueueMap::default(),
             clock: Runtime::global().clock(),
         })
     }
 }
 
-/// What a call gets when it enters.
-enum Entry {
-    Permitted(Permit),
-    /// The call has to wait until the deadline.
-    Queued(Waiter<&'static WaitQueue>, u64),
+/// The calls of one key that run, and those that wait.
+#[derive(Debug, Default)]
+struct Permits {
+    running: Mutex<u64>,
+    queue: WaitQueue,
 }
 
-impl Bulkhead {
+impl Permits {
     fn running(&self) -> MutexGuard<'_, u64> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn try_acquire(&'static self) -> Option<Permit> {
-        let mut running = self.running();
-        (*running < self.args.limit).then(|| {
+/// The permits of a call's key.
+#[derive(Debug)]
+enum PermitsRef {
+    Only(&'static Permits),
+    ByKey(QueueRef<'static, (), Permits>),
+}
+
+impl Deref for PermitsRef {
+    type Target = Permits;
+
+    fn deref(&self) -> &Permits {
+        match self {
+            Self::Only(permits) => permits,
+            Self::ByKey(permits) => permits,
+        }
+    }
+}
+
+/// The queue of a call's key.
+#[derive(Debug)]
+struct PermitQueue(PermitsRef);
+
+impl Deref for PermitQueue {
+    type Target = WaitQueue;
+
+    fn deref(&self) -> &WaitQueue {
+        &self.0.queue
+    }
+}
+
+impl Bulkhead {
+    fn permits(&'static self, key: Option<&str>) -> PermitsRef {
+        match key {
+            Some(_) => PermitsRef::ByKey(self.by_key.enter((), key)),
+            None => PermitsRef::Only(&self.only),
+        }
+    }
+
+    fn try_acquire(&'static self, key: Option<&str>) -> Option<Permit> {
+        let permits = self.permits(key);
+        {
+            let mut running = permits.running();
+            if *running >= self.args.limit {
+                return None;
+            }
             *running += 1;
-            Permit(self)
-        })
+        }
+        Some(Permit(permits))
     }
 
     /// Returns a permit if one is free and no other call waits, or joins the queue.
-    fn enter(&'static self) -> Result<Entry, Error> {
-        if self.queue.is_empty()
-            && let Some(permit) = self.try_acquire()
+    fn enter(&'static self, key: Option<&str>) -> Result<Turn, Error> {
+        let permits = self.permits(key);
+        if permits.queue.is_empty()
+            && let Some(permit) = self.try_acquire(key)
         {
-            return Ok(Entry::Permitted(permit));
+            return Ok(Turn(Entry::Permitted(permit)));
         }
         let deadline = match self.args.max_wait {
-            MaxWait::None => return Err(self.rejection()),
+            MaxWait::None => return Err(self.rejection(key)),
             MaxWait::AtMost(longest) => after(self.clock.now(), longest),
             MaxWait::Unbounded => u64::MAX,
         };
-        Ok(Entry::Queued(Waiter::join(&self.queue, 1, 0), deadline))
+        Ok(Turn(Entry::Queued(Queued {
+            bulkhead: self,
+            key: key.map(Into::into),
+            waiter: Waiter::join(PermitQueue(permits), 1, 0),
+            deadline,
+        })))
     }
 
-    fn rejection(&self) -> Error {
+    fn rejection(&self, key: Option<&str>) -> Error {
         Error::ConcurrencyExceeded {
             function: Arc::clone(&self.function),
+            key: key.map(Into::into),
             limit: self.args.limit,
         }
     }
 }
 
 impl ConcurrencySite {
-    /// Waits for a permit, blocking the thread.
+    /// Takes a permit, or a place in the queue for one.
     ///
     /// # Errors
-    /// [`Error::ConcurrencyExceeded`] if no permit is free in time; [`Error::Config`] if an argument
-    /// is invalid.
-    pub fn enter(&'static self, instance: Instance<ConcurrencyArgs>) -> Result<Permit, Error> {
+    /// [`Error::ConcurrencyExceeded`] if no permit is free and the call does not wait; [`Error::Config`] if an
+    /// argument is invalid.
+    pub fn enter(
+        &'static self,
+        instance: Instance<ConcurrencyArgs>,
+        key: impl IntoSubject,
+    ) -> Result<Turn, Error> {
         let bulkhead = self.bound(instance)?;
-        match bulkhead.enter()? {
+        key.with_text(|key| bulkhead.enter(key))
+    }
+}
+
+/// What a call gets when it enters.
+#[derive(Debug)]
+#[must_use = "it holds a permit, or a place in the queue"]
+pub struct Turn(Entry);
+
+#[derive(Debug)]
+enum Entry {
+    Permitted(Permit),
+    Queued(Queued),
+}
+
+/// A call that waits for a permit until the deadline.
+#[derive(Debug)]
+struct Queued {
+    bulkhead: &'static Bulkhead,
+    key: Option<Box<str>>,
+    waiter: Waiter<PermitQueue>,
+    deadline: u64,
+}
+
+impl Turn {
+    /// Waits for the permit, blocking the thread.
+    ///
+    /// # Errors
+    /// [`Error::ConcurrencyExceeded`] if no permit is free in time.
+    pub fn wait(self) -> Result<Permit, Error> {
+        match self.0 {
             Entry::Permitted(permit) => Ok(permit),
-            Entry::Queued(waiter, deadline) => waiter
-                .turn(bulkhead.clock, deadline, || bulkhead.try_acquire())
-                .ok_or_else(|| bulkhead.rejection()),
+            Entry::Queued(call) => {
+                let (bulkhead, key) = (call.bulkhead, call.key.as_deref());
+                call.waiter
+                    .turn(bulkhead.clock, call.deadline, || bulkhead.try_acquire(key))
+                    .ok_or_else(|| bulkhead.rejection(key))
+            }
         }
     }
 
-    /// Waits for a permit without blocking the thread.
+    /// Waits for the permit without blocking the thread.
     ///
     /// # Errors
-    /// As [`ConcurrencySite::enter`].
-    pub async fn enter_async(
-        &'static self,
-        instance: Instance<ConcurrencyArgs>,
-    ) -> Result<Permit, Error> {
-        let bulkhead = self.bound(instance)?;
-        match bulkhead.enter()? {
+    /// As [`Turn::wait`].
+    pub async fn wait_async(self) -> Result<Permit, Error> {
+        match self.0 {
             Entry::Permitted(permit) => Ok(permit),
-            Entry::Queued(waiter, deadline) => waiter
-                .turn_async(bulkhead.clock, deadline, || bulkhead.try_acquire())
-                .await
-                .ok_or_else(|| bulkhead.rejection()),
+            Entry::Queued(call) => {
+                let (bulkhead, key) = (call.bulkhead, call.key.as_deref());
+                call.waiter
+                    .turn_async(bulkhead.clock, call.deadline, || bulkhead.try_acquire(key))
+                    .await
+                    .ok_or_else(|| bulkhead.rejection(key))
+            }
         }
     }
 }
@@ -154,7 +244,7 @@ impl ConcurrencySite {
 /// The right of one call to run, until it is dropped.
 #[derive(Debug)]
 #[must_use = "the permit is released when it is dropped"]
-pub struct Permit(&'static Bulkhead);
+pub struct Permit(PermitsRef);
 
 impl Drop for Permit {
     fn drop(&mut self) {

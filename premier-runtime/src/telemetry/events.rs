@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::error::Error;
+#[cfg(feature = "tracing")]
+use crate::error::EscapedKey;
 
 /// Records that an attempt failed and the next one follows after `delay`.
 pub(crate) fn retried(function: &Arc<str>, attempt: u32, delay: Duration) {
@@ -33,9 +35,10 @@ pub(crate) enum BreakerState {
     Open,
 }
 
-/// Records that a circuit breaker changed to `state`.
-pub(crate) fn breaker(function: &Arc<str>, state: BreakerState) {
-    let _ = (function, state);
+/// Records that a circuit changed to `state`. The gauge is of breakers without keys only: there is no one
+/// state of many circuits.
+pub(crate) fn breaker(function: &Arc<str>, key: Option<&str>, log_keys: bool, state: BreakerState) {
+    let _ = (function, key, log_keys, state);
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     let (name, number) = match state {
         BreakerState::Closed => ("closed", 0.0),
@@ -44,14 +47,24 @@ pub(crate) fn breaker(function: &Arc<str>, state: BreakerState) {
     };
     #[cfg(feature = "metrics")]
     {
-        metrics::gauge!("premier_breaker_state", "function" => Arc::clone(function)).set(number);
+        if key.is_none() {
+            metrics::gauge!("premier_breaker_state", "function" => Arc::clone(function))
+                .set(number);
+        }
         metrics::counter!("premier_breaker_changes_total", "function" => Arc::clone(function), "to" => name)
             .increment(1);
     }
     #[cfg(all(feature = "tracing", not(feature = "metrics")))]
     let _ = number;
     #[cfg(feature = "tracing")]
-    tracing::warn!(target: "premier", function = &**function, to = name, "the circuit breaker changed");
+    match key.filter(|_| log_keys) {
+        Some(key) => {
+            tracing::warn!(target: "premier", function = &**function, key = %EscapedKey(key), to = name, "the circuit breaker changed");
+        }
+        None => {
+            tracing::warn!(target: "premier", function = &**function, to = name, "the circuit breaker changed");
+        }
+    }
 }
 
 /// Counts the hits and misses of a cache.

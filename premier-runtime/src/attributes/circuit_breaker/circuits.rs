@@ -1,0 +1,99 @@
+//! The circuits of a function with keys.
+
+use std::collections::HashMap;
+
+use ahash::RandomState;
+
+use super::circuit::Circuit;
+use crate::key::hasher::secret_hasher;
+
+/// The most keys whose circuits are kept. The failures of further keys do not count.
+const MAX_KEYS: usize = 1 << 20;
+
+/// The circuits that are not as a new one would be. Those that have become idle are removed when the map has
+/// doubled since they were last looked for.
+#[derive(Debug)]
+pub(super) struct Circuits {
+    // Callers choose keys and must not be able to choose collisions.
+    by_key: HashMap<Box<str>, Circuit, RandomState>,
+    sweep_at: usize,
+}
+
+impl Default for Circuits {
+    fn default() -> Self {
+        Self {
+            by_key: HashMap::with_hasher(secret_hasher()),
+            sweep_at: 64,
+        }
+    }
+}
+
+impl Circuits {
+    /// Calls `work` with the circuit of a key.
+    pub(super) fn with<R>(
+        &mut self,
+        key: &str,
+        is_idle: impl Fn(&Circuit) -> bool,
+        work: impl FnOnce(&mut Circuit) -> R,
+    ) -> R {
+        if let Some(circuit) = self.by_key.get_mut(key) {
+            let result = work(circuit);
+            if is_idle(circuit) {
+                self.by_key.remove(key);
+            }
+            return result;
+        }
+        let mut circuit = Circuit::default();
+        let result = work(&mut circuit);
+        if !is_idle(&circuit) && self.has_room(is_idle) {
+            self.by_key.insert(key.into(), circuit);
+        }
+        result
+    }
+
+    fn has_room(&mut self, is_idle: impl Fn(&Circuit) -> bool) -> bool {
+        if self.by_key.len() >= self.sweep_at {
+            self.by_key.retain(|_, circuit| !is_idle(circuit));
+            self.by_key.shrink_to(self.by_key.len() * 2);
+            self.sweep_at = (self.by_key.len() * 2).clamp(64, MAX_KEYS);
+        }
+        self.by_key.len() < MAX_KEYS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::circuit_breaker::BreakerConfig;
+    use crate::attributes::circuit_breaker::circuit::Outcome;
+
+    #[test]
+    fn only_circuits_with_something_to_remember_are_kept() {
+        let mut circuits = Circuits::default();
+        let config = BreakerConfig::default();
+        let mut end = |key: &str, now: u64, outcome| {
+            circuits.with(
+                key,
+                |circuit| circuit.is_idle(config.within, || now),
+                |circuit| {
+                    let generation = circuit.enter(1, || now).unwrap();
+                    circuit.record(generation, outcome, &config, || now);
+                },
+            );
+            circuits.by_key.len()
+        };
+        assert_eq!(end("succeeds", 0, Outcome::Succeeded), 0);
+        assert_eq!(end("fails", 0, Outcome::Failed), 1);
+        assert_eq!(end("fails", 0, Outcome::Succeeded), 1);
+        let later = 10_000_000_000;
+        assert_eq!(
+            end("fails", later, Outcome::Succeeded),
+            0,
+            "nothing counts any more"
+        );
+        for key in 0..1_000 {
+            // Each of these is idle when the next fails.
+            assert!(end(&key.to_string(), later * (key + 2), Outcome::Failed) <= 65);
+        }
+    }
+}
