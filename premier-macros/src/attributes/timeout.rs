@@ -130,20 +130,23 @@ impl Layer for Timeout {
 }
 
 impl Timeout {
-    /// Returns code that uses all arguments, so that those which the body does not use live on the worker,
-    /// too, until the body has ended. Captures are dropped in the order of their first use, and arguments
-    /// in the reverse order of their declaration.
+    /// Returns code that moves all arguments in, so that those which the body does not use live on the
+    /// worker, too, until the body has ended, and are dropped in the order in which a function drops them.
     fn with_all_arguments(&self, function: &Function, inner: &TokenStream) -> TokenStream {
         let span = Span::mixed_site();
-        let uses = function.parameters.iter().rev().map(|parameter| {
+        let moves = function.parameters.iter().map(|parameter| {
             let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
-            quote_spanned! {span=>
-                #(#cfg_attrs)*
-                #[allow(clippy::used_underscore_binding)]
-                let _ = &#name;
+            // Without `allow(unused_variables)`, so that the compiler reports arguments that the body does not use.
+            match parameter.ty {
+                Some(_) => quote_spanned! {span=>
+                    #(#cfg_attrs)*
+                    #[allow(clippy::no_effect_underscore_binding, clippy::used_underscore_binding)]
+                    let #name = #name;
+                },
+                None => quote_spanned!(span=> let _ = &#name;),
             }
         });
-        quote_spanned!(span=> #(#uses)* #inner)
+        quote_spanned!(span=> #(#moves)* #inner)
     }
 
     /// Returns statements that only compile if the arguments can be sent to a worker thread. The

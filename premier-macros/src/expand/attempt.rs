@@ -76,7 +76,7 @@ fn argument_of_attempt(
     };
     quote_spanned! {span=>
         #(#cfg_attrs)*
-        #[allow(unused_mut, unused_variables, clippy::used_underscore_binding)]
+        #[allow(unused_mut, clippy::no_effect_underscore_binding, clippy::used_underscore_binding)]
         let #target = #value;
     }
 }
