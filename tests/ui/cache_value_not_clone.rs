@@ -9,3 +9,4 @@ fn page(id: u32) -> Page {
 }
 
 fn main() {}
+// 2 mistakes

@@ -21,3 +21,4 @@ fn owned(call: fn(&str) -> u32, visit: Box<dyn for<'a> Fn(&'a str) + Send>, list
 }
 
 fn main() {}
+// 4 mistakes

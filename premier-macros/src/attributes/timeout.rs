@@ -12,6 +12,7 @@ use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
 use crate::parse::positional::split_positional;
+use crate::parse::types::is_nameable;
 use crate::validate::callback::take_on_reject;
 use crate::validate::function::check_owned_arguments;
 use crate::validate::key::check_independent;
@@ -86,11 +87,15 @@ impl Layer for Timeout {
         let error = Ident::new("__premier_error", span);
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let awaited = expansion.awaited();
-        let run = expansion.method("run");
+        let mut run = expansion.method("run");
         let assertions = if expansion.function.is_async() {
             TokenStream::new()
         } else {
-            self.assert_worker_arguments(expansion.function)
+            // An error about the output is reported once for each place.
+            run.set_span(output_span(expansion.function));
+            let arguments = self.assert_worker_arguments(expansion.function);
+            let output = self.assert_worker_output(expansion.function);
+            quote_spanned!(span=> #arguments #output)
         };
         let inner = &if expansion.function.is_async() {
             inner.clone()
@@ -165,9 +170,24 @@ impl Timeout {
                 quote_spanned! {span=>
                     #(#cfg_attrs)*
                     #[allow(clippy::used_underscore_binding)]
-                    #crate_path::__private::for_worker(&#name);
+                    #crate_path::bounds::ArgumentOfWorker::for_worker(&#name);
                 }
             })
             .collect()
     }
+
+    /// Returns a statement that only compiles if the output can be sent back from a worker thread. The
+    /// compiler reports an output that cannot at its type.
+    fn assert_worker_output(&self, function: &Function) -> Option<TokenStream> {
+        let output = &function.output;
+        let span = output_span(function);
+        let crate_path = respan(&self.crate_path, span);
+        is_nameable(output).then(|| {
+            quote_spanned!(span=> let _: fn(#output) -> _ = #crate_path::bounds::OutputOfWorker::from_worker;)
+        })
+    }
+}
+
+fn output_span(function: &Function) -> Span {
+    function.output.span().resolved_at(Span::mixed_site())
 }

@@ -115,7 +115,8 @@ fn name_parameter(index: usize, input: &mut FnArg) -> Parameter {
         parameter.mutability = mutability.take();
         return parameter;
     }
-    let name = format_ident!("__premier_argument_{index}", span = Span::mixed_site());
+    let span = typed.pat.span().resolved_at(Span::mixed_site());
+    let name = format_ident!("__premier_argument_{index}", span = span);
     let pattern = std::mem::replace(
         &mut *typed.pat,
         Pat::Ident(PatIdent {
