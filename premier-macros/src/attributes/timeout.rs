@@ -183,7 +183,7 @@ impl Timeout {
         let span = output_span(function);
         let crate_path = respan(&self.crate_path, span);
         is_nameable(output).then(|| {
-            quote_spanned!(span=> let _: fn(#output) -> _ = #crate_path::bounds::OutputOfWorker::from_worker;)
+            quote_spanned!(span=> let _: fn(#output) -> _ = #crate_path::bounds::OutputOfWorker::send_back;)
         })
     }
 }

@@ -236,7 +236,7 @@ impl<T: Send + 'static> ArgumentOfWorker for T {}
 pub trait OutputOfWorker: Sized {
     /// Returns the output.
     #[must_use]
-    fn from_worker(self) -> Self {
+    fn send_back(self) -> Self {
         self
     }
 }
