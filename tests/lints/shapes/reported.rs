@@ -207,7 +207,7 @@ async fn item_after_a_statement_async(n: u32) -> Result<u32, Error> {
     const K: u32 = 1;
     Ok(n + K)
 }
-//@ without throttle
+//@
 #[attribute]
 #[expect(clippy::manual_async_fn)]
 fn only_a_block(n: u32) -> impl Future<Output = Result<u32, Error>> {
