@@ -4,6 +4,7 @@
 //! type has them by itself or by implementing the traits of std that each page names.
 
 pub use crate::attributes::into_arg::{Algorithm, LengthOfTime, WholeNumber};
+pub use crate::attributes::output::{NoResult, ResultOutput};
 pub use crate::attributes::rejection::ErrorOfRejection;
 pub use crate::attributes::retry::{ArgumentOfRetry, DelayFunction, ErrorOfBadValue};
 pub use crate::attributes::timeout::{ArgumentOfWorker, OutputOfWorker};

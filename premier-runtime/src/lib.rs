@@ -73,7 +73,7 @@ pub mod __private {
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
     pub use crate::attributes::ending::Ending;
     pub use crate::attributes::into_arg::{UnitCost, cost, period};
-    pub use crate::attributes::output::{NoResult, ResultOutput, WrapOther, WrapResult, Wrapped};
+    pub use crate::attributes::output::{WrapOther, WrapResult, Wrapped};
     pub use crate::attributes::rejection::{
         BadArgument, BadArgumentOfAny, BadArgumentOfResult, panic_with,
     };

@@ -9,4 +9,3 @@ fn page(id: u32) -> Page {
 }
 
 fn main() {}
-// 2 mistakes

@@ -115,7 +115,7 @@ impl Expansion<'_> {
         let output_path = respan(crate_path, at_output);
         let output = respan(&self.output_in_body().to_token_stream(), at_output);
         quote_spanned! {at_output=>
-            <#output as #output_path::__private::ResultOutput<_, _>>::from_error(#error)
+            <#output as #output_path::bounds::ResultOutput<_, _>>::from_error(#error)
         }
     }
 }
