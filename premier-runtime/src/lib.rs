@@ -3,6 +3,7 @@
 
 pub mod algorithms;
 mod attributes;
+pub mod bounds;
 pub mod clock;
 mod config;
 mod error;
@@ -72,18 +73,16 @@ pub mod __private {
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
     pub use crate::attributes::ending::Ending;
     pub use crate::attributes::into_arg::{UnitCost, cost, period};
-    pub use crate::attributes::output::{NoResult, ResultOutput, WrapOther, WrapResult, Wrapped};
+    pub use crate::attributes::output::{WrapOther, WrapResult, Wrapped};
     pub use crate::attributes::rejection::{
-        BadArgument, BadArgumentOfAny, BadArgumentOfResult, FromRejection, panic_with,
+        BadArgument, BadArgumentOfAny, BadArgumentOfResult, panic_with,
     };
-    pub use crate::attributes::retry::{
-        Attempts, FromBadValue, RetrySite, RetrySpec, Strategy, for_attempt,
-    };
+    pub use crate::attributes::retry::{Attempts, RetrySite, RetrySpec, Strategy};
     pub use crate::attributes::site::Instance;
     pub use crate::attributes::throttle::{
         Admission, SyncAdmission, ThrottlePart, ThrottleSite, ThrottleSpec, enter_all,
         enter_all_async, once,
     };
-    pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec, for_worker};
-    pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey, key};
+    pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec};
+    pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey};
 }

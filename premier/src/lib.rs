@@ -531,8 +531,8 @@ pub use premier_runtime::tower;
 pub use premier_runtime::{
     Algo, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
     MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Request, Reservation,
-    RetryBudget, RetryEvent, Throttle, algorithms, clear, clear_async, clock, config, limits,
-    outage_calls, timeout_workers,
+    RetryBudget, RetryEvent, Throttle, algorithms, bounds, clear, clear_async, clock, config,
+    limits, outage_calls, timeout_workers,
 };
 #[cfg(feature = "redis")]
 #[doc(inline)]

@@ -4,3 +4,4 @@ use premier::throttle;
 fn f() {}
 
 fn main() {}
+// 2 mistakes

@@ -31,3 +31,4 @@ fn generic<T: std::fmt::Display>(_value: T) -> u32 {
 fn main() {
     let _ = (by_value(1, NotHash), by_reference(&NotHash), float(0.5), borrowed(None), generic(1));
 }
+// 5 mistakes

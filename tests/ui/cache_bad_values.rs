@@ -21,3 +21,4 @@ fn unknown() -> u32 {
 }
 
 fn main() {}
+// 5 mistakes

@@ -15,3 +15,4 @@ fn both(value: u32) -> u32 {
 }
 
 fn main() {}
+// 2 mistakes

@@ -44,3 +44,4 @@ async fn callers() -> Result<u32, Error> {
 fn main() {
     drop(callers());
 }
+// 5 mistakes

@@ -16,3 +16,4 @@ fn number() -> u32 {
 }
 
 fn main() {}
+// 6 mistakes

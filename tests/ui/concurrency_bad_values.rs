@@ -13,3 +13,4 @@ fn fraction() {}
 fn unknown() {}
 
 fn main() {}
+// 5 mistakes

@@ -7,3 +7,4 @@ const fn f() {}
 extern "C" fn g() {}
 
 fn main() {}
+// 2 mistakes

@@ -11,3 +11,4 @@ async fn g() -> Result<u32, String> {
 }
 
 fn main() {}
+// 2 mistakes

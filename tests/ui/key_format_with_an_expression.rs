@@ -22,3 +22,4 @@ fn a_call(path: &str) -> usize {
 }
 
 fn main() {}
+// 3 mistakes

@@ -13,3 +13,4 @@ impl S {
 }
 
 fn main() {}
+// 2 mistakes

@@ -13,3 +13,4 @@ impl Client {
 fn call(period: u32) {}
 
 fn main() {}
+// 2 mistakes

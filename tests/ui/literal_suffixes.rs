@@ -51,3 +51,4 @@ fn main() {
     let _ = Duration::ZERO;
     let _ = (a(), b(), c(), d(), e(), f(), g(), h(), typed());
 }
+// 12 mistakes

@@ -10,3 +10,4 @@ async fn call() -> Result<(), Error> {
 fn main() {
     let _ = call();
 }
+// 2 mistakes

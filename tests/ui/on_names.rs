@@ -24,3 +24,4 @@ fn b() -> Result<(), ApiError> {
 fn main() {
     let _ = (a(), b());
 }
+// 2 mistakes

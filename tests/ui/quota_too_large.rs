@@ -7,3 +7,4 @@ fn f() {}
 fn g() {}
 
 fn main() {}
+// 2 mistakes

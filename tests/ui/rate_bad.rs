@@ -10,3 +10,4 @@ fn g() {}
 fn h() {}
 
 fn main() {}
+// 3 mistakes

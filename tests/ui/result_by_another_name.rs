@@ -40,3 +40,4 @@ fn both() -> Outcome {
 }
 
 fn main() {}
+// 6 mistakes

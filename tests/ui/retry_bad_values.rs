@@ -31,3 +31,4 @@ fn unknown() -> Result<(), Error> {
 }
 
 fn main() {}
+// 11 mistakes

@@ -9,3 +9,4 @@ fn g() {
 }
 
 fn main() {}
+// 5 mistakes

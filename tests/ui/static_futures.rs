@@ -41,3 +41,4 @@ fn main() {
     drop((client.opaque(), client.boxed(1), Arc::new(client).owned()));
     drop((hidden(None), text("")));
 }
+// 3 mistakes

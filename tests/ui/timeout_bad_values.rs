@@ -16,3 +16,4 @@ async fn twice() {}
 async fn unknown() {}
 
 fn main() {}
+// 5 mistakes

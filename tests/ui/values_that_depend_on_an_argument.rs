@@ -38,3 +38,4 @@ fn main() {
     let _ = (a(Duration::ZERO), b(Duration::ZERO), c(1), d(Duration::ZERO), e(1));
     let _ = its_own_parameter(1);
 }
+// 5 mistakes

@@ -192,7 +192,12 @@ impl Cache {
         let span = argument_span(parameter);
         let crate_path = respan(&self.crate_path, span);
         let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
-        let argument = quote_spanned!(span=> #crate_path::__private::Argument(&#name));
+        let argument = quote_spanned! {span=>
+            #crate_path::__private::Argument(
+                #[allow(clippy::used_underscore_binding)]
+                &#name
+            )
+        };
         quote_spanned! {span=>
             #(#cfg_attrs)*
             (&(&&&#argument).premier_part(

@@ -103,7 +103,10 @@ impl Layer for CircuitBreaker {
             match #outcome {
                 #(#uncounted)*
                 ::core::result::Result::Ok(_) => #guard.finish(false),
-                ::core::result::Result::Err(__premier_failure) => #guard.finish(#is_failure),
+                ::core::result::Result::Err(__premier_failure) => {
+                    let __premier_is_failure: bool = #is_failure;
+                    #guard.finish(__premier_is_failure);
+                }
             }
             __premier_outcome
         }

@@ -11,9 +11,11 @@ use crate::expand::crate_path::take_crate_path;
 use crate::expand::error_filter::selects;
 use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::setters::Setters;
+use crate::expand::values::by_bound;
 use crate::parse::arguments::Arguments;
 use crate::parse::error_filter::ErrorFilter;
 use crate::parse::function::Function;
+use crate::parse::literal::peel;
 use crate::validate::backoff::{Strategy, check_factor, check_jitter, check_strategy};
 use crate::validate::callback::take_callback;
 use crate::validate::checked::Checked;
@@ -107,7 +109,28 @@ fn set_strategy(strategy: &Strategy, crate_path: &TokenStream, setters: &mut Set
                 .map(|delay| quote_spanned!(span=> #crate_path::__private::period(#delay)));
             setters.set("delays", quote_spanned!(span=> [#(#delays),*]));
         }
-        Strategy::Function(function) => setters.set("function", function),
+        Strategy::Function(function) => set_delay_function(function, setters),
+    }
+}
+
+/// An error about a function of another type is one about a call that the user can see, or about a trait
+/// of the runtime's `bounds`.
+fn set_delay_function(function: &Expr, setters: &mut Setters) {
+    let span = Span::mixed_site();
+    match peel(function) {
+        Expr::Path(_) | Expr::Closure(_) => {
+            let delay = call(function, &quote_spanned!(span=> __premier_index));
+            setters.set(
+                "function",
+                quote_spanned!(span=> |__premier_index: u32| -> ::core::time::Duration { #delay }),
+            );
+        }
+        // These may yield a closure, whose parameter has no type without the setter.
+        Expr::Block(_) | Expr::If(_) | Expr::Match(_) => setters.set("function", function),
+        _ => setters.set(
+            "strategy",
+            by_bound(function, "DelayFunction", "into_strategy"),
+        ),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::expand::crate_path::take_crate_path;
 use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::key::KeyTokens;
 use crate::expand::setters::Setters;
+use crate::expand::values::{by_bound, import_bounds};
 use crate::parse::arguments::{Arguments, Wait};
 use crate::parse::errors::Errors;
 use crate::parse::function::Function;
@@ -82,7 +83,7 @@ impl ThrottleArgs {
             setters.set("name", name);
         }
         if let Some(algo) = algo {
-            setters.set("algo", algo);
+            setters.set("algo", by_bound(algo, "Algorithm", "into_algo"));
         }
         for rate in check_rates(&self.limit, algorithm, errors) {
             match rate {
@@ -280,7 +281,10 @@ impl Throttle {
         );
         let borrows = self.cost.as_ref().map(|_| borrow_patterns(function));
         let cost = match &self.cost {
-            Some(cost) => quote_spanned!(span=> #crate_path::__private::cost(#cost)),
+            Some(cost) => {
+                let import_bounds = import_bounds(crate_path);
+                quote_spanned!(span=> #crate_path::__private::cost({ #import_bounds #cost }))
+            }
             None => quote_spanned!(span=> #crate_path::__private::UnitCost),
         };
         let KeyTokens { statements, value } =

@@ -12,6 +12,7 @@ use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
 use crate::parse::positional::split_positional;
+use crate::parse::types::is_nameable;
 use crate::validate::callback::take_on_reject;
 use crate::validate::function::check_owned_arguments;
 use crate::validate::key::check_independent;
@@ -86,11 +87,15 @@ impl Layer for Timeout {
         let error = Ident::new("__premier_error", span);
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let awaited = expansion.awaited();
-        let run = expansion.method("run");
+        let mut run = expansion.method("run");
         let assertions = if expansion.function.is_async() {
             TokenStream::new()
         } else {
-            self.assert_worker_arguments(expansion.function)
+            // An error about the output is reported once for each place.
+            run.set_span(output_span(expansion.function));
+            let arguments = self.assert_worker_arguments(expansion.function);
+            let output = self.assert_worker_output(expansion.function);
+            quote_spanned!(span=> #arguments #output)
         };
         let inner = &if expansion.function.is_async() {
             inner.clone()
@@ -130,20 +135,23 @@ impl Layer for Timeout {
 }
 
 impl Timeout {
-    /// Returns code that uses all arguments, so that those which the body does not use live on the worker,
-    /// too, until the body has ended. Captures are dropped in the order of their first use, and arguments
-    /// in the reverse order of their declaration.
+    /// Returns code that moves all arguments in, so that those which the body does not use live on the
+    /// worker, too, until the body has ended, and are dropped in the order in which a function drops them.
     fn with_all_arguments(&self, function: &Function, inner: &TokenStream) -> TokenStream {
         let span = Span::mixed_site();
-        let uses = function.parameters.iter().rev().map(|parameter| {
+        let moves = function.parameters.iter().map(|parameter| {
             let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
-            quote_spanned! {span=>
-                #(#cfg_attrs)*
-                #[allow(clippy::used_underscore_binding)]
-                let _ = &#name;
+            // Without `allow(unused_variables)`, so that the compiler reports arguments that the body does not use.
+            match parameter.ty {
+                Some(_) => quote_spanned! {span=>
+                    #(#cfg_attrs)*
+                    #[allow(clippy::no_effect_underscore_binding, clippy::used_underscore_binding)]
+                    let #name = #name;
+                },
+                None => quote_spanned!(span=> let _ = &#name;),
             }
         });
-        quote_spanned!(span=> #(#uses)* #inner)
+        quote_spanned!(span=> #(#moves)* #inner)
     }
 
     /// Returns statements that only compile if the arguments can be sent to a worker thread. The
@@ -162,9 +170,24 @@ impl Timeout {
                 quote_spanned! {span=>
                     #(#cfg_attrs)*
                     #[allow(clippy::used_underscore_binding)]
-                    #crate_path::__private::for_worker(&#name);
+                    #crate_path::bounds::ArgumentOfWorker::for_worker(&#name);
                 }
             })
             .collect()
     }
+
+    /// Returns a statement that only compiles if the output can be sent back from a worker thread. The
+    /// compiler reports an output that cannot at its type.
+    fn assert_worker_output(&self, function: &Function) -> Option<TokenStream> {
+        let output = &function.output;
+        let span = output_span(function);
+        let crate_path = respan(&self.crate_path, span);
+        is_nameable(output).then(|| {
+            quote_spanned!(span=> let _: fn(#output) -> _ = #crate_path::bounds::OutputOfWorker::send_back;)
+        })
+    }
+}
+
+fn output_span(function: &Function) -> Span {
+    function.output.span().resolved_at(Span::mixed_site())
 }

@@ -1,17 +1,31 @@
 //! Statements that bind the arguments of the function.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Pat, PatIdent, Token};
 
 use crate::parse::async_trait::boxed_block;
 use crate::parse::function::Function;
 
-/// Returns the user's body with the arguments bound to the user's patterns.
+/// Returns the user's body with the arguments bound to the user's patterns. The body stays a block, so
+/// that lints about the start and the end of a block see what the user wrote.
 pub(super) fn named_body(function: &Function) -> TokenStream {
-    let (arguments, body) = (bind_arguments(function), function.body.stream());
+    let (arguments, statements) = (bind_arguments(function), function.body.stream());
+    let mut body = Group::new(Delimiter::Brace, statements);
+    // The compiler would report the braces around a single expression, if they were the user's.
+    body.set_span(if has_statements(&function.body) {
+        function.body.span()
+    } else {
+        Span::mixed_site()
+    });
     quote!(#arguments #body)
+}
+
+fn has_statements(body: &Group) -> bool {
+    body.stream()
+        .into_iter()
+        .any(|token| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ';'))
 }
 
 /// Returns the statements of the user's future, of a function whose shape is
@@ -29,15 +43,12 @@ fn bind_arguments(function: &Function) -> TokenStream {
         .filter_map(|parameter| {
             let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
             let lint_attrs = &parameter.lint_attrs;
-            match (&parameter.pattern, parameter.mutability) {
-                (Some(pattern), _) => {
-                    Some(quote!(#(#cfg_attrs)* #(#lint_attrs)* let #pattern = #name;))
-                }
-                (None, Some(mutability)) => {
-                    Some(quote!(#(#cfg_attrs)* #(#lint_attrs)* let #mutability #name = #name;))
-                }
-                (None, None) => None,
-            }
+            let pattern = match (&parameter.pattern, parameter.mutability) {
+                (Some(pattern), _) => pattern.to_token_stream(),
+                (None, None) if lint_attrs.is_empty() => return None,
+                (None, mutability) => quote!(#mutability #name),
+            };
+            Some(quote!(#(#cfg_attrs)* #(#lint_attrs)* let #pattern = #name;))
         })
         .collect()
 }
@@ -57,7 +68,11 @@ pub(crate) fn borrow_patterns(function: &Function) -> TokenStream {
             let (pattern, reference) = by_reference(pattern.clone());
             Some(quote! {
                 #(#cfg_attrs)*
-                #[allow(unused_variables, clippy::toplevel_ref_arg)]
+                #[allow(
+                    unused_variables,
+                    clippy::needless_borrowed_reference,
+                    clippy::toplevel_ref_arg
+                )]
                 let #pattern = #reference #name;
             })
         })

@@ -23,6 +23,7 @@ impl Expansion<'_> {
                 items,
                 body: quote!(#check #body),
                 output: self.wrapped.as_ref(),
+                clones_arguments: re_runs_body,
                 without_mut_self: re_runs_body && self.renames_self(),
             },
         )

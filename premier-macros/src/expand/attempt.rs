@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use super::crate_path::respan;
 use super::expansion::Expansion;
@@ -57,7 +58,7 @@ fn argument_of_attempt(
 ) -> TokenStream {
     let span = parameter
         .ty_span()
-        .unwrap_or_else(Span::mixed_site)
+        .unwrap_or_else(|| parameter.name.span())
         .resolved_at(Span::mixed_site());
     let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
     let target = match (&parameter.ty, receiver) {
@@ -71,12 +72,12 @@ fn argument_of_attempt(
         PassMode::Exclusive => quote_spanned!(span=> &mut *#name),
         PassMode::Value => {
             let crate_path = respan(crate_path, span);
-            quote_spanned!(span=> #crate_path::__private::for_attempt(&#name))
+            quote_spanned!(span=> #crate_path::bounds::ArgumentOfRetry::for_attempt(&#name))
         }
     };
     quote_spanned! {span=>
         #(#cfg_attrs)*
-        #[allow(unused_mut, unused_variables, clippy::used_underscore_binding)]
+        #[allow(unused_mut, clippy::no_effect_underscore_binding, clippy::used_underscore_binding)]
         let #target = #value;
     }
 }

@@ -4,7 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use super::setters::Setters;
+use super::values::{BOUNDS, import_bounds};
 use crate::parse::function::Function;
+use crate::parse::words::contains_word;
 
 /// The tokens by which an expansion declares and configures its static.
 pub(crate) struct CallSite {
@@ -39,7 +41,11 @@ impl CallSite {
         let spec = format_ident!("{types}Spec", span = span);
         // The name of an item in the body includes the type of a method, which `module_path!`
         // does not.
+        // Only where it is used: a wrong `crate = …` would be two errors.
+        let import_bounds =
+            contains_word(quote!(#setters), BOUNDS).then(|| import_bounds(crate_path));
         let items = quote_spanned! {span=>
+            #import_bounds
             static __PREMIER_SITE: #crate_path::__private::#site = #crate_path::__private::#site::new();
             #[allow(clippy::missing_const_for_fn)]
             fn __premier_here() {}

@@ -19,7 +19,13 @@ pub(super) fn inserted_body(closure: &ExprClosure) -> TokenStream {
         ReturnType::Default => body,
         ReturnType::Type(_, output) => {
             let span = Span::mixed_site();
-            quote_spanned!(span=> let __premier_value: #output = { #body }; __premier_value)
+            // The body may panic in every case.
+            quote_spanned! {span=>
+                #[allow(clippy::diverging_sub_expression)]
+                let __premier_value: #output = { #body };
+                #[allow(unreachable_code)]
+                __premier_value
+            }
         }
     }
 }

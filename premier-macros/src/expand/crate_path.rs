@@ -22,7 +22,7 @@ pub(super) fn default_crate_path() -> TokenStream {
     quote_spanned!(span=> ::#name)
 }
 
-/// Gives the tokens of a path another span: the compiler shows an error about a call at the path
+/// Gives tokens of the expansion's another span: the compiler shows an error about a call at the path
 /// of the function that is called.
 pub(crate) fn respan(path: &TokenStream, span: Span) -> TokenStream {
     let span = span.resolved_at(Span::mixed_site());

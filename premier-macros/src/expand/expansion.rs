@@ -94,7 +94,7 @@ impl<'a> Expansion<'a> {
     pub(crate) fn outcome_as_result(&self, crate_path: &TokenStream) -> TokenStream {
         let span = self.function.output.span().resolved_at(Span::mixed_site());
         let crate_path = respan(crate_path, span);
-        quote_spanned!(span=> #crate_path::__private::ResultOutput::as_result(&__premier_outcome))
+        quote_spanned!(span=> #crate_path::bounds::ResultOutput::as_result(&__premier_outcome))
     }
 
     /// Returns `: Output`, for a variable that holds the output.

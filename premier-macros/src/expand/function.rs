@@ -5,6 +5,7 @@ use quote::quote;
 use syn::{FnArg, Meta, Signature, Type};
 
 use super::output::replace_output;
+use crate::parse::body::is_async_block;
 use crate::parse::function::Function;
 use crate::parse::shape::Shape;
 
@@ -16,6 +17,8 @@ pub(super) struct Changes<'a> {
     pub(super) body: TokenStream,
     /// The output, if it changes.
     pub(super) output: Option<&'a Type>,
+    /// Whether each attempt clones the arguments that are passed by value.
+    pub(super) clones_arguments: bool,
     /// Whether to take the `mut` off a receiver by value, because the body does not use `self`.
     pub(super) without_mut_self: bool,
 }
@@ -33,6 +36,7 @@ pub(super) fn function_with(function: &Function, changes: Changes<'_>) -> TokenS
         items,
         body,
         output,
+        clones_arguments,
         without_mut_self,
     } = changes;
     let mut signature = function.signature.clone();
@@ -49,13 +53,17 @@ pub(super) fn function_with(function: &Function, changes: Changes<'_>) -> TokenS
     });
     // The documentation of the user's function cannot describe errors that only the attribute adds.
     let missing_errors = output.map(|_| quote!(#[allow(clippy::missing_errors_doc)]));
-    // The body is an async block, whatever the user's body is.
-    let async_block =
-        (function.shape == Shape::Future).then(|| quote!(#[allow(clippy::manual_async_fn)]));
+    // Clippy would take a clone of an argument for its only use.
+    let clones_arguments =
+        clones_arguments.then(|| quote!(#[allow(clippy::needless_pass_by_value)]));
+    // The body of the user does more than to make an async block, so an `async fn` is no substitute.
+    let async_block = (function.shape == Shape::Future && !is_async_block(&function.body))
+        .then(|| quote!(#[allow(clippy::manual_async_fn)]));
+    let quiet = quote!(#missing_errors #clones_arguments #async_block);
     let body = quote!(#inner_attributes #items #body);
     let mut group = Group::new(Delimiter::Brace, body);
     group.set_span(function.body.span());
-    quote!(#(#attributes)* #missing_errors #async_block #visibility #default #signature #group)
+    quote!(#(#attributes)* #quiet #visibility #default #signature #group)
 }
 
 fn remove_mut_self(signature: &mut Signature) {

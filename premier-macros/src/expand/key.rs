@@ -6,11 +6,13 @@ use syn::ExprClosure;
 use syn::spanned::Spanned;
 
 use super::arguments::borrow_patterns;
+use super::callback::type_span;
 use super::closure::inserted_body;
 use super::crate_path::respan;
 use crate::parse::function::Function;
 use crate::parse::key::Key;
 use crate::parse::literal::peel;
+use crate::parse::parameter::Parameter;
 
 /// The tokens of a key.
 pub(crate) struct KeyTokens {
@@ -52,11 +54,15 @@ impl KeyTokens {
                 (quote_spanned!(span=> ::core::format_args!(#text)), span)
             }
             Key::Call(callee) => {
-                let references = function.parameters.iter().map(|parameter| {
-                    let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
-                    quote!(#(#cfg_attrs)* &#name)
-                });
-                (quote!((#callee)(#(#references),*)), callee.span())
+                // The compiler reports an argument of the wrong type at the argument.
+                let span = callee.span().resolved_at(Span::mixed_site());
+                let references = references(function, span);
+                statements = make_references(function, &references);
+                let arguments = function.parameters.iter().zip(&references).map(
+                    |(Parameter { cfg_attrs, .. }, reference)| quote!(#(#cfg_attrs)* #reference),
+                );
+                let callee = peel(callee);
+                (quote_spanned!(span=> (#callee)(#(#arguments),*)), span)
             }
             Key::Closure(closure) => {
                 let body = inserted_body(closure);
@@ -84,7 +90,7 @@ fn borrow_for_key(key: &Key, function: &Function) -> Option<TokenStream> {
 /// Returns the key for an expression that implements `Display`. The traits of
 /// [`import_key_traits`] choose a faster representation than text for types that have one.
 fn key_of(crate_path: &TokenStream, expr: &TokenStream, span: Span) -> TokenStream {
-    quote_spanned!(span=> (&&#crate_path::__private::key(&#expr)).premier_key())
+    quote_spanned!(span=> (&&#crate_path::bounds::KeyText::key(&#expr)).premier_key())
 }
 
 /// Returns the imports that the expression of [`key_of`] needs.
@@ -99,28 +105,41 @@ fn import_key_traits(crate_path: &TokenStream) -> TokenStream {
 /// Binds the parameters of the closure to references to the arguments. All references are made
 /// first, because a parameter may have the name of another argument.
 fn bind_closure_parameters(closure: &ExprClosure, function: &Function) -> TokenStream {
-    let references: Vec<Ident> = (0..closure.inputs.len())
-        .map(|index| format_ident!("__premier_reference_{index}", span = Span::mixed_site()))
-        .collect();
-    let parameters = || function.parameters.iter().zip(&references);
-    let make_references = parameters().map(|(parameter, reference)| {
-        let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
-        quote! {
-            #(#cfg_attrs)*
-            #[allow(clippy::used_underscore_binding)]
-            let #reference = &#name;
-        }
-    });
-    let bind_patterns =
-        parameters()
-            .zip(&closure.inputs)
-            .map(|((parameter, reference), pattern)| {
-                let cfg_attrs = &parameter.cfg_attrs;
-                quote! {
-                    #(#cfg_attrs)*
-                    #[allow(clippy::no_effect_underscore_binding)]
-                    let #pattern = #reference;
-                }
-            });
-    quote!(#(#make_references)* #(#bind_patterns)*)
+    let references = references(function, Span::mixed_site());
+    let make_references = make_references(function, &references);
+    let parameters = function.parameters.iter().zip(&references);
+    let bind_patterns = parameters
+        .zip(&closure.inputs)
+        .map(|((parameter, reference), pattern)| {
+            let cfg_attrs = &parameter.cfg_attrs;
+            let mut reference = reference.clone();
+            reference.set_span(type_span(pattern).resolved_at(Span::mixed_site()));
+            quote! {
+                #(#cfg_attrs)*
+                #[allow(clippy::no_effect_underscore_binding)]
+                let #pattern = #reference;
+            }
+        });
+    quote!(#make_references #(#bind_patterns)*)
+}
+
+/// Returns names for references to the arguments.
+fn references(function: &Function, span: Span) -> Vec<Ident> {
+    (0..function.parameters.len())
+        .map(|index| format_ident!("__premier_reference_{index}", span = span))
+        .collect()
+}
+
+fn make_references(function: &Function, references: &[Ident]) -> TokenStream {
+    let parameters = function.parameters.iter().zip(references);
+    parameters
+        .map(|(parameter, reference)| {
+            let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
+            quote! {
+                #(#cfg_attrs)*
+                #[allow(clippy::used_underscore_binding)]
+                let #reference = &#name;
+            }
+        })
+        .collect()
 }

@@ -27,4 +27,4 @@ mod rename_self;
 mod scope;
 pub(crate) mod setters;
 pub(crate) mod stack;
-mod values;
+pub(crate) mod values;

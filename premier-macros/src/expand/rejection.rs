@@ -26,7 +26,7 @@ impl Expansion<'_> {
         let crate_path = self.layers[index].crate_path();
         let ending = self.ending_for_above(index);
         let Some(on_reject) = on_reject else {
-            let output = self.converted(error, crate_path, "FromRejection", "from_rejection");
+            let output = self.converted(error, crate_path, "ErrorOfRejection", "from_rejection");
             let note = ending.map(|ending| quote_spanned!(span=> #ending.rejected(&#error);));
             return quote_spanned!(span=> { #note #output });
         };
@@ -71,7 +71,7 @@ impl Expansion<'_> {
     /// Returns the output for an invalid value that is only known at the first call. The value is
     /// in the variable `error`, as a `premier::Error`.
     pub(crate) fn bad_value(&self, error: &Ident, crate_path: &TokenStream) -> TokenStream {
-        self.converted(error, crate_path, "FromBadValue", "from_bad_value")
+        self.converted(error, crate_path, "ErrorOfBadValue", "from_bad_value")
     }
 
     /// Returns a statement that unwraps the `Result` in `value` into the variable `name`. For an
@@ -110,12 +110,12 @@ impl Expansion<'_> {
             Ident::new(conversion, at_error),
             Ident::new(method, at_error),
         );
-        let error = quote_spanned!(at_error=> #error_path::__private::#conversion::#method(#error));
+        let error = quote_spanned!(at_error=> #error_path::bounds::#conversion::#method(#error));
         let at_output = self.function.output.span().resolved_at(span);
         let output_path = respan(crate_path, at_output);
         let output = respan(&self.output_in_body().to_token_stream(), at_output);
         quote_spanned! {at_output=>
-            <#output as #output_path::__private::ResultOutput<_, _>>::from_error(#error)
+            <#output as #output_path::bounds::ResultOutput<_, _>>::from_error(#error)
         }
     }
 }

@@ -35,7 +35,8 @@ impl Expansion<'_> {
     }
 
     fn block_yielding(&self, inner: &TokenStream, output: Option<&Type>) -> TokenStream {
-        let span = Span::mixed_site();
+        // Lints about the end of a function look at closures that the user wrote.
+        let span = self.function.body.span();
         // Arguments are moved in: a reference held across an await needs `T: Sync` for a `Send`
         // future, a value only `T: Send`.
         if !self.function.is_async() {
@@ -58,9 +59,7 @@ fn typed(inner: &TokenStream, output: &Type) -> TokenStream {
         if let ::core::option::Option::Some(__premier_never) = ::core::option::Option::None::<#output> {
             return __premier_never;
         }
-        let __premier_output: #output = { #inner };
-        #[allow(unreachable_code)]
-        __premier_output
+        #inner
     }
 }
 

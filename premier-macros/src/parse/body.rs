@@ -36,3 +36,17 @@ pub(super) fn split_inner_attributes(body: &Group) -> (TokenStream, Group) {
     group.set_span(body.span());
     (inner, group)
 }
+
+/// Returns whether the body is an async block and nothing else.
+pub(crate) fn is_async_block(body: &Group) -> bool {
+    let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
+    let (Some((TokenTree::Group(_), words)), Some(TokenTree::Ident(first))) =
+        (tokens.split_last(), tokens.first())
+    else {
+        return false;
+    };
+    first == "async"
+        && words
+            .iter()
+            .all(|word| matches!(word, TokenTree::Ident(word) if word == "async" || word == "move"))
+}

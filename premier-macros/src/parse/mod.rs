@@ -5,7 +5,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod async_trait;
-mod body;
+pub(crate) mod body;
 pub(crate) mod error_filter;
 pub(crate) mod errors;
 pub(crate) mod format;

@@ -13,7 +13,8 @@ pub(crate) struct Parameter {
     pub(crate) cfg_attrs: Vec<Attribute>,
     /// The name to refer to the argument by; `self` for a receiver.
     pub(crate) name: TokenStream,
-    /// The attributes for lints, if the body binds the parameter again.
+    /// The attributes for lints. The emitted signature has none: the body binds the parameter again, with
+    /// these attributes, because a layer may use the parameter where the body does not.
     pub(crate) lint_attrs: Vec<Attribute>,
     /// The `mut` of `mut name`. The emitted signature has none; the body binds the name again.
     pub(crate) mutability: Option<Token![mut]>,
@@ -94,7 +95,7 @@ fn name_parameter(index: usize, input: &mut FnArg) -> Parameter {
     let is_cfg = |attribute: &&Attribute| attribute.path().is_ident("cfg");
     let mut parameter = Parameter {
         cfg_attrs: typed.attrs.iter().filter(is_cfg).cloned().collect(),
-        lint_attrs: Vec::new(),
+        lint_attrs: take_lint_attrs(&mut typed.attrs),
         name: TokenStream::new(),
         mutability: None,
         pattern: None,
@@ -112,12 +113,10 @@ fn name_parameter(index: usize, input: &mut FnArg) -> Parameter {
     {
         parameter.name = ident.to_token_stream();
         parameter.mutability = mutability.take();
-        if parameter.mutability.is_some() {
-            parameter.lint_attrs = take_lint_attrs(&mut typed.attrs);
-        }
         return parameter;
     }
-    let name = format_ident!("__premier_argument_{index}", span = Span::mixed_site());
+    let span = typed.pat.span().resolved_at(Span::mixed_site());
+    let name = format_ident!("__premier_argument_{index}", span = span);
     let pattern = std::mem::replace(
         &mut *typed.pat,
         Pat::Ident(PatIdent {
@@ -130,7 +129,6 @@ fn name_parameter(index: usize, input: &mut FnArg) -> Parameter {
     );
     parameter.name = name.to_token_stream();
     parameter.pattern = Some(pattern);
-    parameter.lint_attrs = take_lint_attrs(&mut typed.attrs);
     parameter
 }
 

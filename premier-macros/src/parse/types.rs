@@ -65,6 +65,13 @@ pub(crate) fn is_borrowed(ty: &Type) -> bool {
             self.0 |= lifetime.ident != "static";
         }
 
+        // The lifetimes of `for<'a> Trait<'a>` belong to what is called.
+        fn visit_trait_bound_mut(&mut self, bound: &mut syn::TraitBound) {
+            if bound.lifetimes.is_none() {
+                visit_mut::visit_trait_bound_mut(self, bound);
+            }
+        }
+
         // The references in a function's signature are not borrows of the function.
         fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
 

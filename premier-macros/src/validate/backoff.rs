@@ -50,6 +50,15 @@ pub(crate) fn check_strategy(expr: &Expr, errors: &mut Errors) -> Option<Strateg
         };
         return Some(Strategy::Variant(variant));
     }
+    if let Expr::Closure(closure) = peel(expr)
+        && closure.inputs.len() != 1
+    {
+        errors.push(Error::new_spanned(
+            closure,
+            "strategy takes one argument, the number of the retry, as in `strategy = |n| …`",
+        ));
+        return None;
+    }
     let Expr::Array(list) = peel(expr) else {
         return Some(Strategy::Function(expr.clone()));
     };

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span};
 use quote::ToTokens;
-use syn::{Error, Expr, Result};
+use syn::{Error, Expr, LitStr, Result};
 
 use super::checked::{Checked, Nanos};
 use super::values::{parse_duration, whole};
@@ -60,7 +60,7 @@ pub(crate) enum Rate {
     /// The quota and the period.
     Quota(Checked<u64>, Checked<Nanos>),
     /// An expression in place of a string such as `"3/5s"`.
-    Runtime(Expr),
+    Runtime(Checked<LitStr>),
 }
 
 /// The sizes of the buckets of the algorithms that have one.
@@ -213,7 +213,7 @@ fn check_rate(rate: &Expr, algorithm: Option<Algorithm>, errors: &mut Errors) ->
             ));
             None
         }
-        None => Some(Rate::Runtime(rate.clone())),
+        None => Some(Rate::Runtime(Checked::Runtime(rate.clone()))),
     }
 }
 

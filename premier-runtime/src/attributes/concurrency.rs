@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::call_site::CallSite;
-use super::into_arg::{IntoPeriod, IntoUnits, positive};
+use super::into_arg::{LengthOfTime, WholeNumber, positive};
 use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
 use crate::clock::{SteadyClock, after};
@@ -31,7 +31,7 @@ pub struct ConcurrencyArgs {
 impl ConcurrencySpec {
     /// `limit = …`: how many calls run at the same time.
     #[must_use]
-    pub fn limit(self, limit: impl IntoUnits) -> Self {
+    pub fn limit(self, limit: impl WholeNumber) -> Self {
         self.set(positive("limit", limit), |args, limit| args.limit = limit)
     }
 
@@ -43,7 +43,7 @@ impl ConcurrencySpec {
 
     /// `wait = …`: how long to wait for a permit.
     #[must_use]
-    pub fn wait_at_most(self, longest: impl IntoPeriod) -> Self {
+    pub fn wait_at_most(self, longest: impl LengthOfTime) -> Self {
         self.set(longest.into_period(), |args, longest| {
             args.max_wait = MaxWait::AtMost(longest);
         })

@@ -5,29 +5,52 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::limit::algo::Algo;
 
-/// Integer types.
-pub trait IntoUnits {
+/// Whole numbers: all integer types, and those of `NonZero`.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` is not a whole number",
+    label = "is not an integer",
+    note = "write a value of an integer type, as in `10` or `usize::from(n)`"
+)]
+pub trait WholeNumber: Sized {
+    /// Converts the number.
+    fn into_number(self) -> Number;
+
     /// Converts the number.
     ///
     /// # Errors
     /// [`Error::Config`], which names the argument `what`, if the number is negative or too large.
-    fn into_units(self, what: &str) -> Result<u64, Error>;
+    fn into_units(self, what: &str) -> Result<u64, Error> {
+        self.into_number().0.map_err(|number| {
+            Error::config(format!(
+                "{what} must be a number from 0 to 2^64, not {number}"
+            ))
+        })
+    }
+}
+
+/// A number, or the digits of one that is negative or too large.
+#[derive(Debug)]
+pub struct Number(Result<u64, String>);
+
+#[diagnostic::do_not_recommend]
+impl WholeNumber for Number {
+    fn into_number(self) -> Number {
+        self
+    }
 }
 
 /// Variables that a pattern binds in the expansion are references.
-impl<T: IntoUnits + Copy> IntoUnits for &T {
-    fn into_units(self, what: &str) -> Result<u64, Error> {
-        (*self).into_units(what)
+impl<T: WholeNumber + Copy> WholeNumber for &T {
+    fn into_number(self) -> Number {
+        (*self).into_number()
     }
 }
 
 macro_rules! into_units {
     ($($number:ty)*) => {$(
-        impl IntoUnits for $number {
-            fn into_units(self, what: &str) -> Result<u64, Error> {
-                u64::try_from(self).map_err(|_| {
-                    Error::config(format!("{what} must be a number from 0 to 2^64, not {self}"))
-                })
+        impl WholeNumber for $number {
+            fn into_number(self) -> Number {
+                Number(u64::try_from(self).map_err(|_| self.to_string()))
             }
         }
     )*};
@@ -36,9 +59,9 @@ into_units!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
 
 macro_rules! into_units_nonzero {
     ($($number:ident)*) => {$(
-        impl IntoUnits for std::num::$number {
-            fn into_units(self, what: &str) -> Result<u64, Error> {
-                self.get().into_units(what)
+        impl WholeNumber for std::num::$number {
+            fn into_number(self) -> Number {
+                self.get().into_number()
             }
         }
     )*};
@@ -46,15 +69,20 @@ macro_rules! into_units_nonzero {
 into_units_nonzero!(NonZeroU8 NonZeroU16 NonZeroU32 NonZeroU64 NonZeroUsize);
 
 /// Converts a number of at least 1.
-pub(super) fn positive(what: &str, number: impl IntoUnits) -> Result<u64, Error> {
+pub(super) fn positive(what: &str, number: impl WholeNumber) -> Result<u64, Error> {
     match number.into_units(what)? {
         0 => Err(Error::config(format!("{what} must be at least 1"))),
         number => Ok(number),
     }
 }
 
-/// Durations: seconds as a number, text with a unit, or a [`Duration`].
-pub trait IntoPeriod {
+/// Lengths of time: seconds as a number, text with a unit, or a [`Duration`].
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` is not a length of time",
+    label = "is neither a number of seconds, nor a text with a unit, nor a `Duration`",
+    note = "write a number of seconds, a text as in \"500ms\", or a `std::time::Duration`"
+)]
+pub trait LengthOfTime {
     /// Converts the duration.
     ///
     /// # Errors
@@ -62,13 +90,21 @@ pub trait IntoPeriod {
     fn into_period(self) -> Result<Duration, Error>;
 }
 
-impl IntoPeriod for Duration {
+impl LengthOfTime for Duration {
     fn into_period(self) -> Result<Duration, Error> {
         Ok(self)
     }
 }
 
-impl IntoPeriod for &str {
+/// A length of time that is converted already.
+#[diagnostic::do_not_recommend]
+impl LengthOfTime for Result<Duration, Error> {
+    fn into_period(self) -> Self {
+        self
+    }
+}
+
+impl LengthOfTime for &str {
     fn into_period(self) -> Result<Duration, Error> {
         premier_parse::parse_duration(self)
             .map(Duration::from_nanos)
@@ -76,7 +112,7 @@ impl IntoPeriod for &str {
     }
 }
 
-impl IntoPeriod for String {
+impl LengthOfTime for String {
     fn into_period(self) -> Result<Duration, Error> {
         self.as_str().into_period()
     }
@@ -84,7 +120,7 @@ impl IntoPeriod for String {
 
 macro_rules! into_period_float {
     ($($number:ty)*) => {$(
-        impl IntoPeriod for $number {
+        impl LengthOfTime for $number {
             /// Rounds to nanoseconds, because the last digits of computed numbers are noise.
             fn into_period(self) -> Result<Duration, Error> {
                 // The shortest decimal form of 0.1 is the same as its literal.
@@ -119,7 +155,7 @@ fn rounded_nanos(seconds: &str) -> Option<u64> {
 
 macro_rules! into_period {
     ($($number:ty)*) => {$(
-        impl IntoPeriod for $number {
+        impl LengthOfTime for $number {
             fn into_period(self) -> Result<Duration, Error> {
                 self.into_units("duration").map(Duration::from_secs)
             }
@@ -129,7 +165,12 @@ macro_rules! into_period {
 into_period!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
 
 /// Algorithms: an [`Algo`] or its name.
-pub trait IntoAlgo {
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` is not an algorithm",
+    label = "is neither a `premier::Algo` nor the name of one",
+    note = "write a name as in \"token_bucket\", or a `premier::Algo`"
+)]
+pub trait Algorithm {
     /// Converts the algorithm.
     ///
     /// # Errors
@@ -137,13 +178,23 @@ pub trait IntoAlgo {
     fn into_algo(self) -> Result<Algo, Error>;
 }
 
-impl IntoAlgo for Algo {
+#[diagnostic::do_not_recommend]
+impl Algorithm for Algo {
     fn into_algo(self) -> Result<Algo, Error> {
         Ok(self)
     }
 }
 
-impl IntoAlgo for &str {
+/// An algorithm that is converted already.
+#[diagnostic::do_not_recommend]
+impl Algorithm for Result<Algo, Error> {
+    fn into_algo(self) -> Self {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl Algorithm for &str {
     fn into_algo(self) -> Result<Algo, Error> {
         self.parse()
     }
@@ -153,7 +204,7 @@ impl IntoAlgo for &str {
 ///
 /// # Errors
 /// [`Error::Config`] if the number is negative or too large.
-pub fn cost(units: impl IntoUnits) -> Result<u64, Error> {
+pub fn cost(units: impl WholeNumber) -> Result<u64, Error> {
     units.into_units("cost")
 }
 
@@ -187,7 +238,7 @@ impl Cost for UnitCost {
 ///
 /// # Errors
 /// [`Error::Config`], which lists the accepted forms.
-pub fn period(length: impl IntoPeriod) -> Result<Duration, Error> {
+pub fn period(length: impl LengthOfTime) -> Result<Duration, Error> {
     length.into_period()
 }
 

@@ -11,13 +11,13 @@ use crate::error::Error;
     note = "either implement `From<premier::Error>` for `{Self}` (with thiserror: a variant `Throttled(#[from] premier::Error)`)",
     note = "or give the attribute `on_reject = |error| …`, which supplies the value to return"
 )]
-pub trait FromRejection: Sized {
+pub trait ErrorOfRejection: Sized {
     /// Converts an error of premier's.
     fn from_rejection(error: Error) -> Self;
 }
 
 #[diagnostic::do_not_recommend]
-impl<E: From<Error>> FromRejection for E {
+impl<E: From<Error>> ErrorOfRejection for E {
     fn from_rejection(error: Error) -> Self {
         error.into()
     }

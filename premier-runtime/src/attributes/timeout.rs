@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::call_site::CallSite;
-use super::into_arg::IntoPeriod;
+use super::into_arg::LengthOfTime;
 use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
 use crate::clock::{Sleep, SteadyClock, after};
@@ -36,7 +36,7 @@ pub struct TimeoutArgs {
 impl TimeoutSpec {
     /// `#[timeout(60)]`: how long a call may take.
     #[must_use]
-    pub fn after(self, after: impl IntoPeriod) -> Self {
+    pub fn after(self, after: impl LengthOfTime) -> Self {
         let after = after.into_period().and_then(|after| {
             if after.is_zero() {
                 return Err(Error::config("a timeout must be longer than zero"));
@@ -213,16 +213,33 @@ impl Drop for WorkerCount {
     }
 }
 
-/// Arguments that can be sent to a worker thread.
+/// Arguments that can be sent to a worker thread: all types that are `Send + 'static`.
 #[diagnostic::on_unimplemented(
     message = "an argument of type `{Self}` cannot go to a worker thread",
     label = "is not `Send + 'static`",
     note = "a sync function with #[timeout] runs on a worker thread: its arguments must be `Send + 'static`; or make the function async"
 )]
-pub trait ForWorker {}
+pub trait ArgumentOfWorker {
+    /// Compiles only if the argument can be sent to a worker thread.
+    fn for_worker(&self) {}
+}
 
 #[diagnostic::do_not_recommend]
-impl<T: Send + 'static> ForWorker for T {}
+impl<T: Send + 'static> ArgumentOfWorker for T {}
 
-/// Compiles only if the argument can be sent to a worker thread.
-pub fn for_worker<T: ForWorker>(_: &T) {}
+/// Outputs that a worker thread can send back: all types that are `Send + 'static`.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` cannot come back from a worker thread",
+    label = "is not `Send + 'static`",
+    note = "a sync function with #[timeout] runs on a worker thread: what it returns must be `Send + 'static`; or make the function async"
+)]
+pub trait OutputOfWorker: Sized {
+    /// Returns the output.
+    #[must_use]
+    fn send_back(self) -> Self {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + 'static> OutputOfWorker for T {}

@@ -1,6 +1,6 @@
 //! The caller's part of a key, converted without formatting where its type allows.
 //!
-//! An expansion calls `premier_key` on `&&key(&value)`. Method resolution picks [`KeyFast`] for
+//! An expansion calls `premier_key` on `&&KeyText::key(&value)`. Method resolution picks [`KeyFast`] for
 //! strings and integers, which need no formatting, and [`KeyFormatted`], which uses `Display`, for
 //! all other types (autoref specialization, after David Tolnay's "case study"). Both produce the
 //! text that `Display` writes.
@@ -189,11 +189,25 @@ pub struct KeyOf<'a, K: ?Sized> {
     format: fn(&K) -> KeyBuffer,
 }
 
-/// Wraps the value of a key expression, so that `premier_key` can be called on it.
-pub fn key<K: Display + ?Sized>(value: &K) -> KeyOf<'_, K> {
-    KeyOf {
-        value,
-        format: KeyBuffer::format,
+/// Keys of calls: all types that implement [`Display`].
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` cannot be the key of a call",
+    label = "does not implement `Display`",
+    note = "the text of a key is made by `Display`: implement it for `{Self}`, or write an expression of a type that has it, such as a field or `format!(…)`"
+)]
+pub trait KeyText {
+    /// Wraps the key for an expansion.
+    fn key(&self) -> KeyOf<'_, Self>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<K: Display + ?Sized> KeyText for K {
+    #[inline]
+    fn key(&self) -> KeyOf<'_, K> {
+        KeyOf {
+            value: self,
+            format: KeyBuffer::format,
+        }
     }
 }
 
@@ -282,7 +296,7 @@ mod tests {
     fn every_conversion_gives_the_text_that_display_writes() {
         macro_rules! assert_displayed {
             ($($value:expr),* $(,)?) => {$(
-                let converted = text((&&key(&$value)).premier_key());
+                let converted = text((&&KeyText::key(&$value)).premier_key());
                 assert_eq!(converted, Some($value.to_string()));
             )*};
         }

@@ -6,7 +6,7 @@ use super::bound_cache::{BoundCache, Ttl};
 use super::log::log_failure;
 use super::registry;
 use crate::attributes::call_site::CallSite;
-use crate::attributes::into_arg::{IntoPeriod, IntoUnits};
+use crate::attributes::into_arg::{LengthOfTime, WholeNumber};
 use crate::attributes::site::Policy;
 use crate::attributes::spec::Spec;
 use crate::config::runtime::Runtime;
@@ -48,19 +48,19 @@ impl CacheSpec {
 
     /// `ttl = …`: how long a value is fresh.
     #[must_use]
-    pub fn ttl(self, ttl: impl IntoPeriod) -> Self {
+    pub fn ttl(self, ttl: impl LengthOfTime) -> Self {
         self.set(ttl.into_period(), |args, ttl| args.ttl.fresh = Some(ttl))
     }
 
     /// `stale = …`: how long a value may be used after `ttl`, while one caller computes a new one.
     #[must_use]
-    pub fn stale(self, stale: impl IntoPeriod) -> Self {
+    pub fn stale(self, stale: impl LengthOfTime) -> Self {
         self.set(stale.into_period(), |args, stale| args.ttl.stale = stale)
     }
 
     /// `capacity = …`: how many values the cache holds at most.
     #[must_use]
-    pub fn capacity(self, capacity: impl IntoUnits) -> Self {
+    pub fn capacity(self, capacity: impl WholeNumber) -> Self {
         self.set(capacity.into_units("capacity"), |args, capacity| {
             args.capacity = capacity;
         })

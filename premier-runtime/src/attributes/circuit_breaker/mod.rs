@@ -18,7 +18,7 @@ use std::time::Duration;
 use self::circuit::{Circuit, Outcome};
 use self::circuits::Circuits;
 use super::call_site::CallSite;
-use super::into_arg::{IntoPeriod, IntoUnits, positive};
+use super::into_arg::{LengthOfTime, WholeNumber, positive};
 use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
 use crate::clock::SteadyClock;
@@ -57,7 +57,7 @@ impl Default for BreakerConfig {
 impl BreakerSpec {
     /// `failures = …`: how many failures open the breaker.
     #[must_use]
-    pub fn failures(self, failures: impl IntoUnits) -> Self {
+    pub fn failures(self, failures: impl WholeNumber) -> Self {
         self.set(positive("failures", failures), |config, failures| {
             config.failures = failures;
         })
@@ -65,7 +65,7 @@ impl BreakerSpec {
 
     /// `half_open = …`: how many calls go through as probes when the breaker is half open.
     #[must_use]
-    pub fn half_open(self, probes: impl IntoUnits) -> Self {
+    pub fn half_open(self, probes: impl WholeNumber) -> Self {
         self.set(positive("half_open", probes), |config, probes| {
             config.probes = probes;
         })
@@ -73,7 +73,7 @@ impl BreakerSpec {
 
     /// `within = …`: how long a failure counts.
     #[must_use]
-    pub fn within(self, within: impl IntoPeriod) -> Self {
+    pub fn within(self, within: impl LengthOfTime) -> Self {
         self.set(within.into_period(), |config, within| {
             config.within = within;
         })
@@ -81,7 +81,7 @@ impl BreakerSpec {
 
     /// `open_for = …`: how long the breaker stays open.
     #[must_use]
-    pub fn open_for(self, open_for: impl IntoPeriod) -> Self {
+    pub fn open_for(self, open_for: impl LengthOfTime) -> Self {
         self.set(open_for.into_period(), |config, open_for| {
             config.open_for = open_for;
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::backoff::{Backoff, Jitter, Strategy};
-use crate::attributes::into_arg::{IntoPeriod, IntoUnits};
+use crate::attributes::into_arg::{LengthOfTime, WholeNumber};
 use crate::attributes::spec::Spec;
 use crate::error::Error;
 
@@ -59,7 +59,7 @@ impl RetrySpec {
 
     /// `max = …`: how many attempts one call makes at most.
     #[must_use]
-    pub fn max(self, attempts: impl IntoUnits) -> Self {
+    pub fn max(self, attempts: impl WholeNumber) -> Self {
         let attempts = attempts.into_units("max").and_then(|max| {
             u32::try_from(max)
                 .ok()
@@ -75,7 +75,7 @@ impl RetrySpec {
 
     /// `base = …`: the delay that strategies multiply.
     #[must_use]
-    pub fn base(self, base: impl IntoPeriod) -> Self {
+    pub fn base(self, base: impl LengthOfTime) -> Self {
         self.set(base.into_period(), |args, base| args.backoff.base = base)
     }
 
@@ -95,7 +95,7 @@ impl RetrySpec {
 
     /// `max_delay = …`: the longest delay.
     #[must_use]
-    pub fn max_delay(self, longest: impl IntoPeriod) -> Self {
+    pub fn max_delay(self, longest: impl LengthOfTime) -> Self {
         self.set(longest.into_period(), |args, longest| {
             args.backoff.max_delay = longest;
         })
@@ -103,7 +103,7 @@ impl RetrySpec {
 
     /// `max_elapsed = …`: how long after the first attempt the last one may begin.
     #[must_use]
-    pub fn max_elapsed(self, longest: impl IntoPeriod) -> Self {
+    pub fn max_elapsed(self, longest: impl LengthOfTime) -> Self {
         self.set(longest.into_period(), |args, longest| {
             args.max_elapsed = Some(longest);
         })
@@ -115,5 +115,24 @@ impl RetrySpec {
         self.set(jitter.as_ref().parse(), |args, jitter| {
             args.jitter = Some(jitter);
         })
+    }
+}
+
+/// Functions that compute the delay before a retry: all that are `Fn(u32) -> Duration + Send + Sync +
+/// 'static`.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` is not a strategy",
+    label = "is not a function `u32 -> Duration`",
+    note = "write a name as in \"expo\", a list of delays as in `[1, 2, 4]`, or a function from the number of the retry to a `std::time::Duration`"
+)]
+pub trait DelayFunction {
+    /// Converts the function.
+    fn into_strategy(self) -> Strategy;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: Fn(u32) -> Duration + Send + Sync + 'static> DelayFunction for F {
+    fn into_strategy(self) -> Strategy {
+        Strategy::Function(Box::new(self))
     }
 }

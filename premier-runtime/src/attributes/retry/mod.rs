@@ -6,7 +6,7 @@ mod backoff;
 
 use std::time::Duration;
 
-pub use self::args::RetrySpec;
+pub use self::args::{DelayFunction, RetrySpec};
 pub use self::attempts::{Attempts, RetrySite};
 pub use self::backoff::Strategy;
 use crate::error::Error;
@@ -33,13 +33,13 @@ pub struct RetryEvent<'a, E> {
     note = "values that are written out are checked when compiling; others are only known at the first call, and a bad one is then a `premier::Error`",
     note = "either write the values out, or implement `From<premier::Error>` for `{Self}`"
 )]
-pub trait FromBadValue: Sized {
+pub trait ErrorOfBadValue: Sized {
     /// Converts an error of premier's.
     fn from_bad_value(error: Error) -> Self;
 }
 
 #[diagnostic::do_not_recommend]
-impl<E: From<Error>> FromBadValue for E {
+impl<E: From<Error>> ErrorOfBadValue for E {
     fn from_bad_value(error: Error) -> Self {
         error.into()
     }
@@ -51,20 +51,15 @@ impl<E: From<Error>> FromBadValue for E {
     label = "does not implement `Clone`",
     note = "#[retry] clones arguments that are passed by value, for each attempt: derive `Clone` for `{Self}`, pass a reference, or pass it in an `Arc`"
 )]
-pub trait ForAttempt: Sized {
+pub trait ArgumentOfRetry: Sized {
     /// Returns a clone for one attempt.
     #[must_use]
     fn for_attempt(&self) -> Self;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone> ForAttempt for T {
+impl<T: Clone> ArgumentOfRetry for T {
     fn for_attempt(&self) -> Self {
         self.clone()
     }
-}
-
-/// Returns a clone of an argument for one attempt.
-pub fn for_attempt<T: ForAttempt>(argument: &T) -> T {
-    argument.for_attempt()
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::attributes::into_arg::{IntoAlgo, IntoPeriod, IntoUnits};
+use crate::attributes::into_arg::{
+    Algorithm as IntoAlgo, LengthOfTime as IntoPeriod, WholeNumber as IntoUnits,
+};
 use crate::attributes::spec::Spec;
 use crate::error::Error;
 use crate::limit::algo::Algo;
