@@ -276,15 +276,15 @@ impl Cluster {
 
 /// Kills a process once this one is gone: statics are not dropped, nor is anything when a test aborts.
 fn kill_after_this_process(process: u32) {
-    let script = "while kill -0 $1 && kill -0 $2; do sleep 1; done; kill -9 $2";
-    let watch = Command::new("sh")
+    let script = "(while kill -0 $1 && kill -0 $2; do sleep 1; done; kill -9 $2) &";
+    let started = Command::new("sh")
         .args(["-c", script, "sh"])
         .args([std::process::id(), process].map(|id| id.to_string()))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn();
-    watch.expect("a shell");
+        .status();
+    assert!(started.is_ok_and(|status| status.success()), "a shell");
 }
 
 /// The end of the reply that begins at `start`, or `None` while the reply is incomplete.

@@ -1,5 +1,9 @@
 //! Throttles that stand together on one function decide as one: all admit a call, or nothing is taken.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::await_holding_lock,
+    reason = "each test has a runtime of its own, on its own thread"
+)]
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
