@@ -37,6 +37,14 @@ pub fn concurrency(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand("concurrency", arguments, item)
 }
 
+/// Says what a function returns when it has failed.
+///
+/// See the documentation of the `premier` crate, which is its manual.
+#[proc_macro_attribute]
+pub fn fallback(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand("fallback", arguments, item)
+}
+
 /// Calls a function again when it fails.
 ///
 /// See the documentation of the `premier` crate, which is its manual.

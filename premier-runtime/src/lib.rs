@@ -72,6 +72,7 @@ pub mod __private {
     pub use crate::attributes::circuit_breaker::{BreakerSite, BreakerSpec};
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
     pub use crate::attributes::ending::Ending;
+    pub use crate::attributes::fallback::{FallbackSite, FallbackSpec};
     pub use crate::attributes::into_arg::{UnitCost, cost, period};
     pub use crate::attributes::output::{WrapOther, WrapResult, Wrapped};
     pub use crate::attributes::rejection::{

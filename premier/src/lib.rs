@@ -300,6 +300,33 @@
 //! permits of its own, as ten for each tenant; they take memory only while calls hold or await one.
 //! Further arguments: `on_reject` and `name`.
 //!
+//! # `#[fallback]`
+//!
+//! `#[fallback(|error| value)]` or `#[fallback(path)]`: what the function returns when all below it has
+//! failed. The value is what the user's function returns: a `Result`, which may be another error, or any
+//! other output if an attribute below is all that can fail, and then the function stays one that cannot.
+//! Attributes above treat the value as what `on_reject` returns. An invalid argument below is not hidden: it
+//! is the error of the call or, where the function cannot return one, a panic. Further arguments: `name`.
+//!
+//! ```
+//! use premier::{fallback, retry, throttle};
+//!
+//! #[fallback(|_| Ok(0))]
+//! #[retry(max = 2, base = 0)]
+//! fn stock(answer: Result<u32, &'static str>) -> Result<u32, &'static str> {
+//!     answer
+//! }
+//!
+//! #[fallback(|_| "try later")]
+//! #[throttle(quota = 1, duration = "1h")]
+//! fn greeting() -> &'static str {
+//!     "welcome"
+//! }
+//!
+//! assert_eq!((stock(Ok(7)), stock(Err("down"))), (Ok(7), Ok(0)));
+//! assert_eq!((greeting(), greeting()), ("welcome", "try later"));
+//! ```
+//!
 //! # Several attributes on one function
 //!
 //! Any order is possible. The first is the outermost.
@@ -307,6 +334,7 @@
 //! | order | what it means |
 //! | --- | --- |
 //! | `cache` above all | a hit takes no quota, no permit and no attempt |
+//! | `fallback` above others | it handles what is left when they have given up |
 //! | `retry` above `throttle` | each attempt spends quota, and a denied one waits for `retry_after` |
 //! | `throttle` above `retry` | a call spends quota once, however often it is tried |
 //! | `retry` above `timeout` | each attempt has its own time |
@@ -316,7 +344,7 @@
 //! | `timeout` above `throttle` with `wait`, or above `concurrency` | the wait is part of the timeout |
 //! | `concurrency` below `retry` | no permit is held during a pause |
 //!
-//! What `on_reject` returns is not the function's: no attribute above keeps it, counts it or tries it
+//! What `on_reject` or `#[fallback]` returns is not the function's: no attribute above keeps it, counts it or tries it
 //! again. An invalid argument is never hidden by it: the call returns the [`Error::Config`] or, where the
 //! function cannot return one, panics.
 //!
@@ -351,7 +379,7 @@
 //! | --- | --- | --- |
 //! | `premier_decisions_total` | counter | `function`, `algo`, `decision`: `admitted`, `denied`, `shadow_denied`, `error` |
 //! | `premier_wait_seconds` | histogram | `function` |
-//! | `premier_retries_total`, `premier_timeouts_total` | counter | `function` |
+//! | `premier_retries_total`, `premier_timeouts_total`, `premier_fallbacks_total` | counter | `function` |
 //! | `premier_breaker_state` | gauge: 0 closed, 1 half open, 2 open; not of breakers with keys | `function` |
 //! | `premier_breaker_changes_total` | counter | `function`, `to` |
 //! | `premier_cache_lookups_total` | counter | `function`, `outcome`: `hit`, `miss` |
@@ -360,7 +388,7 @@
 //! | `premier_outage_decisions_total` | counter | `policy` |
 //!
 //! Keys are never among the labels. Feature `tracing`, target `premier`: admissions and cache
-//! look-ups at TRACE, waits at DEBUG, denials and retries at INFO, errors, timeouts, breakers and a
+//! look-ups at TRACE, waits at DEBUG, denials, retries and fallbacks at INFO, errors, timeouts, breakers and a
 //! store that goes down at WARN. Events carry keys, escaped and cut, only under
 //! [`Config::log_keys`].
 //!
@@ -517,7 +545,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc(inline)]
-pub use premier_macros::{circuit_breaker, concurrency, retry, throttle, timeout};
+pub use premier_macros::{circuit_breaker, concurrency, fallback, retry, throttle, timeout};
 #[cfg(feature = "axum")]
 #[doc(inline)]
 pub use premier_runtime::axum;

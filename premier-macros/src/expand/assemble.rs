@@ -84,9 +84,9 @@ impl Expansion<'_> {
 
     /// Returns the code of the user within all layers.
     fn layered(&self) -> TokenStream {
-        let mut code = self.innermost();
+        let mut code = self.at(self.layers.len()).innermost();
         for (index, layer) in self.layers.iter().enumerate().rev() {
-            code = layer.wrap(self, index, &code);
+            code = layer.wrap(self.at(index), index, &code);
         }
         match self.declare_ending() {
             Some(declaration) => quote!(#declaration #code),

@@ -5,7 +5,7 @@ use quote::quote;
 use syn::Result;
 
 use super::expansion::Expansion;
-use super::fallback::fallback;
+use super::recovery::recovered;
 use super::stack::{self, AttributeMacro, is_use_mark, says_result, strip, use_marks};
 use crate::parse::function::Function;
 use crate::validate::function::{check_function_kind, check_future_may_borrow};
@@ -24,7 +24,7 @@ pub(crate) fn expand_attribute(
     let expanded = expand_item(attribute, attributes, arguments.clone(), item.clone());
     expanded.unwrap_or_else(|error| {
         let error = error.into_compile_error();
-        let item = fallback(item, attribute, &arguments, attributes);
+        let item = recovered(item, attribute, &arguments, attributes);
         quote!(#error #item)
     })
 }

@@ -23,7 +23,7 @@ pub(crate) fn call(callee: &Expr, value: &TokenStream) -> TokenStream {
 
 /// Calls `callee` with the variable `value` of type `ty`, as [`call`] does. The parameter of a
 /// closure gets the type, unless the user wrote one.
-pub(super) fn call_typed(callee: &Expr, value: &Ident, ty: &TokenStream) -> TokenStream {
+pub(crate) fn call_typed(callee: &Expr, value: &Ident, ty: &TokenStream) -> TokenStream {
     match peel(callee) {
         Expr::Closure(closure) if closure.inputs.len() == 1 => {
             let body = inserted_body(closure);

@@ -24,6 +24,12 @@ pub(crate) trait Layer {
         false
     }
 
+    /// Returns whether no error of the code that the layer encloses gets past it: what can reject below it does
+    /// not change the output of the function.
+    fn handles_errors(&self) -> bool {
+        false
+    }
+
     /// Returns whether the layer may end a call without running the code that it encloses.
     fn may_end_call(&self) -> bool {
         false
@@ -44,7 +50,8 @@ pub(crate) trait Layer {
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream;
 }
 
-/// A function and the layers around it.
+/// A function and the layers around it, or those below a layer that handles errors: the output of the code
+/// that such a layer encloses may differ from that of the function.
 pub(crate) struct Expansion<'a> {
     pub(crate) function: &'a Function,
     /// The first layer is the outermost.
@@ -54,12 +61,27 @@ pub(crate) struct Expansion<'a> {
     pub(super) wrapped: Option<Type>,
     /// The output of the emitted function with `_` in place of each `impl Trait`.
     output_in_body: Option<Type>,
+    /// The expansion below the first layer that handles errors, with the index of its first layer.
+    below: Option<(usize, Box<Expansion<'a>>)>,
 }
 
 impl<'a> Expansion<'a> {
     /// Returns the expansion if the rules of all layers are obeyed.
     pub(super) fn new(function: &'a Function, layers: &'a [Box<dyn Layer>]) -> Result<Self> {
-        let rejecting = layers.iter().find(|layer| layer.can_reject());
+        let expansion = Self::from(0, function, layers);
+        for (index, layer) in layers.iter().enumerate() {
+            layer.validate(expansion.at(index))?;
+        }
+        Ok(expansion)
+    }
+
+    /// The expansion of the layers from `start` on.
+    fn from(start: usize, function: &'a Function, layers: &'a [Box<dyn Layer>]) -> Self {
+        let handler = layers[start..]
+            .iter()
+            .position(|layer| layer.handles_errors());
+        let end = handler.map_or(layers.len(), |handler| start + handler + 1);
+        let rejecting = layers[start..end].iter().find(|layer| layer.can_reject());
         let wrapped = rejecting
             .filter(|_| !function.yields_result())
             .map(|layer| {
@@ -67,16 +89,26 @@ impl<'a> Expansion<'a> {
                 let span = Span::mixed_site();
                 parse_quote_spanned!(span=> ::core::result::Result<#output, #crate_path::Error>)
             });
-        let expansion = Self {
+        Self {
             function,
             layers,
             output_in_body: in_body(wrapped.as_ref().unwrap_or(&function.output)),
             wrapped,
-        };
-        for layer in layers {
-            layer.validate(&expansion)?;
+            below: handler.map(|_| (end, Box::new(Self::from(end, function, layers)))),
         }
-        Ok(expansion)
+    }
+
+    /// The expansion that the layer at `index` belongs to.
+    pub(super) fn at(&self, index: usize) -> &Self {
+        match &self.below {
+            Some((first, below)) if index >= *first => below.at(index),
+            _ => self,
+        }
+    }
+
+    /// The expansion of the code that a layer which handles errors encloses.
+    pub(crate) fn below(&self) -> &Self {
+        self.below.as_ref().map_or(self, |(_, below)| below)
     }
 
     /// The output of the emitted function.
@@ -87,6 +119,20 @@ impl<'a> Expansion<'a> {
     /// The output of the emitted function as its body can name it.
     pub(super) const fn output_in_body(&self) -> Option<&Type> {
         self.output_in_body.as_ref()
+    }
+
+    /// Returns whether the output is the user's within a `Result`.
+    pub(crate) const fn is_wrapped(&self) -> bool {
+        self.wrapped.is_some()
+    }
+
+    /// Returns an output of the user's as the output of the expansion.
+    pub(crate) fn wrapped_value(&self, value: &TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        match &self.wrapped {
+            Some(_) => quote_spanned!(span=> ::core::result::Result::Ok(#value)),
+            None => value.clone(),
+        }
     }
 
     /// Returns the output in the variable `__premier_outcome` as a `Result` of references. The compiler

@@ -50,7 +50,7 @@ impl Expansion<'_> {
 
     /// Returns the output for an invalid argument where `on_reject` makes a conversion of errors
     /// unnecessary.
-    fn bad_argument(&self, error: &Ident, crate_path: &TokenStream) -> TokenStream {
+    pub(crate) fn bad_argument(&self, error: &Ident, crate_path: &TokenStream) -> TokenStream {
         let span = Span::mixed_site();
         if self.wrapped.is_some() {
             return quote_spanned!(span=> ::core::result::Result::Err(#error));

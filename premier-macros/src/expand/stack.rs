@@ -16,6 +16,9 @@ use crate::parse::errors::Errors;
 use crate::parse::function::Function;
 use crate::parse::manifest;
 
+/// The name of the attribute that handles the errors of those below it.
+pub(crate) const FALLBACK: &str = "fallback";
+
 /// An attribute macro of premier.
 pub(crate) struct AttributeMacro {
     pub(crate) name: &'static str,

@@ -219,6 +219,14 @@ impl Arguments {
         );
     }
 
+    /// Returns the errors of all arguments, of which there is one at least.
+    pub(crate) fn into_error(self) -> Error {
+        match self.errors.finish(()) {
+            Err(error) => error,
+            Ok(()) => Error::new(Span::call_site(), "an argument is missing"),
+        }
+    }
+
     /// Returns `value`, or the errors of all arguments.
     pub(crate) fn finish<T>(self, value: T) -> Result<T> {
         self.errors.finish(value)

@@ -27,7 +27,7 @@ pub(crate) fn take_on_reject(arguments: &mut Arguments) -> Option<Expr> {
     )
 }
 
-pub(super) fn check_callback(callee: &Expr, name: &str, argument: &str) -> Result<()> {
+pub(crate) fn check_callback(callee: &Expr, name: &str, argument: &str) -> Result<()> {
     let Expr::Closure(closure) = peel(callee) else {
         return Ok(());
     };

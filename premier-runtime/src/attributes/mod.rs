@@ -10,6 +10,7 @@ pub(crate) mod cause;
 pub(crate) mod circuit_breaker;
 pub(crate) mod concurrency;
 pub(crate) mod ending;
+pub(crate) mod fallback;
 pub(crate) mod into_arg;
 pub(crate) mod output;
 pub(crate) mod rejection;

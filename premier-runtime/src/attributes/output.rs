@@ -6,12 +6,20 @@ use std::marker::PhantomData;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Result`",
     label = "is not a `Result`",
-    note = "#[retry] and #[circuit_breaker] look at the error of the function, so it has to return a `Result`",
+    note = "#[retry], #[circuit_breaker] and #[fallback] look at the error of the function, so it has to return a `Result`",
     note = "the other attributes take a type whose name ends in `Result` for one: if it is another type, give one of them the argument `result = false`, and the function returns `Result<{Self}, premier::Error>`"
 )]
 pub trait ResultOutput<T, E> {
     /// Returns `Err(error)`.
     fn from_error(error: E) -> Self;
+
+    /// Returns the error if there is one that is a failure.
+    ///
+    /// # Errors
+    /// Otherwise returns the output.
+    fn into_error_if(self, is_failure: impl FnOnce(&E) -> bool) -> Result<E, Self>
+    where
+        Self: Sized;
 
     /// Returns the output as a `Result` of references.
     ///
@@ -24,6 +32,14 @@ impl<T, E> ResultOutput<T, E> for Result<T, E> {
     #[inline]
     fn from_error(error: E) -> Self {
         Err(error)
+    }
+
+    #[inline]
+    fn into_error_if(self, is_failure: impl FnOnce(&E) -> bool) -> Result<E, Self> {
+        match self {
+            Err(error) if is_failure(&error) => Ok(error),
+            output => Err(output),
+        }
     }
 
     #[inline]

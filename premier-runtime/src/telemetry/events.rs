@@ -18,6 +18,15 @@ pub(crate) fn retried(function: &Arc<str>, attempt: u32, delay: Duration) {
     tracing::info!(target: "premier", function = &**function, attempt, ?delay, "retries");
 }
 
+/// Records that a call returns the value of its fallback.
+pub(crate) fn fell_back(function: &Arc<str>) {
+    let _ = function;
+    #[cfg(feature = "metrics")]
+    metrics::counter!("premier_fallbacks_total", "function" => Arc::clone(function)).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "premier", function = &**function, "falls back");
+}
+
 /// Records that a call did not finish within its timeout, `after`.
 pub(crate) fn timed_out(function: &Arc<str>, after: Duration) {
     let _ = (function, after);

@@ -14,6 +14,8 @@ mod outcome;
 pub(crate) use self::events::Lookups;
 #[cfg(feature = "redis")]
 pub(crate) use self::events::record_backend_up;
-pub(crate) use self::events::{BreakerState, Timer, breaker, outage_decision, retried, timed_out};
+pub(crate) use self::events::{
+    BreakerState, Timer, breaker, fell_back, outage_decision, retried, timed_out,
+};
 pub(crate) use self::limiter::Telemetry;
 pub(crate) use self::outcome::Outcome;

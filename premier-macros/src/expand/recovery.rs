@@ -1,5 +1,7 @@
 //! What is emitted after an error.
 
+use std::iter;
+
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
@@ -7,7 +9,7 @@ use super::arguments::named_body;
 use super::crate_path::default_crate_path;
 use super::expansion::{Expansion, Layer};
 use super::function::{Changes, function_with};
-use super::stack::{AttributeMacro, Stripped, says_result, strip, use_marks};
+use super::stack::{AttributeMacro, FALLBACK, Stripped, says_result, strip, use_marks};
 use crate::parse::function::Function;
 use crate::parse::words::contains_word;
 use crate::validate::function::{check_function_kind, check_future_may_borrow};
@@ -15,7 +17,7 @@ use crate::validate::function::{check_function_kind, check_future_may_borrow};
 /// Returns the item without premier's attributes, but with the output that it would have with them: the
 /// error stays the only one, callers of the function have none, and editors keep working. An item that is
 /// not a function is returned unchanged.
-pub(super) fn fallback(
+pub(super) fn recovered(
     item: TokenStream,
     attribute: &'static AttributeMacro,
     arguments: &TokenStream,
@@ -29,10 +31,14 @@ pub(super) fn fallback(
     // Said in any case, so that the compiler does not compare the name with the type.
     function.says_result = is_result.or_else(|| Some(function.yields_result()));
     let items = use_marks(&stripped);
-    let can_reject = can_reject(attribute, arguments)
-        || stripped
-            .iter()
-            .any(|Stripped { attribute, meta }| can_reject(attribute, &meta.to_token_stream()));
+    let below = stripped
+        .iter()
+        .map(|Stripped { attribute, meta }| (*attribute, meta.to_token_stream()));
+    let can_reject = iter::once((attribute, arguments.clone()))
+        .chain(below)
+        // What fails below a fallback does not reach the caller.
+        .take_while(|(attribute, _)| attribute.name != FALLBACK)
+        .any(|(attribute, arguments)| can_reject(attribute, &arguments));
     let layers: [Box<dyn Layer>; 1] = [Box::new(Nothing(default_crate_path()))];
     if can_reject
         && check_function_kind(&function).is_ok()

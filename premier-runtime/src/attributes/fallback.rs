@@ -1,0 +1,45 @@
+//! `#[fallback]` says what a function returns when it has failed.
+
+use std::sync::Arc;
+
+use super::call_site::CallSite;
+use super::site::{Instance, Policy, Site};
+use super::spec::Spec;
+use crate::error::Error;
+use crate::telemetry;
+
+/// The static of one `#[fallback]`.
+pub type FallbackSite = Site<Fallback>;
+
+/// The arguments of one `#[fallback]`.
+pub type FallbackSpec = Spec<FallbackArgs>;
+
+/// The arguments of one `#[fallback]` that the runtime needs: none.
+#[derive(Debug, Default)]
+pub struct FallbackArgs;
+
+/// The fallback of one function.
+#[derive(Debug)]
+pub struct Fallback {
+    function: Arc<str>,
+}
+
+impl Policy for Fallback {
+    const ATTRIBUTE: &'static str = "fallback";
+    type Args = FallbackArgs;
+
+    fn bind(call_site: &CallSite, FallbackArgs: FallbackArgs) -> Result<Self, Error> {
+        Ok(Self {
+            function: call_site.path().into(),
+        })
+    }
+}
+
+impl FallbackSite {
+    /// Records that a call returns the fallback.
+    pub fn record(&'static self, instance: Instance<FallbackArgs>) {
+        if let Ok(fallback) = self.bound(instance) {
+            telemetry::fell_back(&fallback.function);
+        }
+    }
+}
