@@ -149,27 +149,33 @@ impl Cache {
         let span = Span::mixed_site();
         let codec = Ident::new("__premier_codec", output_span(function));
         let Some(key) = &self.key else {
-            let parts = function
-                .parameters
-                .iter()
-                .map(|parameter| self.part(parameter));
-            let arguments = quote_spanned! {span=>
-                &__PREMIER_SITE,
-                #instance,
-                #codec,
-                #crate_path::__private::Arguments(&__premier_parts)
+            let search = |method: &str, arguments: &TokenStream| {
+                let arguments =
+                    quote_spanned!(span=> &__PREMIER_SITE, #instance, #codec, #arguments);
+                self.call(function, "CacheSite", method, &arguments)
             };
-            let search = self.call(function, "CacheSite", "search_by_arguments", &arguments);
-            // The scrutinee of a `match` keeps its temporaries until the end.
+            let search = match &function.parameters[..] {
+                [only] if only.cfg_attrs.is_empty() => {
+                    let part = self.part(only);
+                    search("search_by_argument", &quote_spanned!(span=> &#part))
+                }
+                parameters => {
+                    let parts = parameters.iter().map(|parameter| {
+                        let (cfg_attrs, part) = (&parameter.cfg_attrs, self.part(parameter));
+                        quote_spanned!(span=> #(#cfg_attrs)* (&#part as &dyn #crate_path::__private::Part))
+                    });
+                    let arguments =
+                        quote_spanned!(span=> #crate_path::__private::Arguments(&[#(#parts),*]));
+                    search("search_by_arguments", &arguments)
+                }
+            };
             return quote_spanned! {span=>
                 #[allow(unused_imports)]
                 use #crate_path::__private::{
                     JsonBySerde as _, NoJson as _, NoText as _, PartByReference as _,
                     PartByText as _, PartByValue as _, TextByDisplay as _,
                 };
-                match [#(#parts),*] {
-                    __premier_parts => #search,
-                }
+                #search
             };
         };
         let KeyTokens { statements, value } = KeyTokens::of(Some(key), function, crate_path);
@@ -191,7 +197,7 @@ impl Cache {
     fn part(&self, parameter: &Parameter) -> TokenStream {
         let span = argument_span(parameter);
         let crate_path = respan(&self.crate_path, span);
-        let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
+        let name = &parameter.name;
         let argument = quote_spanned! {span=>
             #crate_path::__private::Argument(
                 #[allow(clippy::used_underscore_binding)]
@@ -199,11 +205,10 @@ impl Cache {
             )
         };
         quote_spanned! {span=>
-            #(#cfg_attrs)*
-            (&(&&&#argument).premier_part(
+            (&&&#argument).premier_part(
                 (&&#argument).premier_text(),
                 (&&#argument).premier_json(),
-            ) as &dyn #crate_path::__private::Part)
+            )
         }
     }
 

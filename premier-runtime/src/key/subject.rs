@@ -145,6 +145,13 @@ impl IntoSubject for NoKey {
     }
 }
 
+impl IntoSubject for Subject<'_> {
+    #[inline]
+    fn with_subject<R>(self, then: impl FnOnce(Option<&Subject<'_>>) -> R) -> R {
+        then(Some(&self))
+    }
+}
+
 impl IntoSubject for &str {
     #[inline]
     fn with_subject<R>(self, then: impl FnOnce(Option<&Subject<'_>>) -> R) -> R {

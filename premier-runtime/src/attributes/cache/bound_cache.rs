@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::arguments::{Arguments, KeptArguments};
+use super::arguments::KeptArguments;
 use super::codec::{CacheValue, Codec};
 use super::entry::{Entry, StoredValue};
 use super::epochs::Epoch;
@@ -140,12 +140,12 @@ impl BoundCache {
         self.lookups.count(&self.name, is_hit);
     }
 
-    /// Returns the value of a key if it is in memory, fresh, and not shared.
+    /// Returns the value of a key if it is in memory, fresh, not shared, and of this call by its arguments.
     #[inline]
     pub(super) fn hit<T: CacheValue>(
         &self,
         key: Subject<'_>,
-        arguments: &Arguments<'_>,
+        is_of_call: impl FnOnce(Option<&KeptArguments>) -> bool,
         codec: Codec<T>,
     ) -> Option<T> {
         if self.is_shared(codec) {
@@ -153,10 +153,7 @@ impl BoundCache {
         }
         let entry = self.memory.get::<T>(key)?;
         match entry.is_fresh(|| self.clock.now()) {
-            true => entry.value.get(|kept| match kept {
-                Some(kept) => kept.are_equal_to(arguments),
-                None => arguments.are_text(),
-            }),
+            true => entry.value.get(is_of_call),
             false => None,
         }
     }

@@ -24,6 +24,23 @@ impl Entry {
     }
 }
 
+/// A value with the arguments of its call, where the key does not tell them.
+#[derive(Debug)]
+pub(super) struct ValueOfCall {
+    arguments: Arc<KeptArguments>,
+    value: Box<dyn Any + Send + Sync>,
+}
+
+impl ValueOfCall {
+    #[cold]
+    fn get<T: CacheValue>(&self, is_of: impl FnOnce(Option<&KeptArguments>) -> bool) -> Option<T> {
+        match is_of(Some(&self.arguments)) {
+            true => self.value.downcast_ref().cloned(),
+            false => None,
+        }
+    }
+}
+
 macro_rules! stored_value {
     ($($variant:ident($primitive:ty),)*) => {
         /// A value of any type: a primitive itself, or an `Arc` of everything else.
@@ -31,14 +48,14 @@ macro_rules! stored_value {
         pub(super) enum StoredValue {
             $($variant($primitive),)*
             Shared(Arc<dyn Any + Send + Sync>),
-            /// A value with the arguments of its call, where the key does not tell them.
-            OfCall(Arc<KeptArguments>, Arc<dyn Any + Send + Sync>),
+            OfCall(Arc<ValueOfCall>),
         }
 
         impl StoredValue {
             pub(super) fn new<T: CacheValue>(value: T, arguments: Option<Arc<KeptArguments>>) -> Self {
                 if let Some(arguments) = arguments {
-                    return Self::OfCall(arguments, Arc::new(value));
+                    let value = Box::new(value);
+                    return Self::OfCall(Arc::new(ValueOfCall { arguments, value }));
                 }
                 let any: &dyn Any = &value;
                 $(if let Some(value) = any.downcast_ref::<$primitive>() {
@@ -56,17 +73,17 @@ macro_rules! stored_value {
                 &self,
                 is_of: impl FnOnce(Option<&KeptArguments>) -> bool,
             ) -> Option<T> {
-                let arguments = match self {
-                    Self::OfCall(arguments, _) => Some(&**arguments),
-                    _ => None,
-                };
-                if !is_of(arguments) {
+                if let Self::OfCall(call) = self {
+                    return call.get(is_of);
+                }
+                if !is_of(None) {
                     return None;
                 }
                 // For a known `T` the compiler resolves these downcasts.
                 let any: &dyn Any = match self {
                     $(Self::$variant(value) => return (value as &dyn Any).downcast_ref().cloned(),)*
-                    Self::Shared(value) | Self::OfCall(_, value) => &**value,
+                    Self::Shared(value) => &**value,
+                    Self::OfCall(call) => &*call.value,
                 };
                 any.downcast_ref().cloned()
             }

@@ -1,6 +1,6 @@
 //! The static of one `#[cache]`, and how a call finds its value.
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, KeptArguments, Part};
 use super::bound_cache::Known;
 use super::codec::{CacheValue, Codec};
 use super::flight::Flight;
@@ -33,7 +33,22 @@ impl CacheSite {
         codec: Codec<T>,
         key: impl IntoSubject,
     ) -> CacheCall<T> {
-        self.search_for(instance, codec, key, Arguments::NONE)
+        self.search_for(instance, codec, key, Arguments::NONE, |kept| kept.is_none())
+    }
+
+    /// Looks for the value of a call with this argument, as [`CacheSite::search`] does.
+    // Apart from several arguments: text and numbers, which most keys are, are found without formatting.
+    #[inline]
+    pub fn search_by_argument<T: CacheValue>(
+        &'static self,
+        instance: Instance<CacheArgs>,
+        codec: Codec<T>,
+        argument: &impl Part,
+    ) -> CacheCall<T> {
+        match argument.subject() {
+            Some(subject) => self.search(instance, codec, subject),
+            None => self.search_by_arguments(instance, codec, Arguments(&[argument])),
+        }
     }
 
     /// Looks for the value of a call with these arguments, as [`CacheSite::search`] does.
@@ -44,7 +59,10 @@ impl CacheSite {
         codec: Codec<T>,
         arguments: Arguments<'_>,
     ) -> CacheCall<T> {
-        self.search_for(instance, codec, arguments, arguments)
+        self.search_for(instance, codec, arguments, arguments, |kept| match kept {
+            Some(kept) => kept.are_equal_to(&arguments),
+            None => arguments.are_text(),
+        })
     }
 
     #[inline]
@@ -54,13 +72,14 @@ impl CacheSite {
         codec: Codec<T>,
         key: impl IntoSubject,
         arguments: Arguments<'_>,
+        is_of_call: impl FnOnce(Option<&KeptArguments>) -> bool,
     ) -> CacheCall<T> {
         let policy = self.bound(instance).ok();
         key.with_subject(|key| {
             let (Some(CachePolicy(cache)), Some(key)) = (policy, key) else {
                 return CacheCall(State::Disabled(codec));
             };
-            CacheCall(match cache.hit(*key, &arguments, codec) {
+            CacheCall(match cache.hit(*key, is_of_call, codec) {
                 Some(value) => {
                     cache.record_lookup(true);
                     State::Hit(value)
