@@ -3,6 +3,13 @@
 //! These traits have names because the compiler's messages mention them. They have no other use: a
 //! type has them by itself or by implementing the traits of std that each page names.
 
+#[cfg(feature = "cache")]
+pub use crate::attributes::cache::arguments::KeyArgument;
+#[cfg(feature = "cache")]
+pub use crate::attributes::cache::codec::CacheValue;
+#[cfg(feature = "cache")]
+#[doc(hidden)]
+pub use crate::attributes::cache::codec::probe as cached_value;
 pub use crate::attributes::into_arg::{Algorithm, LengthOfTime, WholeNumber};
 pub use crate::attributes::output::{NoResult, ResultOutput};
 pub use crate::attributes::rejection::ErrorOfRejection;

@@ -55,7 +55,7 @@ pub mod __private {
         PartByValue, TextByDisplay,
     };
     #[cfg(feature = "cache")]
-    pub use crate::attributes::cache::codec::{CodecByMemory, CodecBySerde, probe};
+    pub use crate::attributes::cache::codec::{CodecByMemory, CodecBySerde};
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::flight::Flight;
     #[cfg(feature = "cache")]

@@ -261,7 +261,7 @@
 //!
 //! Without `key` a value belongs to the arguments of its call: it is returned only for arguments that are
 //! equal. Text, integers, `bool` and `char` can be such arguments, and whatever is
-//! `Hash + Eq + Clone + Send + Sync + 'static`, or a reference to it ([`cache::KeyArgument`]). For others,
+//! `Hash + Eq + Clone + Send + Sync + 'static`, or a reference to it ([`bounds::KeyArgument`]). For others,
 //! as floats and types that borrow, give a `key` over what matters. A value is found by a text, which is
 //! also what [`cache::invalidate`] takes: the `Display` of the arguments, joined by `:`, with `\` before
 //! every `:` and `\` within one if there are several. Of calls with different arguments but one text, the

@@ -27,22 +27,9 @@ fn every_mistake_is_one_error() {
     }
 }
 
-/// The messages that still mention private names. Nothing may be added.
-const WITH_PRIVATE_NAMES: [&str; 3] = [
-    "cache_arguments",
-    "cache_value_not_clone",
-    "result_by_another_name",
-];
-
 #[test]
 fn no_message_mentions_a_private_name() {
     for (path, messages) in files("stderr") {
-        if WITH_PRIVATE_NAMES
-            .iter()
-            .any(|name| path.ends_with(format!("{name}.stderr")))
-        {
-            continue;
-        }
         for private in ["premier_runtime::", "__private", "__premier"] {
             assert!(
                 !messages.contains(private),

@@ -120,7 +120,7 @@ impl Cache {
         // The compiler reports a value that cannot be cached at the output of the function.
         let output_span = expansion.function.output.span().resolved_at(span);
         let probe = respan(
-            &quote_spanned!(span=> #crate_path::__private::probe),
+            &quote_spanned!(span=> #crate_path::bounds::cached_value),
             output_span,
         );
         let probe = quote_spanned!(output_span=> #probe(&__premier_cached));
@@ -205,7 +205,8 @@ impl Cache {
             )
         };
         quote_spanned! {span=>
-            (&&&#argument).premier_part(
+            #crate_path::bounds::KeyArgument::part(
+                (&&&#argument).premier_argument(),
                 (&&#argument).premier_text(),
                 (&&#argument).premier_json(),
             )

@@ -45,7 +45,9 @@ impl Expansion<'_> {
             {
                 #[allow(unused_imports)]
                 use #crate_path::__private::{WrapOther as _, WrapResult as _};
-                (&#crate_path::__private::Wrapped::<#output>::new()).premier_wrap();
+                let __premier_found =
+                    (&#crate_path::__private::Wrapped::<#output>::new()).premier_found();
+                #crate_path::bounds::NoResult::check(__premier_found);
             }
         })
     }

@@ -50,7 +50,7 @@ impl<T, E> ResultOutput<T, E> for Result<T, E> {
 
 /// Rejects an output that is put into a `Result` although it is one.
 ///
-/// The expansion calls `premier_wrap` on `&Wrapped::<Output>::new()`, and method resolution takes
+/// The expansion calls `premier_found` on `&Wrapped::<Output>::new()`, and method resolution takes
 /// [`WrapResult`] if the output is a `Result`, [`WrapOther`] otherwise.
 #[derive(Debug)]
 pub struct Wrapped<O>(PhantomData<fn() -> O>);
@@ -64,37 +64,43 @@ impl<O> Wrapped<O> {
     }
 }
 
-/// Outputs that may be put into a `Result` without being asked. No `Result` is one.
+/// An output that may be put into a `Result` without being asked: any but a `Result`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is a `Result` under a name that does not end in `Result`",
+    message = "this output is a `Result` under a name that does not end in `Result`",
     label = "is a `Result`",
     note = "give an attribute of the function the argument `result`: then premier's errors become errors of this type",
-    note = "with `result = false` the function returns `Result<{Self}, premier::Error>`"
+    note = "with `result = false` the function returns a `Result` of this output and `premier::Error`"
 )]
-pub trait NoResult {}
+pub trait NoResult {
+    /// For expansions.
+    #[doc(hidden)]
+    fn check(self);
+}
 
-/// Wraps a `Result`, which no type allows.
+/// What is found of an output that is none.
+impl NoResult for () {
+    #[inline]
+    fn check(self) {}
+}
+
+/// Finds that the output is a `Result`.
 pub trait WrapResult<O> {
-    /// Does nothing.
-    fn premier_wrap(&self)
-    where
-        O: NoResult;
+    /// Names the output.
+    fn premier_found(&self) -> PhantomData<O>;
 }
 
 impl<T, E> WrapResult<Result<T, E>> for Wrapped<Result<T, E>> {
     #[inline]
-    fn premier_wrap(&self)
-    where
-        Result<T, E>: NoResult,
-    {
+    fn premier_found(&self) -> PhantomData<Result<T, E>> {
+        PhantomData
     }
 }
 
-/// Wraps all other outputs.
+/// Finds nothing in all other outputs.
 pub trait WrapOther {
-    /// Does nothing.
+    /// Returns `()`.
     #[inline]
-    fn premier_wrap(&self) {}
+    fn premier_found(&self) {}
 }
 
 impl<O> WrapOther for &Wrapped<O> {}

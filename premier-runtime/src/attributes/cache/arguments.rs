@@ -20,17 +20,6 @@ use crate::key::buffer::KeyBuffer;
 use crate::key::hasher::secret_hasher;
 use crate::key::subject::{IntoSubject, Subject};
 
-/// An argument that a cache can keep and compare.
-#[diagnostic::on_unimplemented(
-    message = "an argument of type `{Self}` cannot be part of a cache's key",
-    label = "is not `Hash + Eq + Clone + Send + Sync + 'static`",
-    note = "without `key = …` the key of #[cache] is the value of all arguments: give `key = …` over those that matter"
-)]
-pub trait KeyArgument: Any + Hash + Eq + ToOwned<Owned: Any + Send + Sync> {}
-
-#[diagnostic::do_not_recommend]
-impl<T: ?Sized + Any + Hash + Eq + ToOwned<Owned: Any + Send + Sync>> KeyArgument for T {}
-
 /// An argument of one call. The expansion calls methods on references to references to it, of which method
 /// lookup chooses the first trait that the type of the argument implements.
 #[derive(Debug)]
@@ -39,27 +28,33 @@ pub struct Argument<'a, T: ?Sized>(pub &'a T);
 type WriteText<T> = fn(&T, &mut Formatter<'_>) -> fmt::Result;
 type Json<T> = fn(&T) -> Option<String>;
 
+/// An argument with what writes it as text, if its type has that.
+#[derive(Debug)]
+pub struct ArgumentText<'a, T: ?Sized>(&'a T, Option<WriteText<T>>);
+
 /// The text of an argument that implements `Display`.
-pub trait TextByDisplay<T: ?Sized> {
+pub trait TextByDisplay<'a, T: ?Sized> {
     /// Writes the argument.
-    fn premier_text(&self) -> Option<WriteText<T>>;
+    fn premier_text(&self) -> ArgumentText<'a, T>;
 }
 
-impl<T: Display + ?Sized> TextByDisplay<T> for &Argument<'_, T> {
-    fn premier_text(&self) -> Option<WriteText<T>> {
-        Some(T::fmt)
+impl<'a, T: Display + ?Sized> TextByDisplay<'a, T> for &Argument<'a, T> {
+    fn premier_text(&self) -> ArgumentText<'a, T> {
+        ArgumentText(self.0, Some(T::fmt))
     }
 }
 
 /// Any other argument has no text.
-pub trait NoText<T: ?Sized> {
-    /// Returns `None`.
-    fn premier_text(&self) -> Option<WriteText<T>> {
-        None
-    }
+pub trait NoText<'a, T: ?Sized> {
+    /// Returns the argument.
+    fn premier_text(&self) -> ArgumentText<'a, T>;
 }
 
-impl<T: ?Sized> NoText<T> for Argument<'_, T> {}
+impl<'a, T: ?Sized> NoText<'a, T> for Argument<'a, T> {
+    fn premier_text(&self) -> ArgumentText<'a, T> {
+        ArgumentText(self.0, None)
+    }
+}
 
 /// What other processes compare an argument by, if it has serde.
 pub trait JsonBySerde<T: ?Sized> {
@@ -115,16 +110,21 @@ pub trait KeptPart: Any + Send + Sync {
     fn is_equal_to(&self, other: &dyn KeptPart) -> bool;
 }
 
+/// A value that a cache can keep and compare.
+trait Identity: Any + Hash + Eq + ToOwned<Owned: Any + Send + Sync> {}
+
+impl<T: ?Sized + Any + Hash + Eq + ToOwned<Owned: Any + Send + Sync>> Identity for T {}
+
 /// A copy of an argument.
 struct Kept<T: ToOwned + ?Sized>(T::Owned);
 
-impl<T: KeyArgument + ?Sized> KeptPart for Kept<T> {
+impl<T: Identity + ?Sized> KeptPart for Kept<T> {
     fn is_equal_to(&self, other: &dyn KeptPart) -> bool {
         is_equal::<T>(self.0.borrow(), other)
     }
 }
 
-fn is_equal<T: KeyArgument + ?Sized>(argument: &T, kept: &dyn KeptPart) -> bool {
+fn is_equal<T: Identity + ?Sized>(argument: &T, kept: &dyn KeptPart) -> bool {
     let kept: &dyn Any = kept;
     kept.downcast_ref::<Kept<T>>()
         .is_some_and(|kept| kept.0.borrow() == argument)
@@ -182,30 +182,34 @@ impl KeptPart for KeptText {
 }
 
 /// Any other argument: `T` is its type, and `U` the type that it refers to, or `T` itself.
+// With functions instead of bounds, so that the compiler reports an argument that lacks one once.
 pub struct IdentityPart<'a, T: ?Sized, U: ?Sized> {
     argument: &'a T,
     value: &'a U,
     text: Option<WriteText<T>>,
     json: Option<Json<T>>,
+    hash: fn(&U) -> u64,
+    is_equal: fn(&U, &dyn KeptPart) -> bool,
+    keep: fn(&U) -> Box<dyn KeptPart>,
 }
 
-impl<T: ?Sized, U: KeyArgument + ?Sized> Part for IdentityPart<'_, T, U> {
+impl<T: ?Sized, U: ?Sized> Part for IdentityPart<'_, T, U> {
     fn write(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         if let Some(write) = self.text {
             return write(self.argument, formatter);
         }
         match self.json() {
             Some(json) => formatter.write_str(&json),
-            None => write!(formatter, "#{:016x}", hash(self.value)),
+            None => write!(formatter, "#{:016x}", (self.hash)(self.value)),
         }
     }
 
     fn is_equal(&self, kept: &dyn KeptPart) -> bool {
-        is_equal(self.value, kept)
+        (self.is_equal)(self.value, kept)
     }
 
     fn keep(&self) -> Box<dyn KeptPart> {
-        Box::new(Kept::<U>(self.value.to_owned()))
+        (self.keep)(self.value)
     }
 
     fn json(&self) -> Option<String> {
@@ -218,25 +222,76 @@ fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     HASHER.hash_one(value)
 }
 
+/// An argument that can be part of the default key of a cache: text, an integer, a `bool` or a `char`, and a
+/// reference to whatever is `Hash + Eq + Clone + Send + Sync + 'static`, or can be made such a value by
+/// [`ToOwned`]. An argument by value counts by the reference to it.
+#[diagnostic::on_unimplemented(
+    message = "this argument cannot be part of a cache's key: `{Self}`",
+    label = "is not `Hash + Eq + Clone + Send + Sync + 'static`",
+    note = "without `key = …` the key of #[cache] is the value of all arguments: give `key = …` over those that matter"
+)]
+pub trait KeyArgument<'a, T: ?Sized> {
+    /// For expansions.
+    #[doc(hidden)]
+    type Part: Part;
+
+    /// For expansions.
+    #[doc(hidden)]
+    fn part(self, text: ArgumentText<'a, T>, json: Option<Json<T>>) -> Self::Part;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, T: ?Sized> KeyArgument<'a, T> for TextPart<'a> {
+    type Part = Self;
+
+    #[inline]
+    fn part(self, _: ArgumentText<'a, T>, _: Option<Json<T>>) -> Self {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a, T: ?Sized + 'a, U: ?Sized + Any + Hash + Eq + ToOwned<Owned: Any + Send + Sync>>
+    KeyArgument<'a, T> for &'a U
+{
+    type Part = IdentityPart<'a, T, U>;
+
+    fn part(
+        self,
+        ArgumentText(argument, text): ArgumentText<'a, T>,
+        json: Option<Json<T>>,
+    ) -> IdentityPart<'a, T, U> {
+        IdentityPart {
+            argument,
+            value: self,
+            text,
+            json,
+            hash,
+            is_equal,
+            keep: |value| Box::new(Kept::<U>(value.to_owned())),
+        }
+    }
+}
+
 /// Makes a part of an argument that its text tells from all others.
-pub trait PartByText<'a, T: ?Sized> {
+pub trait PartByText<'a> {
     /// The argument as a part of the key.
-    fn premier_part(&self, text: Option<WriteText<T>>, json: Option<Json<T>>) -> TextPart<'a>;
+    fn premier_argument(&self) -> TextPart<'a>;
 }
 
 macro_rules! part_by_text {
     ($($type:ty: |$value:ident| $part:expr;)*) => {$(
-        impl<'a> PartByText<'a, $type> for &&Argument<'a, $type> {
+        impl<'a> PartByText<'a> for &&Argument<'a, $type> {
             #[inline]
-            fn premier_part(&self, _: Option<WriteText<$type>>, _: Option<Json<$type>>) -> TextPart<'a> {
+            fn premier_argument(&self) -> TextPart<'a> {
                 let $value = self.0;
                 $part
             }
         }
 
-        impl<'a> PartByText<'a, &$type> for &&Argument<'a, &$type> {
+        impl<'a> PartByText<'a> for &&Argument<'a, &$type> {
             #[inline]
-            fn premier_part(&self, _: Option<WriteText<&$type>>, _: Option<Json<&$type>>) -> TextPart<'a> {
+            fn premier_argument(&self) -> TextPart<'a> {
                 let $value = *self.0;
                 $part
             }
@@ -278,63 +333,37 @@ part_by_text! {
     char: |value| TextPart::Display(value);
 }
 
-/// Makes a part of an argument by reference, of which the cache keeps what it refers to.
-pub trait PartByReference<'a, T: ?Sized, U: ?Sized> {
-    /// The argument as a part of the key.
-    fn premier_part(
-        &self,
-        text: Option<WriteText<T>>,
-        json: Option<Json<T>>,
-    ) -> IdentityPart<'a, T, U>
-    where
-        U: KeyArgument;
+/// Finds what an argument by reference refers to.
+pub trait PartByReference<'a> {
+    /// What the cache keeps and compares.
+    type Value: ?Sized;
+
+    /// Returns the argument.
+    fn premier_argument(&self) -> &'a Self::Value;
 }
 
-impl<'a, U: ?Sized> PartByReference<'a, &'a U, U> for &Argument<'a, &'a U> {
-    fn premier_part(
-        &self,
-        text: Option<WriteText<&'a U>>,
-        json: Option<Json<&'a U>>,
-    ) -> IdentityPart<'a, &'a U, U>
-    where
-        U: KeyArgument,
-    {
-        IdentityPart {
-            argument: self.0,
-            value: *self.0,
-            text,
-            json,
-        }
+impl<'a, U: ?Sized> PartByReference<'a> for &Argument<'a, &'a U> {
+    type Value = U;
+
+    fn premier_argument(&self) -> &'a U {
+        self.0
     }
 }
 
-/// Makes a part of an argument by value.
-pub trait PartByValue<'a, T: ?Sized> {
-    /// The argument as a part of the key.
-    fn premier_part(
-        &self,
-        text: Option<WriteText<T>>,
-        json: Option<Json<T>>,
-    ) -> IdentityPart<'a, T, T>
-    where
-        T: KeyArgument;
+/// Finds an argument by value.
+pub trait PartByValue<'a> {
+    /// What the cache keeps and compares.
+    type Value: ?Sized;
+
+    /// Returns the argument.
+    fn premier_argument(&self) -> &'a Self::Value;
 }
 
-impl<'a, T: ?Sized> PartByValue<'a, T> for Argument<'a, T> {
-    fn premier_part(
-        &self,
-        text: Option<WriteText<T>>,
-        json: Option<Json<T>>,
-    ) -> IdentityPart<'a, T, T>
-    where
-        T: KeyArgument,
-    {
-        IdentityPart {
-            argument: self.0,
-            value: self.0,
-            text,
-            json,
-        }
+impl<'a, T: ?Sized> PartByValue<'a> for Argument<'a, T> {
+    type Value = T;
+
+    fn premier_argument(&self) -> &'a T {
+        self.0
     }
 }
 
@@ -525,7 +554,8 @@ mod tests {
     fn arguments_with_one_text_are_compared() {
         macro_rules! kept {
             ($value:expr) => {
-                Arguments(&[&(&&&Argument(&$value)).premier_part(
+                Arguments(&[&KeyArgument::part(
+                    (&&&Argument(&$value)).premier_argument(),
                     (&&Argument(&$value)).premier_text(),
                     (&&Argument(&$value)).premier_json(),
                 )])

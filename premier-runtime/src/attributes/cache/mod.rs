@@ -56,8 +56,6 @@ mod registry;
 pub(crate) mod site;
 pub(crate) mod spec;
 
-pub use self::arguments::KeyArgument;
-pub use self::codec::CacheValue;
 pub(crate) use self::invalidation::forget_keyspace;
 pub use self::invalidation::{clear, clear_async, invalidate, invalidate_async};
 pub use crate::store::values::{Loaded, ValueStore};
