@@ -86,21 +86,7 @@
 //!
 //! # Arguments of `#[throttle]`
 //!
-//! | argument | meaning |
-//! | --- | --- |
-//! | `quota = 3, duration = 5` | units per duration: seconds as a number, or `"500ms"`, `"5s"`, `"1m"`, `"2h"`, `"1d"` |
-//! | `rate = "3/5s"`, `"100/min"` | quota and duration in one argument |
-//! | `limits("5/s", "100/min")` | several, decided as one: all admit or nothing is taken |
-//! | `algo = "token_bucket"` | default: the configured one, `fixed_window` out of the box |
-//! | `burst = 10` | size of a token bucket, default the quota |
-//! | `bucket_size = 10` | how many may wait in a leaky bucket, default the quota |
-//! | `key = user.id`, `key = "{user}:{path}"` | a limit for each value: an expression or a format string over the arguments |
-//! | `keymaker = \|user, _\| user.id`, `keymaker = path` | the key as a function of references to all arguments, `self` first |
-//! | `cost = items.len()` | units this call takes, default 1; 0 asks without taking |
-//! | `wait`, `wait = "2s"` | wait until admitted, at most this long, first come first served |
-//! | `name = "search"` | the function's part of the key, else its path |
-//! | `on_reject = \|error\| value` | what a denied call returns |
-//! | `crate = ::path` | where premier is, if neither `premier` nor the name in `Cargo.toml` |
+#![doc = include_str!("../docs/throttle.md")]
 //!
 //! Literals are checked when compiling. Other expressions are evaluated once, at the first call;
 //! a bad value is then an [`Error::Config`].
@@ -168,47 +154,9 @@
 //!
 //! # `#[retry]`
 //!
-//! Calls a function again when it fails. Defaults: 3 attempts in all, exponential from 1 s by 2 up to 60 s, with
-//! full jitter.
+#![doc = include_str!("../docs/retry.md")]
 //!
-//! ```
-//! use premier::{RetryEvent, retry};
-//!
-//! #[derive(Debug)]
-//! enum ApiError {
-//!     Busy,
-//!     NotFound,
-//! }
-//!
-//! #[retry(max = 4, base = "1ms", on = ApiError::Busy, on_retry = log)]
-//! fn fetch(answers: &mut Vec<Result<u32, ApiError>>) -> Result<u32, ApiError> {
-//!     answers.remove(0)
-//! }
-//!
-//! fn log(event: &RetryEvent<'_, ApiError>) {
-//!     eprintln!("{:?}; again in {:?}", event.error, event.delay);
-//! }
-//!
-//! let mut answers = vec![Err(ApiError::Busy), Ok(1), Err(ApiError::NotFound)];
-//! assert!(matches!(fetch(&mut answers), Ok(1)));
-//! assert!(matches!(fetch(&mut answers), Err(ApiError::NotFound)));
-//! ```
-//!
-//! | argument | meaning |
-//! | --- | --- |
-//! | `max = 3` | attempts in all |
-//! | `strategy = "expo"` | base · factorⁿ. `"fixed"`: base. `"linear"`: base · (n + 1). `"fibonacci"`: base · 1, 1, 2, 3, 5 … |
-//! | `strategy = [1, 2, 4]` | these delays; the last stands for all further ones |
-//! | `strategy = function` | a function `u32 -> Duration`, given 0 before the first retry |
-//! | `base = 1`, `factor = 2`, `max_delay = 60` | of the strategy; no delay is above `max_delay`, jitter included |
-//! | `max_elapsed = "5m"` | no retry that would begin later than this after the call |
-//! | `jitter = "full"` | uniform(0, d), the default for `expo`. `"equal"`: d/2 + uniform(0, d/2). `"decorrelated"`: min(max_delay, uniform(base, 3 · previous)). `"none"`: the default for others ([source](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)) |
-//! | `on = PATTERN` | errors that match, with a guard if need be: `on = ApiError::Status(code) if *code >= 500` |
-//! | `when = \|error\| bool` | the same as a predicate |
-//! | `on_retry = \|event\| …` | called before every retry with a [`RetryEvent`] |
-//! | `name` | in messages |
-//!
-//! The last error is returned as it is. If it is a [`premier::Error`](Error) with a `retry_after`,
+//! If the last error is a [`premier::Error`](Error) with a `retry_after`,
 //! or has one among its sources, the delay is at least that; if that is longer than `max_delay`, there
 //! is no further attempt. (`#[error(transparent)]` of thiserror hides the inner error from the sources:
 //! give the variant a message instead.) An open circuit is not retried, unless `on` or `when` names
@@ -221,49 +169,25 @@
 //!
 //! # `#[timeout]`
 //!
-//! `#[timeout(60)]`, `#[timeout("500ms")]`, `#[timeout(seconds = 1.5)]`; further `on_reject` and
-//! `name`. The caller gets [`Error::Timeout`] by the rules above.
+#![doc = include_str!("../docs/timeout.md")]
 //!
-//! An async call is dropped at its deadline. A sync one cannot be stopped: it runs on a worker
-//! thread of its own, so that its arguments have to be `Send + 'static`, and goes on there when the
-//! caller has been released. [`timeout_workers`] counts such threads; a panic goes on in the caller.
-//!
-//! ```
-//! use premier::{Error, timeout};
-//! use std::time::Duration;
-//!
-//! #[timeout("20ms")]
-//! fn slow(length: Duration) -> &'static str {
-//!     std::thread::sleep(length);
-//!     "done"
-//! }
-//!
-//! assert!(matches!(slow(Duration::ZERO), Ok("done")));
-//! assert!(matches!(slow(Duration::from_secs(1)), Err(Error::Timeout { .. })));
-//! ```
+//! The caller gets [`Error::Timeout`] by [the rules](#what-happens-to-a-call-that-is-not-admitted) for calls
+//! that are not admitted. [`timeout_workers`] counts the worker threads of sync calls, those included whose
+//! callers have been released. A panic on such a thread goes on in the caller.
 //!
 //! # `#[cache]`
 //!
-//! Keeps what a function returned, for calls with the same key (feature `cache`). Of a `Result`
-//! only `Ok` is kept. If several callers need a value, one computes it and the others wait; if it
-//! fails or is dropped, the next one computes. Defaults: all arguments are the key, a value never
-//! expires, and 10,000 values are kept.
-//!
-//! | argument | meaning |
-//! | --- | --- |
-//! | `ttl = "1m"` | how long a value lives |
-//! | `stale = "30s"` | how long an expired value may still be returned: the first caller renews it, the others get the old value meanwhile, and the first one gets it too if the renewal fails |
-//! | `capacity = 10_000` | how many values are kept in this process |
-//! | `key`, `keymaker` | as for `#[throttle]`; without, all arguments |
-//! | `only_some` | of an `Option` only `Some` is kept |
-//! | `keyspace = "…"` | instead of the configured one |
-//! | `name = "user"` | for `premier::cache::invalidate` and `premier::cache::clear`, and in Redis; else the path. They reach all instances of a generic function that this process has called |
+// Without the feature there is no attribute for the examples to run with.
+#![cfg_attr(
+    any(feature = "cache", not(doctest)),
+    doc = include_str!("../docs/cache.md")
+)]
 //!
 //! Without `key` a value belongs to the arguments of its call: it is returned only for arguments that are
 //! equal. Text, integers, `bool` and `char` can be such arguments, and whatever is
-//! `Hash + Eq + Clone + Send + Sync + 'static`, or a reference to it ([`bounds::KeyArgument`]). For others,
+//! `Hash + Eq + Clone + Send + Sync + 'static`, or a reference to it (`premier::bounds::KeyArgument`). For others,
 //! as floats and types that borrow, give a `key` over what matters. A value is found by a text, which is
-//! also what [`cache::invalidate`] takes: the `Display` of the arguments, joined by `:`, with `\` before
+//! also what `premier::cache::invalidate` takes: the `Display` of the arguments, joined by `:`, with `\` before
 //! every `:` and `\` within one if there are several. Of calls with different arguments but one text, the
 //! last has its value kept. An argument without `Display` has no text to write by hand; clear such a cache
 //! as a whole, or give it a `key`.
@@ -281,51 +205,25 @@
 //!
 //! # `#[circuit_breaker]`
 //!
-//! `#[circuit_breaker(failures = 5, within = "10s", open_for = "30s", half_open = 1)]`, which are
-//! the defaults. Five errors within ten seconds open the circuit, and calls get
-//! [`Error::CircuitOpen`]. After thirty seconds one call at a time is let through as a probe, and one
-//! success closes the circuit. `on` or `when` say which errors count; a panic always does. A call that
-//! premier refused has not reached the function and does not count (a quota, a bucket, permits, another
-//! circuit), unless `on` is a pattern that matches what the refusal has become, or `when` names a variant
-//! of [`Error`]; a [timeout](Error::Timeout) does count. `key` and `keymaker`, as
-//! for `#[throttle]`, give each value a circuit of its own, as one for each host. Circuits are kept while
-//! they are open or have failures that count, up to 1,048,576; failures of further keys do not count.
-//! Further arguments: `on_reject` and `name`. The circuits belong to this process.
+#![doc = include_str!("../docs/circuit_breaker.md")]
+//!
+//! `on` or `when` say which errors count; a panic always does. A call that premier refused has not reached
+//! the function and does not count (a quota, a bucket, permits, another circuit), unless `on` is a pattern
+//! that matches what the refusal has become, or `when` names a variant of [`Error`]; a
+//! [timeout](Error::Timeout) does count. Circuits of keys are kept while they are open or have failures that
+//! count, up to 1,048,576; failures of further keys do not count.
 //!
 //! # `#[concurrency]`
 //!
-//! `#[concurrency(limit = 10, wait = "1s")]`: at most ten calls at a time, in this process. Further
-//! calls wait up to a second, first come first served; without `wait` they get
-//! [`Error::ConcurrencyExceeded`] at once. `key` and `keymaker`, as for `#[throttle]`, give each value
-//! permits of its own, as ten for each tenant; they take memory only while calls hold or await one.
-//! Further arguments: `on_reject` and `name`.
+#![doc = include_str!("../docs/concurrency.md")]
+//!
+//! The permits of a key take memory only while calls hold or await one.
 //!
 //! # `#[fallback]`
 //!
-//! `#[fallback(|error| value)]` or `#[fallback(path)]`: what the function returns when all below it has
-//! failed. The value is what the user's function returns: a `Result`, which may be another error, or any
-//! other output if an attribute below is all that can fail, and then the function stays one that cannot.
-//! Attributes above treat the value as what `on_reject` returns. An invalid argument below is not hidden: it
-//! is the error of the call or, where the function cannot return one, a panic. Further arguments: `name`.
+#![doc = include_str!("../docs/fallback.md")]
 //!
-//! ```
-//! use premier::{fallback, retry, throttle};
-//!
-//! #[fallback(|_| Ok(0))]
-//! #[retry(max = 2, base = 0)]
-//! fn stock(answer: Result<u32, &'static str>) -> Result<u32, &'static str> {
-//!     answer
-//! }
-//!
-//! #[fallback(|_| "try later")]
-//! #[throttle(quota = 1, duration = "1h")]
-//! fn greeting() -> &'static str {
-//!     "welcome"
-//! }
-//!
-//! assert_eq!((stock(Ok(7)), stock(Err("down"))), (Ok(7), Ok(0)));
-//! assert_eq!((greeting(), greeting()), ("welcome", "try later"));
-//! ```
+//! Where the function cannot return the error of an invalid argument, the call panics.
 //!
 //! # Several attributes on one function
 //!

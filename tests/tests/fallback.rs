@@ -61,7 +61,7 @@ async fn async_functions_methods_and_futures_fall_back() {
 
         #[fallback(|_| Ok(self.0 + 1))]
         fn later(&self) -> impl Future<Output = Result<u32, Failure>> {
-            async { Err(Failure::Down) }
+            std::future::ready(Err(Failure::Down))
         }
     }
     let client = Client(7);

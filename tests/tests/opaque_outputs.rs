@@ -27,6 +27,7 @@ async fn below_many(end: u32) -> (u32, impl Iterator<Item = u32>) {
 }
 
 #[timeout(60)]
+#[allow(clippy::manual_async_fn)]
 fn future(end: u32) -> impl Future<Output = impl Iterator<Item = u32>> {
     async move { 0..end }
 }

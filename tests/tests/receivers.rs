@@ -79,6 +79,7 @@ impl Service {
     }
 
     #[retry(max = 3, base = 0)]
+    #[allow(clippy::manual_async_fn)]
     fn moved_into_a_future(&mut self) -> impl Future<Output = Result<u32, Failure>> + Send + '_ {
         async move {
             let future = async move { self.call() };

@@ -1,6 +1,6 @@
 //! The attributes: one file for each.
 //!
-//! A new attribute needs its file, a line in [`ALL`] and an entry point in `lib.rs`.
+//! A new attribute needs its file, a line in [`ALL`], an entry point in `lib.rs` and a page in `docs`.
 
 mod cache;
 mod circuit_breaker;

@@ -40,7 +40,7 @@ impl<T> Copy for Codec<T> {}
 #[derive(Debug)]
 pub struct Probe<T>(PhantomData<fn() -> T>);
 
-/// Makes the [`Probe`] for the value of this output.
+/// Makes the `Probe` for the value of this output.
 pub const fn probe<P: CachedOutput<Value: CacheValue>>(_: &P) -> Probe<P::Value> {
     Probe(PhantomData)
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::BreakerConfig;
+use super::args::BreakerConfig;
 use crate::clock::after;
 use crate::telemetry::BreakerState;
 

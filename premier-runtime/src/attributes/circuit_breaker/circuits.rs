@@ -64,7 +64,7 @@ impl Circuits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attributes::circuit_breaker::BreakerConfig;
+    use crate::attributes::circuit_breaker::args::BreakerConfig;
     use crate::attributes::circuit_breaker::circuit::Outcome;
 
     #[test]

@@ -8,6 +8,7 @@
 //!
 //! Source: Nygard, "Release It!".
 
+mod args;
 mod circuit;
 mod circuits;
 
@@ -15,12 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use self::args::BreakerConfig;
+pub use self::args::BreakerSpec;
 use self::circuit::{Circuit, Outcome};
 use self::circuits::Circuits;
 use super::call_site::CallSite;
-use super::into_arg::{LengthOfTime, WholeNumber, positive};
 use super::site::{Instance, Policy, Site};
-use super::spec::Spec;
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
@@ -30,63 +31,6 @@ use crate::telemetry;
 
 /// The static of one `#[circuit_breaker]`.
 pub type BreakerSite = Site<Breaker>;
-
-/// The arguments of one `#[circuit_breaker]`.
-pub type BreakerSpec = Spec<BreakerConfig>;
-
-/// The arguments of one `#[circuit_breaker]`.
-#[derive(Debug)]
-pub struct BreakerConfig {
-    failures: u64,
-    within: Duration,
-    open_for: Duration,
-    probes: u64,
-}
-
-impl Default for BreakerConfig {
-    fn default() -> Self {
-        Self {
-            failures: 5,
-            within: Duration::from_secs(10),
-            open_for: Duration::from_secs(30),
-            probes: 1,
-        }
-    }
-}
-
-impl BreakerSpec {
-    /// `failures = …`: how many failures open the breaker.
-    #[must_use]
-    pub fn failures(self, failures: impl WholeNumber) -> Self {
-        self.set(positive("failures", failures), |config, failures| {
-            config.failures = failures;
-        })
-    }
-
-    /// `half_open = …`: how many calls go through as probes when the breaker is half open.
-    #[must_use]
-    pub fn half_open(self, probes: impl WholeNumber) -> Self {
-        self.set(positive("half_open", probes), |config, probes| {
-            config.probes = probes;
-        })
-    }
-
-    /// `within = …`: how long a failure counts.
-    #[must_use]
-    pub fn within(self, within: impl LengthOfTime) -> Self {
-        self.set(within.into_period(), |config, within| {
-            config.within = within;
-        })
-    }
-
-    /// `open_for = …`: how long the breaker stays open.
-    #[must_use]
-    pub fn open_for(self, open_for: impl LengthOfTime) -> Self {
-        self.set(open_for.into_period(), |config, open_for| {
-            config.open_for = open_for;
-        })
-    }
-}
 
 /// The circuit breaker of one function.
 #[derive(Debug)]

@@ -17,7 +17,6 @@ mod slots;
 mod turn;
 mod wakers;
 
-#[cfg(feature = "cache")]
 pub(crate) use self::map::{QueueMap, QueueRef};
 pub(crate) use self::queue::{Position, QueueHead, WaitQueue, Waiter};
 pub(crate) use self::queues::{LimitQueue, LimitWaiter, WaitQueues, notify_every_queue};
