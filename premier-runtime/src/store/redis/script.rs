@@ -72,8 +72,9 @@ impl Call {
             Some(Operation::Refund(_)) => "refund",
             Some(Operation::Release(..)) => "release",
         };
-        let script = match requests {
-            [request] if let [plan] = request.plans => match plan.limit().algo() {
+        let mut plans = requests.iter().flat_map(|request| request.plans);
+        let script = match (plans.next(), plans.next()) {
+            (Some(plan), None) => match plan.limit().algo() {
                 Algo::FixedWindow => &*FIXED_WINDOW,
                 Algo::SlidingWindow => &*SLIDING_WINDOW,
                 Algo::SlidingLog => &*SLIDING_LOG,
