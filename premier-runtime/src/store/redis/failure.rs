@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::error::Error;
+
 /// The reason why a call failed, in one line.
 pub(super) type Failure = Arc<str>;
 
@@ -57,4 +59,9 @@ pub(super) fn describe(error: &RedisError) -> Failure {
         .take(256)
         .collect();
     text.into()
+}
+
+/// The error for a failure.
+pub(super) fn backend(message: Failure) -> Error {
+    Error::backend("redis", message)
 }

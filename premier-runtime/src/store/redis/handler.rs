@@ -6,24 +6,21 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::Value;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::address::Options;
 use super::driver::{Driver, is_driver_thread};
-use super::failure::Failure;
+use super::failure::{Failure, backend};
+use super::job::{Job, PendingAnswer};
 use super::link::Link;
-use super::script::Call;
 use super::target::Target;
 use super::{clear, keys};
-use crate::algorithms::Plan;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::key::full::Key;
 use crate::limit::decision::Decision;
 use crate::store::handler::{Handler, take_all_in_turn, take_all_in_turn_async};
-use crate::store::request::{BoxFuture, Operation, Request};
+use crate::store::request::{BoxFuture, Request};
 
 /// Keeps the state of limits in Redis 6.2 or newer, or in Valkey, so that several processes share
 /// their limits.
@@ -207,19 +204,11 @@ impl Shared {
         self.link.command(None, &redis::cmd("PING")).await.map(drop)
     }
 
-    /// Prepares requests that are decided as one.
     fn job(&self, requests: &[Request<'_>]) -> Result<Job, Error> {
-        for request in requests {
-            if let Operation::Take(cost) | Operation::Peek(cost) = request.operation {
-                request.check_cost(cost)?;
-            }
-        }
-        let now = self.clock.as_ref().map(|clock| clock.now() / 1_000);
-        Ok(Job {
-            call: Call::new(requests, now),
-            taken: requests.iter().map(TakeRequest::new).collect(),
-            now,
-        })
+        Job::new(
+            requests,
+            self.clock.as_ref().map(|clock| clock.now() / 1_000),
+        )
     }
 
     /// Whether one script can decide about all requests: in a cluster only if their keys are in one slot.
@@ -238,92 +227,6 @@ impl Shared {
         let (connection, _) =
             connected.map_err(|_| Failure::from(format!("no answer within {timeout:?}")))??;
         clear::clear(connection, &self.options, keyspace, timeout).await
-    }
-}
-
-/// An operation on one key or more, ready to be sent by the driver thread.
-struct Job {
-    call: Call,
-    /// The requests by which the job takes units.
-    taken: Vec<TakeRequest>,
-    /// The time of the user's clock in microseconds, if there is one.
-    now: Option<u64>,
-}
-
-impl Job {
-    async fn run(&self, link: &Arc<Link>) -> Result<Vec<Decision>, Failure> {
-        let reply: Value = link.run(&self.call).await?;
-        self.call
-            .read(reply)
-            .map_err(|error| error.to_string().into())
-    }
-
-    /// Gives back the units taken for a caller that was dropped before it read its decisions.
-    async fn undo(&self, link: &Arc<Link>, decisions: &[Decision]) {
-        if !decisions.iter().all(|decision| decision.allowed) {
-            return;
-        }
-        for (request, decision) in self.taken.iter().zip(decisions) {
-            if let Some(release) = request.as_request().release(decision) {
-                // If this fails, the units stay taken. That never admits more than the limit.
-                let _ = link.run(&Call::new(&[release], self.now)).await;
-            }
-        }
-    }
-}
-
-/// A request that outlives its caller.
-struct TakeRequest {
-    prefix: Box<str>,
-    subject: Option<Box<str>>,
-    plans: Box<[Plan]>,
-    operation: Operation,
-}
-
-impl TakeRequest {
-    fn new(request: &Request<'_>) -> Self {
-        Self {
-            prefix: request.key.prefix().into(),
-            subject: request.key.subject().map(Into::into),
-            plans: request.plans.into(),
-            operation: request.operation,
-        }
-    }
-
-    fn as_request(&self) -> Request<'_> {
-        Request {
-            key: Key::new(&self.prefix, self.subject.as_deref()),
-            plans: &self.plans,
-            operation: self.operation,
-        }
-    }
-}
-
-/// The decisions that an async caller awaits. If the caller drops it after they arrived, their units are
-/// given back.
-struct PendingAnswer {
-    answered: oneshot::Receiver<Result<Vec<Decision>, Failure>>,
-    job: Arc<Job>,
-    link: Arc<Link>,
-    driver: Handle,
-}
-
-impl PendingAnswer {
-    async fn read(mut self) -> Result<Vec<Decision>, Error> {
-        match (&mut self.answered).await {
-            Ok(result) => result.map_err(backend),
-            Err(_) => Err(backend("the driver has stopped".into())),
-        }
-    }
-}
-
-impl Drop for PendingAnswer {
-    fn drop(&mut self) {
-        if let Ok(Ok(decisions)) = self.answered.try_recv() {
-            let (job, link) = (Arc::clone(&self.job), Arc::clone(&self.link));
-            self.driver
-                .spawn(async move { job.undo(&link, &decisions).await });
-        }
     }
 }
 
@@ -436,10 +339,6 @@ impl fmt::Debug for RedisHandler {
             .field("status", &self.status())
             .finish_non_exhaustive()
     }
-}
-
-pub(super) fn backend(message: Failure) -> Error {
-    Error::backend("redis", message)
 }
 
 pub(super) fn new(

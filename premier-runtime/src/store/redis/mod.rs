@@ -9,6 +9,7 @@ mod clear;
 mod driver;
 mod failure;
 mod handler;
+mod job;
 mod keys;
 mod link;
 mod probe;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use redis::{FromRedisValue, Value};
 
 use super::failure::Failure;
-use super::handler::{RedisHandler, backend};
+use super::failure::backend;
+use super::handler::RedisHandler;
 use super::keys;
 use crate::error::Error;
 use crate::key::full::Key;

@@ -1,0 +1,229 @@
+//! The default key of a cached function: the identity of all of its arguments.
+//!
+//! Values are found by a text, as those of a `key` are. The text of strings and integers tells them from all
+//! others. Any other argument may look like a different one, so a value is kept with the arguments that it
+//! was computed from, and returned only for arguments that are equal to them. Of several calls that differ
+//! but have one text, the last has its value kept.
+//!
+//! Arguments are compared when no lock is held, for `Eq` is the user's code.
+
+mod identity;
+mod part;
+mod probe;
+
+use std::fmt::{self, Debug, Display, Formatter, Write};
+use std::sync::Arc;
+
+pub use self::identity::KeyArgument;
+use self::part::KeptPart;
+pub use self::part::Part;
+pub use self::probe::{
+    Argument, JsonBySerde, NoJson, NoText, PartByReference, PartByText, PartByValue, TextByDisplay,
+};
+use crate::key::buffer::KeyBuffer;
+use crate::key::subject::{IntoSubject, Subject};
+
+/// All arguments of a call.
+///
+/// Its text is that of each, joined by `:`. If there are several, `\` escapes every `:` and `\` within one,
+/// so that different texts of arguments make different texts of calls.
+#[derive(Clone, Copy)]
+pub struct Arguments<'a>(pub &'a [&'a dyn Part]);
+
+impl Arguments<'_> {
+    /// The arguments of a call with a key of its own.
+    pub(super) const NONE: Self = Self(&[]);
+
+    /// Whether the text of the call tells it from all others.
+    #[inline]
+    pub(super) fn are_text(&self) -> bool {
+        self.0.iter().all(|part| part.is_text())
+    }
+
+    /// Copies of the arguments; `None` if the text is enough.
+    pub(super) fn keep(&self, is_shared: bool) -> Option<Arc<KeptArguments>> {
+        if self.are_text() {
+            return None;
+        }
+        Some(Arc::new(KeptArguments {
+            parts: self.0.iter().map(|part| part.keep()).collect(),
+            json: is_shared.then(|| self.json()).flatten(),
+        }))
+    }
+
+    fn json(&self) -> Option<String> {
+        let parts: Option<Vec<String>> = self.0.iter().map(|part| part.json()).collect();
+        Some(format!("[{}]", parts?.join(",")))
+    }
+}
+
+impl IntoSubject for Arguments<'_> {
+    #[inline]
+    fn with_subject<R>(self, then: impl FnOnce(Option<&Subject<'_>>) -> R) -> R {
+        if let [only] = self.0
+            && let Some(subject) = only.subject()
+        {
+            return then(Some(&subject));
+        }
+        let text = KeyBuffer::format(&self);
+        then(Some(&Subject::Text(text.as_str())))
+    }
+}
+
+impl Display for Arguments<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        if let [only] = self.0 {
+            return only.write(formatter);
+        }
+        for (index, part) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_char(':')?;
+            }
+            write!(Escape(formatter), "{}", Text(*part))?;
+        }
+        Ok(())
+    }
+}
+
+/// The text of one argument.
+struct Text<'a>(&'a dyn Part);
+
+impl Display for Text<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.0.write(formatter)
+    }
+}
+
+/// Writes `:` and `\` with a `\` before them.
+struct Escape<'a, 'b>(&'a mut Formatter<'b>);
+
+impl Write for Escape<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive([':', '\\']) {
+            match part.strip_suffix([':', '\\']) {
+                Some(before) => {
+                    self.0.write_str(before)?;
+                    self.0.write_char('\\')?;
+                    self.0.write_str(&part[before.len()..])?;
+                }
+                None => self.0.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The arguments of an earlier call.
+pub(super) struct KeptArguments {
+    parts: Box<[Box<dyn KeptPart>]>,
+    /// What other processes compare them by; `None` if a value cannot be shared.
+    json: Option<String>,
+}
+
+impl KeptArguments {
+    pub(super) fn json(&self) -> Option<&str> {
+        self.json.as_deref()
+    }
+
+    /// Whether the arguments of a call are equal to these.
+    pub(super) fn are_equal_to(&self, call: &Arguments<'_>) -> bool {
+        self.parts.len() == call.0.len()
+            && call
+                .0
+                .iter()
+                .zip(&self.parts)
+                .all(|(part, kept)| part.is_equal(&**kept))
+    }
+}
+
+impl PartialEq for KeptArguments {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts.len() == other.parts.len()
+            && self
+                .parts
+                .iter()
+                .zip(&other.parts)
+                .all(|(one, other)| one.is_equal_to(&**other))
+    }
+}
+
+impl Debug for Arguments<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Arguments").finish_non_exhaustive()
+    }
+}
+
+impl Debug for KeptArguments {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("KeptArguments")
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part::TextPart;
+    use super::*;
+
+    fn text(parts: &[&str]) -> String {
+        let parts: Vec<TextPart<'_>> = parts
+            .iter()
+            .map(|part| TextPart::Subject(Subject::Text(part)))
+            .collect();
+        let parts: Vec<&dyn Part> = parts.iter().map(|part| part as &dyn Part).collect();
+        Arguments(&parts).to_string()
+    }
+
+    #[test]
+    fn different_arguments_make_different_texts() {
+        assert_eq!(text(&[]), "");
+        assert_eq!(text(&["a:b"]), "a:b");
+        assert_eq!(text(&["a", "b"]), "a:b");
+        assert_eq!(text(&["a:", "b"]), "a\\::b");
+        assert_eq!(text(&["a\\", "b"]), "a\\\\:b");
+        let all = [
+            text(&["a:b", "c"]),
+            text(&["a", "b:c"]),
+            text(&["a", "b", "c"]),
+            text(&["a\\", "b:c"]),
+            text(&["a\\:b", "c"]),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(!all[index + 1..].contains(one), "{one}");
+        }
+    }
+
+    /// Hidden from the text.
+    #[derive(Clone, Eq, Hash, PartialEq)]
+    struct Secret(u32);
+
+    impl Display for Secret {
+        fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+            formatter.write_str("secret")
+        }
+    }
+
+    #[test]
+    fn arguments_with_one_text_are_compared() {
+        macro_rules! kept {
+            ($value:expr) => {
+                Arguments(&[&KeyArgument::part(
+                    (&&&Argument(&$value)).premier_argument(),
+                    (&&Argument(&$value)).premier_text(),
+                    (&&Argument(&$value)).premier_json(),
+                )])
+                .keep(false)
+            };
+        }
+        let (one, two) = (Secret(1), Secret(2));
+        let kept = kept!(one).unwrap();
+        assert!(*kept == *kept!(&one).unwrap());
+        assert!(*kept != *kept!(two).unwrap());
+        assert!(*kept != *kept!([1_u8]).unwrap());
+        assert!(kept!(7_u64).is_none());
+        assert!(kept!("text").is_none());
+        assert!(kept!(String::new()).is_none());
+        assert!(kept!(Some(1)).is_some());
+    }
+}
