@@ -49,6 +49,10 @@ impl Layer for Concurrency {
         &self.crate_path
     }
 
+    fn encloses_body(&self) -> bool {
+        false
+    }
+
     fn can_reject(&self) -> bool {
         self.on_reject.is_none()
     }

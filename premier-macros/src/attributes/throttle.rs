@@ -120,6 +120,10 @@ impl Layer for Throttles {
         &self.0[0].crate_path
     }
 
+    fn encloses_body(&self) -> bool {
+        false
+    }
+
     fn can_reject(&self) -> bool {
         self.0.iter().any(|throttle| throttle.on_reject.is_none())
     }

@@ -97,11 +97,6 @@ impl Layer for Timeout {
             let output = self.assert_worker_output(expansion.function);
             quote_spanned!(span=> #arguments #output)
         };
-        let inner = &if expansion.function.is_async() {
-            inner.clone()
-        } else {
-            self.with_all_arguments(expansion.function, inner)
-        };
         let mut block = expansion.block(inner);
         let mut output = quote_spanned!(span=> __premier_output);
         if expansion.has_ending() && !expansion.function.is_async() {
@@ -135,25 +130,6 @@ impl Layer for Timeout {
 }
 
 impl Timeout {
-    /// Returns code that moves all arguments in, so that those which the body does not use live on the
-    /// worker, too, until the body has ended, and are dropped in the order in which a function drops them.
-    fn with_all_arguments(&self, function: &Function, inner: &TokenStream) -> TokenStream {
-        let span = Span::mixed_site();
-        let moves = function.parameters.iter().map(|parameter| {
-            let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
-            // Without `allow(unused_variables)`, so that the compiler reports arguments that the body does not use.
-            match parameter.ty {
-                Some(_) => quote_spanned! {span=>
-                    #(#cfg_attrs)*
-                    #[allow(clippy::no_effect_underscore_binding, clippy::used_underscore_binding)]
-                    let #name = #name;
-                },
-                None => quote_spanned!(span=> let _ = &#name;),
-            }
-        });
-        quote_spanned!(span=> #(#moves)* #inner)
-    }
-
     /// Returns statements that only compile if the arguments can be sent to a worker thread. The
     /// compiler reports an argument that cannot at its type.
     fn assert_worker_arguments(&self, function: &Function) -> TokenStream {

@@ -1,17 +1,22 @@
 //! Statements that bind the arguments of the function.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Pat, PatIdent, Token};
 
 use crate::parse::async_trait::boxed_block;
 use crate::parse::function::Function;
+use crate::parse::parameter::{Parameter, PassMode};
 
 /// Returns the user's body with the arguments bound to the user's patterns. The body stays a block, so
-/// that lints about the start and the end of a block see what the user wrote.
-pub(super) fn named_body(function: &Function) -> TokenStream {
-    let (arguments, statements) = (bind_arguments(function), function.body.stream());
+/// that lints about the start and the end of a block see what the user wrote. `is_enclosed` says whether
+/// the body is within a closure or a block of a layer.
+pub(super) fn named_body(function: &Function, is_enclosed: bool) -> TokenStream {
+    let (arguments, statements) = (
+        bind_arguments(function, is_enclosed),
+        function.body.stream(),
+    );
     let mut body = Group::new(Delimiter::Brace, statements);
     // The compiler would report the braces around a single expression, if they were the user's.
     body.set_span(if has_statements(&function.body) {
@@ -19,7 +24,14 @@ pub(super) fn named_body(function: &Function) -> TokenStream {
     } else {
         Span::mixed_site()
     });
-    quote!(#arguments #body)
+    if arguments.is_empty() {
+        return body.into_token_stream();
+    }
+    // In the edition of this span, temporaries of the last expression are dropped before the variables
+    // that are declared here, as those of a body are before its arguments in every edition.
+    let mut block = Group::new(Delimiter::Brace, quote!(#arguments #body));
+    block.set_span(Span::mixed_site());
+    block.into_token_stream()
 }
 
 fn has_statements(body: &Group) -> bool {
@@ -31,24 +43,68 @@ fn has_statements(body: &Group) -> bool {
 /// Returns the statements of the user's future, of a function whose shape is
 /// [`BoxedBlock`](crate::parse::shape::Shape::BoxedBlock).
 pub(super) fn named_boxed_block(function: &Function) -> TokenStream {
-    let arguments = bind_arguments(function);
+    // `#[async_trait]` binds all arguments at the start of the block.
+    let arguments = bind_arguments(function, false);
     let block = boxed_block(&function.body).unwrap_or_default();
     quote!(#arguments #block)
 }
 
-fn bind_arguments(function: &Function) -> TokenStream {
+/// Returns statements that bind the arguments to the user's patterns. If one has to be bound or the body
+/// is enclosed, all that are passed by value are, one after the other: what a pattern leaves of an argument
+/// is then dropped after what the pattern binds and before the argument to its left, as in a function.
+fn bind_arguments(function: &Function, is_enclosed: bool) -> TokenStream {
+    let binds_all = is_enclosed
+        || function
+            .parameters
+            .iter()
+            .any(|parameter| parameter.pattern.is_some() || parameter.mutability.is_some());
     function
         .parameters
         .iter()
-        .filter_map(|parameter| {
+        .map(|parameter| bind_argument(parameter, binds_all))
+        .collect()
+}
+
+fn bind_argument(parameter: &Parameter, binds_all: bool) -> TokenStream {
+    let Parameter {
+        cfg_attrs,
+        name,
+        lint_attrs,
+        mutability,
+        ..
+    } = parameter;
+    let moves = binds_all && parameter.ty.is_some() && parameter.pass_mode == PassMode::Value;
+    let span = Span::mixed_site();
+    match &parameter.pattern {
+        Some(pattern) => {
+            let whole = moves.then(|| quote_spanned!(span=> #(#cfg_attrs)* let #name = #name;));
+            quote!(#whole #(#cfg_attrs)* #(#lint_attrs)* let #pattern = #name;)
+        }
+        // Without `allow(unused_variables)`, so that the compiler reports arguments that the body does not use.
+        None if moves || mutability.is_some() || !lint_attrs.is_empty() => quote_spanned! {span=>
+            #(#cfg_attrs)*
+            #[allow(clippy::no_effect_underscore_binding, clippy::used_underscore_binding)]
+            #(#lint_attrs)*
+            let #mutability #name = #name;
+        },
+        None => TokenStream::new(),
+    }
+}
+
+/// Returns statements that mention all arguments that are passed by value, so that the closure or the async
+/// block that they begin captures these in this order, each as a whole. It drops them in this order if it
+/// does not get to the body, which takes them out, and `self` in any case.
+pub(super) fn capture<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> TokenStream {
+    let span = Span::mixed_site();
+    parameters
+        .filter(|parameter| parameter.pass_mode == PassMode::Value)
+        .map(|parameter| {
             let (cfg_attrs, name) = (&parameter.cfg_attrs, &parameter.name);
-            let lint_attrs = &parameter.lint_attrs;
-            let pattern = match (&parameter.pattern, parameter.mutability) {
-                (Some(pattern), _) => pattern.to_token_stream(),
-                (None, None) if lint_attrs.is_empty() => return None,
-                (None, mutability) => quote!(#mutability #name),
-            };
-            Some(quote!(#(#cfg_attrs)* #(#lint_attrs)* let #pattern = #name;))
+            quote_spanned! {span=>
+                #(#cfg_attrs)*
+                #[allow(clippy::used_underscore_binding)]
+                let _ = &#name;
+            }
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ReturnType;
 use syn::spanned::Spanned;
 
-use super::arguments::{named_body, named_boxed_block};
+use super::arguments::{capture, named_body, named_boxed_block};
 use super::crate_path::respan;
 use super::expansion::Expansion;
 use super::function::{Changes, function_with};
@@ -67,7 +67,14 @@ impl Expansion<'_> {
         // give the span of the braces to variables that they add, so it resolves as the body does.
         let returned = self.function.signature.output.span();
         let span = returned.resolved_at(Span::mixed_site());
-        let mut block = Group::new(Delimiter::Brace, self.layered());
+        let parameters = self.function.parameters.iter();
+        // A future that is never polled drops what it has captured. `#[async_trait]` captures in this order.
+        let captures = match self.function.shape {
+            Shape::BoxedBlock => capture(parameters),
+            _ => capture(parameters.rev()),
+        };
+        let layered = self.layered();
+        let mut block = Group::new(Delimiter::Brace, quote!(#captures #layered));
         block.set_span(returned.resolved_at(self.function.body.span()));
         quote_spanned!(span=> async move #block)
     }
@@ -99,7 +106,11 @@ impl Expansion<'_> {
     /// Returns the code of the user, which yields `Ok` if the output is wrapped.
     fn innermost(&self) -> TokenStream {
         let body = match self.function.shape {
-            Shape::Sync | Shape::Async => named_body(self.function),
+            Shape::Sync | Shape::Async => {
+                let is_enclosed =
+                    self.wrapped.is_some() || self.layers.iter().any(|layer| layer.encloses_body());
+                named_body(self.function, is_enclosed)
+            }
             Shape::BoxedBlock => named_boxed_block(self.function),
             Shape::Future | Shape::BoxedFuture => {
                 let future = self.made_future();
@@ -122,7 +133,7 @@ impl Expansion<'_> {
     /// Runs the body of a function that returns a future. The expression yields the future.
     fn made_future(&self) -> TokenStream {
         let span = Span::mixed_site();
-        let body = named_body(self.function);
+        let body = named_body(self.function, true);
         let crate_path = self.layers[0].crate_path();
         let ascription = match &self.function.signature.output {
             ReturnType::Type(_, returned) if self.function.shape == Shape::BoxedFuture => {

@@ -21,11 +21,11 @@ impl Expansion<'_> {
             .iter()
             .map(|parameter| argument_of_attempt(parameter, receiver.as_ref(), crate_path))
             .collect();
-        let inner = match &receiver {
-            Some(receiver) => rename_self(inner.clone(), receiver),
-            None => inner.clone(),
+        let scope = self.scope(inner, index);
+        let scope = match &receiver {
+            Some(receiver) => rename_self(scope, receiver),
+            None => scope,
         };
-        let scope = self.scope(&inner, index);
         let span = Span::mixed_site();
         quote_spanned!(span=> { #arguments #scope })
     }

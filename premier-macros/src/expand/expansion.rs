@@ -19,6 +19,12 @@ pub(crate) trait Layer {
         false
     }
 
+    /// Returns whether the layer puts the code that it encloses into a closure or an async block, which
+    /// captures the arguments.
+    fn encloses_body(&self) -> bool {
+        true
+    }
+
     /// Returns whether the layer may run the code that it encloses more than once.
     fn re_runs_body(&self) -> bool {
         false

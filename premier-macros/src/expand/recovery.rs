@@ -51,7 +51,7 @@ pub(super) fn recovered(
         &function,
         Changes {
             items,
-            body: named_body(&function),
+            body: named_body(&function, false),
             ..Changes::default()
         },
     )

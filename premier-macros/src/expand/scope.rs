@@ -5,6 +5,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Type;
 
+use super::arguments::capture;
 use super::expansion::Expansion;
 
 impl Expansion<'_> {
@@ -37,17 +38,19 @@ impl Expansion<'_> {
     fn block_yielding(&self, inner: &TokenStream, output: Option<&Type>) -> TokenStream {
         // Lints about the end of a function look at closures that the user wrote.
         let span = self.function.body.span();
+        // The last argument is dropped first.
+        let captures = capture(self.function.parameters.iter().rev());
         // Arguments are moved in: a reference held across an await needs `T: Sync` for a `Send`
         // future, a value only `T: Send`.
         if !self.function.is_async() {
             let ascription = output.map(|output| quote_spanned!(span=> -> #output));
-            return quote_spanned!(span=> move || #ascription { #inner });
+            return quote_spanned!(span=> move || #ascription { #captures #inner });
         }
         let inner = match output {
             Some(output) if !is_unit(output) => typed(inner, output),
             _ => inner.clone(),
         };
-        quote_spanned!(span=> async move { #inner })
+        quote_spanned!(span=> async move { #captures #inner })
     }
 }
 
