@@ -144,7 +144,8 @@ fn main() {
         };
         let shapes = shapes.iter().filter(|shape| shape.takes(&stack));
         let modules: String = shapes.map(|shape| shape.module(&stack)).collect();
-        write!(matrix, "pub(crate) mod {name} {{\n{modules}}}\n").expect("a string takes everything");
+        write!(matrix, "pub(crate) mod {name} {{\n{modules}}}\n")
+            .expect("a string takes everything");
     }
     let out = env::var("OUT_DIR").expect("cargo sets it");
     fs::write(Path::new(&out).join("matrix.rs"), matrix).expect("cargo makes the directory");

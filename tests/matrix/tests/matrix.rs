@@ -11,7 +11,7 @@ mod prelude {
     pub(crate) use std::pin::Pin;
     pub(crate) use std::sync::Arc;
 
-    pub(crate) use premier_tests_matrix::{AppResult, Failure, Held, Probe, Seen, See, Subject};
+    pub(crate) use premier_tests_matrix::{AppResult, Failure, Held, Probe, See, Seen, Subject};
 }
 
 include!(concat!(env!("OUT_DIR"), "/matrix.rs"));
