@@ -272,33 +272,37 @@ fn a_body_that_always_fails_ends_the_call(subject: &Subject) {
     subject.assert_ran(subject.attempts());
 }
 
-/// A sync body goes on with its permit where a timeout encloses the permit, so that another attempt gets
-/// none.
+/// A sync body goes on where the timeout has given it up. It keeps its permit, so that another attempt gets
+/// none, and other attempts wait for the value that a cache is to keep.
 fn a_body_that_never_ends_is_given_up(subject: &Subject) {
     let is_retried = subject.is_above("retry", "timeout");
-    let keeps_permit = !subject.is_async && subject.is_above("timeout", "concurrency");
-    let (seen, count) = match (is_retried, keeps_permit) {
-        (true, true) => (Seen::Busy, 1),
-        (true, false) => (Seen::TimedOut, ATTEMPTS),
-        (false, _) => (Seen::TimedOut, 1),
+    let keeps = |name| !subject.is_async && subject.is_above("timeout", name);
+    let awaits_value =
+        keeps("cache") && !(keeps("concurrency") && subject.is_above("concurrency", "cache"));
+    let (seen, count) = match is_retried {
+        true if awaits_value => (Seen::TimedOut, 1),
+        true if keeps("concurrency") => (Seen::Busy, 1),
+        true => (Seen::TimedOut, ATTEMPTS),
+        false => (Seen::TimedOut, 1),
     };
     subject.begin(Plan::NeverEnd);
     let call = thread::spawn(subject.call);
     // A sync body runs on a worker, which may begin after its caller waits.
     let mut given_up = 0;
     while !call.is_finished() {
-        if !subject.is_async && given_up < subject.probe.count() && CLOCK.advance_to_next() {
+        let runs = subject.probe.count();
+        let is_begun = given_up < runs || awaits_value && runs > 0;
+        if !subject.is_async && is_begun && CLOCK.advance_to_next() {
             given_up += 1;
         }
         thread::yield_now();
     }
     assert_eq!(call.join().expect("no panic"), seen, "{subject:?}");
     subject.probe.release();
-    subject.assert_ran(count);
-    // A worker may still have a permit.
     while timeout_workers() > 0 {
         thread::yield_now();
     }
+    subject.assert_ran(count);
 }
 
 fn a_body_that_always_fails_opens_the_circuit(subject: &Subject) {
