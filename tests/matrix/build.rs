@@ -96,9 +96,8 @@ impl<'a> Shape<'a> {
 
     fn takes(&self, stack: &[&str]) -> bool {
         let looks_at_errors = |name| matches!(name, "retry" | "circuit_breaker");
-        stack
-            .iter()
-            .all(|name| !self.is(name) && !(self.is("infallible") && looks_at_errors(*name)))
+        let rejects = |name| self.is(name) || self.is("infallible") && looks_at_errors(name);
+        !stack.iter().any(|name| rejects(name))
     }
 
     /// The module of the shape with these attributes. It calls the bare function to compare.

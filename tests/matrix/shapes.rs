@@ -414,7 +414,7 @@ fn boxed_future(number: u32, held: Held) -> Pin<Box<dyn Future<Output = AppResul
     })
 }
 //@ borrowing_boxed_future: async
-//= async { borrowing_boxed_future(&"text".to_owned()).await }
+//= async { borrowing_boxed_future(&42.to_string()).await }
 #[attributes]
 fn borrowing_boxed_future<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = AppResult<usize>> + 'a>> {
     Box::pin(async move {

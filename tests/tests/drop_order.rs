@@ -381,8 +381,11 @@ fn dropped(shape: &Shape, count: usize, ending: Ending, is_cloned: bool) -> Vec<
         }
     });
     assert_eq!(catch_unwind(call).is_err(), ending == Ending::Panic);
-    let names = std::mem::take(&mut *log.lock().unwrap());
-    names
+    noted(&log)
+}
+
+fn noted(log: &Log) -> Vec<&'static str> {
+    std::mem::take(&mut *log.lock().unwrap())
 }
 
 /// Asserts that with every attribute, functions of these shapes drop what the bare ones do.

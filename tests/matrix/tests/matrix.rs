@@ -2,6 +2,8 @@
 //!
 //! `build.rs` makes the modules from `shapes.rs`, and `src/lib.rs` says what a function has to do.
 #![deny(warnings)]
+// What a caller sees of `()` is asked of all outputs.
+#![allow(clippy::unit_arg)]
 
 /// What the shapes use.
 mod prelude {
