@@ -307,8 +307,10 @@ fn a_body_that_never_ends_is_given_up(subject: &Subject) {
 
 fn a_body_that_always_fails_opens_the_circuit(subject: &Subject) {
     subject.begin(Plan::Fail(usize::MAX));
+    // Where a retry is above, an attempt finds the circuit open that an earlier one of its call has opened.
     for _ in 0..FAILURES {
-        assert_eq!(subject.call_uncached(), Seen::Failed, "{subject:?}");
+        let seen = subject.call_uncached();
+        assert!(matches!(seen, Seen::Failed | Seen::Open), "{subject:?}");
     }
     assert_eq!(subject.call_uncached(), Seen::Open, "{subject:?}");
     let each = if subject.is_above("circuit_breaker", "retry") {
