@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::sync::Mutex;
 
-use premier::{cache, circuit_breaker, concurrency, retry, throttle, timeout, Error};
+use premier::{Error, cache, circuit_breaker, concurrency, retry, throttle, timeout};
 
 type Number = Result<u32, Error>;
 
