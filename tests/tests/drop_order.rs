@@ -4,7 +4,7 @@
 //! `tests/edition_2021` compiles this file once more: temporaries of a tail expression and of `if let`
 //! live longer there.
 //!
-//! Two attributes cannot be told from none by the order alone. A sync function with `#[timeout]` drops on
+//! Two attributes do more than keep the order. A sync function with `#[timeout]` drops on
 //! its worker thread. A function with `#[retry]` clones what it is given by value for each attempt: the
 //! clones are dropped as the bare function drops its arguments, and the originals when the call has ended.
 #![forbid(unsafe_code)]

@@ -166,21 +166,21 @@ async fn a_call_waits_for_a_permit_of_its_own_key() {
 #[test]
 fn what_the_key_locks_is_let_go_before_a_thread_waits() {
     static TENANT: Mutex<u32> = Mutex::new(1);
-    static GATE: Mutex<()> = Mutex::new(());
+    static BODY: Mutex<()> = Mutex::new(());
 
     #[concurrency(limit = 1, wait, key = *TENANT.lock().unwrap())]
     fn serve() -> Result<(), Failure> {
-        drop(GATE.lock());
+        drop(BODY.lock());
         Ok(())
     }
     LazyLock::force(&CLOCK);
-    let gate = GATE.lock().unwrap();
+    let body = BODY.lock().unwrap();
     let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(serve)).collect();
     std::thread::sleep(Duration::from_millis(20));
     eventually("the key is free while one runs and one waits", || {
         TENANT.try_lock().is_ok()
     });
-    drop(gate);
+    drop(body);
     for thread in threads {
         joined("a call", thread).unwrap().unwrap();
     }

@@ -17,7 +17,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
     rest.split_once(end).unwrap_or_else(|| panic!("no {end}")).0
 }
 
-/// The macros look for the names of refusals in `on` and `when`; the runtime tells whether an error is one.
+/// The macros look for the names of refusals in `on` and `when`; the runtime says whether an error is one.
 #[test]
 fn the_macros_and_the_runtime_name_the_same_refusals() {
     let macros = source("premier-macros/src/parse/error_filter.rs");
@@ -27,11 +27,11 @@ fn the_macros_and_the_runtime_name_the_same_refusals() {
         .step_by(2)
         .collect();
     let runtime = source("premier-runtime/src/attributes/cause.rs");
-    let told: BTreeSet<&str> = between(&runtime, "pub fn is_refusal", "\n}")
+    let refusals: BTreeSet<&str> = between(&runtime, "pub fn is_refusal", "\n}")
         .split("Error::")
         .skip(1)
         .map(|variant| between(variant, "", " "))
         .collect();
     assert!(named.len() > 3, "{named:?}");
-    assert_eq!(named, told);
+    assert_eq!(named, refusals);
 }

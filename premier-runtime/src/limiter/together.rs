@@ -39,20 +39,18 @@ type PartError = (usize, Error);
 /// When one of them does not admit the call.
 pub(crate) fn acquire_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<(), PartError> {
     let began = now(parts);
-    let Some(mut taken) = begin(parts, take_all)? else {
+    let begun = match would_queue(parts) {
+        true => Some(Taken::nothing(parts)),
+        false => begin(parts, take_all(parts))?,
+    };
+    let Some(mut taken) = begun else {
         return Ok(());
     };
     for index in taken.order() {
         let Some((part, first)) = taken.next(index, began) else {
             continue;
         };
-        let Part {
-            limiter,
-            key,
-            cost,
-            max_wait,
-        } = part;
-        let acquired = acquire_unrecorded(limiter, key, cost, max_wait, first);
+        let acquired = acquire_unrecorded(part.limiter, part.key, part.cost, part.max_wait, first);
         taken.finish(index, acquired)?;
     }
     taken.keep();
@@ -67,13 +65,9 @@ pub(crate) async fn acquire_all_async<const N: usize>(
     parts: &[Part<'_>; N],
 ) -> Result<(), PartError> {
     let began = now(parts);
-    let begun = match parts.iter().all(|part| part.limiter.is_immediate()) {
-        true => begin(parts, take_all)?,
-        false if would_queue(parts) => Some(Taken::nothing(parts)),
-        false => {
-            let decisions = take_all_async(parts).await?;
-            begin(parts, |_| Ok(decisions))?
-        }
+    let begun = match would_queue(parts) {
+        true => Some(Taken::nothing(parts)),
+        false => begin(parts, take_all_async(parts).await)?,
     };
     let Some(mut taken) = begun else {
         return Ok(());
@@ -82,29 +76,21 @@ pub(crate) async fn acquire_all_async<const N: usize>(
         let Some((part, first)) = taken.next(index, began) else {
             continue;
         };
-        let Part {
-            limiter,
-            key,
-            cost,
-            max_wait,
-        } = part;
-        let acquired = acquire_unrecorded_async(limiter, key, cost, max_wait, first).await;
+        let acquired =
+            acquire_unrecorded_async(part.limiter, part.key, part.cost, part.max_wait, first).await;
         taken.finish(index, acquired)?;
     }
     taken.keep();
     Ok(())
 }
 
-/// Asks all limits, unless others wait for one of them. Returns `None` if the call is admitted and need not
-/// wait, otherwise what it has taken.
+/// Begins after the first decisions. Returns `None` if the call is admitted and need not wait, otherwise what
+/// it has taken.
 fn begin<'a, 'b, const N: usize>(
     parts: &'a [Part<'b>; N],
-    take_all: impl FnOnce(&[Part<'b>; N]) -> Result<[Decision; N], PartError>,
+    decisions: Result<[Decision; N], PartError>,
 ) -> Result<Option<Taken<'a, 'b, N>>, PartError> {
-    if would_queue(parts) {
-        return Ok(Some(Taken::nothing(parts)));
-    }
-    let decisions = take_all(parts).inspect_err(|(index, error)| {
+    let decisions = decisions.inspect_err(|(index, error)| {
         parts[*index].record(Outcome::of(Err(error)));
     })?;
     if decisions.iter().all(|decision| decision.allowed) {

@@ -83,8 +83,8 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
         take_all_in_turn(self, requests)
     }
 
-    /// As [`Handler::take_all`], without blocking the calling thread. The default is that of
-    /// [`Handler::take_all`] by [`Handler::handle_async`].
+    /// As [`Handler::take_all`], without blocking the calling thread. The default does the same by
+    /// [`Handler::handle_async`].
     fn take_all_async<'a>(
         &'a self,
         requests: &'a [Request<'a>],

@@ -149,7 +149,7 @@ pub fn drive<T>(future: impl Future<Output = T>) -> T {
 pub struct Subject {
     /// The names of the attributes. The first is the outermost.
     pub stack: &'static [&'static str],
-    /// What the body tells of itself.
+    /// What the body has reported.
     pub probe: &'static Probe,
     /// Calls the function.
     pub call: fn() -> Seen,

@@ -1,4 +1,4 @@
-//! What a body tells of itself, and what it is told to do.
+//! What a body reports, and what it does.
 
 use std::future::poll_fn;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -25,7 +25,7 @@ use crate::key::subject::{IntoSubject, Subject};
 
 /// All arguments of a call.
 ///
-/// Its text is that of each, joined by `:`. If there are several, `\` escapes every `:` and `\` within one,
+/// Its text is the texts of all, joined by `:`. If there are several, `\` escapes every `:` and `\` within one,
 /// so that different texts of arguments make different texts of calls.
 #[derive(Clone, Copy)]
 pub struct Arguments<'a>(pub &'a [&'a dyn Part]);

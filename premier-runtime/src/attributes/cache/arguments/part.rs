@@ -40,7 +40,7 @@ pub trait KeptPart: Any + Send + Sync {
 pub enum TextPart<'a> {
     /// No formatting is needed.
     Subject(Subject<'a>),
-    /// The text is that of `Display`.
+    /// `Display` writes the text.
     Display(&'a dyn Display),
 }
 
