@@ -51,8 +51,8 @@ pub mod __private {
 
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::arguments::{
-        Argument, Arguments, JsonBySerde, NoJson, NoText, Part, PartByReference, PartByText,
-        PartByValue, TextByDisplay,
+        Argument, Arguments, JsonBySerde, JsonOfReference, NoJson, NoText, Part, PartByReference,
+        PartByText, PartByValue, TextByDisplay,
     };
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::codec::{CodecByMemory, CodecBySerde};

@@ -104,7 +104,7 @@
 //!
 //! Throttles that stand together on a function, with no other attribute of premier between them, are one
 //! decision: all admit the call, or nothing is taken, whatever their keys and costs. The first that denies
-//! is the error. In memory and on one Redis node this is exact. In a Redis Cluster the keys may be in
+//! is the error. Without a `name` the second has the path of the function with `#2`. In memory and on one Redis node this is exact. In a Redis Cluster the keys may be in
 //! different slots; then a call that another overtakes between two slots gives back what it has taken, and
 //! a third call may have been denied meanwhile. A call that waits holds what it has taken from the others,
 //! and gives it back if it is denied or dropped.
@@ -193,14 +193,14 @@
 //! as a whole, or give it a `key`.
 //!
 //! Values have to be `Clone + Send + Sync + 'static`. With a Redis handler those with serde are
-//! shared, if their arguments have serde, too: every call asks Redis, so a value that one process invalidates is gone for all, and
+//! shared, if their arguments, too, read back as they were (text and integers always do): every call asks Redis, so a value that one process invalidates is gone for all, and
 //! values without a `ttl` live for a day. A value that cannot be read, because Redis is down or
 //! another version of the type has written it, is a miss and never an error. Values are stored as
 //! JSON. A cache whose value does not read back as it was written, as NaN does not, is no longer
 //! shared and goes on in this process. `Some(None)` and `Some(())` read back as `None`, and a field
 //! with `#[serde(skip)]` as its default. Each process has a single flight of its own.
 //!
-//! Deadlock: a cached function must not call itself with the same key, and a task must not wait for
+//! Deadlock: a cached function must not call itself with the same key, or arguments of the same text, and a task must not wait for
 //! a value whose computation it holds without polling it.
 //!
 //! # `#[circuit_breaker]`

@@ -137,6 +137,17 @@ fn an_invalid_argument_is_not_hidden() {
 }
 
 #[test]
+fn an_invalid_argument_is_not_hidden_by_an_error_that_does_not_show_it() {
+    static QUOTA: AtomicU32 = AtomicU32::new(0);
+    #[fallback(|_| Ok(0))]
+    #[throttle(quota = QUOTA.load(Ordering::SeqCst), duration = "1h")]
+    fn load() -> Result<u32, Failure> {
+        Ok(1)
+    }
+    assert!(matches!(load(), Err(Failure::Premier(text)) if text.contains("quota")));
+}
+
+#[test]
 fn each_fallback_of_several_handles_what_is_below_it() {
     #[fallback(|_| Ok(2))]
     #[fallback(|_| Err(Failure::Premier("first".to_owned())))]

@@ -185,3 +185,41 @@ fn what_the_key_locks_is_let_go_before_a_thread_waits() {
         joined("a call", thread).unwrap().unwrap();
     }
 }
+
+/// A probe of one recovery must not be taken for one of the next.
+#[tokio::test]
+async fn an_outcome_counts_only_in_the_state_in_which_its_call_began() {
+    #[circuit_breaker(failures = 1, open_for = "1s", half_open = 2, key = host)]
+    async fn call(host: &str, waits: bool, is_up: bool) -> Result<(), Failure> {
+        let _ = host;
+        if waits {
+            tokio::task::yield_now().await;
+        }
+        if is_up { Ok(()) } else { Err(Failure::Down) }
+    }
+    LazyLock::force(&CLOCK);
+    let open = async || {
+        let _ = call("a", false, false).await;
+        assert!(refused(call("a", false, true).await).is_some());
+        CLOCK.advance(Duration::from_secs(1));
+    };
+    open().await;
+    let mut old = Box::pin(call("a", true, true));
+    assert!(poll_once(old.as_mut()).is_none());
+    open_again(&call("a", false, false).await);
+    CLOCK.advance(Duration::from_secs(1));
+    for _ in 0..2 {
+        call("a", false, true).await.unwrap();
+    }
+    open().await;
+    let mut new = Box::pin(call("a", true, true));
+    assert!(poll_once(new.as_mut()).is_none());
+    poll_once(old.as_mut()).unwrap().unwrap();
+    poll_once(new.as_mut()).unwrap().unwrap();
+    call("a", false, true).await.unwrap();
+}
+
+/// A probe that failed has opened the circuit.
+fn open_again(probe: &Result<(), Failure>) {
+    assert!(matches!(probe, Err(Failure::Down)));
+}

@@ -238,3 +238,16 @@ fn the_word_in_other_text_stays() {
 fn a_macro_in_the_body_may_take_the_receiver() {
     assert_eq!(fails_once().through_a_macro(), Ok(0));
 }
+
+#[test]
+fn strings_that_are_no_formats_stay_as_they_are() {
+    struct Log(Vec<&'static str>);
+    impl Log {
+        #[retry(max = 2, base = 0)]
+        fn lines(&mut self) -> Result<Vec<&'static str>, Failure> {
+            self.0.push("x");
+            Ok(vec!["{self}"])
+        }
+    }
+    assert_eq!(Log(Vec::new()).lines().unwrap(), ["{self}"]);
+}

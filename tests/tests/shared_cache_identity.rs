@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use premier::{Config, RedisHandler, cache};
 use premier_tests::redis::Server;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 static SERVER: LazyLock<Server> = LazyLock::new(|| {
     let server = Server::start();
@@ -22,7 +22,7 @@ fn next() -> u32 {
 }
 
 /// Shows nothing of what it is.
-#[derive(Clone, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
 struct Reader(u32);
 
 impl std::fmt::Display for Reader {
@@ -50,6 +50,38 @@ fn shared_values_belong_to_the_arguments_and_not_to_their_text() {
     assert_eq!(other.0, 2);
     assert_eq!(greeting(Reader(2)), other);
     assert_eq!(greeting(Reader(1)).0, 1);
+}
+
+/// What serde leaves out could make two arguments look alike to other processes.
+#[test]
+fn values_of_arguments_that_do_not_read_back_stay_in_the_process() {
+    #[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
+    struct Query {
+        id: u32,
+        #[serde(skip)]
+        tenant: u32,
+    }
+
+    #[cache(name = "secret", ttl = "60s")]
+    fn secret(query: Query) -> (u32, u32) {
+        (query.tenant, next())
+    }
+    #[cache(name = "nested", ttl = "60s")]
+    fn nested(value: Option<Option<u32>>) -> String {
+        format!("{value:?}")
+    }
+    let server = &*SERVER;
+    for tenant in [1, 2, 1] {
+        assert_eq!(secret(Query { id: 1, tenant }).0, tenant);
+    }
+    assert!(
+        !server
+            .keys()
+            .iter()
+            .any(|key| key.contains(":cache:secret"))
+    );
+    assert_eq!([nested(Some(None)), nested(None)], ["Some(None)", "None"]);
+    assert_eq!([nested(Some(None)), nested(None)], ["Some(None)", "None"]);
 }
 
 #[test]

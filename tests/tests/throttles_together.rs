@@ -39,9 +39,7 @@ fn is_pending<T>(future: Pin<&mut impl Future<Output = T>>) -> bool {
 fn refused_by<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     match result {
         Err(Error::QuotaExceeded { function, .. } | Error::BucketFull { function, .. }) => {
-            let name = function.rsplit(':').next().unwrap_or_default();
-            // The second throttle of a function has a number as well.
-            name.split('#').next().unwrap_or_default().to_owned()
+            function.rsplit(':').next().unwrap_or_default().to_owned()
         }
         other => panic!("{other:?} is not a refusal"),
     }
@@ -284,4 +282,39 @@ fn threads_get_every_unit_and_no_more() {
         }
     });
     assert_eq!(sent.into_inner(), 500);
+}
+
+#[test]
+fn a_named_throttle_is_one_limit_wherever_it_stands() {
+    #[throttle(name = "named.own", quota = 9, duration = "1h")]
+    #[throttle(name = "named.all", quota = 3, duration = "1h")]
+    fn send() -> Result<(), Error> {
+        Ok(())
+    }
+    #[throttle(name = "named.all", quota = 3, duration = "1h")]
+    fn receive() -> Result<(), Error> {
+        Ok(())
+    }
+    let _clock = clock();
+    send().unwrap();
+    receive().unwrap();
+    send().unwrap();
+    assert_eq!(refused_by(receive()), "named.all");
+    assert_eq!(refused_by(send()), "named.all");
+}
+
+#[test]
+fn two_throttles_of_one_name_on_a_function_are_two_limits() {
+    #[throttle(name = "twice", quota = 1, duration = "1s")]
+    #[throttle(name = "twice", quota = 2, duration = "1h")]
+    fn send() -> Result<(), Error> {
+        Ok(())
+    }
+    let clock = clock();
+    send().unwrap();
+    assert_eq!(refused_by(send()), "twice");
+    clock.advance(SECOND);
+    send().unwrap();
+    clock.advance(SECOND);
+    assert_eq!(refused_by(send()), "twice#2");
 }

@@ -14,7 +14,7 @@ use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::parameter::Parameter;
-use crate::parse::types::names_lifetime;
+use crate::parse::types::{names_lifetime, peel_type};
 use crate::validate::function::check_cacheable;
 use crate::validate::key::{check_default_cache_key, check_independent, check_key};
 
@@ -172,7 +172,7 @@ impl Cache {
             return quote_spanned! {span=>
                 #[allow(unused_imports)]
                 use #crate_path::__private::{
-                    JsonBySerde as _, NoJson as _, NoText as _, PartByReference as _,
+                    JsonBySerde as _, JsonOfReference as _, NoJson as _, NoText as _, PartByReference as _,
                     PartByText as _, PartByValue as _, TextByDisplay as _,
                 };
                 #search
@@ -204,11 +204,21 @@ impl Cache {
                 &#name
             )
         };
+        // A type with a lifetime cannot be read for any other lifetime, which the lookup of `premier_json` does
+        // not see. With one reference the lookup finds that the argument has no JSON.
+        let has_lifetime = parameter.ty.as_ref().is_some_and(|ty| match peel_type(ty) {
+            Type::Reference(reference) => names_lifetime(&reference.elem),
+            ty => names_lifetime(ty),
+        });
+        let references = match has_lifetime {
+            true => quote_spanned!(span=> &),
+            false => quote_spanned!(span=> &&&),
+        };
         quote_spanned! {span=>
             #crate_path::bounds::KeyArgument::part(
                 (&&&#argument).premier_argument(),
                 (&&#argument).premier_text(),
-                (&&#argument).premier_json(),
+                (#references #argument).premier_json(),
             )
         }
     }

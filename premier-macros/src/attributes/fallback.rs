@@ -63,6 +63,10 @@ impl Layer for Fallback {
         true
     }
 
+    fn observes_ending(&self) -> bool {
+        true
+    }
+
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
@@ -111,9 +115,13 @@ impl Layer for Fallback {
         let output = expansion.function.output.span().resolved_at(span);
         let path = respan(crate_path, output);
         let cause = cause_of(crate_path, &quote_spanned!(span=> #error));
-        // An invalid argument is not a failure of the function, and is not hidden.
+        // An invalid argument is not a failure of the function, and is not hidden. The user's error may not
+        // say what it was.
+        let is_bad_argument = expansion
+            .ending_of_below(index)
+            .map(|ending| quote_spanned!(span=> !#ending.is_bad_argument() &&));
         let is_failure = quote_spanned! {span=>
-            |#error| !::core::matches!(
+            |#error| #is_bad_argument !::core::matches!(
                 #cause,
                 ::core::option::Option::Some(#crate_path::Error::Config { .. })
             )

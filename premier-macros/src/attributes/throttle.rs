@@ -1,6 +1,6 @@
 //! `#[throttle]` limits the rate of calls.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::{Expr, LitStr, Result};
 
@@ -46,18 +46,25 @@ struct Throttle {
     crate_path: TokenStream,
 }
 
-/// `index` is the number of throttles above these on the function.
+/// `above` is the throttles above these on the function.
 pub(super) fn parse(
     attributes: Vec<TokenStream>,
     function: &Function,
-    index: usize,
+    above: &[TokenStream],
 ) -> Result<Box<dyn Layer>> {
     let mut errors = Errors::default();
-    let throttles: Vec<Throttle> = attributes
-        .into_iter()
-        .zip(index..)
-        .filter_map(|(tokens, index)| errors.keep(Throttle::parse(tokens, function, index)))
-        .collect();
+    let mut names: Vec<Option<String>> = above.iter().map(name_in).collect();
+    let mut throttles = Vec::with_capacity(attributes.len());
+    for tokens in attributes {
+        let name = name_in(&tokens);
+        // A limit without a name is told from the others by its number, and so is one whose name is taken.
+        let index = match &name {
+            Some(_) => names.iter().filter(|other| **other == name).count(),
+            None => names.len(),
+        };
+        names.push(name);
+        throttles.extend(errors.keep(Throttle::parse(tokens, function, index)));
+    }
     errors.finish(Box::new(Throttles(throttles)))
 }
 
@@ -139,6 +146,19 @@ impl Layer for Throttles {
         };
         quote!(#enter #inner)
     }
+}
+
+/// The value of `name = "…"`.
+fn name_in(arguments: &TokenStream) -> Option<String> {
+    let tokens: Vec<TokenTree> = arguments.clone().into_iter().collect();
+    tokens.windows(3).find_map(|window| match window {
+        [
+            TokenTree::Ident(word),
+            TokenTree::Punct(equals),
+            TokenTree::Literal(name),
+        ] if word == "name" && equals.as_char() == '=' => Some(name.to_string()),
+        _ => None,
+    })
 }
 
 /// Returns statements that leave the function unless all of `throttles` admit the call. The keys are text

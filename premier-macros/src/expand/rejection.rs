@@ -36,10 +36,14 @@ impl Expansion<'_> {
         } else {
             value
         };
-        let note = ending.map(|ending| quote_spanned!(span=> #ending.substituted();));
         let bad_argument = self.bad_argument(error, crate_path);
+        let note_bad_argument = ending
+            .as_ref()
+            .map(|ending| quote_spanned!(span=> #ending.rejected(&#error);));
+        let note = ending.map(|ending| quote_spanned!(span=> #ending.substituted();));
         quote_spanned! {span=>
             if let #crate_path::Error::Config { .. } = #error {
+                #note_bad_argument
                 #bad_argument
             } else {
                 #note

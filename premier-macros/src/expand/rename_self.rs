@@ -45,13 +45,15 @@ pub(super) fn rename_self(code: TokenStream, name: &Ident) -> TokenStream {
             TokenTree::Ident(word) => {
                 before = if word == "pub" {
                     Before::Visibility
+                } else if FORMAT_MACROS.iter().any(|name| word == name) {
+                    Before::FormatMacro
                 } else {
-                    Before::Word
+                    Before::Other
                 };
                 renamed.extend([TokenTree::Ident(word)]);
             }
             TokenTree::Punct(mark) => {
-                if mark.as_char() == '!' && matches!(after, Before::Word) {
+                if mark.as_char() == '!' && matches!(after, Before::FormatMacro) {
                     before = Before::MacroArguments;
                 }
                 renamed.extend([TokenTree::Punct(mark)]);
@@ -71,13 +73,53 @@ pub(super) fn rename_self(code: TokenStream, name: &Ident) -> TokenStream {
     renamed
 }
 
+/// The macros of std and of well-known crates with a format string. In other macros a string may be anything.
+const FORMAT_MACROS: [&str; 36] = [
+    "anyhow",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "bail",
+    "debug",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "debug_span",
+    "ensure",
+    "eprint",
+    "eprintln",
+    "error",
+    "error_span",
+    "event",
+    "eyre",
+    "format",
+    "format_args",
+    "format_err",
+    "info",
+    "info_span",
+    "log",
+    "panic",
+    "print",
+    "println",
+    "span",
+    "todo",
+    "trace",
+    "trace_span",
+    "unimplemented",
+    "unreachable",
+    "warn",
+    "warn_span",
+    "write",
+    "writeln",
+];
+
 /// What comes before a token.
 enum Before {
     /// `pub`
     Visibility,
-    /// Any other word.
-    Word,
-    /// A word and `!`.
+    /// The name of a macro with a format string.
+    FormatMacro,
+    /// Such a name and `!`.
     MacroArguments,
     Other,
 }

@@ -31,8 +31,8 @@ pub(crate) struct AttributeMacro {
 type ParseOne = fn(TokenStream, &Function) -> Result<Box<dyn Layer>>;
 
 /// As [`ParseOne`], for several attributes of one name, none of another name between them, which become
-/// one layer. The last argument is the number of attributes of that name above them on the function.
-type ParseAdjacent = fn(Vec<TokenStream>, &Function, usize) -> Result<Box<dyn Layer>>;
+/// one layer. The last argument is the arguments of the attributes of that name above them on the function.
+type ParseAdjacent = fn(Vec<TokenStream>, &Function, &[TokenStream]) -> Result<Box<dyn Layer>>;
 
 #[derive(Clone, Copy)]
 enum Parse {
@@ -156,11 +156,9 @@ pub(super) fn layers(
         }
     }
     let mut layers = Vec::with_capacity(calls.len());
-    let mut above: Vec<&str> = Vec::with_capacity(calls.len());
+    let mut above: Vec<(&str, TokenStream)> = Vec::with_capacity(calls.len());
     let mut calls = calls.into_iter().peekable();
     while let Some((attribute, arguments)) = calls.next() {
-        let index = above.iter().filter(|name| **name == attribute.name).count();
-        above.push(attribute.name);
         let parsed = match attribute.parse {
             Parse::One(parse) => parse(arguments, function),
             Parse::Adjacent(parse) => {
@@ -168,10 +166,15 @@ pub(super) fn layers(
                 while let Some((_, arguments)) =
                     calls.next_if(|(next, _)| next.name == attribute.name)
                 {
-                    above.push(attribute.name);
                     together.push(arguments);
                 }
-                parse(together, function, index)
+                let of_that_name: Vec<TokenStream> = above
+                    .iter()
+                    .filter(|(name, _)| *name == attribute.name)
+                    .map(|(_, arguments)| arguments.clone())
+                    .collect();
+                above.extend(together.iter().map(|one| (attribute.name, one.clone())));
+                parse(together, function, &of_that_name)
             }
         };
         layers.extend(errors.keep(parsed));

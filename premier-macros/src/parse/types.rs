@@ -35,6 +35,14 @@ pub(crate) fn peel_type(ty: &Type) -> &Type {
     }
 }
 
+/// The type behind all references.
+pub(crate) fn referent(ty: &Type) -> &Type {
+    match peel_type(ty) {
+        Type::Reference(reference) => referent(&reference.elem),
+        other => other,
+    }
+}
+
 /// Returns whether the type names a lifetime, be it `'static`, or has a reference.
 pub(crate) fn names_lifetime(ty: &Type) -> bool {
     struct FindLifetime(bool);

@@ -11,7 +11,7 @@ use crate::parse::format::placeholders;
 use crate::parse::function::Function;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::literal::{Literal, literal};
-use crate::parse::types::{is_borrowed, last_segment, peel_type};
+use crate::parse::types::{is_borrowed, last_segment, referent};
 
 /// Checks `key` and `keymaker`, of which at most one may be given.
 pub(crate) fn check_key(
@@ -139,14 +139,6 @@ pub(crate) fn check_default_cache_key(function: &Function, errors: &mut Errors) 
                 "an argument that borrows cannot be part of a cache's key, which outlives the call: give `key = …` over what matters",
             ));
         }
-    }
-}
-
-/// The type behind all references.
-fn referent(ty: &Type) -> &Type {
-    match peel_type(ty) {
-        Type::Reference(reference) => referent(&reference.elem),
-        other => other,
     }
 }
 

@@ -19,6 +19,8 @@ enum EndedBy {
     Refusal,
     /// The value of an `on_reject` below.
     Substitute,
+    /// A layer below, whose arguments are invalid.
+    BadArgument,
 }
 
 /// What ended one call. Shared by its layers.
@@ -46,6 +48,7 @@ impl Ending {
     pub fn rejected(&self, error: &Error) {
         self.set(match error {
             Error::CircuitOpen { .. } => EndedBy::OpenCircuit,
+            Error::Config { .. } => EndedBy::BadArgument,
             error if is_refusal(Some(error)) => EndedBy::Refusal,
             _ => EndedBy::Function,
         });
@@ -70,6 +73,11 @@ impl Ending {
     /// Whether the output is a substitute.
     pub fn is_substitute(&self) -> bool {
         self.is(EndedBy::Substitute)
+    }
+
+    /// Whether a layer below has an invalid argument.
+    pub fn is_bad_argument(&self) -> bool {
+        self.is(EndedBy::BadArgument)
     }
 
     /// Whether a circuit breaker below was open.

@@ -19,7 +19,7 @@ use crate::store::memory::with_locked;
 use crate::store::request::Operation;
 use crate::store::take_all::take_in_turn;
 use crate::sync_future::SyncFuture;
-use crate::telemetry::Outcome;
+use crate::telemetry::{Outcome, Timer};
 
 /// What a call asks of one of the limits.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,10 @@ fn take_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decision; N], Part
     check_costs(parts)?;
     let plans = plans(parts);
     let requests = std::array::from_fn::<_, N, _>(|index| parts[index].request(&plans[index]));
-    decided(parts, handler.take_all(&requests))
+    let timer = Timer::start();
+    let answer = handler.take_all(&requests);
+    timer.stop(&answer);
+    decided(parts, answer)
 }
 
 /// As [`take_all`], for a store outside of the process.
@@ -149,10 +152,10 @@ async fn take_all_async<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decisi
     check_costs(parts)?;
     let plans = plans(parts);
     let requests = std::array::from_fn::<_, N, _>(|index| parts[index].request(&plans[index]));
-    decided(
-        parts,
-        SyncFuture::new(handler.take_all_async(&requests)).await,
-    )
+    let timer = Timer::start();
+    let answer = SyncFuture::new(handler.take_all_async(&requests)).await;
+    timer.stop(&answer);
+    decided(parts, answer)
 }
 
 fn check_costs(parts: &[Part<'_>]) -> Result<(), PartError> {

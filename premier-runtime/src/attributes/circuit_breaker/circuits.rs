@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
+use super::args::BreakerConfig;
 use super::circuit::Circuit;
 use crate::key::hasher::secret_hasher;
 
@@ -33,27 +34,31 @@ impl Circuits {
     pub(super) fn with<R>(
         &mut self,
         key: &str,
-        is_idle: impl Fn(&Circuit) -> bool,
+        config: &BreakerConfig,
+        now: impl Fn() -> u64,
         work: impl FnOnce(&mut Circuit) -> R,
     ) -> R {
         if let Some(circuit) = self.by_key.get_mut(key) {
             let result = work(circuit);
-            if is_idle(circuit) {
+            if circuit.is_idle(config, now) {
                 self.by_key.remove(key);
             }
             return result;
         }
         let mut circuit = Circuit::default();
         let result = work(&mut circuit);
-        if !is_idle(&circuit) && self.has_room(is_idle) {
+        if !circuit.is_idle(config, &now) && self.has_room(config, now) {
             self.by_key.insert(key.into(), circuit);
         }
         result
     }
 
-    fn has_room(&mut self, is_idle: impl Fn(&Circuit) -> bool) -> bool {
+    fn has_room(&mut self, config: &BreakerConfig, now: impl Fn() -> u64) -> bool {
         if self.by_key.len() >= self.sweep_at {
-            self.by_key.retain(|_, circuit| !is_idle(circuit));
+            let now = now();
+            self.by_key.retain(|_, circuit| {
+                !circuit.is_idle(config, || now) && !circuit.is_abandoned(config, now)
+            });
             self.by_key.shrink_to(self.by_key.len() * 2);
             self.sweep_at = (self.by_key.len() * 2).clamp(64, MAX_KEYS);
         }
@@ -64,20 +69,22 @@ impl Circuits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attributes::circuit_breaker::args::BreakerConfig;
+    use std::sync::atomic::AtomicU64;
+
     use crate::attributes::circuit_breaker::circuit::Outcome;
 
     #[test]
     fn only_circuits_with_something_to_remember_are_kept() {
         let mut circuits = Circuits::default();
-        let config = BreakerConfig::default();
+        let (config, changes) = (BreakerConfig::default(), AtomicU64::new(0));
         let mut end = |key: &str, now: u64, outcome| {
             circuits.with(
                 key,
-                |circuit| circuit.is_idle(config.within, || now),
+                &config,
+                || now,
                 |circuit| {
-                    let generation = circuit.enter(1, || now).unwrap();
-                    circuit.record(generation, outcome, &config, || now);
+                    let generation = circuit.enter(1, &changes, || now).unwrap();
+                    circuit.record(generation, outcome, &config, &changes, || now);
                 },
             );
             circuits.by_key.len()

@@ -12,6 +12,7 @@ mod args;
 mod circuit;
 mod circuits;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Breaker {
     config: BreakerConfig,
     clock: &'static SteadyClock,
     log_keys: bool,
+    /// How often a circuit has changed its state.
+    changes: AtomicU64,
     /// The circuit of a function without keys.
     only: Mutex<Circuit>,
     /// Those of a function with keys.
@@ -56,6 +59,7 @@ impl Policy for Breaker {
             config,
             clock: runtime.clock(),
             log_keys: runtime.log_keys(),
+            changes: AtomicU64::new(0),
             only: Mutex::default(),
             by_key: Mutex::default(),
         })
@@ -72,12 +76,13 @@ impl Breaker {
                 (work(&mut circuit), circuit.take_change())
             }
             Some(key) => {
-                let is_idle =
-                    |circuit: &Circuit| circuit.is_idle(self.config.within, || self.clock.now());
                 let mut circuits = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
-                circuits.with(key, is_idle, |circuit| {
-                    (work(circuit), circuit.take_change())
-                })
+                circuits.with(
+                    key,
+                    &self.config,
+                    || self.clock.now(),
+                    |circuit| (work(circuit), circuit.take_change()),
+                )
             }
         };
         if let Some(state) = change {
@@ -96,7 +101,7 @@ impl Breaker {
 
     fn enter(&'static self, key: Option<&str>) -> Result<CallGuard, Error> {
         let entered = self.with_circuit(key, |circuit| {
-            circuit.enter(self.config.probes, || self.clock.now())
+            circuit.enter(self.config.probes, &self.changes, || self.clock.now())
         });
         match entered {
             Ok(generation) => Ok(CallGuard {
@@ -111,7 +116,9 @@ impl Breaker {
 
     fn record(&self, key: Option<&str>, generation: u64, outcome: Outcome) {
         self.with_circuit(key, |circuit| {
-            circuit.record(generation, outcome, &self.config, || self.clock.now());
+            circuit.record(generation, outcome, &self.config, &self.changes, || {
+                self.clock.now()
+            });
         });
     }
 }

@@ -110,6 +110,8 @@ impl PendingAnswer {
 
 impl Drop for PendingAnswer {
     fn drop(&mut self) {
+        // Closed first, so that an answer is either here or with the driver, which then gives the units back.
+        self.answered.close();
         if let Ok(Ok(decisions)) = self.answered.try_recv() {
             let (job, link) = (Arc::clone(&self.job), Arc::clone(&self.link));
             self.driver

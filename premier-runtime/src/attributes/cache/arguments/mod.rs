@@ -18,7 +18,8 @@ pub use self::identity::KeyArgument;
 use self::part::KeptPart;
 pub use self::part::Part;
 pub use self::probe::{
-    Argument, JsonBySerde, NoJson, NoText, PartByReference, PartByText, PartByValue, TextByDisplay,
+    Argument, JsonBySerde, JsonOfReference, NoJson, NoText, PartByReference, PartByText,
+    PartByValue, TextByDisplay,
 };
 use crate::key::buffer::KeyBuffer;
 use crate::key::subject::{IntoSubject, Subject};
@@ -211,7 +212,7 @@ mod tests {
                 Arguments(&[&KeyArgument::part(
                     (&&&Argument(&$value)).premier_argument(),
                     (&&Argument(&$value)).premier_text(),
-                    (&&Argument(&$value)).premier_json(),
+                    (&&&Argument(&$value)).premier_json(),
                 )])
                 .keep(false)
             };

@@ -47,6 +47,22 @@ impl<'a, T: ?Sized> NoText<'a, T> for Argument<'a, T> {
     }
 }
 
+/// What other processes compare an argument by reference by, if it has serde.
+pub trait JsonOfReference<T: ?Sized> {
+    /// Makes JSON of the argument.
+    fn premier_json(&self) -> Option<Json<T>>;
+}
+
+#[cfg(feature = "redis")]
+impl<'a, U> JsonOfReference<&'a U> for &&Argument<'_, &'a U>
+where
+    U: ?Sized + PartialEq + serde::Serialize + ToOwned<Owned: serde::de::DeserializeOwned>,
+{
+    fn premier_json(&self) -> Option<Json<&'a U>> {
+        Some(|argument| json_of::<U>(argument))
+    }
+}
+
 /// What other processes compare an argument by, if it has serde.
 pub trait JsonBySerde<T: ?Sized> {
     /// Makes JSON of the argument.
@@ -54,10 +70,27 @@ pub trait JsonBySerde<T: ?Sized> {
 }
 
 #[cfg(feature = "redis")]
-impl<T: serde::Serialize + ?Sized> JsonBySerde<T> for &Argument<'_, T> {
+impl<T> JsonBySerde<T> for &Argument<'_, T>
+where
+    T: ?Sized + PartialEq + serde::Serialize + ToOwned<Owned: serde::de::DeserializeOwned>,
+{
     fn premier_json(&self) -> Option<Json<T>> {
-        Some(|argument| serde_json::to_string(argument).ok())
+        Some(json_of::<T>)
     }
+}
+
+/// Makes JSON of an argument, if the argument reads back from it: what serde leaves out could make different
+/// arguments look alike.
+#[cfg(feature = "redis")]
+fn json_of<T>(argument: &T) -> Option<String>
+where
+    T: ?Sized + PartialEq + serde::Serialize + ToOwned<Owned: serde::de::DeserializeOwned>,
+{
+    use std::borrow::Borrow;
+
+    let json = serde_json::to_string(argument).ok()?;
+    let back: T::Owned = serde_json::from_str(&json).ok()?;
+    (back.borrow() == argument).then_some(json)
 }
 
 /// Calls with any other argument are not shared with other processes.
