@@ -1,15 +1,20 @@
 //! The circuits of a function with keys.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use ahash::RandomState;
 
 use super::args::BreakerConfig;
 use super::circuit::Circuit;
+use crate::clock::after;
 use crate::key::hasher::secret_hasher;
 
 /// The most keys whose circuits are kept. The failures of further keys do not count.
 const MAX_KEYS: usize = 1 << 20;
+
+/// How long a map that stays nearly full is not looked through again, which takes milliseconds.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 /// The circuits that are not as a new one would be. Those that have become idle are removed when the map has
 /// doubled since they were last looked for.
@@ -18,6 +23,8 @@ pub(super) struct Circuits {
     // Callers choose keys and must not be able to choose collisions.
     by_key: HashMap<Box<str>, Circuit, RandomState>,
     sweep_at: usize,
+    /// When a map that stays nearly full may be looked through again.
+    sweep_after: u64,
 }
 
 impl Default for Circuits {
@@ -25,6 +32,7 @@ impl Default for Circuits {
         Self {
             by_key: HashMap::with_hasher(secret_hasher()),
             sweep_at: 64,
+            sweep_after: 0,
         }
     }
 }
@@ -56,11 +64,17 @@ impl Circuits {
     fn has_room(&mut self, config: &BreakerConfig, now: impl Fn() -> u64) -> bool {
         if self.by_key.len() >= self.sweep_at {
             let now = now();
+            if now < self.sweep_after {
+                return self.by_key.len() < MAX_KEYS;
+            }
             self.by_key.retain(|_, circuit| {
                 !circuit.is_idle(config, || now) && !circuit.is_abandoned(config, now)
             });
             self.by_key.shrink_to(self.by_key.len() * 2);
             self.sweep_at = (self.by_key.len() * 2).clamp(64, MAX_KEYS);
+            if self.by_key.len() > MAX_KEYS / 2 {
+                self.sweep_after = after(now, SWEEP_PAUSE);
+            }
         }
         self.by_key.len() < MAX_KEYS
     }
