@@ -57,7 +57,7 @@ pub(super) fn parse(
     let mut throttles = Vec::with_capacity(attributes.len());
     for tokens in attributes {
         let name = name_in(&tokens);
-        // A limit without a name is told from the others by its number, and so is one whose name is taken.
+        // The number tells limits without a name apart, and those whose name is taken.
         let index = match &name {
             Some(_) => names.iter().filter(|other| **other == name).count(),
             None => names.len(),

@@ -6,7 +6,7 @@ use syn::{Error, Result, Signature, Type};
 
 use crate::parse::errors::Errors;
 use crate::parse::function::Function;
-use crate::parse::parameter::PassMode;
+use crate::parse::parameter::{Parameter, PassMode};
 use crate::parse::types::{is_borrowed, is_nameable};
 
 const WORKER: &str = "a sync function with #[timeout] runs on a worker thread, so its arguments must be `Send + 'static`";
@@ -48,24 +48,28 @@ pub(crate) fn check_future_may_borrow(function: &Function) -> Result<()> {
     if !function.returns_static_future() {
         return Ok(());
     }
-    let mut errors = Errors::default();
-    for parameter in &function.parameters {
-        let (borrowed, advice) = match &parameter.ty {
-            None => (
-                parameter.pass_mode != PassMode::Value,
-                "`self` by value or `self: Arc<Self>`",
-            ),
-            Some(ty) => (is_borrowed(ty), "it by value"),
-        };
-        if borrowed {
-            errors.push_at(
-                parameter.ty_span().unwrap_or_else(|| parameter.name.span()),
-                format!("the body runs in the returned future, which is `'static` and cannot hold this borrow: make the function an `async fn`, or take {advice}"),
-            );
-            break;
-        }
-    }
-    errors.finish(())
+    let Some(parameter) = borrowed_parameters(function).next() else {
+        return Ok(());
+    };
+    let advice = match &parameter.ty {
+        None => "`self` by value or `self: Arc<Self>`",
+        Some(_) => "it by value",
+    };
+    Err(Error::new(
+        parameter.ty_span().unwrap_or_else(|| parameter.name.span()),
+        format!(
+            "the body runs in the returned future, which is `'static` and cannot hold this borrow: make the function an `async fn`, or take {advice}"
+        ),
+    ))
+}
+
+/// The parameters whose types show that they borrow.
+fn borrowed_parameters(function: &Function) -> impl Iterator<Item = &Parameter> {
+    let is_borrow = |parameter: &&Parameter| match &parameter.ty {
+        None => parameter.pass_mode != PassMode::Value,
+        Some(ty) => is_borrowed(ty),
+    };
+    function.parameters.iter().filter(is_borrow)
 }
 
 /// Checks that a cache can name the type of its values.
@@ -85,20 +89,15 @@ pub(crate) fn check_owned_arguments(function: &Function) -> Result<()> {
     if function.is_async() {
         return Ok(());
     }
-    for parameter in &function.parameters {
-        let (borrowed, advice) = match &parameter.ty {
-            None => (
-                parameter.pass_mode != PassMode::Value,
-                "take `self` by value or `self: Arc<Self>`",
-            ),
-            Some(ty) => (is_borrowed(ty), "pass it by value or in an `Arc`"),
+    for parameter in borrowed_parameters(function) {
+        let advice = match &parameter.ty {
+            None => "take `self` by value or `self: Arc<Self>`",
+            Some(_) => "pass it by value or in an `Arc`",
         };
-        if borrowed {
-            errors.push_at(
-                parameter.ty_span().unwrap_or_else(|| parameter.name.span()),
-                format!("{WORKER}: {advice}, or make the function async"),
-            );
-        }
+        errors.push_at(
+            parameter.ty_span().unwrap_or_else(|| parameter.name.span()),
+            format!("{WORKER}: {advice}, or make the function async"),
+        );
     }
     errors.finish(())
 }
