@@ -253,9 +253,11 @@
 //! once. It knows them as `retry`, `premier::retry`, or by the name that the manifest gives to
 //! premier. Attributes of other crates go the other way, as they do among themselves: one that stands below
 //! premier's ends up outside all of them, and one above inside. `#[retry]` above `#[instrument]` makes one
-//! span of all attempts, `#[instrument]` above `#[retry]` one of each. One that was imported under another name (`use premier::throttle as limit`), or that
-//! stands in a `cfg_attr`, is not seen and ends up outermost; and an attribute of another crate
-//! that has one of these names has to be written with its path.
+//! span of all attempts, `#[instrument]` above `#[retry]` one of each. One that was imported under another
+//! name (`use premier::throttle as limit`), or that stands in a `cfg_attr`, is not seen and ends up
+//! outermost. Such a throttle does not know of the others on its function either: give it a `name`, or
+//! it shares the state of another without one. An attribute of another crate that has one of these names
+//! has to be written with its path.
 //!
 //! `#[track_caller]` is lost inside the body where it is put into a closure. A type alias of a
 //! boxed future is not seen to be one: write `Pin<Box<dyn Future<…>>>` or `BoxFuture`.

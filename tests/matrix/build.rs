@@ -31,6 +31,9 @@ const PAIRS: [[&str; 2]; 6] = [
     ["concurrency", "timeout"],
 ];
 
+/// What treats a substitute otherwise than a failure, above a fallback.
+const ABOVE_FALLBACK: [&str; 5] = ["cache", "retry", "circuit_breaker", "fallback", "throttle"];
+
 /// The attribute as the test of a function expects it.
 fn attribute(name: &str) -> &'static str {
     match name {
@@ -41,6 +44,7 @@ fn attribute(name: &str) -> &'static str {
         }
         "concurrency" => "#[premier::concurrency(limit = 1)]",
         "timeout" => "#[premier::timeout(60)]",
+        "fallback" => "#[premier::fallback(premier_tests_matrix::substitute)]",
         "throttle" => "#[premier::throttle(quota = 20, duration = \"1h\")]",
         other => panic!("no attribute {other}"),
     }
@@ -61,6 +65,13 @@ fn stacks() -> Vec<Vec<&'static str>> {
         stacks.extend(PAIRS.map(Vec::from));
     }
     stacks.push(RECOMMENDED.into());
+    let long = env::var_os("PREMIER_LONG").is_some();
+    for position in if long { 0..=RECOMMENDED.len() } else { 0..=0 } {
+        let mut stack = Vec::from(RECOMMENDED);
+        stack.insert(position, "fallback");
+        stacks.push(stack);
+    }
+    stacks.push(Vec::from(ABOVE_FALLBACK));
     stacks.push(RECOMMENDED.into_iter().rev().collect());
     stacks.sort();
     stacks.dedup();
@@ -95,7 +106,7 @@ impl<'a> Shape<'a> {
     }
 
     fn takes(&self, stack: &[&str]) -> bool {
-        let looks_at_errors = |name| matches!(name, "retry" | "circuit_breaker");
+        let looks_at_errors = |name| matches!(name, "retry" | "circuit_breaker" | "fallback");
         let rejects = |name| self.is(name) || self.is("infallible") && looks_at_errors(name);
         !stack.iter().any(|name| rejects(name))
     }

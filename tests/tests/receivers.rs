@@ -79,6 +79,18 @@ impl Service {
     }
 
     #[retry(max = 3, base = 0)]
+    fn for_a_named_lifetime<'a>(
+        &'a mut self,
+        attempts: &'a mut Vec<u32>,
+    ) -> Pin<Box<dyn Future<Output = Result<u32, Failure>> + Send + 'a>> {
+        let future = async move {
+            attempts.push(self.calls);
+            self.call()
+        };
+        Box::pin(future)
+    }
+
+    #[retry(max = 3, base = 0)]
     #[allow(clippy::manual_async_fn)]
     fn moved_into_a_future(&mut self) -> impl Future<Output = Result<u32, Failure>> + Send + '_ {
         async move {
@@ -206,6 +218,14 @@ async fn the_body_of_a_task_may_move_the_exclusive_reference() {
     assert_eq!(fails_once().boxed().await, Ok(2));
     let mut service = fails_once();
     assert_eq!(Generic(|| service.call()).call().await, Ok(2));
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_boxed_future_borrows_for_itself() {
+    let mut attempts = Vec::new();
+    let called = fails_once().for_a_named_lifetime(&mut attempts).await;
+    assert_eq!(called, Ok(2));
+    assert_eq!(attempts, [0, 1]);
 }
 
 #[tokio::test]

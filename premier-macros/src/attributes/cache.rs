@@ -12,6 +12,7 @@ use crate::expand::key::KeyTokens;
 use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
+use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::parameter::Parameter;
 use crate::parse::types::{names_lifetime, peel_type};
@@ -29,8 +30,8 @@ struct Cache {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
-    let mut arguments = Arguments::parse("cache", KNOWN, tokens)?;
+pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<dyn Layer>> {
+    let mut arguments = Arguments::parse("cache", KNOWN, invocation)?;
     let mut setters = Setters::default();
     for name in ["ttl", "stale"] {
         setters.take_positive_duration(name, &mut arguments);
@@ -264,11 +265,11 @@ impl Cache {
         let keep = self.call(function, "Flight", "keep", &value);
         let keep = quote_spanned!(span=> #keep;);
         let keep = if self.only_some {
-            quote_spanned! {span=>
-                if ::core::option::Option::is_some(__premier_value) {
-                    #keep
-                }
-            }
+            let path = respan(crate_path, output_span);
+            let is_some = quote_spanned! {output_span=>
+                #path::bounds::OptionalValue::is_some(__premier_value)
+            };
+            quote_spanned!(span=> if #is_some { #keep })
         } else {
             keep
         };

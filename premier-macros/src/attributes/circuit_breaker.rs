@@ -14,6 +14,7 @@ use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::error_filter::ErrorFilter;
 use crate::parse::function::Function;
+use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::validate::callback::take_on_reject;
 use crate::validate::error_filter::take_error_filter;
@@ -31,8 +32,8 @@ struct CircuitBreaker {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
-    let mut arguments = Arguments::parse("circuit_breaker", KNOWN, tokens)?;
+pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<dyn Layer>> {
+    let mut arguments = Arguments::parse("circuit_breaker", KNOWN, invocation)?;
     let mut setters = Setters::default();
     for name in ["failures", "half_open"] {
         setters.take_positive(name, &mut arguments);

@@ -11,6 +11,7 @@ use crate::expand::key::KeyTokens;
 use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
+use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::validate::callback::take_on_reject;
 use crate::validate::key::{check_independent, check_key};
@@ -24,8 +25,8 @@ struct Concurrency {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
-    let mut arguments = Arguments::parse("concurrency", KNOWN, tokens)?;
+pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<dyn Layer>> {
+    let mut arguments = Arguments::parse("concurrency", KNOWN, invocation)?;
     let mut setters = Setters::default();
     if !setters.take_positive("limit", &mut arguments) {
         arguments.report_missing("`limit = 10`: how many calls may run at a time");

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 use syn::spanned::Spanned;
-use syn::{Expr, Result};
+use syn::{Error, Expr, Result};
 
 use crate::expand::call_site::{CallSite, Sharing};
 use crate::expand::callback::{call, call_typed};
@@ -13,6 +13,7 @@ use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
+use crate::parse::invocation::Invocation;
 use crate::parse::positional::split_positional;
 use crate::validate::callback::check_callback;
 
@@ -25,8 +26,8 @@ struct Fallback {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, _: &Function) -> Result<Box<dyn Layer>> {
-    let (value, rest) = split_positional(tokens)?;
+pub(super) fn parse(invocation: Invocation, _: &Function) -> Result<Box<dyn Layer>> {
+    let (value, rest) = split_positional(invocation)?;
     let mut arguments = Arguments::parse(super::FALLBACK, KNOWN, rest)?;
     let mut setters = Setters::default();
     setters.take_text("name", &mut arguments);
@@ -65,6 +66,18 @@ impl Layer for Fallback {
 
     fn observes_ending(&self) -> bool {
         true
+    }
+
+    fn validate(&self, expansion: &Expansion<'_>) -> Result<()> {
+        let function = expansion.function;
+        if expansion.is_wrapped() && !expansion.below().is_wrapped() {
+            return Err(Error::new_spanned(
+                &function.output,
+                "nothing below #[fallback] can fail: put it above the attributes whose errors it is for, \
+                 or give it the argument `result` if this type is a `Result`",
+            ));
+        }
+        Ok(())
     }
 
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {

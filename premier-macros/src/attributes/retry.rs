@@ -15,6 +15,7 @@ use crate::expand::values::by_bound;
 use crate::parse::arguments::Arguments;
 use crate::parse::error_filter::ErrorFilter;
 use crate::parse::function::Function;
+use crate::parse::invocation::Invocation;
 use crate::parse::literal::peel;
 use crate::validate::backoff::{Strategy, check_factor, check_jitter, check_strategy};
 use crate::validate::callback::take_callback;
@@ -38,8 +39,8 @@ struct Retry {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
-    let mut arguments = Arguments::parse("retry", KNOWN, tokens)?;
+pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<dyn Layer>> {
+    let mut arguments = Arguments::parse("retry", KNOWN, invocation)?;
     let crate_path = take_crate_path(&mut arguments);
     let (mut is_checked, mut is_timed) = (true, false);
     let mut setters = Setters::default();

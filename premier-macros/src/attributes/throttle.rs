@@ -14,6 +14,7 @@ use crate::expand::values::{by_bound, import_bounds};
 use crate::parse::arguments::{Arguments, Wait};
 use crate::parse::errors::Errors;
 use crate::parse::function::Function;
+use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::limit::LimitArgs;
 use crate::validate::callback::take_on_reject;
@@ -48,22 +49,22 @@ struct Throttle {
 
 /// `above` is the throttles above these on the function.
 pub(super) fn parse(
-    attributes: Vec<TokenStream>,
+    attributes: Vec<Invocation>,
     function: &Function,
-    above: &[TokenStream],
+    above: &[Invocation],
 ) -> Result<Box<dyn Layer>> {
     let mut errors = Errors::default();
     let mut names: Vec<Option<String>> = above.iter().map(name_in).collect();
     let mut throttles = Vec::with_capacity(attributes.len());
-    for tokens in attributes {
-        let name = name_in(&tokens);
+    for invocation in attributes {
+        let name = name_in(&invocation);
         // The number tells limits without a name apart, and those whose name is taken.
         let index = match &name {
             Some(_) => names.iter().filter(|other| **other == name).count(),
             None => names.len(),
         };
         names.push(name);
-        throttles.extend(errors.keep(Throttle::parse(tokens, function, index)));
+        throttles.extend(errors.keep(Throttle::parse(invocation, function, index)));
     }
     errors.finish(Box::new(Throttles(throttles)))
 }
@@ -149,8 +150,8 @@ impl Layer for Throttles {
 }
 
 /// The value of `name = "…"`.
-fn name_in(arguments: &TokenStream) -> Option<String> {
-    let tokens: Vec<TokenTree> = arguments.clone().into_iter().collect();
+fn name_in(invocation: &Invocation) -> Option<String> {
+    let tokens: Vec<TokenTree> = invocation.arguments.clone().into_iter().collect();
     tokens.windows(3).find_map(|window| match window {
         [
             TokenTree::Ident(word),
@@ -229,8 +230,8 @@ struct Question {
 }
 
 impl Throttle {
-    fn parse(tokens: TokenStream, function: &Function, index: usize) -> Result<Self> {
-        let mut arguments = Arguments::parse("throttle", KNOWN, tokens)?;
+    fn parse(invocation: Invocation, function: &Function, index: usize) -> Result<Self> {
+        let mut arguments = Arguments::parse("throttle", KNOWN, invocation)?;
         let args = ThrottleArgs::take(&mut arguments);
         let errors = &mut arguments.errors;
         let mut setters = args.setters(errors);

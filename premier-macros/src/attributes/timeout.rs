@@ -11,6 +11,7 @@ use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::setters::Setters;
 use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
+use crate::parse::invocation::Invocation;
 use crate::parse::positional::split_positional;
 use crate::parse::types::is_nameable;
 use crate::validate::callback::take_on_reject;
@@ -26,8 +27,8 @@ struct Timeout {
     crate_path: TokenStream,
 }
 
-pub(super) fn parse(tokens: TokenStream, function: &Function) -> Result<Box<dyn Layer>> {
-    let (positional, rest) = split_positional(tokens)?;
+pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<dyn Layer>> {
+    let (positional, rest) = split_positional(invocation)?;
     let mut arguments = Arguments::parse("timeout", KNOWN, rest)?;
     let mut setters = Setters::default();
     match (positional, arguments.expr("seconds")) {

@@ -10,7 +10,7 @@ use super::crate_path::respan;
 use super::expansion::Expansion;
 use super::function::{Changes, function_with};
 use crate::parse::shape::Shape;
-use crate::parse::types::{in_body, is_nameable, last_segment};
+use crate::parse::types::{in_body, infer_lifetimes, is_nameable, last_segment};
 
 impl Expansion<'_> {
     /// Emits the function. `items` are put before its body.
@@ -137,7 +137,9 @@ impl Expansion<'_> {
         let crate_path = self.layers[0].crate_path();
         let ascription = match &self.function.signature.output {
             ReturnType::Type(_, returned) if self.function.shape == Shape::BoxedFuture => {
-                let returned = in_body(returned);
+                let mut returned = in_body(returned);
+                // An attempt that is repeated borrows for less than a named lifetime.
+                returned.iter_mut().for_each(infer_lifetimes);
                 quote_spanned!(span=> -> #returned)
             }
             _ => TokenStream::new(),

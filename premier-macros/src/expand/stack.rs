@@ -6,14 +6,16 @@
 
 use std::iter;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
+use syn::spanned::Spanned;
 use syn::{Error, Meta, Result};
 
 use super::expansion::Layer;
 use crate::parse::arguments::result_argument;
 use crate::parse::errors::Errors;
 use crate::parse::function::Function;
+use crate::parse::invocation::Invocation;
 use crate::parse::manifest;
 
 /// The name of the attribute that handles the errors of those below it.
@@ -28,11 +30,11 @@ pub(crate) struct AttributeMacro {
 }
 
 /// Parses and validates the arguments of an attribute.
-type ParseOne = fn(TokenStream, &Function) -> Result<Box<dyn Layer>>;
+type ParseOne = fn(Invocation, &Function) -> Result<Box<dyn Layer>>;
 
 /// As [`ParseOne`], for several attributes of one name, none of another name between them, which become
 /// one layer. The last argument is the arguments of the attributes of that name above them on the function.
-type ParseAdjacent = fn(Vec<TokenStream>, &Function, &[TokenStream]) -> Result<Box<dyn Layer>>;
+type ParseAdjacent = fn(Vec<Invocation>, &Function, &[Invocation]) -> Result<Box<dyn Layer>>;
 
 #[derive(Clone, Copy)]
 enum Parse {
@@ -72,6 +74,19 @@ impl AttributeMacro {
 pub(super) struct Stripped {
     pub(super) attribute: &'static AttributeMacro,
     pub(super) meta: Meta,
+}
+
+impl Stripped {
+    /// An attribute without arguments in parentheses has none.
+    pub(super) fn invocation(&self) -> Invocation {
+        Invocation {
+            arguments: match &self.meta {
+                Meta::List(list) => list.tokens.clone(),
+                Meta::Path(_) | Meta::NameValue(_) => TokenStream::new(),
+            },
+            span: self.meta.path().span(),
+        }
+    }
 }
 
 /// Returns whether these are the arguments that [`use_marks`] gives to an attribute.
@@ -116,13 +131,10 @@ pub(super) fn use_marks(stripped: &[Stripped]) -> TokenStream {
 /// Returns what the attributes say of the output by their argument `result`. `arguments` are those of
 /// the attribute that is being expanded.
 pub(super) fn says_result(arguments: &TokenStream, stripped: &[Stripped]) -> Result<Option<bool>> {
-    let below = stripped.iter().filter_map(|below| match &below.meta {
-        Meta::List(list) => Some(&list.tokens),
-        _ => None,
-    });
+    let below = stripped.iter().map(Stripped::invocation);
     let mut said = None;
-    for arguments in iter::once(arguments).chain(below) {
-        if let Some((name, flag)) = result_argument(arguments.clone())? {
+    for invocation in iter::once(expanded(arguments)).chain(below) {
+        if let Some((name, flag)) = result_argument(&invocation)? {
             if said == Some(!flag) {
                 return Err(Error::new(
                     name.span(),
@@ -143,12 +155,11 @@ pub(super) fn layers(
     stripped: Vec<Stripped>,
     function: &Function,
 ) -> Result<Vec<Box<dyn Layer>>> {
-    let mut calls = vec![(first, arguments)];
+    let mut calls = vec![(first, expanded(&arguments))];
     let mut errors = Errors::default();
-    for Stripped { attribute, meta } in stripped {
-        match meta {
-            Meta::List(list) => calls.push((attribute, list.tokens)),
-            Meta::Path(_) => calls.push((attribute, TokenStream::new())),
+    for below in stripped {
+        match &below.meta {
+            Meta::List(_) | Meta::Path(_) => calls.push((below.attribute, below.invocation())),
             Meta::NameValue(meta) => errors.push(Error::new_spanned(
                 meta,
                 "expected arguments in parentheses, as in `#[throttle(quota = 3, duration = 5)]`",
@@ -156,22 +167,20 @@ pub(super) fn layers(
         }
     }
     let mut layers = Vec::with_capacity(calls.len());
-    let mut above: Vec<(&str, TokenStream)> = Vec::with_capacity(calls.len());
+    let mut above: Vec<(&str, Invocation)> = Vec::with_capacity(calls.len());
     let mut calls = calls.into_iter().peekable();
-    while let Some((attribute, arguments)) = calls.next() {
+    while let Some((attribute, invocation)) = calls.next() {
         let parsed = match attribute.parse {
-            Parse::One(parse) => parse(arguments, function),
+            Parse::One(parse) => parse(invocation, function),
             Parse::Adjacent(parse) => {
-                let mut together = vec![arguments];
-                while let Some((_, arguments)) =
-                    calls.next_if(|(next, _)| next.name == attribute.name)
-                {
-                    together.push(arguments);
+                let mut together = vec![invocation];
+                while let Some((_, next)) = calls.next_if(|(next, _)| next.name == attribute.name) {
+                    together.push(next);
                 }
-                let of_that_name: Vec<TokenStream> = above
+                let of_that_name: Vec<Invocation> = above
                     .iter()
                     .filter(|(name, _)| *name == attribute.name)
-                    .map(|(_, arguments)| arguments.clone())
+                    .map(|(_, invocation)| invocation.clone())
                     .collect();
                 above.extend(together.iter().map(|one| (attribute.name, one.clone())));
                 parse(together, function, &of_that_name)
@@ -180,6 +189,14 @@ pub(super) fn layers(
         layers.extend(errors.keep(parsed));
     }
     errors.finish(layers)
+}
+
+/// The attribute that is being expanded.
+fn expanded(arguments: &TokenStream) -> Invocation {
+    Invocation {
+        arguments: arguments.clone(),
+        span: Span::call_site(),
+    }
 }
 
 fn recognise(

@@ -1,12 +1,13 @@
 //! Arguments of an attribute: `name`, `name = value` and `name(value, …)`.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Pat, Path, Result, Token, parenthesized};
 
 use super::errors::Errors;
+use super::invocation::Invocation;
 use super::literal::{Literal, literal, peel};
 use super::positional::split_positional;
 
@@ -47,9 +48,9 @@ const RESULT: &str = "result";
 
 /// Returns the value of `result` or `result = false` and the name for its span. The argument is about
 /// the function, so the stack of its attributes reads it.
-pub(crate) fn result_argument(tokens: TokenStream) -> Result<Option<(Ident, bool)>> {
-    let parsed = syn::parse2::<ArgumentList>(tokens.clone())
-        .or_else(|_| syn::parse2(split_positional(tokens)?.1));
+pub(crate) fn result_argument(invocation: &Invocation) -> Result<Option<(Ident, bool)>> {
+    let parsed = syn::parse2::<ArgumentList>(invocation.arguments.clone())
+        .or_else(|_| syn::parse2(split_positional(invocation.clone())?.1.arguments));
     // The attribute reports arguments that cannot be parsed.
     let list = parsed.map_or_else(|_| Vec::new(), |list: ArgumentList| list.0);
     let Some(Argument { name, value }) = list.into_iter().find(|other| other.name == RESULT) else {
@@ -73,17 +74,23 @@ pub(crate) enum Wait {
 /// The arguments of one attribute, each present at most once, and the errors found in them.
 pub(crate) struct Arguments {
     attribute: &'static str,
+    span: Span,
     given: Vec<Argument>,
     pub(crate) errors: Errors,
 }
 
 impl Arguments {
-    /// Parses `tokens`. An argument that is given twice, or that is not in the comma-separated
-    /// list `known`, is an error. Every attribute takes the argument of [`result_argument`].
-    pub(crate) fn parse(attribute: &'static str, known: &str, tokens: TokenStream) -> Result<Self> {
+    /// Parses the arguments of an attribute. An argument that is given twice, or that is not in the
+    /// comma-separated list `known`, is an error. Every attribute takes the argument of
+    /// [`result_argument`].
+    pub(crate) fn parse(
+        attribute: &'static str,
+        known: &str,
+        Invocation { arguments, span }: Invocation,
+    ) -> Result<Self> {
         let mut errors = Errors::default();
         let mut given: Vec<Argument> = Vec::new();
-        for argument in syn::parse2::<ArgumentList>(tokens)?.0 {
+        for argument in syn::parse2::<ArgumentList>(arguments)?.0 {
             let name = argument.name.to_string();
             if name != RESULT && !known.split(", ").any(|known| known == name) {
                 errors.push_at(
@@ -98,6 +105,7 @@ impl Arguments {
         }
         Ok(Self {
             attribute,
+            span,
             given,
             errors,
         })
@@ -211,19 +219,22 @@ impl Arguments {
         }
     }
 
+    /// Where the attribute stands, for what is missing in it.
+    pub(crate) const fn span(&self) -> Span {
+        self.span
+    }
+
     /// Records that the attribute lacks an argument that it needs.
     pub(crate) fn report_missing(&mut self, what: &str) {
-        self.errors.push_at(
-            Span::call_site(),
-            format!("#[{}] needs {what}", self.attribute),
-        );
+        self.errors
+            .push_at(self.span, format!("#[{}] needs {what}", self.attribute));
     }
 
     /// Returns the errors of all arguments, of which there is one at least.
     pub(crate) fn into_error(self) -> Error {
         match self.errors.finish(()) {
             Err(error) => error,
-            Ok(()) => Error::new(Span::call_site(), "an argument is missing"),
+            Ok(()) => Error::new(self.span, "an argument is missing"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The arguments that define a limit.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, Span};
 use syn::Expr;
 
 use super::arguments::Arguments;
@@ -10,6 +10,8 @@ pub(crate) type NamedExpr = Option<(Ident, Expr)>;
 
 /// The arguments that define a limit, as the user wrote them.
 pub(crate) struct LimitArgs {
+    /// Where the attribute stands.
+    pub(crate) span: Span,
     pub(crate) quota: NamedExpr,
     pub(crate) duration: NamedExpr,
     pub(crate) rate: NamedExpr,
@@ -22,6 +24,7 @@ pub(crate) struct LimitArgs {
 impl LimitArgs {
     pub(crate) fn take(arguments: &mut Arguments) -> Self {
         Self {
+            span: arguments.span(),
             limits: arguments.list("limits", "limits(\"5/s\", \"100/min\")"),
             quota: arguments.expr("quota"),
             duration: arguments.expr("duration"),

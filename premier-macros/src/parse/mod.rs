@@ -10,6 +10,7 @@ pub(crate) mod error_filter;
 pub(crate) mod errors;
 pub(crate) mod format;
 pub(crate) mod function;
+pub(crate) mod invocation;
 pub(crate) mod key;
 pub(crate) mod limit;
 pub(crate) mod literal;

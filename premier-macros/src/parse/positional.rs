@@ -4,9 +4,16 @@ use proc_macro2::TokenStream;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Ident, Result, Token};
 
+use super::invocation::Invocation;
+
 /// Splits the arguments into a first expression without a name, if there is one, and the rest.
-pub(crate) fn split_positional(arguments: TokenStream) -> Result<(Option<Expr>, TokenStream)> {
-    split.parse2(arguments)
+pub(crate) fn split_positional(invocation: Invocation) -> Result<(Option<Expr>, Invocation)> {
+    let (first, arguments) = split.parse2(invocation.arguments)?;
+    let rest = Invocation {
+        arguments,
+        ..invocation
+    };
+    Ok((first, rest))
 }
 
 fn split(input: ParseStream<'_>) -> Result<(Option<Expr>, TokenStream)> {

@@ -1,7 +1,7 @@
 //! Questions about types that their tokens answer.
 
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericArgument, PathArguments, PathSegment, Type, parse_quote};
+use syn::{GenericArgument, Ident, PathArguments, PathSegment, Type, parse_quote};
 
 /// Returns the types between the angle brackets of a path segment.
 pub(crate) fn type_arguments(segment: &PathSegment) -> impl DoubleEndedIterator<Item = &Type> {
@@ -105,6 +105,33 @@ pub(crate) fn in_body(ty: &Type) -> Option<Type> {
     let mut named = ty.clone();
     infer_opaque(&mut named);
     (!matches!(peel_type(&named), Type::Infer(_))).then_some(named)
+}
+
+/// Replaces the lifetimes in the type by `'_`, but for `'static` and those of called functions.
+pub(crate) fn infer_lifetimes(ty: &mut Type) {
+    struct InferLifetimes;
+    impl VisitMut for InferLifetimes {
+        fn visit_lifetime_mut(&mut self, lifetime: &mut syn::Lifetime) {
+            if lifetime.ident != "static" {
+                lifetime.ident = Ident::new("_", lifetime.ident.span());
+            }
+        }
+
+        fn visit_trait_bound_mut(&mut self, bound: &mut syn::TraitBound) {
+            if bound.lifetimes.is_none() {
+                visit_mut::visit_trait_bound_mut(self, bound);
+            }
+        }
+
+        fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
+
+        fn visit_parenthesized_generic_arguments_mut(
+            &mut self,
+            _: &mut syn::ParenthesizedGenericArguments,
+        ) {
+        }
+    }
+    InferLifetimes.visit_type_mut(ty);
 }
 
 /// Replaces each `impl Trait` in the type by `_`. Returns whether there was one.

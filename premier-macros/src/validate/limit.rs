@@ -1,6 +1,6 @@
 //! Limits: algorithms, rates, sizes of buckets and costs.
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::{Error, Expr, LitStr, Result};
 
@@ -103,7 +103,7 @@ pub(crate) fn check_rates(
     let mut given = sources.into_iter().flatten();
     let Some(first) = given.next() else {
         errors.push_at(
-            Span::call_site(),
+            limit.span,
             "missing limit: give `quota = 3, duration = \"5s\"`, `rate = \"3/5s\"` or `limits(\"5/s\", \"100/min\")`",
         );
         return Vec::new();

@@ -53,6 +53,24 @@ impl<O> CachedWhole for &Output<O> {
     }
 }
 
+/// A value of a cache that keeps only `Some`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an `Option`",
+    label = "is not an `Option`",
+    note = "with `only_some`, #[cache] keeps what is `Some`, so the function has to return an `Option` or a `Result` of one"
+)]
+pub trait OptionalValue {
+    /// Returns whether there is a value to keep.
+    fn is_some(&self) -> bool;
+}
+
+impl<T> OptionalValue for Option<T> {
+    #[inline]
+    fn is_some(&self) -> bool {
+        Option::is_some(self)
+    }
+}
+
 /// What is cached of an output.
 pub trait CachedOutput {
     /// What the function returns.

@@ -7,7 +7,11 @@ async fn call() -> Result<(), Error> {
     Ok(())
 }
 
+#[throttle(rate = "1/s")]
+#[throttle]
+fn limited() {}
+
 fn main() {
-    let _ = call();
+    let _ = (call(), limited());
 }
-// 2 mistakes
+// 3 mistakes

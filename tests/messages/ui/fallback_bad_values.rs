@@ -36,6 +36,12 @@ fn of_another_plain_type() -> u32 {
     1
 }
 
+#[throttle(rate = "1/s")]
+#[fallback(|_| 0)]
+fn cannot_fail_below() -> u32 {
+    1
+}
+
 fn fails(error: String) -> Result<u32, String> {
     Err(error)
 }
@@ -43,6 +49,7 @@ fn fails(error: String) -> Result<u32, String> {
 fn main() {
     let _ = (nothing(), unknown(), arity(), exits(), cannot_fail(), of_another_type());
     let _: u32 = of_another_plain_type();
+    let _: u32 = cannot_fail_below().unwrap();
 }
 
-// 7 mistakes
+// 8 mistakes

@@ -1,0 +1,1 @@
+//! The compiler's messages for misused attributes: see `tests/messages.rs`.
