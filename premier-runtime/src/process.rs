@@ -7,7 +7,7 @@ use crate::config::runtime::Runtime;
 use crate::error::Error;
 #[cfg(feature = "limits-file")]
 use crate::limiter::overrides::file;
-use crate::limiter::wait_queue::notify_every_queue;
+use crate::limiter::wait_queue::ask_again_in;
 use crate::store::handler::Handler;
 
 /// Configures the process. Call it once, in `main`, before the first annotated function runs.
@@ -98,6 +98,6 @@ fn clear_process_state(runtime: &Runtime, result: Result<(), Error>) -> Result<(
     runtime.fallback().clear(runtime.keyspace())?;
     #[cfg(feature = "cache")]
     cache::forget_keyspace(runtime.keyspace());
-    notify_every_queue();
+    ask_again_in(runtime.keyspace());
     result
 }

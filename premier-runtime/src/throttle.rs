@@ -229,8 +229,9 @@ impl Throttle {
     /// # Errors
     /// [`Error::Backend`], [`Error::Config`].
     pub fn reset<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
-        let done = self.handle(key, Operation::Reset);
-        self.notified(&key.to_string(), done)
+        self.handle(key, Operation::Reset)?;
+        self.limiter()?.forgotten(Some(&key.to_string()));
+        Ok(())
     }
 
     /// As [`Throttle::reset`] for async callers.
@@ -239,8 +240,9 @@ impl Throttle {
     /// [`Error::Backend`], [`Error::Config`].
     pub async fn reset_async<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
         let key = key.to_string();
-        let done = self.handle_async(&key, Operation::Reset).await;
-        self.notified(&key, done)
+        self.handle_async(&key, Operation::Reset).await?;
+        self.limiter()?.forgotten(Some(&key));
+        Ok(())
     }
 
     /// Gives `units` back, at most as many as are taken.
@@ -248,8 +250,9 @@ impl Throttle {
     /// # Errors
     /// [`Error::Backend`], [`Error::Config`].
     pub fn refund<K: Display + ?Sized>(&self, key: &K, units: u64) -> Result<(), Error> {
-        let done = self.handle(key, Operation::Refund(units));
-        self.notified(&key.to_string(), done)
+        self.handle(key, Operation::Refund(units))?;
+        self.limiter()?.refunded(Some(&key.to_string()), units);
+        Ok(())
     }
 
     /// As [`Throttle::refund`] for async callers.
@@ -262,8 +265,9 @@ impl Throttle {
         units: u64,
     ) -> Result<(), Error> {
         let key = key.to_string();
-        let done = self.handle_async(&key, Operation::Refund(units)).await;
-        self.notified(&key, done)
+        self.handle_async(&key, Operation::Refund(units)).await?;
+        self.limiter()?.refunded(Some(&key), units);
+        Ok(())
     }
 
     fn build(name: &str, limits: &[Limit], runtime: Option<Arc<Runtime>>) -> Self {
@@ -338,12 +342,6 @@ impl Throttle {
 
     async fn handle_async(&self, key: &str, operation: Operation) -> Result<Decision, Error> {
         self.limiter()?.handle_async(Some(key), operation).await
-    }
-
-    /// Lets the first waiter of a key ask again after something was given back.
-    fn notified(&self, key: &str, done: Result<Decision, Error>) -> Result<(), Error> {
-        self.limiter()?.notify(Some(key));
-        done.map(drop)
     }
 }
 

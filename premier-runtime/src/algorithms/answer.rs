@@ -3,13 +3,40 @@
 use crate::clock::after;
 use crate::limit::decision::Decision;
 
-/// What a decision does with the state.
+/// What a decision does with the state, and whom it admits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Effect {
     /// Takes the cost if the call is admitted.
     Take,
     /// Changes nothing.
     Look,
+    /// As [`Effect::Take`]. A bucket also admits calls whose slot begins within this many nanoseconds.
+    Reserve(u64),
+    /// As [`Effect::Reserve`], and changes nothing.
+    LookAhead(u64),
+}
+
+impl Effect {
+    /// The same without a change of the state.
+    pub(crate) const fn without_change(self) -> Self {
+        match self {
+            Self::Take | Self::Look => Self::Look,
+            Self::Reserve(longest) | Self::LookAhead(longest) => Self::LookAhead(longest),
+        }
+    }
+
+    /// Whether an admitted call takes its cost.
+    pub(crate) const fn takes(self) -> bool {
+        matches!(self, Self::Take | Self::Reserve(_))
+    }
+
+    /// How long a call may wait for its slot in nanoseconds, if that is for the caller to say.
+    pub(crate) const fn longest(self) -> Option<u64> {
+        match self {
+            Self::Take | Self::Look => None,
+            Self::Reserve(longest) | Self::LookAhead(longest) => Some(longest),
+        }
+    }
 }
 
 /// The answer to one call, as much of it as the caller asks for.

@@ -20,25 +20,27 @@ pub(crate) fn take_all(
     effect: Effect,
 ) -> Decision {
     if let ([state], [plan]) = (&mut *states, plans) {
-        return match effect {
-            Effect::Take => state.take(plan, now, cost).taken_at(now),
-            Effect::Look => state.peek(plan, now, cost),
+        return match effect.takes() {
+            true => state
+                .decide::<Decision>(plan, now, cost, effect)
+                .taken_at(now),
+            false => state.look(plan, now, cost, effect),
         };
     }
     let looked = combine(
         states
             .iter()
             .zip(plans)
-            .map(|(state, plan)| state.peek(plan, now, cost)),
+            .map(|(state, plan)| state.look(plan, now, cost, effect.without_change())),
     );
-    if !looked.allowed || effect == Effect::Look || cost == 0 {
+    if !looked.allowed || !effect.takes() || cost == 0 {
         return looked;
     }
     let taken = combine(
         states
             .iter_mut()
             .zip(plans)
-            .map(|(state, plan)| state.take(plan, now, cost)),
+            .map(|(state, plan)| state.decide(plan, now, cost, effect)),
     );
     taken.all_taken_at(now)
 }
@@ -82,15 +84,6 @@ pub(crate) fn earliest_behind(plans: &[Plan], head: u64, units: u64) -> Duration
     plans
         .iter()
         .map(|plan| plan.earliest_behind(head, units))
-        .max()
-        .unwrap_or_default()
-}
-
-/// How long a call of `cost` that finds room in a full queue waits there until it runs.
-pub(crate) fn queue_time(plans: &[Plan], cost: u64) -> Duration {
-    plans
-        .iter()
-        .map(|plan| plan.queue_time(cost))
         .max()
         .unwrap_or_default()
 }

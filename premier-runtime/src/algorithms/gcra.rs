@@ -8,6 +8,9 @@
 //! A leaky bucket is the same with room for the unit that runs and those that wait: an admitted call
 //! runs at max(TAT, t) instead of at once.
 //!
+//! A call that may wait reserves its slot when it arrives: it moves the TAT even if the debt is more than
+//! B·T then, and runs when the debt will have come down to B·T without it.
+//!
 //! Instants are ticks of 1/den nanosecond, the coarsest unit in which T is a whole number. They are
 //! `u64` in the packed representation and `u128` where that overflows.
 
@@ -119,6 +122,23 @@ impl Gcra<u128> {
     }
 }
 
+impl Gcra<u128> {
+    /// Whether the slot of a call begins within `longest` nanoseconds.
+    pub(super) fn admits_within(&self, call: &Arrival<u128>, longest: u64) -> bool {
+        self.delay(call) <= u128::from(longest) * u128::from(self.den)
+    }
+
+    /// When the slot of a call begins, from its arrival on.
+    pub(super) fn slot_after(&self, call: &Arrival<u128>) -> Duration {
+        self.delay(call).duration(self.den)
+    }
+
+    /// Whether a TAT lies further ahead of `now` than calls that need not wait can have moved it.
+    pub(super) fn exceeds_full_debt(&self, tat: u128, now: u128) -> bool {
+        tat > now + self.full
+    }
+}
+
 impl Gcra<u64> {
     /// The answer to a denied call.
     #[inline]
@@ -172,10 +192,25 @@ impl<T: Ticks> Gcra<T> {
         call.wait() > self.full
     }
 
-    /// Whether an admitted call has to wait.
+    /// Whether a call that a full debt admits has to wait.
     #[inline]
     pub(crate) fn delays(&self, call: &Arrival<T>) -> bool {
         self.is_queue && call.wait() > T::from(0) && call.charge > T::from(0)
+    }
+
+    /// How long a call waits for its slot.
+    #[inline]
+    fn delay(&self, call: &Arrival<T>) -> T {
+        let debt = call.wait() + call.charge;
+        if call.charge == T::from(0) {
+            T::from(0)
+        } else if self.is_queue {
+            call.wait()
+        } else if debt > self.full {
+            debt - self.full
+        } else {
+            T::from(0)
+        }
     }
 
     /// How long until a denied call would be admitted.
@@ -193,12 +228,13 @@ impl<T: Ticks> Gcra<T> {
         };
         let mut decision = Decision::new(self.capacity);
         decision.allowed = allowed;
-        decision.remaining = ((self.full - debt) / self.interval).units();
+        // Callers that wait owe more than a full debt.
+        decision.remaining = ((self.full - debt.min(self.full)) / self.interval).units();
         decision.reset_after = debt.duration(self.den);
         if !allowed {
             decision.retry_after = self.retry_after(call).duration(self.den);
-        } else if self.delays(call) {
-            decision.delay = call.wait().duration(self.den);
+        } else {
+            decision.delay = self.delay(call).duration(self.den);
         }
         decision
     }

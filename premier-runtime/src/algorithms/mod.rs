@@ -26,7 +26,7 @@ mod window;
 pub(crate) use self::answer::{Admission, Answer, Effect};
 #[cfg(feature = "redis")]
 pub(crate) use self::combined::combine;
-pub(crate) use self::combined::{earliest_behind, queue_time, take_all};
+pub(crate) use self::combined::{earliest_behind, take_all};
 pub(crate) use self::gcra::Gcra;
 pub(crate) use self::packed::TimeBase;
 pub use self::plan::Plan;

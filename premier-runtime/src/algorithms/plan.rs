@@ -68,6 +68,11 @@ impl Plan {
         }
     }
 
+    /// Whether the instant is known at which a call will be admitted.
+    pub(crate) const fn is_bucket(&self) -> bool {
+        matches!(self.rule, Rule::Gcra(_))
+    }
+
     /// How many ticks of [`Plan::den`] the emission interval has.
     pub(crate) const fn interval(&self) -> u64 {
         self.interval
@@ -118,14 +123,5 @@ impl Plan {
             Rule::Window(window) if window.slides() => paced(),
             Rule::Log(_) | Rule::Window(_) => in_windows(),
         }
-    }
-
-    /// See [`queue_time`](super::queue_time).
-    pub(super) fn queue_time(&self, cost: u64) -> Duration {
-        if !self.is_queue() {
-            return Duration::ZERO;
-        }
-        let ahead = self.capacity.saturating_sub(cost.max(1));
-        nanos(self.ticks(ahead) / u128::from(self.den))
     }
 }

@@ -51,7 +51,7 @@ impl Log {
         state.clamp(now);
         state.expire(self.period, now);
         let allowed = cost <= self.quota.saturating_sub(state.used);
-        if allowed && effect == Effect::Take && cost > 0 {
+        if allowed && effect.takes() && cost > 0 {
             state.push(now, cost);
         }
         A::new(allowed, false, || {

@@ -1,6 +1,7 @@
 //! The state of one key under one limit, and what calls do to it.
 
 use super::answer::{Answer, Effect};
+use super::gcra::Gcra;
 use super::plan::Plan;
 use super::rule::Rule;
 use super::sliding_log::LogState;
@@ -26,13 +27,20 @@ use crate::limit::decision::{Decision, Reservation};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State(Repr);
 
+/// When a state was stored, in nanoseconds. A state that was stored later than now shows that the clock has
+/// stepped back.
+type Instant = u64;
+
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 enum Repr {
     #[default]
     Fresh,
     // Boxed: a log has a heap part anyway, and the state of the others stays small.
     Log(Box<LogState>),
+    /// A bucket with at most a full debt.
     Tat(Tat),
+    /// A bucket with more than a full debt: callers wait for their slots.
+    Reserved(Tat, Instant),
     Window(WindowState),
 }
 
@@ -51,13 +59,18 @@ impl State {
     /// call.
     #[must_use]
     pub fn peek(&self, plan: &Plan, now: u64, cost: u64) -> Decision {
+        self.look(plan, now, cost, Effect::Look)
+    }
+
+    /// Decides with an effect that changes nothing.
+    pub(super) fn look(&self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
         match &self.0 {
             // Peeking at a log does not copy it.
             Repr::Log(state) if cost <= plan.capacity() => match plan.rule() {
                 Rule::Log(log) => log.look(state, now, cost),
-                Rule::Gcra(_) | Rule::Window(_) => Self::default().peek(plan, now, cost),
+                Rule::Gcra(_) | Rule::Window(_) => Self::default().look(plan, now, cost, effect),
             },
-            _ => self.clone().decide(plan, now, cost, Effect::Look),
+            _ => self.clone().decide(plan, now, cost, effect),
         }
     }
 
@@ -65,13 +78,10 @@ impl State {
     pub fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
         match (&mut self.0, plan.rule()) {
             (Repr::Log(state), Rule::Log(log)) => log.refund(state, now, units),
-            (Repr::Tat(tat), Rule::Gcra(gcra)) => {
-                let now = u128::from(now) * u128::from(gcra.den());
-                let (ticks, _) = tat.read(gcra, now);
-                *tat = Tat {
-                    ticks: gcra.refunded(ticks, now, units),
-                    den: gcra.den(),
-                };
+            (Repr::Tat(_) | Repr::Reserved(..), Rule::Gcra(gcra)) => {
+                let at = u128::from(now) * u128::from(gcra.den());
+                let (ticks, _) = self.instant_under(gcra, now, at);
+                self.set_instant(gcra, now, gcra.refunded(ticks, at, units));
             }
             (Repr::Window(state), Rule::Window(window)) => {
                 *state = window.at(*state, now);
@@ -94,7 +104,7 @@ impl State {
             Repr::Fresh => true,
             Repr::Log(state) => state.is_fresh(period, now),
             // Whether an instant is past does not depend on the limit.
-            Repr::Tat(tat) => tat.is_past(now),
+            Repr::Tat(tat) | Repr::Reserved(tat, _) => tat.is_past(now),
             Repr::Window(state) => state.is_fresh(period, now),
         }
     }
@@ -113,10 +123,17 @@ impl State {
         let is_counted = match (&mut self.0, slot.end(index)) {
             (Repr::Fresh, _) => false,
             (Repr::Log(state), _) => state.ends_at(slot.since),
-            (Repr::Tat(_), 0) => now < slot.until(index),
-            (Repr::Tat(tat), end) => {
-                if tat.den == plan.den() && tat.ticks == end {
-                    tat.ticks = end.saturating_sub(plan.ticks(units));
+            (Repr::Tat(_) | Repr::Reserved(..), 0) => now < slot.until(index),
+            (Repr::Tat(tat) | Repr::Reserved(tat, _), end) => {
+                if let Rule::Gcra(gcra) = plan.rule()
+                    && *tat
+                        == (Tat {
+                            ticks: end,
+                            den: gcra.den(),
+                        })
+                {
+                    let begin = end.saturating_sub(plan.ticks(units));
+                    self.set_instant(gcra, now, begin);
                 }
                 false
             }
@@ -140,29 +157,33 @@ impl State {
         if cost > plan.capacity() {
             return A::new(false, false, || plan.never());
         }
-        let takes = |allowed| allowed && cost > 0 && effect == Effect::Take;
+        let takes = |allowed| allowed && cost > 0 && effect.takes();
         match plan.rule() {
             Rule::Gcra(gcra) => {
-                let tat = match &self.0 {
-                    Repr::Tat(tat) => *tat,
-                    _ => Tat::default(),
-                };
-                let (den, at) = (gcra.den(), u128::from(now) * u128::from(gcra.den()));
-                let (ticks, was_beyond) = tat.read(gcra, at);
+                let at = u128::from(now) * u128::from(gcra.den());
+                let (ticks, was_beyond) = self.instant_under(gcra, now, at);
                 let call = gcra.arrive(ticks, at, cost);
-                let allowed = gcra.admits(&call);
+                let allowed = match effect.longest() {
+                    _ if cost == 0 => true,
+                    None => gcra.admits(&call),
+                    Some(longest) => gcra.admits_within(&call, longest),
+                };
                 let taken = takes(allowed);
                 let end = call.tat();
                 if taken {
-                    self.0 = Repr::Tat(Tat { ticks: end, den });
-                } else if was_beyond && effect == Effect::Take {
+                    self.set_instant(gcra, now, end);
+                } else if effect.takes() && (was_beyond || matches!(self.0, Repr::Reserved(..))) {
                     // Kept although the call is denied, because every later call would find the
                     // instant in the future again.
-                    self.0 = Repr::Tat(Tat { ticks, den });
+                    self.set_instant(gcra, now, ticks);
                 }
-                A::new(allowed, gcra.delays(&call), || {
+                let is_reserved = !gcra.admits(&call);
+                A::new(allowed, gcra.delays(&call) || is_reserved, || {
                     let mut decision = gcra.decision(&call, allowed, taken);
-                    if taken && gcra.is_queue() {
+                    if !allowed && effect.longest().is_some() {
+                        decision.retry_after = gcra.slot_after(&call);
+                    }
+                    if taken && (gcra.is_queue() || is_reserved) {
                         decision.reservation = Reservation::ending(end);
                     }
                     decision
@@ -189,7 +210,7 @@ impl State {
                 if takes(allowed) {
                     state.cur += cost;
                     self.0 = Repr::Window(state);
-                } else if before.start > now && effect == Effect::Take {
+                } else if before.start > now && effect.takes() {
                     self.0 = Repr::Window(state);
                 }
                 A::new(allowed, false, || {
@@ -229,6 +250,25 @@ impl State {
         }
     }
 
+    /// The TAT of a bucket in ticks at `now`, which is `at` in ticks, and whether it lay further in the future
+    /// than calls can have moved it.
+    fn instant_under(&self, gcra: &Gcra<u128>, now: u64, at: u128) -> (u128, bool) {
+        match &self.0 {
+            Repr::Reserved(tat, stored) if *stored <= now => (tat.read_reserved(gcra), false),
+            Repr::Tat(tat) | Repr::Reserved(tat, _) => tat.read(gcra, at),
+            Repr::Fresh | Repr::Log(_) | Repr::Window(_) => (0, false),
+        }
+    }
+
+    fn set_instant(&mut self, gcra: &Gcra<u128>, now: u64, ticks: u128) {
+        let den = gcra.den();
+        let tat = Tat { ticks, den };
+        self.0 = match gcra.exceeds_full_debt(ticks, u128::from(now) * u128::from(den)) {
+            true => Repr::Reserved(tat, now),
+            false => Repr::Tat(tat),
+        };
+    }
+
     /// The instant of a bucket in ticks of which a nanosecond has `den`; 0 for a key never seen.
     pub(super) fn instant(&self, den: u64) -> Option<u128> {
         match &self.0 {
@@ -245,14 +285,19 @@ impl State {
     /// A bucket that a store has kept: its instant lies `ahead` ticks after `now`.
     #[cfg(feature = "redis")]
     pub(crate) fn bucket(plan: &Plan, now: u64, ahead: u128) -> Self {
-        Self(Repr::Tat(Tat::ahead(plan.den(), now, ahead)))
+        let mut state = Self::default();
+        if let Rule::Gcra(gcra) = plan.rule() {
+            let now_in_ticks = u128::from(now) * u128::from(gcra.den());
+            state.set_instant(gcra, now, now_in_ticks.saturating_add(ahead));
+        }
+        state
     }
 
     /// The counters of a window that has been opened.
     pub(crate) const fn window(&self) -> Option<WindowState> {
         match &self.0 {
             Repr::Window(state) => Some(*state),
-            Repr::Fresh | Repr::Log(_) | Repr::Tat(_) => None,
+            Repr::Fresh | Repr::Log(_) | Repr::Tat(_) | Repr::Reserved(..) => None,
         }
     }
 

@@ -13,22 +13,17 @@ pub(super) struct Tat {
 }
 
 impl Tat {
-    /// An instant `ahead` ticks after `now` (nanoseconds).
-    #[cfg(feature = "redis")]
-    pub(super) fn ahead(den: u64, now: u64, ahead: u128) -> Self {
-        let now = u128::from(now) * u128::from(den);
-        Self {
-            ticks: now.saturating_add(ahead),
-            den,
-        }
-    }
-
     /// The instant in the ticks of `gcra`, at most a full debt after `now` (in ticks), and whether it
     /// lay further ahead.
     pub(super) fn read(&self, gcra: &Gcra<u128>, now: u128) -> (u128, bool) {
         let ticks = self.in_ticks_of(gcra.den());
         let latest = now + gcra.full();
         (ticks.min(latest), ticks > latest)
+    }
+
+    /// The instant in the ticks of `gcra`, however far ahead it lies.
+    pub(super) fn read_reserved(&self, gcra: &Gcra<u128>) -> u128 {
+        self.in_ticks_of(gcra.den())
     }
 
     pub(super) fn is_past(&self, now: u64) -> bool {

@@ -9,7 +9,6 @@ use crate::limit::decision::Decision;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
 use crate::limiter::wait::{First, Wait};
-use crate::store::request::Operation;
 
 /// A slot that begins within this time is waited for by spinning. Sleeping would take longer, and two
 /// calls may read the same time where slots are closer than the clock's step.
@@ -92,11 +91,8 @@ pub(crate) fn acquire_unrecorded(
             Some(waiting) => return waiting.block(),
             None => {
                 let notifications = limiter.queues().notifications();
-                let decision = limiter.handle(key, Operation::Take(cost))?;
-                First {
-                    decision,
-                    notifications,
-                }
+                let decision = limiter.handle(key, limiter.operation(cost, max_wait))?;
+                asked(limiter, key, max_wait, decision, notifications)?
             }
         },
     };
@@ -132,11 +128,8 @@ pub(crate) async fn acquire_unrecorded_async(
             Some(waiting) => return waiting.run().await,
             None => {
                 let notifications = limiter.queues().notifications();
-                let decision = limiter.take_async(key, cost).await?;
-                First {
-                    decision,
-                    notifications,
-                }
+                let decision = limiter.acquire_async(key, cost, max_wait).await?;
+                asked(limiter, key, max_wait, decision, notifications)?
             }
         },
     };
@@ -165,13 +158,30 @@ pub(crate) fn first_decision(
         return Ok(None);
     }
     let notifications = limiter.queues().notifications();
-    let decision = limiter.handle(key, Operation::Take(cost))?;
-    let first = First {
-        decision,
-        notifications,
-    };
+    let decision = limiter.handle(key, limiter.operation(cost, max_wait))?;
+    let first = asked(limiter, key, max_wait, decision, notifications)?;
     unless_waiting(limiter, key, max_wait, &first)?;
     Ok(Some(first))
+}
+
+/// The answer of the store to a call that may wait as long as it may.
+///
+/// # Errors
+/// When a bucket denies it: there is no slot in that time.
+fn asked(
+    limiter: &Limiter,
+    key: Option<&str>,
+    max_wait: MaxWait,
+    decision: Decision,
+    notifications: u64,
+) -> Result<First, Error> {
+    if !decision.allowed && limiter.is_bucket() {
+        return Err(limiter.refused(key, max_wait, decision.retry_after));
+    }
+    Ok(First {
+        decision,
+        notifications,
+    })
 }
 
 /// The decision, if it needs no waiting.

@@ -130,6 +130,19 @@ impl BoundStore {
         }
     }
 
+    /// Gives units back, blocking the thread where the store does. A failure is not reported; the units are
+    /// then lost.
+    pub(super) fn refund(&self, request: &Request<'_>, from_fallback: bool) {
+        let _ = match self {
+            Self::Other {
+                fallback: (memory, table),
+                ..
+            } if from_fallback => memory.handle_in(table, request),
+            Self::Memory(memory, table) => memory.handle_in(table, request),
+            Self::Other { handler, .. } => handler.handle(request),
+        };
+    }
+
     /// The store if it is not the memory of this process.
     pub(super) fn handler(&self) -> Option<&Arc<dyn Handler>> {
         match self {

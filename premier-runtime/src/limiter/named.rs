@@ -31,6 +31,7 @@ pub(crate) struct Limiter {
     /// The limits that the code states.
     stated: Arc<[Plan]>,
     is_queue: bool,
+    is_bucket: bool,
     /// The limits in force.
     plans: RwLock<Arc<[Plan]>>,
     telemetry: Telemetry,
@@ -55,6 +56,7 @@ impl Limiter {
             fast_path,
             store,
             is_queue: plans.iter().any(Plan::is_queue),
+            is_bucket: plans.iter().any(Plan::is_bucket),
             stated: Arc::clone(&plans),
             plans: RwLock::new(plans),
         }))
@@ -90,28 +92,40 @@ impl Limiter {
         self.replacement(limits).map(drop)
     }
 
-    /// Decides by other limits from now on. States are kept.
+    /// Decides by other limits from now on. States are kept. Returns the limits before.
     ///
     /// # Errors
     /// As for [`Limiter::check_limits`]; the limits stay as they are then.
-    pub(crate) fn set_limits(&self, limits: &[Limit]) -> Result<(), Error> {
-        self.replace(self.replacement(limits)?);
-        Ok(())
+    pub(super) fn set_limits(&self, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
+        Ok(self.replace(self.replacement(limits)?))
     }
 
-    /// Decides by the limits in the code from now on.
-    pub(crate) fn reset_limits(&self) {
-        self.replace(Arc::clone(&self.stated));
+    /// Decides by the limits in the code from now on. Returns the limits before.
+    pub(super) fn reset_limits(&self) -> Arc<[Plan]> {
+        self.replace(Arc::clone(&self.stated))
     }
 
-    fn replace(&self, plans: Arc<[Plan]>) {
+    /// Lets those who wait ask again, because the limits have changed. Those who have slots give their units
+    /// back by the limits before.
+    pub(super) fn ask_again(&self, before: &[Plan]) {
+        self.queues.recall_all(|key, recalled| {
+            for (units, from_fallback) in [(recalled.units, false), (recalled.of_fallback, true)] {
+                if units > 0 {
+                    let request = self.request(key, before, Operation::Refund(units));
+                    self.store.refund(&request, from_fallback);
+                }
+            }
+        });
+    }
+
+    fn replace(&self, plans: Arc<[Plan]>) -> Arc<[Plan]> {
         self.store.register(&plans);
         // Both change under one lock, so that concurrent calls cannot leave them at different limits.
         let mut current = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(fast_path) = &self.fast_path {
             fast_path.set_limits(&plans);
         }
-        *current = plans;
+        std::mem::replace(&mut *current, plans)
     }
 
     fn replacement(&self, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
@@ -142,7 +156,7 @@ impl Limiter {
 
     /// The callers that wait for this limit.
     #[inline]
-    pub(crate) fn queues(&self) -> &WaitQueues {
+    pub(crate) fn queues(&self) -> &Arc<WaitQueues> {
         &self.queues
     }
 
@@ -158,6 +172,24 @@ impl Limiter {
     /// Whether an admitted call may have to wait for its slot.
     pub(crate) const fn is_queue(&self) -> bool {
         self.is_queue
+    }
+
+    /// Whether the store knows when a call will be admitted: it then takes its slot when it comes.
+    pub(crate) const fn is_bucket(&self) -> bool {
+        self.is_bucket
+    }
+
+    /// What to ask the store for a call that may wait this long.
+    pub(crate) fn operation(&self, cost: u64, max_wait: MaxWait) -> Operation {
+        let longest = match max_wait {
+            MaxWait::AtMost(longest) => longest,
+            MaxWait::Unbounded => Duration::MAX,
+            MaxWait::None => return Operation::Take(cost),
+        };
+        match self.is_bucket {
+            true => Operation::Reserve { cost, longest },
+            false => Operation::Take(cost),
+        }
     }
 
     /// Decides about a call on the fast path; `None` where the store has to be asked. Also `None` for a
@@ -201,6 +233,25 @@ impl Limiter {
         }
     }
 
+    /// As [`Limiter::take_async`], for a call that may wait this long.
+    ///
+    /// # Errors
+    /// As for [`Limiter::take`].
+    pub(crate) async fn acquire_async(
+        &self,
+        key: Option<&str>,
+        cost: u64,
+        max_wait: MaxWait,
+    ) -> Result<Decision, Error> {
+        match self.operation(cost, max_wait) {
+            Operation::Take(cost) => self.take_async(key, cost).await,
+            operation => match self.try_take(key.map(Subject::Text).as_ref(), cost, max_wait) {
+                Some(decision @ Decision { allowed: true, .. }) => Ok(decision),
+                _ => self.handle_async(key, operation).await,
+            },
+        }
+    }
+
     /// Carries an operation out, blocking the thread where the store does.
     ///
     /// # Errors
@@ -240,11 +291,22 @@ impl Limiter {
         let plans = self.plans();
         let request = self.request(key, &plans, Operation::Release(slot, units));
         self.store.release(&request, slot);
-        self.notify(key);
+        match slot.end(0) {
+            0 => self.refunded(key, units),
+            // Those behind the slot have moved up already.
+            _ => self.queues.notify(key),
+        }
     }
 
-    /// Wakes the first waiter of a key, so that it asks again, because something was given back.
-    pub(crate) fn notify(&self, key: Option<&str>) {
+    /// Lets those who wait under a key go on earlier, because units were given back.
+    pub(crate) fn refunded(&self, key: Option<&str>, units: u64) {
+        self.queues.advance(key, units);
+        self.queues.notify(key);
+    }
+
+    /// Lets those who wait under a key ask again, because its state is gone.
+    pub(crate) fn forgotten(&self, key: Option<&str>) {
+        self.queues.ask_again(key);
         self.queues.notify(key);
     }
 
@@ -256,6 +318,20 @@ impl Limiter {
         self.request(key, &self.plans(), Operation::Peek(cost))
             .check_cost(cost)
             .map_err(|error| error.at(&self.name, key))
+    }
+
+    /// The error for a call that has not been admitted although it might have waited this long.
+    #[cold]
+    pub(crate) fn refused(
+        &self,
+        key: Option<&str>,
+        max_wait: MaxWait,
+        retry_after: Duration,
+    ) -> Error {
+        match max_wait {
+            MaxWait::None => self.denied(key, retry_after),
+            MaxWait::AtMost(_) | MaxWait::Unbounded => self.too_late(key, retry_after),
+        }
     }
 
     /// The error for a denial.

@@ -2,20 +2,24 @@
 //!
 //! [`Wait`] is a state machine whose steps are to ask the store, to sleep, or to run. One driver parks
 //! the thread, the other awaits. Dropping it gives back its place in the queue or its reserved slot.
+//!
+//! A bucket knows when a call will be admitted, so a call takes its slot when it comes and sleeps until
+//! the slot begins. A window does not: its callers queue up, and the head asks when there may be room.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::algorithms;
+use crate::algorithms::{self, Plan};
 use crate::clock::{self, Sleep, after};
 use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
 use crate::limiter::wait_queue::{
-    LimitQueue, LimitWaiter, Position, QueueHead, SlotWaiter, WaitQueues,
+    LimitQueue, LimitWaiter, Position, QueueHead, Slot, SlotWaiter, Turn, WaitQueues,
 };
 use crate::store::request::Operation;
 
@@ -47,6 +51,7 @@ pub(super) struct Wait<'a> {
     limiter: &'a Limiter,
     key: Option<&'a str>,
     cost: u64,
+    max_wait: MaxWait,
     began: u64,
     deadline: u64,
     held: Held<'a>,
@@ -127,7 +132,10 @@ impl<'a> Wait<'a> {
         first: First,
     ) -> Result<Self, Error> {
         let mut wait = Self::new(limiter, key, cost, max_wait);
-        wait.decided(first.decision, first.notifications)?;
+        // A bucket that denies a call which does not wait may have a slot for one that does.
+        if first.decision.allowed || !limiter.is_bucket() {
+            wait.decided(&limiter.plans(), first.decision, first.notifications)?;
+        }
         Ok(wait)
     }
 
@@ -141,6 +149,7 @@ impl<'a> Wait<'a> {
             limiter,
             key,
             cost,
+            max_wait,
             began,
             deadline,
             held: Held::Nothing,
@@ -155,12 +164,36 @@ impl<'a> Wait<'a> {
         self.held = Held::InQueue(self.queues().join(queue, self.cost, at, seen));
     }
 
-    /// Handles a decision of the store. Returns it when the call need not wait any longer.
-    fn decided(&mut self, decision: Decision, seen: u64) -> Result<Option<Decision>, Error> {
+    /// What to ask the store.
+    fn operation(&self) -> Operation {
+        let left = match self.deadline {
+            u64::MAX => Duration::MAX,
+            deadline => Duration::from_nanos(deadline.saturating_sub(self.limiter.clock().now())),
+        };
+        let max_wait = match self.max_wait {
+            MaxWait::None => MaxWait::None,
+            MaxWait::AtMost(_) | MaxWait::Unbounded => MaxWait::AtMost(left),
+        };
+        self.limiter.operation(self.cost, max_wait)
+    }
+
+    /// Handles a decision of the store by `plans`. Returns it when the call need not wait any longer.
+    fn decided(
+        &mut self,
+        plans: &Arc<[Plan]>,
+        decision: Decision,
+        seen: u64,
+    ) -> Result<Option<Decision>, Error> {
         let now = self.limiter.clock().now();
         if !decision.allowed {
+            if self.limiter.is_bucket() {
+                let refused = self
+                    .limiter
+                    .refused(self.key, self.max_wait, decision.retry_after);
+                return Err(refused);
+            }
             let at = after(now, decision.retry_after);
-            self.check_deadline(now, after(at, self.queue_time()))?;
+            self.check_deadline(now, at)?;
             match &self.held {
                 Held::InQueue(waiter) => self.queues().ask_at(waiter, at, seen),
                 _ => self.take_place(self.queues().enter(self.key), at, seen),
@@ -171,14 +204,41 @@ impl<'a> Wait<'a> {
             return Ok(Some(decision));
         }
         let at = after(now, decision.delay);
-        let plans = self.limiter.plans();
-        let slot = self
-            .queues()
-            .hold_slot(self.key, &plans, at, self.cost, decision.reservation);
-        // Replacing a place in the queue lets the next waiter ask.
-        self.held = Held::Slot(slot, decision);
+        self.hold_slot(plans, at, decision);
         self.check_deadline(now, at)?;
         Ok(None)
+    }
+
+    /// Joins the owners of slots; if the limit has changed since the decision, gives the slot back, and the
+    /// caller asks again.
+    fn hold_slot(&mut self, plans: &Arc<[Plan]>, at: u64, decision: Decision) {
+        let slot = Slot {
+            at,
+            units: self.cost,
+            reservation: decision.reservation,
+        };
+        let recalled = match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Slot(recalled, _) => Some(recalled),
+            Held::Nothing | Held::InQueue(_) => None,
+        };
+        match self.queues().hold_slot(self.key, plans, slot, recalled) {
+            Some(waiter) => {
+                self.held = Held::Slot(waiter, decision);
+                // A later change finds the waiter and recalls its slot.
+                if *self.limiter.plans() != **plans {
+                    self.give_back();
+                }
+            }
+            None => self
+                .limiter
+                .release(self.key, decision.reservation, self.cost),
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
+            waiter.abandon(|slot, units| self.limiter.release(self.key, slot, units));
+        }
     }
 
     fn next(&self, waker: &Waker) -> Result<Next, Error> {
@@ -198,9 +258,10 @@ impl<'a> Wait<'a> {
                     Next::Sleep(self.deadline)
                 }
             },
-            Held::Slot(waiter, decision) => match waiter.sleep_until(now, waker) {
-                at if at <= now => Next::Done(*decision),
-                at => Next::Sleep(at),
+            Held::Slot(waiter, decision) => match waiter.poll(now, waker) {
+                Turn::SleepUntil(at) if at <= now => Next::Done(*decision),
+                Turn::SleepUntil(at) => Next::Sleep(at),
+                Turn::AskAgain => Next::Ask,
             },
         })
     }
@@ -209,12 +270,7 @@ impl<'a> Wait<'a> {
     fn earliest_behind(&self, now: u64, ahead: QueueHead) -> u64 {
         let units = ahead.others.saturating_add(self.cost);
         let behind = algorithms::earliest_behind(&self.limiter.plans(), ahead.units, units);
-        after(after(ahead.ask_at, behind).max(now), self.queue_time())
-    }
-
-    /// How long a call that finds room in a full queue waits there.
-    fn queue_time(&self) -> Duration {
-        algorithms::queue_time(&self.limiter.plans(), self.cost)
+        after(ahead.ask_at, behind).max(now)
     }
 
     fn check_deadline(&self, now: u64, at: u64) -> Result<(), Error> {
@@ -242,9 +298,9 @@ impl<'a> Wait<'a> {
                 Next::Done(decision) => return Ok(self.done(decision)),
                 Next::Sleep(until) => self.limiter.clock().park_until(until),
                 Next::Ask => {
-                    let seen = self.queues().notifications();
-                    let decision = self.limiter.handle(self.key, Operation::Take(self.cost))?;
-                    if let Some(decision) = self.decided(decision, seen)? {
+                    let (plans, seen) = (self.limiter.plans(), self.queues().notifications());
+                    let decision = self.limiter.handle(self.key, self.operation())?;
+                    if let Some(decision) = self.decided(&plans, decision, seen)? {
                         return Ok(self.done(decision));
                     }
                 }
@@ -257,9 +313,10 @@ impl<'a> Wait<'a> {
             if let Some(decision) = self.sleep().await? {
                 return Ok(self.done(decision));
             }
-            let seen = self.queues().notifications();
-            let decision = self.limiter.take_async(self.key, self.cost).await?;
-            if let Some(decision) = self.decided(decision, seen)? {
+            let (plans, seen) = (self.limiter.plans(), self.queues().notifications());
+            let asked = self.limiter.handle_async(self.key, self.operation());
+            let decision = asked.await?;
+            if let Some(decision) = self.decided(&plans, decision, seen)? {
                 return Ok(self.done(decision));
             }
         }
@@ -292,8 +349,6 @@ impl<'a> Wait<'a> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
-            waiter.abandon(|slot, units| self.limiter.release(self.key, slot, units));
-        }
+        self.give_back();
     }
 }

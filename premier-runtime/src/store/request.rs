@@ -2,8 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use crate::algorithms::Plan;
+use crate::clock::after;
 use crate::error::Error;
 use crate::key::full::Key;
 use crate::limit::decision::{Decision, Reservation};
@@ -29,6 +31,14 @@ pub struct Request<'a> {
 pub enum Operation {
     /// Decide about this many units, and take them if they are admitted.
     Take(u64),
+    /// As [`Operation::Take`], for a caller that may wait. Buckets also admit it if its slot begins within
+    /// `longest`, and take its cost at once: [`Decision::delay`] says how long it has to wait.
+    Reserve {
+        /// The units.
+        cost: u64,
+        /// How long the caller may wait; [`Duration::MAX`] means without limit.
+        longest: Duration,
+    },
     /// Decide about this many units without taking them.
     Peek(u64),
     /// Remove the state of the key.
@@ -66,6 +76,11 @@ impl Request<'_> {
                 self.check_cost(cost)?;
                 Ok(take_all(states, self.plans, now, cost, Effect::Take))
             }
+            Operation::Reserve { cost, longest } => {
+                self.check_cost(cost)?;
+                let effect = Effect::Reserve(after(0, longest));
+                Ok(take_all(states, self.plans, now, cost, effect))
+            }
             Operation::Peek(cost) => {
                 self.check_cost(cost)?;
                 Ok(take_all(states, self.plans, now, cost, Effect::Look))
@@ -89,6 +104,7 @@ impl Request<'_> {
     pub(crate) const fn cost(&self) -> u64 {
         match self.operation {
             Operation::Take(units)
+            | Operation::Reserve { cost: units, .. }
             | Operation::Peek(units)
             | Operation::Refund(units)
             | Operation::Release(_, units) => units,
@@ -99,7 +115,9 @@ impl Request<'_> {
     /// The request that gives back what `decision` about this request has taken; `None` if that is nothing.
     pub(crate) const fn release(&self, decision: &Decision) -> Option<Self> {
         match self.operation {
-            Operation::Take(cost) if decision.allowed && cost > 0 => {
+            Operation::Take(cost) | Operation::Reserve { cost, .. }
+                if decision.allowed && cost > 0 =>
+            {
                 Some(self.with(Operation::Release(decision.reservation, cost)))
             }
             _ => None,

@@ -27,11 +27,12 @@ pub(crate) mod file;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::algorithms::Plan;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
-use crate::limiter::wait_queue::notify_every_queue;
+use crate::limiter::wait_queue::WaitQueues;
 
 #[cfg(feature = "limits-file")]
 pub use self::file::{FileStatus, file_status};
@@ -82,10 +83,11 @@ pub fn reset(name: &str) -> usize {
         names.remove(name);
     }
     drop(names);
-    for limiter in &limiters {
-        limiter.reset_limits();
-    }
-    notify_every_queue();
+    let before: Vec<_> = limiters
+        .iter()
+        .map(|limiter| limiter.reset_limits())
+        .collect();
+    ask_again(&limiters, &before);
     limiters.len()
 }
 
@@ -208,12 +210,26 @@ fn replace(name: &str, limits: &[Limit], source: Source) -> Result<usize, Error>
     });
     let limiters = alive(named);
     drop(names);
+    let mut before = Vec::with_capacity(limiters.len());
     for limiter in &limiters {
-        limiter.set_limits(limits)?;
+        before.push(limiter.set_limits(limits)?);
     }
-    // Those who wait may have less to wait for.
-    notify_every_queue();
+    ask_again(&limiters, &before);
     Ok(limiters.len())
+}
+
+/// Lets those ask again who wait for limits that have changed: they may have less to wait for. Limiters that
+/// share their queues do so once.
+fn ask_again(limiters: &[Arc<Limiter>], before: &[Arc<[Plan]>]) {
+    let mut asked: Vec<&Arc<WaitQueues>> = Vec::new();
+    for (limiter, before) in limiters.iter().zip(before) {
+        let queues = limiter.queues();
+        let is_asked = asked.iter().any(|other| Arc::ptr_eq(other, queues));
+        if !is_asked && *limiter.plans() != **before {
+            limiter.ask_again(before);
+            asked.push(queues);
+        }
+    }
 }
 
 fn alive(named: &Named) -> Vec<Arc<Limiter>> {

@@ -31,7 +31,6 @@ pub(super) struct EqualSlots {
     granted: BTreeMap<Order, (SlotKey, Reservation)>,
     /// The last waiter to whom a slot was granted.
     granted_to: Order,
-    newest: Order,
     last_slot: u64,
 }
 
@@ -62,14 +61,22 @@ impl EqualSlots {
         self.waiters.is_empty() && self.granted.is_empty()
     }
 
-    /// Adds a waiter whose slot begins `at`, ahead of those whose slots begin later.
-    pub(super) fn join(&mut self, at: u64, reservation: Reservation) -> Order {
+    /// How many waiters have a slot that has not begun.
+    pub(super) fn len(&self) -> u64 {
+        self.waiters.len() as u64
+    }
+
+    /// The order of a waiter whose slot begins `at`: ahead of those whose slots begin later.
+    pub(super) fn place(&self, at: u64, newest: Order) -> Order {
         let later = self.slots.keys().rev().take_while(|(begin, _)| *begin > at);
         let mut from_back = self.waiters.keys().rev();
         let behind = later.zip(&mut from_back).last().map(|(_, order)| *order);
         let before = from_back.next().copied().unwrap_or(self.granted_to);
-        let order = order::between(before, behind, self.newest);
-        self.newest = self.newest.max(order);
+        order::between(before, behind, newest)
+    }
+
+    /// Adds a waiter and a slot that begins `at`. Which slot is the waiter's is for their order to say.
+    pub(super) fn join(&mut self, order: Order, at: u64, reservation: Reservation) {
         self.last_slot += 1;
         let sleeps_for = (at, self.last_slot);
         let slot = Slot {
@@ -82,7 +89,43 @@ impl EqualSlots {
             waker: None,
         };
         self.waiters.insert(order, waiter);
-        order
+    }
+
+    /// Returns how many waiters there are, also those whose slot has begun.
+    pub(super) fn into_wakers(self, wakers: &mut Wakers) -> u64 {
+        let count = self.waiters.len() + self.granted.len();
+        let waiters = self.waiters.into_values();
+        wakers
+            .woken
+            .extend(waiters.filter_map(|waiter| waiter.waker));
+        count as u64
+    }
+
+    /// Puts a slot before the first one and removes the last one: everybody moves up. `earlier` returns the
+    /// slot before another, with the time at which it begins.
+    pub(super) fn advance(
+        &mut self,
+        earlier: impl FnOnce(&Reservation) -> (u64, Reservation),
+        wakers: &mut Wakers,
+    ) {
+        let Some((_, first)) = self.slots.first_key_value() else {
+            return;
+        };
+        let (at, reservation) = earlier(&first.reservation);
+        let Some((_, Slot { sleeper, .. })) = self.slots.pop_last() else {
+            return;
+        };
+        self.last_slot += 1;
+        let key = (at, self.last_slot);
+        let slot = Slot {
+            reservation,
+            sleeper,
+        };
+        self.slots.insert(key, slot);
+        let earlier = self.sleep_for(sleeper, key);
+        wakers
+            .woken
+            .extend(earlier.and_then(|waiter| waiter.waker.take()));
     }
 
     /// Until when this waiter sleeps; 0 once it has been granted its slot. If it sleeps, `waker` is
@@ -240,6 +283,7 @@ mod tests {
         now: u64,
         /// The end of the last slot that the store has given out.
         end: u64,
+        newest: Order,
     }
 
     impl Simulation {
@@ -251,7 +295,9 @@ mod tests {
 
         fn join(&mut self, slot: u64) {
             let reservation = Reservation::ending(u128::from(slot + LENGTH));
-            let order = self.slots.join(slot, reservation);
+            let order = self.slots.place(slot, self.newest);
+            self.newest = self.newest.max(order);
+            self.slots.join(order, slot, reservation);
             let place = self.callers.partition_point(|other| other.slot <= slot);
             let caller = Caller {
                 order,

@@ -140,9 +140,9 @@ pub(crate) struct QueueRef<'a, K, Q> {
 }
 
 impl<K, Q> QueueRef<'_, K, Q> {
-    /// Distinguishes the queue from others of its key.
-    pub(crate) fn kind(&self) -> &K {
-        &self.entry.kind
+    /// The caller's key.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.entry.key.as_deref()
     }
 }
 

@@ -8,46 +8,13 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::task::Waker;
 
 use super::order::{self, Order};
+use super::spacing::Spacing;
 use super::wakers::Wakers;
-use crate::algorithms::Plan;
 use crate::limit::decision::Reservation;
-
-/// The emission interval of each limit of a leaky bucket.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub(crate) struct Intervals([(u64, u64); Reservation::LIMITS]);
-
-impl Intervals {
-    pub(super) fn of(plans: &[Plan]) -> Self {
-        let mut intervals = Self::default();
-        for (interval, plan) in intervals.0.iter_mut().zip(plans) {
-            *interval = (plan.interval(), plan.den());
-        }
-        intervals
-    }
-
-    /// How long `units` take under the limit with this index, in the ticks of its plan.
-    fn ticks(&self, index: usize, units: u64) -> u128 {
-        u128::from(units) * u128::from(self.0[index].0)
-    }
-
-    /// When a slot begins, in nanoseconds of the store's clock, rounded up: in the limit where it
-    /// begins last.
-    fn begin(&self, reservation: &Reservation, units: u64) -> u64 {
-        let begins = self.0.iter().enumerate().filter_map(|(index, (_, den))| {
-            let begin = reservation
-                .end(index)
-                .checked_sub(self.ticks(index, units))?;
-            Some(begin.div_ceil(u128::from((*den).max(1))))
-        });
-        let begin = begins.max().unwrap_or(0);
-        u64::try_from(begin).unwrap_or(u64::MAX)
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct MixedSlots {
     waiters: BTreeMap<Order, Waiter>,
-    newest: Order,
 }
 
 #[derive(Debug)]
@@ -64,23 +31,23 @@ impl MixedSlots {
         self.waiters.is_empty()
     }
 
-    /// Adds a waiter from another queue at the back.
-    pub(super) fn push(&mut self, order: Order, waiter: Waiter) {
-        self.newest = self.newest.max(order);
-        self.waiters.insert(order, waiter);
+    pub(super) fn len(&self) -> u64 {
+        self.waiters.len() as u64
     }
 
-    /// Adds a waiter ahead of those whose slots begin later.
-    pub(super) fn join(&mut self, waiter: Waiter) -> Order {
+    /// The order of a waiter whose slot begins `at`: ahead of those whose slots begin later.
+    pub(super) fn place(&self, at: u64, newest: Order) -> Order {
         let mut from_back = self.waiters.iter().rev().peekable();
         let mut behind = None;
-        while let Some((order, _)) = from_back.next_if(|(_, other)| other.at > waiter.at) {
+        while let Some((order, _)) = from_back.next_if(|(_, other)| other.at > at) {
             behind = Some(*order);
         }
         let before = from_back.next().map_or(0, |(order, _)| *order);
-        let order = order::between(before, behind, self.newest);
-        self.push(order, waiter);
-        order
+        order::between(before, behind, newest)
+    }
+
+    pub(super) fn join(&mut self, order: Order, waiter: Waiter) {
+        self.waiters.insert(order, waiter);
     }
 
     /// When the slot of this waiter begins.
@@ -99,6 +66,29 @@ impl MixedSlots {
         wakers.unused.extend(gone.and_then(|gone| gone.waker));
     }
 
+    /// Returns how many units the waiters have taken from the store, and how many from its fallback.
+    pub(super) fn into_wakers(self, wakers: &mut Wakers) -> (u64, u64) {
+        let (mut units, mut of_fallback) = (0_u64, 0_u64);
+        for (_, waiter) in self.waiters {
+            let sum = match waiter.reservation.from_fallback {
+                true => &mut of_fallback,
+                false => &mut units,
+            };
+            *sum = sum.saturating_add(waiter.units);
+            wakers.woken.extend(waiter.waker);
+        }
+        (units, of_fallback)
+    }
+
+    /// Lets all slots begin `units` earlier.
+    pub(super) fn advance(&mut self, units: u64, spacing: &Spacing, wakers: &mut Wakers) {
+        for waiter in self.waiters.values_mut() {
+            waiter.reservation = spacing.earlier(&waiter.reservation, units);
+            waiter.at = spacing.begin(&waiter.reservation, waiter.units);
+            wakers.woken.extend(waiter.waker.take());
+        }
+    }
+
     /// Removes a waiter that does not use its slot. The slots that follow without a gap begin earlier by
     /// the length of the free one. Behind a gap, which is the slot of a caller of another process or
     /// function, only a slot of equal length moves up. Returns the slots that are free afterwards, and
@@ -106,7 +96,7 @@ impl MixedSlots {
     pub(super) fn leave(
         &mut self,
         order: Order,
-        intervals: &Intervals,
+        spacing: &Spacing,
         wakers: &mut Wakers,
     ) -> Option<(Reservation, u64)> {
         let gone = self.waiters.remove(&order)?;
@@ -120,10 +110,10 @@ impl MixedSlots {
             if waiter.reservation.from_fallback != free.from_fallback {
                 continue;
             }
-            let before = intervals.begin(&waiter.reservation, waiter.units);
+            let before = spacing.begin(&waiter.reservation, waiter.units);
             for (index, moves) in moves.iter_mut().enumerate().filter(|(_, moves)| **moves) {
                 let end = waiter.reservation.end(index);
-                let length = intervals.ticks(index, waiter.units);
+                let length = spacing.ticks(index, waiter.units);
                 if end == 0 {
                     continue;
                 }
@@ -132,11 +122,11 @@ impl MixedSlots {
                     *moves = false;
                     continue;
                 }
-                let begin = free.end(index) - intervals.ticks(index, units);
+                let begin = free.end(index) - spacing.ticks(index, units);
                 waiter.reservation.set_end(index, begin + length);
                 free.set_end(index, end);
             }
-            let after = intervals.begin(&waiter.reservation, waiter.units);
+            let after = spacing.begin(&waiter.reservation, waiter.units);
             if after < before {
                 waiter.at = waiter.at.saturating_sub(before - after);
                 wakers.woken.extend(waiter.waker.take());

@@ -2,8 +2,8 @@
 //!
 //! - [`queue`]: the queue of one key: its head and the order behind it.
 //! - [`turn`]: waiting in a queue until a call can be made.
-//! - [`slots`]: the reserved slots of a leaky bucket, each with the time when it begins.
-//!   [`equal_slots`] and [`mixed_slots`] say what happens to the others when one leaves.
+//! - [`slots`]: the reserved slots of a bucket, each with the time when it begins. [`equal_slots`] and
+//!   [`mixed_slots`] say what happens to the others when one leaves, [`spacing`] how far apart they are.
 //! - [`map`]: queues by key, which exist while a caller is in them.
 //! - [`queues`]: all queues of one limit, and how they learn that something was given back.
 
@@ -14,10 +14,11 @@ mod order;
 mod queue;
 mod queues;
 mod slots;
+mod spacing;
 mod turn;
 mod wakers;
 
 pub(crate) use self::map::{QueueMap, QueueRef};
 pub(crate) use self::queue::{Position, QueueHead, WaitQueue, Waiter};
-pub(crate) use self::queues::{LimitQueue, LimitWaiter, WaitQueues, notify_every_queue};
-pub(crate) use self::slots::SlotWaiter;
+pub(crate) use self::queues::{LimitQueue, LimitWaiter, WaitQueues, ask_again_in};
+pub(crate) use self::slots::{Slot, SlotWaiter, Turn};

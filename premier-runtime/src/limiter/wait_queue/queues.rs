@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::map::{QueueMap, QueueRef};
-use super::mixed_slots::Intervals;
 use super::queue::{WaitQueue, Waiter};
-use super::slots::{SlotQueue, SlotWaiter};
+use super::slots::{RecalledUnits, Slot, SlotQueue, SlotWaiter};
+use super::spacing::Spacing;
 use crate::algorithms::Plan;
-use crate::limit::decision::Reservation;
 
 /// The queue of the callers that wait to be admitted under one key.
 pub(crate) type LimitQueue<'a> = QueueRef<'a, (), WaitQueue>;
@@ -21,8 +20,7 @@ pub(crate) type LimitWaiter<'a> = Waiter<LimitQueue<'a>>;
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueues {
     waiting: QueueMap<(), WaitQueue>,
-    /// By key and emission intervals, which change when the limit does.
-    slots: QueueMap<Intervals, SlotQueue>,
+    slots: QueueMap<(), SlotQueue>,
     /// Number of times that something was given back. A caller that was denied before and joined
     /// after it would otherwise never learn of it.
     notifications: AtomicU64,
@@ -110,17 +108,45 @@ impl WaitQueues {
         }
     }
 
-    /// Adds a caller whose slot of `units` begins `at`.
-    pub(crate) fn hold_slot(
-        &self,
+    /// Adds a caller that has a slot of these limits, after a recall if it had another one before. Returns
+    /// `None` if the others have slots of other limits.
+    pub(crate) fn hold_slot<'a>(
+        &'a self,
         key: Option<&str>,
         plans: &[Plan],
-        at: u64,
-        units: u64,
-        reservation: Reservation,
-    ) -> SlotWaiter<'_> {
-        let queue = self.slots.enter(Intervals::of(plans), key);
-        SlotWaiter::join(queue, at, units, reservation)
+        slot: Slot,
+        recalled: Option<SlotWaiter<'a>>,
+    ) -> Option<SlotWaiter<'a>> {
+        let spacing = Spacing::of(plans);
+        match recalled {
+            Some(mut waiter) => waiter.rejoin(slot, spacing).then_some(waiter),
+            None => SlotWaiter::join(self.slots.enter((), key), slot, spacing),
+        }
+    }
+
+    /// Lets those move up who have slots of a key, because `units` were given back.
+    pub(crate) fn advance(&self, key: Option<&str>, units: u64) {
+        if let Some(queue) = self.slots.get((), key) {
+            queue.advance(units);
+        }
+    }
+
+    /// Lets those ask again who have slots of a key, because its state is gone.
+    pub(crate) fn ask_again(&self, key: Option<&str>) {
+        if let Some(queue) = self.slots.get((), key) {
+            queue.recall(|_| ());
+        }
+    }
+
+    /// Takes the slots of all keys from their owners, who ask again once `give_back` has returned, because the
+    /// limit has changed.
+    pub(crate) fn recall_all(&self, give_back: impl Fn(Option<&str>, RecalledUnits)) {
+        if !self.slots.is_empty() {
+            for queue in self.slots.all() {
+                queue.recall(|units| give_back(queue.key(), units));
+            }
+        }
+        self.notify_all();
     }
 
     /// To be read before a store is asked; see [`WaitQueues::join`].
@@ -137,7 +163,7 @@ impl WaitQueues {
     }
 
     /// Lets the heads of all queues ask again now.
-    pub(crate) fn notify_all(&self) {
+    fn notify_all(&self) {
         self.notifications.fetch_add(1, Ordering::SeqCst);
         if !self.is_empty() {
             for queue in self.waiting.all() {
@@ -147,14 +173,20 @@ impl WaitQueues {
     }
 }
 
-/// Lets the heads of all queues of this process ask again now, because limits have changed or all
-/// state is gone.
-pub(crate) fn notify_every_queue() {
-    let all: Vec<_> = with_registry(|registry| {
-        let queues = registry.queues.values();
-        queues.filter_map(Weak::upgrade).collect()
+/// Lets all callers in this process ask again that wait for limits of a keyspace, because its state is gone.
+pub(crate) fn ask_again_in(keyspace: &str) {
+    let is_in = |prefix: &str| {
+        let rest = prefix.strip_prefix(keyspace);
+        rest.is_some_and(|rest| rest.starts_with(':'))
+    };
+    let queues: Vec<_> = with_registry(|registry| {
+        let queues = registry.queues.iter();
+        let found = queues.filter(|((_, prefix), _)| is_in(prefix));
+        found.filter_map(|(_, queues)| queues.upgrade()).collect()
     });
-    all.iter().for_each(|queues| queues.notify_all());
+    for queues in queues {
+        queues.recall_all(|_, _| ());
+    }
 }
 
 #[cfg(test)]

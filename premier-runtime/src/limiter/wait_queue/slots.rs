@@ -1,8 +1,9 @@
-//! The reserved slots of the callers that wait for one leaky bucket.
+//! The reserved slots of the callers that wait for one bucket.
 //!
-//! A leaky bucket tells each caller when its slot begins, and each sleeps until then, whether or not
-//! others use theirs. A caller that leaves gives its slot to those behind it: they move up, and the
-//! last slot goes back to the store.
+//! A bucket tells each caller when its slot begins, and each sleeps until then, whether or not others
+//! use theirs. A caller that leaves gives its slot to those behind it: they move up, and the last slot
+//! goes back to the store. Units that are given back let all move up. When the limit changes, all slots
+//! are given back at once and their owners ask again; they keep their order.
 //!
 //! As a rule all calls cost the same: [`EqualSlots`] then lets thousands move up at once. Calls of
 //! different costs have slots of different lengths, which [`MixedSlots`] moves one by one.
@@ -13,8 +14,9 @@ use std::task::Waker;
 
 use super::equal_slots::EqualSlots;
 use super::map::QueueRef;
-use super::mixed_slots::{Intervals, MixedSlots, Waiter};
-use super::order::Order;
+use super::mixed_slots::{MixedSlots, Waiter};
+use super::order::{self, Order};
+use super::spacing::Spacing;
 use super::wakers::Wakers;
 use crate::limit::decision::Reservation;
 
@@ -27,11 +29,23 @@ pub(crate) struct SlotQueue {
 #[derive(Debug, Default)]
 struct Inner {
     slots: Slots,
+    /// That of the slots, if there are any.
+    spacing: Spacing,
+    /// The largest order of a waiter so far.
+    newest: Order,
     /// Slots to be given back to the store, with their units. A store takes back its last slot only,
     /// so that their order matters.
     freed: VecDeque<(Reservation, u64)>,
     /// Whether they are being given back.
     is_releasing: bool,
+    /// How often all slots were given back.
+    recalls: u64,
+    /// How many callers have no slot since and have not asked again.
+    without_slot: u64,
+    /// How many recalls have not given the units back yet.
+    recalling: usize,
+    /// Those of callers that may ask again then.
+    recalled: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -66,32 +80,10 @@ impl Default for Slots {
 }
 
 impl Slots {
-    /// Takes in a waiter whose slot of `units` begins `at`.
-    fn join(
-        &mut self,
-        at: u64,
-        units: u64,
-        reservation: Reservation,
-        wakers: &mut Wakers,
-    ) -> Order {
-        let newcomer = Kind::of(units, &reservation);
-        // The reservations of a store that does not say where its slots end belong to one caller.
-        let equals = newcomer.limits.contains(&true);
-        let is_empty = match self {
+    fn is_empty(&self) -> bool {
+        match self {
             Self::Equal(_, slots) => slots.is_empty(),
             Self::Mixed(slots) => slots.is_empty(),
-        };
-        if is_empty && equals {
-            *self = Self::Equal(newcomer, EqualSlots::default());
-        }
-        match self {
-            Self::Equal(kind, slots) if equals && *kind == newcomer => slots.join(at, reservation),
-            _ => self.mix(wakers).join(Waiter {
-                units,
-                at,
-                reservation,
-                waker: None,
-            }),
         }
     }
 
@@ -106,7 +98,7 @@ impl Slots {
                     reservation: owner.reservation,
                     waker: owner.waker,
                 };
-                mixed.push(owner.order, waiter);
+                mixed.join(owner.order, waiter);
             }
             *self = Self::Mixed(mixed);
         }
@@ -115,6 +107,68 @@ impl Slots {
             Self::Equal(..) => unreachable!("they have just been mixed"),
         }
     }
+}
+
+/// A slot that a store has given to a caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    /// When it begins, in nanoseconds of the store's clock.
+    pub(crate) at: u64,
+    pub(crate) units: u64,
+    pub(crate) reservation: Reservation,
+}
+
+impl Inner {
+    /// Takes in a waiter, which may have had an order before.
+    fn join(&mut self, slot: Slot, had: Option<Order>, wakers: &mut Wakers) -> Order {
+        let Slot {
+            at,
+            units,
+            reservation,
+        } = slot;
+        let newcomer = Kind::of(units, &reservation);
+        // The reservations of a store that does not say where its slots end belong to one caller.
+        let equals = newcomer.limits.contains(&true);
+        if self.slots.is_empty() && equals {
+            self.slots = Slots::Equal(newcomer, EqualSlots::default());
+        }
+        let (newest, is_complete) = (self.newest, self.without_slot == 0);
+        let place = |by_slot: &dyn Fn() -> Order| match had {
+            Some(order) => order,
+            None if is_complete => by_slot(),
+            // Behind those who will ask again.
+            None => order::between(0, None, newest),
+        };
+        let order = match &mut self.slots {
+            Slots::Equal(kind, slots) if equals && *kind == newcomer => {
+                let order = place(&|| slots.place(at, newest));
+                slots.join(order, at, reservation);
+                order
+            }
+            slots => {
+                let mixed = slots.mix(wakers);
+                let order = place(&|| mixed.place(at, newest));
+                let waiter = Waiter {
+                    units,
+                    at,
+                    reservation,
+                    waker: None,
+                };
+                mixed.join(order, waiter);
+                order
+            }
+        };
+        self.newest = self.newest.max(order);
+        order
+    }
+}
+
+/// What callers have given back who were recalled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RecalledUnits {
+    pub(crate) units: u64,
+    /// Those taken from the fallback of the store.
+    pub(crate) of_fallback: u64,
 }
 
 impl SlotQueue {
@@ -136,41 +190,134 @@ impl SlotQueue {
         wakers.wake();
         result
     }
+
+    /// Takes all slots from their owners and passes their units to `give_back`. The owners ask again
+    /// afterwards.
+    pub(super) fn recall(&self, give_back: impl FnOnce(RecalledUnits)) {
+        let mut wakers = Wakers::default();
+        let mut inner = self.lock();
+        if inner.slots.is_empty() {
+            return;
+        }
+        let (count, (units, of_fallback)) = match std::mem::take(&mut inner.slots) {
+            Slots::Equal(kind, slots) => {
+                let count = slots.into_wakers(&mut wakers);
+                let units = kind.units.saturating_mul(count);
+                let units = match kind.from_fallback {
+                    true => (0, units),
+                    false => (units, 0),
+                };
+                (count, units)
+            }
+            Slots::Mixed(slots) => (slots.len(), slots.into_wakers(&mut wakers)),
+        };
+        inner.without_slot += count;
+        inner.recalls += 1;
+        inner.recalling += 1;
+        inner.recalled.append(&mut wakers.woken);
+        drop(inner);
+        give_back(RecalledUnits { units, of_fallback });
+        self.with(|inner, wakers| {
+            inner.recalling -= 1;
+            if inner.recalling == 0 {
+                wakers.woken.append(&mut inner.recalled);
+            }
+        });
+    }
+
+    /// Lets all callers move up, because `units` were given back to the store.
+    pub(super) fn advance(&self, units: u64) {
+        self.with(|inner, wakers| {
+            let spacing = inner.spacing;
+            match &mut inner.slots {
+                Slots::Equal(kind, slots) => {
+                    let steps = units.checked_div(kind.units).unwrap_or(0);
+                    for _ in 0..steps.min(slots.len()) {
+                        let earlier = |slot: &Reservation| {
+                            let slot = spacing.earlier(slot, kind.units);
+                            (spacing.begin(&slot, kind.units), slot)
+                        };
+                        slots.advance(earlier, wakers);
+                    }
+                }
+                Slots::Mixed(slots) => slots.advance(units, &spacing, wakers),
+            }
+        });
+    }
+}
+
+/// What a caller that has a slot does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Turn {
+    /// Sleeps until then; the slot has come once that has passed.
+    SleepUntil(u64),
+    /// Asks the store again, because its slot was recalled.
+    AskAgain,
 }
 
 /// A caller that has a slot. Dropping it says that the slot was used; see
 /// [`SlotWaiter::abandon`].
 #[derive(Debug)]
 pub(crate) struct SlotWaiter<'a> {
-    queue: QueueRef<'a, Intervals, SlotQueue>,
+    queue: QueueRef<'a, (), SlotQueue>,
     order: Order,
+    recalls: u64,
     /// Whether it has left. Another waiter may have its order since.
     has_left: bool,
 }
 
 impl<'a> SlotWaiter<'a> {
-    /// Joins those who have slots. This one is of `units` and begins `at`.
+    /// Joins those who have slots. Returns `None` if the others have slots of another limit: it has been
+    /// changed, and the caller has to ask again.
     pub(super) fn join(
-        queue: QueueRef<'a, Intervals, SlotQueue>,
-        at: u64,
-        units: u64,
-        reservation: Reservation,
-    ) -> Self {
-        let order = queue.with(|inner, wakers| inner.slots.join(at, units, reservation, wakers));
-        Self {
+        queue: QueueRef<'a, (), SlotQueue>,
+        slot: Slot,
+        spacing: Spacing,
+    ) -> Option<Self> {
+        let (order, recalls) = queue.with(|inner, wakers| {
+            inner.adopt(spacing)?;
+            Some((inner.join(slot, None, wakers), inner.recalls))
+        })?;
+        Some(Self {
             queue,
             order,
+            recalls,
             has_left: false,
-        }
+        })
     }
 
-    /// Until when to sleep: the slot has come once that is no later than `now`. `waker` is woken when
-    /// it becomes earlier.
-    pub(crate) fn sleep_until(&self, now: u64, waker: &Waker) -> u64 {
+    /// Joins again, with another slot, after a recall. The place among those who were recalled stays.
+    /// Returns `false` where [`SlotWaiter::join`] returns `None`.
+    pub(super) fn rejoin(&mut self, slot: Slot, spacing: Spacing) -> bool {
+        let had = self.order;
+        let joined = self.queue.with(|inner, wakers| {
+            inner.adopt(spacing)?;
+            inner.without_slot = inner.without_slot.saturating_sub(1);
+            Some((inner.join(slot, Some(had), wakers), inner.recalls))
+        });
+        let Some(joined) = joined else {
+            return false;
+        };
+        (self.order, self.recalls) = joined;
+        true
+    }
+
+    /// What the caller does now. `waker` is woken when that changes.
+    pub(crate) fn poll(&self, now: u64, waker: &Waker) -> Turn {
         let waker = waker.clone();
-        self.queue.with(|inner, wakers| match &mut inner.slots {
-            Slots::Equal(_, slots) => slots.poll(self.order, now, waker, wakers),
-            Slots::Mixed(slots) => slots.poll(self.order, waker, wakers),
+        self.queue.with(|inner, wakers| {
+            if inner.recalls != self.recalls {
+                if inner.recalling > 0 {
+                    inner.recalled.push(waker);
+                    return Turn::SleepUntil(u64::MAX);
+                }
+                wakers.unused.push(waker);
+                return Turn::AskAgain;
+            }
+            Turn::SleepUntil(match &mut inner.slots {
+                Slots::Equal(_, slots) => slots.poll(self.order, now, waker, wakers),
+                Slots::Mixed(slots) => slots.poll(self.order, waker, wakers),
+            })
         })
     }
 
@@ -180,12 +327,17 @@ impl<'a> SlotWaiter<'a> {
     pub(crate) fn abandon(mut self, mut release: impl FnMut(Reservation, u64)) {
         self.has_left = true;
         let is_first = self.queue.with(|inner, wakers| {
+            if inner.recalls != self.recalls {
+                inner.without_slot = inner.without_slot.saturating_sub(1);
+                return false;
+            }
+            let spacing = inner.spacing;
             let freed = match &mut inner.slots {
                 Slots::Equal(kind, slots) => {
                     let reservation = slots.leave(self.order, wakers);
                     reservation.map(|reservation| (reservation, kind.units))
                 }
-                Slots::Mixed(slots) => slots.leave(self.order, self.queue.kind(), wakers),
+                Slots::Mixed(slots) => slots.leave(self.order, &spacing, wakers),
             };
             inner.freed.extend(freed);
             !std::mem::replace(&mut inner.is_releasing, true)
@@ -198,14 +350,30 @@ impl<'a> SlotWaiter<'a> {
     }
 }
 
+impl Inner {
+    /// Returns `None` if there are slots of another spacing.
+    fn adopt(&mut self, spacing: Spacing) -> Option<()> {
+        if self.slots.is_empty() {
+            self.spacing = spacing;
+        }
+        (self.spacing == spacing).then_some(())
+    }
+}
+
 impl Drop for SlotWaiter<'_> {
     fn drop(&mut self) {
         if self.has_left {
             return;
         }
-        self.queue.with(|inner, wakers| match &mut inner.slots {
-            Slots::Equal(_, slots) => slots.used(self.order, wakers),
-            Slots::Mixed(slots) => slots.used(self.order, wakers),
+        self.queue.with(|inner, wakers| {
+            if inner.recalls != self.recalls {
+                inner.without_slot = inner.without_slot.saturating_sub(1);
+                return;
+            }
+            match &mut inner.slots {
+                Slots::Equal(_, slots) => slots.used(self.order, wakers),
+                Slots::Mixed(slots) => slots.used(self.order, wakers),
+            }
         });
     }
 }
@@ -215,7 +383,7 @@ mod tests {
     use std::task::Waker;
     use std::time::Duration;
 
-    use super::{Intervals, SlotQueue, SlotWaiter};
+    use super::{Slot, SlotQueue, SlotWaiter, Spacing, Turn};
     use crate::algorithms::Plan;
     use crate::limit::decision::Reservation;
     use crate::limit::quota::Limit;
@@ -228,11 +396,19 @@ mod tests {
         let plan = Plan::new(Limit::leaky_bucket(1, Duration::from_secs(1))).unwrap();
         let queues = QueueMap::<_, SlotQueue>::default();
         let join = |begin: u64, units: u64| {
-            let queue = queues.enter(Intervals::of(&[plan]), None);
             let end = u128::from((begin + units) * SECOND);
-            SlotWaiter::join(queue, begin * SECOND, units, Reservation::ending(end))
+            let slot = Slot {
+                at: begin * SECOND,
+                units,
+                reservation: Reservation::ending(end),
+            };
+            let queue = queues.enter((), None);
+            SlotWaiter::join(queue, slot, Spacing::of(&[plan])).unwrap()
         };
-        let begin = |waiter: &SlotWaiter<'_>| waiter.sleep_until(0, Waker::noop()) / SECOND;
+        let begin = |waiter: &SlotWaiter<'_>| match waiter.poll(0, Waker::noop()) {
+            Turn::SleepUntil(at) => at / SECOND,
+            Turn::AskAgain => panic!("nothing was recalled"),
+        };
         let first = join(1, 1);
         let (second, third) = (join(2, 1), join(3, 1));
         let left = |waiter: SlotWaiter<'_>| {

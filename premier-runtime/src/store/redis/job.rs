@@ -31,7 +31,9 @@ impl Job {
     /// [`Error::CostExceedsCapacity`].
     pub(super) fn new(requests: &[Request<'_>], now: Option<u64>) -> Result<Self, Error> {
         for request in requests {
-            if let Operation::Take(cost) | Operation::Peek(cost) = request.operation {
+            if let Operation::Take(cost) | Operation::Reserve { cost, .. } | Operation::Peek(cost) =
+                request.operation
+            {
                 request.check_cost(cost)?;
             }
         }

@@ -12,6 +12,7 @@ use redis::{FromRedisValue, RedisError, Value};
 
 use super::keys::redis_keys;
 use crate::algorithms::{self, Effect, Plan, State, WindowState};
+use crate::clock::after;
 use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
 use crate::store::request::{Operation, Request};
@@ -66,7 +67,7 @@ impl Call {
     pub(super) fn new(requests: &[Request<'_>], now: Option<u64>) -> Self {
         let operation = requests.first().map(|request| request.operation);
         let name = match operation {
-            Some(Operation::Take(_)) => "take",
+            Some(Operation::Take(_) | Operation::Reserve { .. }) => "take",
             Some(Operation::Peek(_)) | None => "peek",
             Some(Operation::Reset) => "reset",
             Some(Operation::Refund(_)) => "refund",
@@ -131,7 +132,7 @@ impl Call {
 /// Appends the arguments of the limit at `index`.
 fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, index: usize) {
     let cost = match operation {
-        Operation::Take(cost) | Operation::Peek(cost) => cost,
+        Operation::Take(cost) | Operation::Reserve { cost, .. } | Operation::Peek(cost) => cost,
         Operation::Refund(units) | Operation::Release(_, units) => units.min(plan.capacity()),
         Operation::Reset => 0,
     };
@@ -154,9 +155,16 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
         Algo::LeakyBucket | Algo::TokenBucket => {
             let scale = MicroScale::of(plan);
             arguments.extend(["tat".into(), scale.den.to_string()]);
-            let capacity = plan.capacity();
-            for units in [capacity, capacity, cost, cost] {
-                let (whole, rest) = scale.split(plan.ticks(units));
+            let (full, charge) = (plan.ticks(plan.capacity()), plan.ticks(cost));
+            let allowance = match operation {
+                Operation::Reserve { longest, .. } => {
+                    let at_once = if plan.is_queue() { charge } else { full };
+                    at_once + scale.join(u128::from(whole_micros(longest) / 1_000), 0)
+                }
+                _ => full,
+            };
+            for ticks in [allowance, full, charge, charge] {
+                let (whole, rest) = scale.split(ticks);
                 arguments.extend([whole.to_string(), rest.to_string()]);
             }
             let (end, until) = match operation {
@@ -279,14 +287,15 @@ impl LimitReply {
         let (cost, effect) = match operation {
             Operation::Take(cost) if all => (cost, Effect::Take),
             Operation::Take(cost) | Operation::Peek(cost) => (cost, Effect::Look),
+            Operation::Reserve { cost, longest } => {
+                let effect = Effect::Reserve(whole_micros(longest));
+                (cost, if all { effect } else { effect.without_change() })
+            }
             _ => (0, Effect::Look),
         };
         match self.state {
             ReplyState::Rebuilt(mut state) => {
-                let decision = match effect {
-                    Effect::Take => state.take(plan, now, cost),
-                    Effect::Look => state.peek(plan, now, cost),
-                };
+                let decision: Decision = state.decide(plan, now, cost, effect);
                 debug_assert_eq!(decision.allowed, self.allowed, "{plan:?} {state:?}");
                 Decision {
                     allowed: self.allowed,
@@ -298,7 +307,7 @@ impl LimitReply {
                 retry_after,
                 reset_after,
             } => {
-                let taken = if effect == Effect::Take { cost } else { 0 };
+                let taken = if effect.takes() { cost } else { 0 };
                 let reset_after = if taken > 0 {
                     plan.period().div_ceil(1_000)
                 } else {
@@ -314,6 +323,11 @@ impl LimitReply {
             }
         }
     }
+}
+
+/// How long a caller may wait, in nanoseconds of whole microseconds, because the server's clock counts those.
+fn whole_micros(longest: Duration) -> u64 {
+    after(0, longest) / 1_000 * 1_000
 }
 
 /// Rounds the times of a decision up to whole microseconds, because the server's clock counts those.

@@ -1,12 +1,13 @@
 -- Token bucket and leaky bucket, by the Generic Cell Rate Algorithm (GCRA) of ITU-T I.371.
 --
 -- State: the theoretical arrival time (TAT) in microseconds. If the emission interval is not a whole
--- number of microseconds, ":" remainder ":" denominator follow.
+-- number of microseconds, ":" remainder ":" denominator follow. If callers wait, so that the debt is more
+-- than a full one, "|" and the time at which this was stored follow.
 --
 -- Arguments, where a time is a pair of microseconds and a remainder:
 --   i        the denominator of all remainders
 --   i + 1    the allowance: how far the TAT of an admitted call may be ahead
---   i + 3    the full debt: how far the TAT can be ahead at most
+--   i + 3    the full debt: how far the TAT can be ahead at most unless callers wait
 --   i + 5    the time to add to, or take from, the TAT for the cost
 --   i + 7    the time to add for the decision
 --   i + 9    the end of the slot to release, or 0
@@ -18,8 +19,13 @@ algo.tat = function(key, op, i)
   local state = redis.call('GET', key)
   local nh, nl = math.floor(now / BASE), now % BASE
   local wh, wl, rh, rl = nh, nl, 0, 0
-  local stored = false
+  local stored, reserved = false, false
   if state then
+    local tat, since = string.match(state, '^([%d:]+)|(%d+)$')
+    if tat then
+      -- A time later than now shows that the clock was set back.
+      state, reserved = tat, tonumber(since) <= now
+    end
     local w, r, d = string.match(state, '^(%d+):(%d+):(%d+)$')
     if not w and not string.match(state, '^%d+$') then unreadable(key) end
     local h, l = parse(w or state)
@@ -67,6 +73,7 @@ algo.tat = function(key, op, i)
     local th, tl = add(ah, al, nh, nl)
     local text = to_text(th, tl)
     if bh ~= 0 or bl ~= 0 then text = text .. ':' .. to_text(bh, bl) .. ':' .. ARGV[i] end
+    if exceeds(ah, al, bh, bl, i + 3) then text = text .. '|' .. reply[1] end
     -- One microsecond more, for the remainder.
     ah, al = add(ah, al, 0, 1)
     store(key, text, ah, al)
@@ -84,9 +91,10 @@ algo.tat = function(key, op, i)
     return ah, al, bh, bl
   end
 
-  -- The TAT is further ahead than a full debt only if the clock was set back or the limit changed.
+  -- Unless callers wait, the TAT is further ahead than a full debt only if the clock was set back or the
+  -- limit changed.
   local clamped = false
-  if exceeds(wh, wl, rh, rl, i + 3) then
+  if not reserved and exceeds(wh, wl, rh, rl, i + 3) then
     wh, wl = parse(ARGV[i + 3])
     rh, rl = parse(ARGV[i + 4])
     clamped = true
