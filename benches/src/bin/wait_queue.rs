@@ -1,4 +1,5 @@
-//! What crowds of waiters cost, beside tokio's `Semaphore` and the crate leaky-bucket.
+//! What crowds of waiters cost, and whether they keep the rate, beside tokio's `Semaphore` and the crates
+//! leaky-bucket and governor.
 
 use std::error::Error;
 use std::future::Future;
@@ -11,7 +12,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 const WAITERS: usize = 80_000;
-const CALLERS: usize = 40_000;
+const CALLERS: [usize; 2] = [10_000, 40_000];
+const KEYS: usize = 1_000;
 const RATE: u64 = 20_000;
 const ROUNDS: usize = 5;
 
@@ -48,22 +50,45 @@ where
     Ok(())
 }
 
-/// CPU seconds until all callers have been admitted at the rate.
-fn paced<F>(name: &str, runtime: &Runtime, call: impl Fn() -> F) -> Result<(), Box<dyn Error>>
+/// How long it takes until all callers have been admitted at the rate, beside the time that it takes at
+/// least, and how much of the CPU's. Each caller gets its number.
+fn paced<F>(
+    name: &str,
+    runtime: &Runtime,
+    callers: usize,
+    call: impl Fn(usize) -> F,
+) -> Result<(), Box<dyn Error>>
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(call())).collect();
+        let tasks: Vec<_> = (0..callers)
+            .map(|number| tokio::spawn(call(number)))
+            .collect();
         for task in tasks {
             task.await?;
         }
         Ok::<(), tokio::task::JoinError>(())
     })?;
     let (elapsed, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-    println!("{name:40} {cpu:.3} s of CPU in {elapsed:.2} s");
+    let ideal = callers as f64 / RATE as f64;
+    println!(
+        "{name:40} {elapsed:.3} s, {:.3} x the ideal, {cpu:.3} s of CPU",
+        elapsed / ideal
+    );
     Ok(())
+}
+
+/// Calls by hand of a limit that lets one through at a time.
+fn by_hand(limit: Limit) -> impl Fn(usize) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    let throttle = Throttle::with_handler(MemoryHandler::new(), "paced", limit).wait();
+    move |_| {
+        let throttle = throttle.clone();
+        Box::pin(async move {
+            throttle.acquire_async("k").await.expect("admitted");
+        })
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -94,28 +119,68 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     })?;
 
-    println!("{CALLERS} callers of a leaky bucket of {RATE} a second:");
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
         .build()?;
-    let limit = Limit::leaky_bucket(RATE, second).bucket_size(1_000_000);
-    let throttle = Throttle::with_handler(MemoryHandler::new(), "paced", limit);
-    paced("premier", &runtime, || {
+    for callers in CALLERS {
+        println!("{callers} callers at {RATE} a second:");
+        let token_bucket = Limit::token_bucket(RATE, second).burst(1);
+        paced(
+            "premier, token bucket",
+            &runtime,
+            callers,
+            by_hand(token_bucket),
+        )?;
+        paced(
+            "premier, leaky bucket",
+            &runtime,
+            callers,
+            by_hand(Limit::leaky_bucket(RATE, second)),
+        )?;
+        paced("premier, #[throttle]", &runtime, callers, |_| async {
+            attribute().await.expect("admitted");
+        })?;
+        // Its interval is a millisecond at least.
+        let limiter = leaky_bucket::RateLimiter::builder()
+            .max(20)
+            .initial(0)
+            .refill(20)
+            .interval(Duration::from_millis(1))
+            .build();
+        let limiter = Arc::new(limiter);
+        paced("leaky-bucket, 20 a millisecond", &runtime, callers, |_| {
+            let limiter = Arc::clone(&limiter);
+            async move { limiter.acquire_one().await }
+        })?;
+        let quota = governor::Quota::per_second((RATE as u32).try_into()?);
+        let limiter = Arc::new(governor::RateLimiter::direct(
+            quota.allow_burst(1.try_into()?),
+        ));
+        paced("governor", &runtime, callers, |_| {
+            let limiter = Arc::clone(&limiter);
+            async move { limiter.until_ready().await }
+        })?;
+    }
+    println!(
+        "{} callers of {KEYS} keys, each with its share of {RATE} a second:",
+        CALLERS[1]
+    );
+    let share = Limit::token_bucket(RATE / KEYS as u64, second).burst(1);
+    let throttle = Throttle::with_handler(MemoryHandler::new(), "keys", share).wait();
+    paced("premier, token bucket", &runtime, CALLERS[1], |number| {
         let throttle = throttle.clone();
         async move {
-            let _ = throttle.acquire_async("k").await;
+            throttle
+                .acquire_async(&(number % KEYS))
+                .await
+                .expect("admitted");
         }
     })?;
-    let limiter = leaky_bucket::RateLimiter::builder()
-        .max(20)
-        .initial(0)
-        .refill(20)
-        .interval(Duration::from_millis(1))
-        .build();
-    let limiter = Arc::new(limiter);
-    paced("the crate leaky-bucket", &runtime, || {
-        let limiter = Arc::clone(&limiter);
-        async move { limiter.acquire_one().await }
-    })
+    Ok(())
+}
+
+#[premier::throttle(quota = 20_000, duration = 1, algo = "token_bucket", burst = 1, wait)]
+async fn attribute() -> Result<(), premier::Error> {
+    Ok(())
 }

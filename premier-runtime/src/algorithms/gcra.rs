@@ -241,7 +241,7 @@ impl<T: Ticks> Gcra<T> {
 
     /// `units` back from the debt at `now`.
     pub(super) fn refunded(&self, tat: T, now: T, units: u64) -> T {
-        let given = self.interval * T::from(units.min(self.capacity));
+        let given = self.interval * T::from(units);
         let debt = tat.max(now) - now;
         now + (debt - given.min(debt))
     }

@@ -83,8 +83,7 @@ impl Plan {
         self.den
     }
 
-    /// `units` · T in ticks. Units are at most a capacity, so this fits: 2^55 · 2^55 for the largest
-    /// quota, 2^33 · 2^55 for the largest burst or queue.
+    /// `units` · T in ticks.
     pub(crate) const fn ticks(&self, units: u64) -> u128 {
         units as u128 * self.interval as u128
     }

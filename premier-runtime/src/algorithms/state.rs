@@ -311,3 +311,56 @@ impl State {
         }
     }
 }
+
+#[cfg(all(test, not(premier_loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limit::quota::Limit;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn reserved(plan: &Plan, now: u64) -> State {
+        let mut state = State::default();
+        for slot in 0..4 {
+            let decision: Decision = state.decide(plan, now, 1, Effect::Reserve(u64::MAX));
+            assert_eq!(decision.delay, Duration::from_secs(slot));
+        }
+        state
+    }
+
+    #[test]
+    fn slots_that_callers_wait_for_are_owed_until_they_have_come() {
+        let plan = Plan::new(Limit::token_bucket(1, Duration::from_secs(1))).unwrap();
+        let now = 1_000 * SECOND;
+        let mut state = reserved(&plan, now);
+        let denied = state.take(&plan, now + SECOND, 1);
+        assert_eq!(denied.retry_after, Duration::from_secs(3));
+        assert!(state.take(&plan, now + 4 * SECOND, 1).allowed);
+        assert!(state.is_fresh(&plan, now + 5 * SECOND));
+    }
+
+    #[test]
+    fn after_a_step_back_of_the_clock_a_bucket_owes_a_refill_at_most() {
+        let plan = Plan::new(Limit::token_bucket(1, Duration::from_secs(1))).unwrap();
+        let now = 1_000 * SECOND;
+        let mut state = reserved(&plan, now);
+        let denied = state.take(&plan, now - SECOND, 1);
+        assert_eq!(denied.retry_after, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_slot_beyond_the_longest_wait_is_not_taken() {
+        let plan = Plan::new(Limit::token_bucket(1, Duration::from_secs(1))).unwrap();
+        let now = 1_000 * SECOND;
+        let mut state = reserved(&plan, now);
+        let before = state.clone();
+        let late: Decision = state.decide(&plan, now, 1, Effect::Reserve(4 * SECOND - 1));
+        assert_eq!(
+            (late.allowed, late.retry_after),
+            (false, Duration::from_secs(4))
+        );
+        assert_eq!(state, before);
+    }
+}

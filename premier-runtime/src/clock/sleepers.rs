@@ -59,13 +59,14 @@ impl Sleepers {
     /// Removes all sleepers whose deadline is `now` or earlier, earliest first. The caller must wake
     /// them after releasing every lock.
     pub(super) fn due(&mut self, now: u64) -> Vec<Waker> {
-        let later = match now.checked_add(1) {
-            Some(next) => self.by_deadline.split_off(&(next, 0)),
-            None => BTreeMap::new(),
-        };
-        std::mem::replace(&mut self.by_deadline, later)
-            .into_values()
-            .collect()
+        let mut due = Vec::new();
+        // Splitting the map off would count what is left of it.
+        while let Some(first) = self.by_deadline.first_entry()
+            && first.key().0 <= now
+        {
+            due.push(first.remove());
+        }
+        due
     }
 
     /// Removes all sleepers. The caller must wake them after releasing every lock.

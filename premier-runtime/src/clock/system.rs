@@ -18,7 +18,8 @@ use super::sleepers::{SleeperId, Sleepers};
 /// limits clamp instants that lie in the future, so an error lasts no longer than the difference.
 ///
 /// Async sleeps are woken by one timer thread, which the first async sleep starts. It is as precise
-/// as the system's timer and works under every executor, including a tokio runtime without a timer.
+/// as the system's timer, but wakes tasks no more often than every half a millisecond, and works under every
+/// executor, including a tokio runtime without a timer.
 ///
 /// ```
 /// use premier::clock::{Clock, SystemClock};
@@ -121,6 +122,10 @@ impl Counter {
     }
 }
 
+/// How long the timer thread pauses after it has woken sleepers, in nanoseconds. Those that are due meanwhile
+/// are woken together: with callers of a limit of 20,000 a second this takes a third of the processor time.
+const BETWEEN_WAKES: u64 = 500_000;
+
 /// The timer thread's sleepers.
 struct Timer {
     sleepers: Mutex<Sleepers>,
@@ -151,18 +156,23 @@ impl Timer {
 
     fn run(&self) {
         let mut sleepers = self.lock();
+        let mut earliest = 0;
         loop {
             let now = SystemClock.now();
-            let due = sleepers.due(now);
-            if !due.is_empty() {
-                drop(sleepers);
-                due.into_iter().for_each(Waker::wake);
-                sleepers = self.lock();
-                continue;
+            if now >= earliest {
+                let due = sleepers.due(now);
+                if !due.is_empty() {
+                    earliest = now + BETWEEN_WAKES;
+                    drop(sleepers);
+                    due.into_iter().for_each(Waker::wake);
+                    sleepers = self.lock();
+                    continue;
+                }
             }
             sleepers = match sleepers.next_deadline() {
                 Some(deadline) => {
-                    let left = Duration::from_nanos(deadline.saturating_sub(now));
+                    let next = deadline.max(earliest);
+                    let left = Duration::from_nanos(next.saturating_sub(now));
                     self.earlier
                         .wait_timeout(sleepers, left)
                         .unwrap_or_else(PoisonError::into_inner)

@@ -91,14 +91,11 @@ impl EqualSlots {
         self.waiters.insert(order, waiter);
     }
 
-    /// Returns how many waiters there are, also those whose slot has begun.
-    pub(super) fn into_wakers(self, wakers: &mut Wakers) -> u64 {
-        let count = self.waiters.len() + self.granted.len();
-        let waiters = self.waiters.into_values();
-        wakers
-            .woken
-            .extend(waiters.filter_map(|waiter| waiter.waker));
-        count as u64
+    /// The waiters, also those whose slot has begun.
+    pub(super) fn into_waiters(self) -> impl Iterator<Item = (Order, Option<Waker>)> {
+        let granted = self.granted.into_keys().map(|order| (order, None));
+        let waiters = self.waiters.into_iter();
+        granted.chain(waiters.map(|(order, waiter)| (order, waiter.waker)))
     }
 
     /// Puts a slot before the first one and removes the last one: everybody moves up. `earlier` returns the

@@ -31,10 +31,6 @@ impl MixedSlots {
         self.waiters.is_empty()
     }
 
-    pub(super) fn len(&self) -> u64 {
-        self.waiters.len() as u64
-    }
-
     /// The order of a waiter whose slot begins `at`: ahead of those whose slots begin later.
     pub(super) fn place(&self, at: u64, newest: Order) -> Order {
         let mut from_back = self.waiters.iter().rev().peekable();
@@ -66,18 +62,9 @@ impl MixedSlots {
         wakers.unused.extend(gone.and_then(|gone| gone.waker));
     }
 
-    /// Returns how many units the waiters have taken from the store, and how many from its fallback.
-    pub(super) fn into_wakers(self, wakers: &mut Wakers) -> (u64, u64) {
-        let (mut units, mut of_fallback) = (0_u64, 0_u64);
-        for (_, waiter) in self.waiters {
-            let sum = match waiter.reservation.from_fallback {
-                true => &mut of_fallback,
-                false => &mut units,
-            };
-            *sum = sum.saturating_add(waiter.units);
-            wakers.woken.extend(waiter.waker);
-        }
-        (units, of_fallback)
+    /// The waiters in their order.
+    pub(super) fn into_waiters(self) -> impl Iterator<Item = (Order, Waiter)> {
+        self.waiters.into_iter()
     }
 
     /// Lets all slots begin `units` earlier.

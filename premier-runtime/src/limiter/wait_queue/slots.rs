@@ -8,7 +8,7 @@
 //! As a rule all calls cost the same: [`EqualSlots`] then lets thousands move up at once. Calls of
 //! different costs have slots of different lengths, which [`MixedSlots`] moves one by one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -40,12 +40,11 @@ struct Inner {
     is_releasing: bool,
     /// How often all slots were given back.
     recalls: u64,
-    /// How many callers have no slot since and have not asked again.
-    without_slot: u64,
-    /// How many recalls have not given the units back yet.
+    /// The callers that have no slot since. The first asks again, then the next, so that they keep their
+    /// order.
+    without_slot: BTreeMap<Order, Option<Waker>>,
+    /// How many recalls have not given the units back yet. Nobody asks again before.
     recalling: usize,
-    /// Those of callers that may ask again then.
-    recalled: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -132,7 +131,7 @@ impl Inner {
         if self.slots.is_empty() && equals {
             self.slots = Slots::Equal(newcomer, EqualSlots::default());
         }
-        let (newest, is_complete) = (self.newest, self.without_slot == 0);
+        let (newest, is_complete) = (self.newest, self.without_slot.is_empty());
         let place = |by_slot: &dyn Fn() -> Order| match had {
             Some(order) => order,
             None if is_complete => by_slot(),
@@ -194,34 +193,46 @@ impl SlotQueue {
     /// Takes all slots from their owners and passes their units to `give_back`. The owners ask again
     /// afterwards.
     pub(super) fn recall(&self, give_back: impl FnOnce(RecalledUnits)) {
-        let mut wakers = Wakers::default();
+        let mut recalled = RecalledUnits::default();
         let mut inner = self.lock();
         if inner.slots.is_empty() {
             return;
         }
-        let (count, (units, of_fallback)) = match std::mem::take(&mut inner.slots) {
-            Slots::Equal(kind, slots) => {
-                let count = slots.into_wakers(&mut wakers);
-                let units = kind.units.saturating_mul(count);
-                let units = match kind.from_fallback {
-                    true => (0, units),
-                    false => (units, 0),
-                };
-                (count, units)
-            }
-            Slots::Mixed(slots) => (slots.len(), slots.into_wakers(&mut wakers)),
+        let mut take = |order, units: u64, from_fallback, waker| {
+            let sum = match from_fallback {
+                true => &mut recalled.of_fallback,
+                false => &mut recalled.units,
+            };
+            *sum = sum.saturating_add(units);
+            (order, waker)
         };
-        inner.without_slot += count;
+        let Inner {
+            slots,
+            without_slot,
+            ..
+        } = &mut *inner;
+        match std::mem::take(slots) {
+            Slots::Equal(kind, slots) => {
+                let owners = slots.into_waiters();
+                without_slot.extend(
+                    owners.map(|(order, waker)| take(order, kind.units, kind.from_fallback, waker)),
+                );
+            }
+            Slots::Mixed(slots) => {
+                let owners = slots.into_waiters();
+                without_slot.extend(owners.map(|(order, waiter)| {
+                    let from_fallback = waiter.reservation.from_fallback;
+                    take(order, waiter.units, from_fallback, waiter.waker)
+                }));
+            }
+        }
         inner.recalls += 1;
         inner.recalling += 1;
-        inner.recalled.append(&mut wakers.woken);
         drop(inner);
-        give_back(RecalledUnits { units, of_fallback });
+        give_back(recalled);
         self.with(|inner, wakers| {
             inner.recalling -= 1;
-            if inner.recalling == 0 {
-                wakers.woken.append(&mut inner.recalled);
-            }
+            inner.wake_first_without_slot(wakers);
         });
     }
 
@@ -292,8 +303,9 @@ impl<'a> SlotWaiter<'a> {
         let had = self.order;
         let joined = self.queue.with(|inner, wakers| {
             inner.adopt(spacing)?;
-            inner.without_slot = inner.without_slot.saturating_sub(1);
-            Some((inner.join(slot, Some(had), wakers), inner.recalls))
+            let order = inner.join(slot, Some(had), wakers);
+            inner.leave_those_without_slot(had, wakers);
+            Some((order, inner.recalls))
         });
         let Some(joined) = joined else {
             return false;
@@ -307,12 +319,13 @@ impl<'a> SlotWaiter<'a> {
         let waker = waker.clone();
         self.queue.with(|inner, wakers| {
             if inner.recalls != self.recalls {
-                if inner.recalling > 0 {
-                    inner.recalled.push(waker);
-                    return Turn::SleepUntil(u64::MAX);
+                if inner.recalling == 0 && inner.is_first_without_slot(self.order) {
+                    wakers.unused.push(waker);
+                    return Turn::AskAgain;
                 }
-                wakers.unused.push(waker);
-                return Turn::AskAgain;
+                let old = inner.without_slot.insert(self.order, Some(waker));
+                wakers.unused.extend(old.flatten());
+                return Turn::SleepUntil(u64::MAX);
             }
             Turn::SleepUntil(match &mut inner.slots {
                 Slots::Equal(_, slots) => slots.poll(self.order, now, waker, wakers),
@@ -328,7 +341,7 @@ impl<'a> SlotWaiter<'a> {
         self.has_left = true;
         let is_first = self.queue.with(|inner, wakers| {
             if inner.recalls != self.recalls {
-                inner.without_slot = inner.without_slot.saturating_sub(1);
+                inner.leave_those_without_slot(self.order, wakers);
                 return false;
             }
             let spacing = inner.spacing;
@@ -351,6 +364,25 @@ impl<'a> SlotWaiter<'a> {
 }
 
 impl Inner {
+    fn is_first_without_slot(&self, order: Order) -> bool {
+        let first = self.without_slot.first_key_value();
+        first.is_none_or(|(first, _)| *first == order)
+    }
+
+    fn leave_those_without_slot(&mut self, order: Order, wakers: &mut Wakers) {
+        let gone = self.without_slot.remove(&order);
+        wakers.unused.extend(gone.flatten());
+        self.wake_first_without_slot(wakers);
+    }
+
+    fn wake_first_without_slot(&mut self, wakers: &mut Wakers) {
+        if self.recalling == 0
+            && let Some(mut first) = self.without_slot.first_entry()
+        {
+            wakers.woken.extend(first.get_mut().take());
+        }
+    }
+
     /// Returns `None` if there are slots of another spacing.
     fn adopt(&mut self, spacing: Spacing) -> Option<()> {
         if self.slots.is_empty() {
@@ -367,7 +399,7 @@ impl Drop for SlotWaiter<'_> {
         }
         self.queue.with(|inner, wakers| {
             if inner.recalls != self.recalls {
-                inner.without_slot = inner.without_slot.saturating_sub(1);
+                inner.leave_those_without_slot(self.order, wakers);
                 return;
             }
             match &mut inner.slots {

@@ -133,6 +133,8 @@ impl Call {
 fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, index: usize) {
     let cost = match operation {
         Operation::Take(cost) | Operation::Reserve { cost, .. } | Operation::Peek(cost) => cost,
+        // Those who wait may owe a bucket more than its capacity.
+        Operation::Refund(units) | Operation::Release(_, units) if plan.is_bucket() => units,
         Operation::Refund(units) | Operation::Release(_, units) => units.min(plan.capacity()),
         Operation::Reset => 0,
     };
