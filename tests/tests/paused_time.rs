@@ -67,7 +67,7 @@ async fn a_timeout_lets_a_shorter_sleep_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_throttled_function_waits_in_virtual_time() {
-    #[throttle(rate = "1/h", burst = 1, wait)]
+    #[throttle(algo = "token_bucket", rate = "1/h", burst = 1, wait)]
     async fn report() -> Result<(), Error> {
         Ok(())
     }
@@ -173,7 +173,13 @@ async fn retries_are_delayed_in_virtual_time() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_end_after_virtual_time() {
-    #[retry(max = 100, strategy = "fixed", base = "50m", max_delay = "1h", max_elapsed = "2h")]
+    #[retry(
+        max = 100,
+        strategy = "fixed",
+        base = "50m",
+        max_delay = "1h",
+        max_elapsed = "2h"
+    )]
     async fn fail() -> Result<(), &'static str> {
         Err("no")
     }
@@ -237,7 +243,7 @@ async fn the_clocks_of_the_system_follow_virtual_time() {
 
 #[tokio::test]
 async fn time_can_be_paused_after_limits_are_in_use() {
-    #[throttle(rate = "1/h", burst = 1, wait)]
+    #[throttle(algo = "token_bucket", rate = "1/h", burst = 1, wait)]
     async fn report() -> Result<(), Error> {
         Ok(())
     }
@@ -310,7 +316,11 @@ async fn a_sync_function_blocks_in_real_time() {
     assert!((50 * MILLISECOND..MINUTE).contains(&real.elapsed()));
     assert_eq!(began.elapsed(), Duration::ZERO);
     // Async functions on this thread go on in virtual time.
-    takes(HOUR, SystemClock.sleep_until(SystemClock.now() + 3_600_000_000_000)).await;
+    takes(
+        HOUR,
+        SystemClock.sleep_until(SystemClock.now() + 3_600_000_000_000),
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -381,7 +391,10 @@ fn another_runtime_stays_in_real_time() {
         .unwrap();
     paused.block_on(advance(HOUR));
     for real in [
-        Builder::new_multi_thread().worker_threads(2).enable_time().build(),
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_time()
+            .build(),
         Builder::new_current_thread().enable_time().build(),
     ] {
         let real = real.unwrap();

@@ -133,11 +133,7 @@ impl<P: Policy> Site<P> {
         instances.as_ref()?.get(&id).copied()
     }
 
-    fn bind(
-        &'static self,
-        id: TypeId,
-        spec: fn() -> Spec<P::Args>,
-    ) -> Result<&'static P, Error> {
+    fn bind(&'static self, id: TypeId, spec: fn() -> Spec<P::Args>) -> Result<&'static P, Error> {
         let (call_site, args) = spec().finish();
         // Made before a lock is taken, because it runs code of the user's, as clocks and subscribers of
         // events are, which may call the function. Of policies that are made at the same time, one is kept.
