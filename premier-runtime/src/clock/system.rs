@@ -22,6 +22,9 @@ use super::virtual_time::{self, Anchor, RuntimeTimer, park};
 /// Async sleeps are woken by one timer thread, which the first async sleep starts. It is as precise
 /// as the system's timer and works under every executor, including a tokio runtime without a timer.
 ///
+/// With the feature `tokio`, readings and async sleeps in a tokio runtime follow its time if a test has
+/// paused it (`tokio::time::pause`, `start_paused`), and threads that are blocked wait in real time.
+///
 /// ```
 /// use premier::clock::{Clock, SystemClock};
 /// use std::time::Duration;
