@@ -377,7 +377,7 @@
 //! #     .build()
 //! #     .unwrap()
 //! #     .block_on(async {
-//! // #[tokio::test(start_paused = true)]
+//! // In a function with #[tokio::test(start_paused = true)]:
 //! let before = tokio::time::Instant::now();
 //! assert!(matches!(slow().await, Err(Error::Timeout { .. })));
 //! assert_eq!(before.elapsed(), Duration::from_millis(500));

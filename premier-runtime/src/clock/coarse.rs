@@ -20,7 +20,8 @@ use super::{Clock, SystemClock};
 /// more on a virtual machine whose processors were paused. It never runs ahead and never steps
 /// back.
 ///
-/// On systems other than Linux and Android it reads [`SystemClock`].
+/// On systems other than Linux and Android it reads [`SystemClock`]. As [`SystemClock`] does, it follows
+/// the paused time of a tokio runtime.
 ///
 /// ```
 /// use premier::clock::CoarseClock;

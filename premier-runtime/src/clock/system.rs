@@ -227,6 +227,7 @@ impl Future for TimerSleep {
         let this = &mut *self;
         #[cfg(feature = "tokio")]
         {
+            // In real time as well: a test may pause the runtime during the sleep.
             let left = Duration::from_nanos(this.deadline - now);
             this.runtime_timer.wake_after(left, context);
             if virtual_time::now().is_some() {

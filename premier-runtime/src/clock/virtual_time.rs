@@ -1,15 +1,14 @@
-//! The time of tokio runtimes that tests pause and advance.
+//! The virtual time of tokio runtimes, which tests pause and advance.
 //!
 //! tokio can pause the time of its current-thread runtimes if it is compiled with its feature
-//! `test-util`. Everything here is about such builds: in all others [`IS_PAUSABLE`] is false, and
-//! nothing of this module is left in the program.
+//! `test-util`. In all other builds [`IS_PAUSABLE`] is false, and the compiler removes what is here.
 //!
-//! tokio says neither whether a runtime's time is paused nor whether the runtime has a timer:
+//! tokio says neither whether a runtime's time is virtual nor whether the runtime has a timer:
 //!
-//! - a runtime's time is virtual exactly when its `Instant::now()` does not lie between two readings
-//!   of std's;
-//! - `tokio::time::sleep` panics without a timer. [`has_timer`] tries it once for each runtime and
-//!   thread.
+//! - The time is virtual exactly when the runtime's `Instant::now()` does not lie between two readings of
+//!   std's.
+//! - `tokio::time::sleep` panics without a timer. [`has_timer`] tries it, and does so only in such builds.
+//!   This is why sleepers elsewhere leave tokio's timer alone; it also rounds up to milliseconds.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -50,15 +49,17 @@ thread_local! {
 }
 
 /// The instant of the runtime that the thread is in, if its time is virtual.
-#[inline(always)]
+///
+/// A thread-local lookup where there is no such runtime, and three readings of the system's clock in one.
+#[inline]
 pub(super) fn now() -> Option<Instant> {
     match IS_PAUSABLE {
-        true => virtual_now(),
+        true => now_in_runtime(),
         false => None,
     }
 }
 
-fn virtual_now() -> Option<Instant> {
+fn now_in_runtime() -> Option<Instant> {
     let runtime = pausable_runtime()?;
     let before = Instant::now();
     let now = tokio::time::Instant::now().into_std();
