@@ -207,12 +207,12 @@ async fn a_breaker_is_open_in_virtual_time() {
     async fn fetch(is_up: bool) -> Result<(), Box<dyn std::error::Error>> {
         if is_up { Ok(()) } else { Err("down".into()) }
     }
-    let is_rejected = |error: &Box<dyn std::error::Error>| {
+    let is_rejected = |error: Box<dyn std::error::Error>| {
         matches!(error.downcast_ref(), Some(Error::CircuitOpen { .. }))
     };
-    assert!(!is_rejected(&fetch(false).await.unwrap_err()));
+    assert!(!is_rejected(fetch(false).await.unwrap_err()));
     advance(HOUR - MILLISECOND).await;
-    assert!(is_rejected(&fetch(true).await.unwrap_err()));
+    assert!(is_rejected(fetch(true).await.unwrap_err()));
     advance(MILLISECOND).await;
     fetch(true).await.unwrap();
 }
@@ -423,14 +423,14 @@ fn a_sleep_can_move_between_runtimes() {
         .start_paused(true)
         .build()
         .unwrap();
-    let mut slept = paused.block_on(async {
-        let mut slept = SystemClock.sleep_until(SystemClock.now() + 100_000_000);
-        let waited = tokio::time::timeout(10 * MILLISECOND, &mut slept).await;
+    let mut slept = None;
+    paused.block_on(async {
+        let slept = slept.insert(SystemClock.sleep_until(SystemClock.now() + 100_000_000));
+        let waited = tokio::time::timeout(10 * MILLISECOND, slept).await;
         assert!(waited.is_err());
-        slept
     });
     drop(paused);
     let real = std::time::Instant::now();
-    without_timer().block_on(&mut slept);
+    without_timer().block_on(slept.unwrap());
     assert!(real.elapsed() < MINUTE);
 }
