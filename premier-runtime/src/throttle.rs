@@ -49,7 +49,7 @@ pub struct Throttle {
 struct Shared {
     name: Box<str>,
     limits: Box<[Limit]>,
-    limiter: OnceLock<Result<Arc<Limiter>, Error>>,
+    limiter: OnceLock<Arc<Limiter>>,
     /// The throttle's own configuration; the process's when there is none.
     runtime: Option<Arc<Runtime>>,
 }
@@ -292,7 +292,7 @@ impl Throttle {
     /// The limit, once it has been used.
     #[cfg(feature = "tower")]
     pub(crate) fn bound(&self) -> Option<&Arc<Limiter>> {
-        self.shared.limiter.get()?.as_ref().ok()
+        self.shared.limiter.get()
     }
 
     /// Whether an admitted call may have to wait for its slot.
@@ -316,19 +316,24 @@ impl Throttle {
 
     #[inline]
     pub(crate) fn limiter(&self) -> Result<&Arc<Limiter>, Error> {
+        match self.shared.limiter.get() {
+            Some(limiter) => Ok(limiter),
+            None => self.bind(),
+        }
+    }
+
+    #[cold]
+    fn bind(&self) -> Result<&Arc<Limiter>, Error> {
         let Shared {
             name,
             limits,
             limiter,
             runtime,
         } = &*self.shared;
-        limiter
-            .get_or_init(|| match runtime {
-                Some(runtime) => overrides::bind(runtime, name, limits),
-                None => overrides::bind(Runtime::global(), name, limits),
-            })
-            .as_ref()
-            .map_err(Error::clone)
+        let runtime = runtime.as_deref().unwrap_or_else(|| Runtime::global());
+        // Made before a lock is taken, as in `Site::bind`. Limiters of one name share their state.
+        let bound = overrides::bind(runtime, name, limits)?;
+        Ok(limiter.get_or_init(|| bound))
     }
 
     fn handle<K: Display + ?Sized>(

@@ -88,8 +88,8 @@
 //!
 #![doc = include_str!("../docs/throttle.md")]
 //!
-//! Literals are checked when compiling. Other expressions are evaluated once, at the first call;
-//! a bad value is then an [`Error::Config`].
+//! Literals are checked when compiling. Other expressions are evaluated at the first call. A bad value
+//! is then an [`Error::Config`], and the next call evaluates them again; good ones stay.
 //!
 //! Methods of the same name on two types have a limit each, and so have the instances of a generic type
 //! (`Client<A>::get`, `Client<B>::get`) and the types that share a default method of a trait. Generic
@@ -320,11 +320,16 @@
 //! # Ok::<(), premier::Error>(())
 //! ```
 //!
+//! With the feature [`tokio`](#tokio) async functions follow the paused time of a test, without another
+//! clock.
+//!
 //! # Features
+//!
+//! None is on by default.
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `tokio` (default) | nothing yet: async functions wait under any executor |
+//! | `tokio` | tests that [pause tokio's time](#tokio) need no other clock |
 //! | `cache` | [`#[cache]`](#cache) |
 //! | `redis` | [`RedisHandler`]: limits, and cached values, [shared by a fleet](#redis) |
 //! | `tower` | [`ThrottleLayer`]: limits for [HTTP services and clients](#tower) |
@@ -341,6 +346,58 @@
 //! An item behind a feature has a page of its own only in documentation that is built with this
 //! feature, as on docs.rs or by `cargo doc --open -p premier --all-features`. In other builds its
 //! name links to the section below that describes it.
+//!
+//! ## tokio
+//!
+//! In a test with `#[tokio::test(start_paused = true)]`, or after `tokio::time::pause()`, the clocks of
+//! the system are those of the runtime: waits and delays of async functions end at once, at the virtual
+//! instant that they promise, and limits, cached values and open circuits see `tokio::time::advance`.
+//! Put the feature where the tests are, so that the program itself does not depend on tokio for it:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! premier = { version = "0.1", features = ["tokio"] }
+//! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
+//! ```
+//!
+//! ```
+//! use premier::{Error, timeout};
+//! use std::time::Duration;
+//!
+//! #[timeout("500ms")]
+//! async fn slow() -> Result<(), Error> {
+//!     tokio::time::sleep(Duration::from_secs(3600)).await;
+//!     Ok(())
+//! }
+//!
+//! # #[cfg(feature = "tokio")]
+//! # tokio::runtime::Builder::new_current_thread()
+//! #     .enable_time()
+//! #     .start_paused(true)
+//! #     .build()
+//! #     .unwrap()
+//! #     .block_on(async {
+//! // In a function with #[tokio::test(start_paused = true)]:
+//! let before = tokio::time::Instant::now();
+//! assert!(matches!(slow().await, Err(Error::Timeout { .. })));
+//! assert_eq!(before.elapsed(), Duration::from_millis(500));
+//! # });
+//! ```
+//!
+//! - tokio's timer counts milliseconds: a virtual wait ends at the next one.
+//! - A thread that is blocked waits in real time: sync functions with `wait` or `#[retry]`, and a sync
+//!   `#[timeout]`. What it has waited counts as passed for the functions that this thread calls.
+//! - Threads outside of the runtime, and other runtimes, stay in real time. A limit that both use sees time
+//!   that differs. Two tests may differ as well; [`clear`] gives each a fresh start.
+//! - Redis keeps its own time, and tokio advances a paused time while an answer is on its way: a timeout
+//!   around a call then ends at once.
+//! - A clock that a handler was given, as a [`ManualClock`](clock::ManualClock), keeps its own time.
+//! - A runtime without a timer (`enable_time`) stays in real time. tokio cannot be asked whether there is
+//!   one, so premier tries, and the message of the panic that it catches is printed.
+//!
+//! Where time is not paused, nothing changes: sleepers are woken by premier's timer thread, which is more
+//! precise than tokio's timer. Without `test-util` in tokio the feature is not in the program at all. With
+//! it each reading of the time asks the runtime, so a released program should not be compiled with it.
 //!
 //! ## redis
 //!

@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use super::call_site::CallSite;
@@ -26,9 +27,9 @@ pub trait Policy: Sized + 'static {
     /// Runs once, when the site holds the policy.
     fn on_bound(&'static self) {}
 
-    /// Runs once, if the policy cannot be made. Returns the error of every call.
-    fn on_invalid(call_site: &CallSite, error: Error) -> Error {
-        call_site.blame(Self::ATTRIBUTE, error)
+    /// Runs at the first call that finds an argument invalid.
+    fn on_invalid(call_site: &CallSite, error: &Error) {
+        let _ = (call_site, error);
     }
 }
 
@@ -81,16 +82,16 @@ impl<A> fmt::Debug for Instance<A> {
 }
 
 /// The static of one attribute, with a policy for each instance of the function. A policy is made at the
-/// first call, because it depends on the configuration of the process.
+/// first call whose arguments are valid, because it depends on the configuration of the process.
 #[derive(Debug)]
 pub struct Site<P: 'static> {
     /// The policy of a function that has one instance, as most functions do.
-    only: OnceLock<Result<P, Error>>,
+    only: OnceLock<P>,
     /// Those of the instances of other functions. They live as long as the static does.
-    instances: RwLock<Option<HashMap<TypeId, Cell<P>>>>,
+    instances: RwLock<Option<HashMap<TypeId, &'static P>>>,
+    /// Whether a call has found an argument invalid.
+    was_invalid: AtomicBool,
 }
-
-type Cell<P> = &'static OnceLock<Result<P, Error>>;
 
 impl<P: Policy> Site<P> {
     /// A site that no call has reached yet.
@@ -99,30 +100,32 @@ impl<P: Policy> Site<P> {
         Self {
             only: OnceLock::new(),
             instances: RwLock::new(None),
+            was_invalid: AtomicBool::new(false),
         }
     }
 
-    /// Returns the policy of an instance. The first call makes it from the spec.
+    /// Returns the policy of an instance. The first call with valid arguments makes it from the spec.
     ///
     /// # Errors
     /// [`Error::Config`] if an argument is invalid.
     #[inline]
     pub(super) fn bound(&'static self, instance: Instance<P::Args>) -> Result<&'static P, Error> {
         match self.only.get() {
-            Some(Ok(policy)) => Ok(policy),
-            _ => self.find(instance),
+            Some(policy) => Ok(policy),
+            None => self.find(instance),
         }
     }
 
     #[cold]
     fn find(&'static self, instance: Instance<P::Args>) -> Result<&'static P, Error> {
         let id = (instance.id)();
-        let known = self.only.get().or_else(|| self.known(id)?.get());
-        let found = known.unwrap_or_else(|| self.bind(id, instance.spec));
-        found.as_ref().map_err(Error::clone)
+        match self.known(id) {
+            Some(policy) => Ok(policy),
+            None => self.bind(id, instance.spec),
+        }
     }
 
-    fn known(&self, id: TypeId) -> Option<Cell<P>> {
+    fn known(&self, id: TypeId) -> Option<&'static P> {
         let instances = self
             .instances
             .read()
@@ -130,28 +133,39 @@ impl<P: Policy> Site<P> {
         instances.as_ref()?.get(&id).copied()
     }
 
-    fn bind(&'static self, id: TypeId, spec: fn() -> Spec<P::Args>) -> &'static Result<P, Error> {
+    fn bind(&'static self, id: TypeId, spec: fn() -> Spec<P::Args>) -> Result<&'static P, Error> {
         let (call_site, args) = spec().finish();
-        let cell = match call_site.is_instance() {
+        // Made before a lock is taken, because it runs code of the user's, as clocks and subscribers of
+        // events are, which may call the function. Of policies that are made at the same time, one is kept.
+        let made = args.and_then(|args| P::bind(&call_site, args));
+        let policy = made.map_err(|error| self.invalid(&call_site, error))?;
+        let mut is_kept = false;
+        let bound = match call_site.is_instance() {
             true => *self
                 .instances
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
                 .get_or_insert_default()
                 .entry(id)
-                .or_insert_with(|| Box::leak(Box::default())),
-            false => &self.only,
+                .or_insert_with(|| {
+                    is_kept = true;
+                    Box::leak(Box::new(policy))
+                }),
+            false => self.only.get_or_init(|| {
+                is_kept = true;
+                policy
+            }),
         };
-        // `get_or_init` runs the closure for one caller only.
-        let mut is_new = false;
-        let bound = cell.get_or_init(|| {
-            is_new = true;
-            args.and_then(|args| P::bind(&call_site, args))
-                .map_err(|error| P::on_invalid(&call_site, error))
-        });
-        if is_new && let Ok(policy) = bound {
-            policy.on_bound();
+        if is_kept {
+            bound.on_bound();
         }
-        bound
+        Ok(bound)
+    }
+
+    fn invalid(&self, call_site: &CallSite, error: Error) -> Error {
+        if !self.was_invalid.swap(true, Ordering::Relaxed) {
+            P::on_invalid(call_site, &error);
+        }
+        call_site.blame(P::ATTRIBUTE, error)
     }
 }

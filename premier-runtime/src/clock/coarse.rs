@@ -2,8 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use rustix::time::{ClockId, clock_gettime};
+
+#[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+use super::virtual_time::{self, Anchor};
 use super::{Clock, SystemClock};
 
 /// The system's monotonic clock as of the last kernel tick (`CLOCK_MONOTONIC_COARSE`).
@@ -13,7 +20,8 @@ use super::{Clock, SystemClock};
 /// more on a virtual machine whose processors were paused. It never runs ahead and never steps
 /// back.
 ///
-/// On systems other than Linux and Android it reads [`SystemClock`].
+/// On systems other than Linux and Android it reads [`SystemClock`]. As [`SystemClock`] does, it follows
+/// the paused time of a tokio runtime.
 ///
 /// ```
 /// use premier::clock::CoarseClock;
@@ -46,7 +54,13 @@ impl Clock for CoarseClock {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[inline]
     fn now(&self) -> u64 {
-        super::system::ORIGIN + last_tick()
+        #[cfg(feature = "tokio")]
+        if let Some(instant) = virtual_time::now() {
+            static ANCHOR: LazyLock<Anchor> =
+                LazyLock::new(|| Anchor::new(|| reading(ClockId::Monotonic)));
+            return ANCHOR.reading(instant);
+        }
+        reading(ClockId::MonotonicCoarse)
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -78,15 +92,13 @@ impl CoarseClock {
     }
 }
 
-/// Nanoseconds since the machine started, as of the last tick.
+/// The reading of one of the system's clocks that count from the start of the machine.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
-fn last_tick() -> u64 {
-    use rustix::time::{ClockId, clock_gettime};
-
-    let time = clock_gettime(ClockId::MonotonicCoarse);
+fn reading(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     // Neither part is negative, and the sum fits into a u64 for 580 years.
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    super::system::ORIGIN + time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 struct Sleep {
@@ -109,17 +121,11 @@ impl Future for Sleep {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use rustix::time::{ClockId, clock_gettime};
-
     use super::*;
-    use crate::clock::system::ORIGIN;
 
     #[test]
     fn it_lags_and_never_steps_back() {
-        let precise = || {
-            let time = clock_gettime(ClockId::Monotonic);
-            ORIGIN + time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-        };
+        let precise = || reading(ClockId::Monotonic);
         let (mut before, mut ticks) = (CoarseClock.now(), 0);
         while ticks < 3 {
             let now = CoarseClock.now();

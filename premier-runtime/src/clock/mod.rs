@@ -9,6 +9,8 @@ mod manual;
 mod sleepers;
 mod steady;
 mod system;
+#[cfg(feature = "tokio")]
+mod virtual_time;
 
 use std::fmt::Debug;
 use std::future::Future;

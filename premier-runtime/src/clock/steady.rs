@@ -70,6 +70,16 @@ impl SteadyClock {
         }
     }
 
+    /// Whether a thread can wait by reading the clock over and over: whether the clock moves on its own and
+    /// shows every moment.
+    pub(crate) fn can_spin(&self) -> bool {
+        #[cfg(feature = "tokio")]
+        if super::virtual_time::now().is_some() {
+            return false;
+        }
+        matches!(self, Self::System(_))
+    }
+
     /// Replaces the coarse clock by the precise one. Limits may use a coarse clock; timeouts,
     /// retries and leaky buckets need the precise one.
     pub(crate) fn precise(&self) -> Self {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use super::Clock;
 use super::sleepers::{SleeperId, Sleepers};
+#[cfg(feature = "tokio")]
+use super::virtual_time::{self, Anchor, RuntimeTimer, park};
 
 /// The machine's monotonic clock, which every handler uses by default.
 ///
@@ -20,6 +22,9 @@ use super::sleepers::{SleeperId, Sleepers};
 /// Async sleeps are woken by one timer thread, which the first async sleep starts. It is as precise
 /// as the system's timer, but wakes tasks no more often than every half a millisecond, and works under every
 /// executor, including a tokio runtime without a timer.
+///
+/// With the feature `tokio`, readings and async sleeps in a tokio runtime follow its time if a test has
+/// paused it (`tokio::time::pause`, `start_paused`), and threads that are blocked wait in real time.
 ///
 /// ```
 /// use premier::clock::{Clock, SystemClock};
@@ -44,11 +49,11 @@ impl Clock for SystemClock {
 
     fn park_until(&self, deadline: u64) {
         match deadline {
-            u64::MAX => thread::park(),
+            u64::MAX => park(None),
             deadline => {
                 let left = deadline.saturating_sub(self.now());
                 if left > 0 {
-                    thread::park_timeout(Duration::from_nanos(left));
+                    park(Some(Duration::from_nanos(left)));
                 }
             }
         }
@@ -58,7 +63,18 @@ impl Clock for SystemClock {
         Box::pin(TimerSleep {
             deadline,
             sleeper: None,
+            #[cfg(feature = "tokio")]
+            runtime_timer: RuntimeTimer::default(),
         })
+    }
+}
+
+/// Parks the thread, for at most `longest`.
+#[cfg(not(feature = "tokio"))]
+fn park(longest: Option<Duration>) {
+    match longest {
+        Some(longest) => thread::park_timeout(longest),
+        None => thread::park(),
     }
 }
 
@@ -102,9 +118,21 @@ impl Counter {
         }
     }
 
-    /// Nanoseconds since time 0, which is [`ORIGIN`] before the process started.
+    /// Nanoseconds since time 0, which is [`ORIGIN`] before the process started. In a tokio runtime
+    /// whose time is virtual, the reading at the runtime's instant.
     #[inline]
     pub(super) fn now(&self) -> u64 {
+        #[cfg(feature = "tokio")]
+        if let Some(instant) = virtual_time::now() {
+            static ANCHOR: LazyLock<Anchor> =
+                LazyLock::new(|| Anchor::new(|| Counter::get().real_now()));
+            return ANCHOR.reading(instant);
+        }
+        self.real_now()
+    }
+
+    #[inline]
+    fn real_now(&self) -> u64 {
         let raw = self.clock.raw();
         if self.nanos_per_tick == 0 {
             return self.now_by_quanta(raw);
@@ -190,22 +218,34 @@ impl Timer {
 struct TimerSleep {
     deadline: u64,
     sleeper: Option<SleeperId>,
+    #[cfg(feature = "tokio")]
+    runtime_timer: RuntimeTimer,
 }
 
 impl Future for TimerSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if SystemClock.now() >= self.deadline {
+        let now = SystemClock.now();
+        if now >= self.deadline {
             return Poll::Ready(());
         }
         if self.deadline == u64::MAX {
             // A sleeper without a deadline is woken by another caller, not by the timer.
             return Poll::Pending;
         }
+        let this = &mut *self;
+        #[cfg(feature = "tokio")]
+        {
+            // In real time as well: a test may pause the runtime during the sleep.
+            let left = Duration::from_nanos(this.deadline - now);
+            this.runtime_timer.wake_after(left, context);
+            if virtual_time::now().is_some() {
+                return Poll::Pending;
+            }
+        }
         Timer::start();
         let waker = context.waker().clone();
-        let this = &mut *self;
         let mut sleepers = TIMER.lock();
         let next = sleepers.next_deadline();
         let old = sleepers.sleep(&mut this.sleeper, this.deadline, waker);

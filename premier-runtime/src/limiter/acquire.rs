@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::{SteadyClock, after};
+use crate::clock::after;
 use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
@@ -21,12 +21,9 @@ pub(crate) fn spin(limiter: &Limiter, decision: &Decision, max_wait: MaxWait) ->
         MaxWait::AtMost(longest) => longest >= SPIN_WAIT_MAX,
         MaxWait::None | MaxWait::Unbounded => true,
     };
-    if !may_spin || decision.delay > SPIN_WAIT_MAX {
+    if !may_spin || decision.delay > SPIN_WAIT_MAX || !limiter.clock().can_spin() {
         return false;
     }
-    let SteadyClock::System(_) = limiter.clock() else {
-        return false;
-    };
     let since = decision.reservation.since;
     let until = after(since, decision.delay);
     loop {

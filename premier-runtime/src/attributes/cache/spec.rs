@@ -93,8 +93,7 @@ impl Policy for CachePolicy {
     }
 
     /// An invalid argument disables the cache instead of failing the calls, so it is logged.
-    fn on_invalid(call_site: &CallSite, error: Error) -> Error {
-        log_failure("a cache is not used", &call_site.name_or_path(), &error);
-        error
+    fn on_invalid(call_site: &CallSite, error: &Error) {
+        log_failure("a cache is not used", &call_site.name_or_path(), error);
     }
 }
