@@ -47,7 +47,7 @@ pub struct Throttle {
 }
 
 struct Shared {
-    name: Box<str>,
+    name: Arc<str>,
     limits: Box<[Limit]>,
     limiter: OnceLock<Result<Arc<Limiter>, Error>>,
     /// The throttle's own configuration; the process's when there is none.
@@ -58,7 +58,7 @@ impl Throttle {
     /// A limit of the process's configuration, which is looked up at the first decision.
     #[must_use]
     pub fn new(name: &str, limit: Limit) -> Self {
-        Self::build(name, &[limit], None)
+        Self::build(name.into(), &[limit], None)
     }
 
     /// Several limits decided as one: all admit, or nothing is taken.
@@ -75,7 +75,7 @@ impl Throttle {
     /// ```
     #[must_use]
     pub fn all(name: &str, limits: &[Limit]) -> Self {
-        Self::build(name, limits, None)
+        Self::build(name.into(), limits, None)
     }
 
     /// A limit with a store of its own, or with a whole [`Config`] of its own, apart from the
@@ -104,7 +104,11 @@ impl Throttle {
         Self {
             cost: self.cost,
             max_wait: self.max_wait,
-            ..Self::build(&self.shared.name, &self.shared.limits, Some(runtime))
+            ..Self::build(
+                Arc::clone(&self.shared.name),
+                &self.shared.limits,
+                Some(runtime),
+            )
         }
     }
 
@@ -128,7 +132,7 @@ impl Throttle {
         Self {
             cost: self.cost,
             max_wait: self.max_wait,
-            ..Self::build(name, &[limit], runtime.clone())
+            ..Self::build(Arc::clone(name), &[limit], runtime.clone())
         }
     }
 
@@ -266,9 +270,9 @@ impl Throttle {
         self.notified(&key, done)
     }
 
-    fn build(name: &str, limits: &[Limit], runtime: Option<Arc<Runtime>>) -> Self {
+    fn build(name: Arc<str>, limits: &[Limit], runtime: Option<Arc<Runtime>>) -> Self {
         let shared = Shared {
-            name: name.into(),
+            name,
             limits: limits.into(),
             limiter: OnceLock::new(),
             runtime,
@@ -320,8 +324,8 @@ impl Throttle {
         } = &*self.shared;
         limiter
             .get_or_init(|| match runtime {
-                Some(runtime) => overrides::bind(runtime, name, limits),
-                None => overrides::bind(Runtime::global(), name, limits),
+                Some(runtime) => overrides::bind(runtime, Arc::clone(name), limits),
+                None => overrides::bind(Runtime::global(), Arc::clone(name), limits),
             })
             .as_ref()
             .map_err(Error::clone)

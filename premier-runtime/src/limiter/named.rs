@@ -1,6 +1,6 @@
 //! A named limit bound to a store: what attributes, throttles and layers decide through.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::bound_store::BoundStore;
@@ -25,7 +25,7 @@ pub(crate) struct Limiter {
     /// The name in errors, events and overrides: a function with its module, or that of a throttle.
     name: Arc<str>,
     /// `{keyspace}:{name}:{algo}`
-    prefix: Box<str>,
+    prefix: Arc<str>,
     fast_path: Option<FastPath>,
     pub(super) store: BoundStore,
     /// The limits that the code states.
@@ -34,29 +34,40 @@ pub(crate) struct Limiter {
     /// The limits in force.
     plans: RwLock<Arc<[Plan]>>,
     telemetry: Telemetry,
-    queues: Arc<WaitQueues>,
+    /// Made for the first caller that may wait.
+    queues: OnceLock<Arc<WaitQueues>>,
+    /// Called with the name when the limiter is gone.
+    on_drop: fn(&str),
 }
 
 impl Limiter {
+    /// `on_drop` is called with the name when the limiter is dropped.
+    ///
     /// # Errors
     /// [`Error::Config`] when a limit or the configuration cannot be used.
-    pub(crate) fn new(runtime: &Runtime, name: &str, limits: &[Limit]) -> Result<Arc<Self>, Error> {
+    pub(crate) fn new(
+        runtime: &Runtime,
+        name: Arc<str>,
+        limits: &[Limit],
+        on_drop: fn(&str),
+    ) -> Result<Arc<Self>, Error> {
         runtime.validate()?;
-        let plans = plans(name, limits)?;
+        let plans = plans(&name, limits)?;
         let algo = limits.first().map_or_else(Default::default, Limit::algo);
         let prefix = format!("{}:{name}:{algo}", runtime.keyspace());
         let (store, fast_path) = BoundStore::bind(runtime, &prefix, &plans);
-        let name: Arc<str> = name.into();
+        let prefix = Arc::clone(store.prefix());
         Ok(Arc::new(Self {
             telemetry: Telemetry::new(&name, algo, runtime.log_keys()),
             name,
-            queues: WaitQueues::shared(store.id(), &prefix),
-            prefix: prefix.into(),
+            queues: OnceLock::new(),
+            prefix,
             fast_path,
             store,
             is_queue: plans.iter().any(Plan::is_queue),
             stated: Arc::clone(&plans),
             plans: RwLock::new(plans),
+            on_drop,
         }))
     }
 
@@ -143,7 +154,8 @@ impl Limiter {
     /// The callers that wait for this limit.
     #[inline]
     pub(crate) fn queues(&self) -> &WaitQueues {
-        &self.queues
+        self.queues
+            .get_or_init(|| WaitQueues::shared(self.store.id(), &self.prefix))
     }
 
     pub(crate) fn clock(&self) -> &SteadyClock {
@@ -171,7 +183,7 @@ impl Limiter {
         max_wait: MaxWait,
     ) -> Option<A> {
         let fast_path = self.fast_path.as_ref()?;
-        if max_wait != MaxWait::None && !self.queues.is_empty() {
+        if max_wait != MaxWait::None && !self.queues().is_empty() {
             return None;
         }
         fast_path.try_take(key, cost)
@@ -245,7 +257,7 @@ impl Limiter {
 
     /// Wakes the first waiter of a key, so that it asks again, because something was given back.
     pub(crate) fn notify(&self, key: Option<&str>) {
-        self.queues.notify(key);
+        self.queues().notify(key);
     }
 
     /// Checks that a call of this cost can ever be admitted.
@@ -308,6 +320,12 @@ impl Limiter {
             plans,
             operation,
         }
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        (self.on_drop)(&self.name);
     }
 }
 

@@ -134,8 +134,12 @@ static NAMES: Mutex<BTreeMap<Arc<str>, Named>> = Mutex::new(BTreeMap::new());
 ///
 /// # Errors
 /// [`Error::Config`] when a limit or the configuration cannot be used.
-pub(crate) fn bind(runtime: &Runtime, name: &str, limits: &[Limit]) -> Result<Arc<Limiter>, Error> {
-    let limiter = Limiter::new(runtime, name, limits)?;
+pub(crate) fn bind(
+    runtime: &Runtime,
+    name: Arc<str>,
+    limits: &[Limit],
+) -> Result<Arc<Limiter>, Error> {
+    let limiter = Limiter::new(runtime, name, limits, remove_dropped)?;
     register(&limiter);
     Ok(limiter)
 }
@@ -148,9 +152,7 @@ pub(crate) fn limiters() -> Vec<Arc<Limiter>> {
 
 fn register(limiter: &Arc<Limiter>) {
     let mut names = names();
-    forget_dropped(&mut names);
     let named = names.entry(Arc::clone(limiter.name())).or_default();
-    named.limiters.retain(|limiter| limiter.strong_count() > 0);
     named.limiters.push(Arc::downgrade(limiter));
     let replacement = named.replacement.clone();
     drop(names);
@@ -173,16 +175,16 @@ fn register(limiter: &Arc<Limiter>) {
     }
 }
 
-/// Removes names whose limits are all gone, each time twice as many names have come in.
-fn forget_dropped(names: &mut BTreeMap<Arc<str>, Named>) {
-    const FEW: usize = 64;
-    if names.len() < FEW || !names.len().is_power_of_two() {
-        return;
-    }
-    names.retain(|_, named| {
+/// Removes the limiters of a name that are gone, and the name with the last of them. An override stays
+/// for the next limit of the name.
+fn remove_dropped(name: &str) {
+    let mut names = names();
+    if let Some(named) = names.get_mut(name) {
         named.limiters.retain(|limiter| limiter.strong_count() > 0);
-        !named.limiters.is_empty() || named.replacement.is_some()
-    });
+        if named.limiters.is_empty() && named.replacement.is_none() {
+            names.remove(name);
+        }
+    }
 }
 
 /// Whether the limits of a name can be replaced by these.

@@ -1,14 +1,16 @@
 //! The states of a limit with keys.
 
+use std::sync::OnceLock;
+
 use ahash::RandomState;
 
 use super::key_count::KeyCount;
 use super::shard::Shard;
-use super::sync::Mutex;
+use super::sync::{Mutex, MutexGuard, lock, try_lock};
 use crate::key::hasher::secret_hasher;
 use crate::key::subject::Subject;
 
-pub(super) const SHARDS: usize = 32;
+const SHARDS: usize = 32;
 /// The shard of a hash with these bits. The last shard has about twice as many keys as the first, so
 /// that shards outgrow their memory one after the other and a table never holds twice what it needs.
 const SHARD_OF: [u8; 256] = {
@@ -30,34 +32,116 @@ const SHARD_OF: [u8; 256] = {
     of
 };
 
-/// The limiter of a name with keys: a map, split into shards so that threads rarely meet.
+/// How many keys a limiter may have before it is split into shards.
+const FEW: usize = 64;
+
+/// The limiter of a name with keys: a map, which is split into shards once it has many keys or threads
+/// meet in it. Most limits of a program with a limit for each of its customers never do, and 32 shards
+/// take 8 KiB.
 #[derive(Debug)]
 pub(super) struct KeyedLimiter {
-    // KeyedLimiter by a secret per table: clients choose keys, and must not choose collisions.
+    // Keyed by a secret per table: clients choose keys, and must not choose collisions.
     pub(super) hasher: RandomState,
-    pub(super) shards: [CacheAligned; SHARDS],
-    pub(super) next_shard: Mutex<usize>,
+    /// All keys until there are shards; then it is empty.
+    few: Mutex<Shard>,
+    /// Set by the holder of the lock of `few`.
+    shards: OnceLock<Box<Shards>>,
+}
+
+#[derive(Debug)]
+struct Shards {
+    shards: [CacheAligned; SHARDS],
+    /// Where the last sweep of several shards ended.
+    sweep_cursor: Mutex<usize>,
 }
 
 /// A shard on cache lines of its own, so that threads on different shards do not slow each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
-pub(super) struct CacheAligned(pub(super) Mutex<Shard>);
+struct CacheAligned(Mutex<Shard>);
 
 impl KeyedLimiter {
     pub(super) fn new() -> Self {
         Self {
             hasher: secret_hasher(),
-            shards: std::array::from_fn(|_| CacheAligned::default()),
-            next_shard: Mutex::default(),
+            few: Mutex::default(),
+            shards: OnceLock::new(),
         }
     }
 
+    /// Locks the shard of the keys with this hash.
     #[inline]
-    pub(super) fn shard(&self, hash: u64) -> &Mutex<Shard> {
-        // The map itself uses the low bits and the top seven.
-        let bits = (hash >> 48) as u8;
-        &self.shards[usize::from(SHARD_OF[usize::from(bits)]) % SHARDS].0
+    pub(super) fn lock_shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        if let Some(shards) = self.shards.get() {
+            return lock(shards.of(hash));
+        }
+        match try_lock(&self.few) {
+            // The shards may have been made before the lock was taken.
+            Some(few) if self.shards.get().is_none() => few,
+            Some(few) => self.lock_new_shard(few, hash),
+            None => self.lock_new_shard(lock(&self.few), hash),
+        }
+    }
+
+    /// Locks a shard after another thread was met in `few`.
+    #[cold]
+    fn lock_new_shard(&self, mut few: MutexGuard<'_, Shard>, hash: u64) -> MutexGuard<'_, Shard> {
+        let shards = self.split(&mut few);
+        drop(few);
+        lock(shards.of(hash))
+    }
+
+    /// Splits the map if it has grown too large. `shard` is locked, and a key was inserted into it.
+    #[inline]
+    pub(super) fn split_if_large(&self, shard: &mut Shard) {
+        // While there are no shards, the locked one is `few`.
+        if shard.len() > FEW && self.shards.get().is_none() {
+            self.split(shard);
+        }
+    }
+
+    #[cold]
+    fn split(&self, few: &mut Shard) -> &Shards {
+        self.shards.get_or_init(|| {
+            let mut shards: [Shard; SHARDS] = std::array::from_fn(|_| Shard::default());
+            std::mem::take(few).split(&mut shards, shard_of, &self.hasher);
+            Box::new(Shards {
+                shards: shards.map(|shard| CacheAligned(Mutex::new(shard))),
+                sweep_cursor: Mutex::default(),
+            })
+        })
+    }
+
+    /// Calls `work` with each shard in turn until it returns whether to stop, beginning after the one at
+    /// which the last call stopped.
+    pub(super) fn rotate(&self, mut work: impl FnMut(&mut Shard) -> bool) {
+        let Some(Shards {
+            shards,
+            sweep_cursor,
+        }) = self.shards.get().map(|shards| &**shards)
+        else {
+            work(&mut lock(&self.few));
+            return;
+        };
+        for _ in 0..SHARDS {
+            let index = {
+                let mut cursor = lock(sweep_cursor);
+                *cursor = (*cursor + 1) % SHARDS;
+                *cursor
+            };
+            if work(&mut lock(&shards[index].0)) {
+                return;
+            }
+        }
+    }
+
+    /// Calls `work` with each shard.
+    pub(super) fn each(&self, mut work: impl FnMut(&mut Shard)) {
+        work(&mut lock(&self.few));
+        let shards = self.shards.get().map(|shards| &shards.shards);
+        for CacheAligned(shard) in shards.into_iter().flatten() {
+            work(&mut lock(shard));
+        }
     }
 
     pub(super) fn remove(&self, shard: &mut Shard, hash: u64, key: Subject<'_>, count: &KeyCount) {
@@ -65,6 +149,20 @@ impl KeyedLimiter {
             count.remove(1);
         }
     }
+}
+
+impl Shards {
+    #[inline]
+    fn of(&self, hash: u64) -> &Mutex<Shard> {
+        &self.shards[shard_of(hash)].0
+    }
+}
+
+#[inline]
+fn shard_of(hash: u64) -> usize {
+    // The map itself uses the low bits and the top seven.
+    let bits = (hash >> 48) as u8;
+    usize::from(SHARD_OF[usize::from(bits)]) % SHARDS
 }
 
 #[cfg(test)]
