@@ -167,7 +167,12 @@ fn shard_of(hash: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::states::States;
     use super::*;
+    use crate::algorithms::{Plan, TimeBase};
+    use crate::limit::quota::Limit;
 
     #[test]
     fn shards_grow_from_one_size_to_twice_that() {
@@ -187,5 +192,84 @@ mod tests {
             sizes[..8].iter().max() < sizes[24..].iter().min(),
             "{sizes:?}"
         );
+    }
+
+    /// Inserts keys of both kinds until the limiter is split, each with a word that only it has.
+    fn grow(limiter: &KeyedLimiter, keys: std::ops::Range<u64>) {
+        for number in keys {
+            for key in [
+                Subject::Number(number),
+                Subject::Text(&format!("key-{number}")),
+            ] {
+                let hash = limiter.hasher.hash_one(key);
+                let mut shard = limiter.lock_shard(hash);
+                shard.insert(hash, key, number, &limiter.hasher);
+                limiter.split_if_large(&mut shard);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn assert_has(limiter: &KeyedLimiter, keys: std::ops::Range<u64>) {
+        let (mut len, expected) = (0, (keys.end - keys.start) as usize * 2);
+        limiter.each(|shard| len += shard.len());
+        assert_eq!(len, expected);
+        for number in keys {
+            for key in [
+                Subject::Number(number),
+                Subject::Text(&format!("key-{number}")),
+            ] {
+                let hash = limiter.hasher.hash_one(key);
+                let word = limiter.lock_shard(hash).word(hash, key).copied();
+                assert_eq!(word, Some(number));
+            }
+        }
+    }
+
+    #[test]
+    fn a_map_with_many_keys_is_split_and_keeps_them() {
+        let limiter = KeyedLimiter::new();
+        grow(&limiter, 0..FEW as u64 / 2);
+        assert!(limiter.shards.get().is_none());
+        assert_has(&limiter, 0..FEW as u64 / 2);
+        grow(&limiter, FEW as u64 / 2..1_000);
+        assert!(limiter.shards.get().is_some());
+        assert_has(&limiter, 0..1_000);
+    }
+
+    #[test]
+    fn a_map_in_which_threads_meet_is_split_and_keeps_its_keys() {
+        let limiter = KeyedLimiter::new();
+        grow(&limiter, 0..3);
+        drop(limiter.lock_new_shard(lock(&limiter.few), 0));
+        assert!(limiter.shards.get().is_some());
+        assert_has(&limiter, 0..3);
+        grow(&limiter, 3..5);
+        assert_has(&limiter, 0..5);
+    }
+
+    #[test]
+    fn states_that_are_no_words_move_with_their_keys() {
+        let plan = Plan::new(Limit::fixed_window(100, Duration::from_secs(1))).unwrap();
+        let base = TimeBase::new(1, 0);
+        let mut whole = Shard::default();
+        let hasher = secret_hasher();
+        for number in 0..100 {
+            let mut states = States::default();
+            let _ = states.as_mut_slice()[0].take(&plan, 0, number + 1);
+            let word = whole.keep(states, &[plan], base);
+            let hash = hasher.hash_one(Subject::Number(number));
+            whole.insert(hash, Subject::Number(number), word, &hasher);
+        }
+        let mut shards: [Shard; SHARDS] = std::array::from_fn(|_| Shard::default());
+        whole.split(&mut shards, shard_of, &hasher);
+        for number in 0..100 {
+            let hash = hasher.hash_one(Subject::Number(number));
+            let shard = &mut shards[shard_of(hash)];
+            let word = *shard.word(hash, Subject::Number(number)).unwrap();
+            let mut states = shard.take(word, base);
+            let window = states.as_mut_slice()[0].window().unwrap();
+            assert_eq!(window.cur, number + 1);
+        }
     }
 }
