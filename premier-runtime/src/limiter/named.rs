@@ -183,7 +183,9 @@ impl Limiter {
         max_wait: MaxWait,
     ) -> Option<A> {
         let fast_path = self.fast_path.as_ref()?;
-        if max_wait != MaxWait::None && !self.queues().is_empty() {
+        // The first call that may wait makes the queues, on the slow path.
+        let has_no_waiter = || self.queues.get().is_some_and(|queues| queues.is_empty());
+        if max_wait != MaxWait::None && !has_no_waiter() {
             return None;
         }
         fast_path.try_take(key, cost)

@@ -48,8 +48,8 @@ pub struct NamedLimit {
 
 /// Replaces the limit of a name in this process, from the next decision on.
 ///
-/// Returns how many limits have the name. It is 0 when none has been used yet: the first use then
-/// begins with the replacement.
+/// Returns how many limits have the name. It is 0 when there is none: the first use of one then
+/// begins with the replacement. It is kept until it is [`reset`], also when no limit of the name is left.
 ///
 /// On Redis every process decides by its own limits: set one in all of them, for instance by a limits
 /// file.
@@ -89,7 +89,8 @@ pub fn reset(name: &str) -> usize {
     limiters.len()
 }
 
-/// The limits that have been used, by name.
+/// The limits that have been used and still exist, by name: those of annotated functions stay, a
+/// [`Throttle`](crate::Throttle) is listed until its last clone is dropped.
 #[must_use]
 pub fn list() -> Vec<NamedLimit> {
     let named: Vec<_> = names().values().map(alive).collect();
@@ -107,6 +108,8 @@ pub fn list() -> Vec<NamedLimit> {
 #[derive(Debug, Default)]
 struct Named {
     limiters: Vec<Weak<Limiter>>,
+    /// How many of them may have been dropped.
+    dropped: usize,
     /// Replaces the limits in the code.
     replacement: Option<Override>,
 }
@@ -175,15 +178,21 @@ fn register(limiter: &Arc<Limiter>) {
     }
 }
 
-/// Removes the limiters of a name that are gone, and the name with the last of them. An override stays
-/// for the next limit of the name.
+/// Removes the dropped limiters of a name once they are half of them, and the name with the last one.
+/// An override stays for the next limiter of the name.
 fn remove_dropped(name: &str) {
     let mut names = names();
-    if let Some(named) = names.get_mut(name) {
-        named.limiters.retain(|limiter| limiter.strong_count() > 0);
-        if named.limiters.is_empty() && named.replacement.is_none() {
-            names.remove(name);
-        }
+    let Some(named) = names.get_mut(name) else {
+        return;
+    };
+    named.dropped += 1;
+    if named.dropped * 2 < named.limiters.len() {
+        return;
+    }
+    named.dropped = 0;
+    named.limiters.retain(|limiter| limiter.strong_count() > 0);
+    if named.limiters.is_empty() && named.replacement.is_none() {
+        names.remove(name);
     }
 }
 

@@ -24,6 +24,17 @@ use crate::store::request::Request;
 /// [`max_keys`](MemoryHandlerBuilder::max_keys) keys are in use, a call with a new key fails with
 /// [`Error::TooManyKeys`].
 ///
+/// # What a limit costs
+/// The state of a limit belongs to its name. It takes about 600 bytes with one key, and 16 to 32 bytes
+/// for each further key, whose capacity grows by doubling; sliding logs take more. Above 64 keys, or once
+/// several threads use the limit at one instant, it is split into parts that are locked apart, which take
+/// 8 KiB.
+///
+/// When the last limit with a name is dropped, what its keys owe is kept, and the next limit with that
+/// name finds it. Once they owe nothing, the state is removed when other limits of this handler are
+/// first used or dropped, at the latest after twice the time that it took. Limits of annotated functions
+/// are never dropped. See [`Throttle`](crate::Throttle#many-limits) for limits that come and go.
+///
 /// ```
 /// use premier::{Limit, MemoryHandler, Throttle};
 /// use std::time::Duration;

@@ -70,15 +70,26 @@ impl KeyedLimiter {
     }
 
     /// Locks the shard of the keys with this hash.
-    #[inline]
     pub(super) fn lock_shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        let shard = self.lock_shard_once(hash);
+        // The shards may have been made before the lock was taken; `few` is empty then.
+        match self.shards.get() {
+            Some(_) if shard.len() == 0 => {
+                drop(shard);
+                self.lock_shard_once(hash)
+            }
+            _ => shard,
+        }
+    }
+
+    /// As [`KeyedLimiter::lock_shard`], to look for a key: one that is being moved is not found.
+    #[inline]
+    pub(super) fn lock_shard_once(&self, hash: u64) -> MutexGuard<'_, Shard> {
         if let Some(shards) = self.shards.get() {
             return lock(shards.of(hash));
         }
         match try_lock(&self.few) {
-            // The shards may have been made before the lock was taken.
-            Some(few) if self.shards.get().is_none() => few,
-            Some(few) => self.lock_new_shard(few, hash),
+            Some(few) => few,
             None => self.lock_new_shard(lock(&self.few), hash),
         }
     }

@@ -121,7 +121,7 @@ impl Table {
                 // TAT lies further ahead.
                 let now = self.clock.now();
                 let at = self.base.ticks(now).filter(|_| gcra.has(cost))?;
-                let mut shard = keyed.lock_shard(hash);
+                let mut shard = keyed.lock_shard_once(hash);
                 let word = shard.word(hash, key)?;
                 let Entry::Packed(tat) = Shard::entry(*word) else {
                     return None;
@@ -140,7 +140,7 @@ impl Table {
                 }))
             }
             Rule::Log(_) | Rule::Window(_) => {
-                let mut shard = keyed.lock_shard(hash);
+                let mut shard = keyed.lock_shard_once(hash);
                 let word = *shard.word(hash, key)?;
                 let Entry::Apart(index) = Shard::entry(word) else {
                     return None;
