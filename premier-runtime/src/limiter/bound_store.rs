@@ -8,7 +8,7 @@ use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::limit::decision::{Decision, Reservation};
 use crate::store::handler::Handler;
-use crate::store::memory::{FastPath, MemoryHandler, Table, as_memory};
+use crate::store::memory::{BoundTable, FastPath, Table, as_memory};
 use crate::store::outage::{self, OnBackendError};
 use crate::store::request::Request;
 use crate::telemetry::Timer;
@@ -16,12 +16,12 @@ use crate::telemetry::Timer;
 /// A store with what it takes to decide about one key prefix.
 #[derive(Debug)]
 pub(super) enum BoundStore {
-    Memory(MemoryHandler, Arc<Table>),
+    Memory(BoundTable),
     Other {
         handler: Arc<dyn Handler>,
         policy: OnBackendError,
         /// Decides while the handler cannot, under [`OnBackendError::Memory`].
-        fallback: (MemoryHandler, Arc<Table>),
+        fallback: BoundTable,
         clock: SteadyClock,
     },
 }
@@ -33,19 +33,18 @@ impl BoundStore {
         prefix: &str,
         plans: &[Plan],
     ) -> (Self, Option<FastPath>) {
-        let table = |memory: &MemoryHandler| (memory.clone(), memory.table(prefix, plans));
         let handler = runtime.handler();
         match as_memory(&**handler) {
             Some(memory) => {
-                let (memory, table) = table(memory);
+                let table = memory.bind(prefix, plans);
                 let fast_path = FastPath::new(&table, plans);
-                (Self::Memory(memory, table), Some(fast_path))
+                (Self::Memory(table), Some(fast_path))
             }
             None => {
                 let store = Self::Other {
                     handler: Arc::clone(handler),
                     policy: runtime.on_backend_error(),
-                    fallback: table(runtime.fallback()),
+                    fallback: runtime.fallback().bind(prefix, plans),
                     clock: runtime.clock().clone(),
                 };
                 (store, None)
@@ -56,7 +55,7 @@ impl BoundStore {
     /// Identifies the store, as different stores may hold equal prefixes.
     pub(super) fn id(&self) -> usize {
         match self {
-            Self::Memory(memory, _) => memory.id(),
+            Self::Memory(table) => table.handler().id(),
             Self::Other { handler, .. } => Arc::as_ptr(handler).addr(),
         }
     }
@@ -72,7 +71,7 @@ impl BoundStore {
 
     pub(super) fn clock(&self) -> &SteadyClock {
         match self {
-            Self::Memory(_, table) => table.clock(),
+            Self::Memory(table) => table.clock(),
             Self::Other { clock, .. } => clock,
         }
     }
@@ -90,7 +89,7 @@ impl BoundStore {
     /// Carries an operation out, blocking the thread where the store does.
     pub(super) fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
         match self {
-            Self::Memory(memory, table) => memory.handle_in(table, request),
+            Self::Memory(table) => table.handle(request),
             Self::Other { handler, .. } => {
                 let timer = Timer::start();
                 let result = handler.handle(request);
@@ -103,7 +102,7 @@ impl BoundStore {
     /// As [`BoundStore::handle`], without blocking the thread.
     pub(super) async fn handle_async(&self, request: Request<'_>) -> Result<Decision, Error> {
         match self {
-            Self::Memory(memory, table) => memory.handle_in(table, &request),
+            Self::Memory(table) => table.handle(&request),
             Self::Other { handler, .. } => {
                 let timer = Timer::start();
                 let result = handler.handle_async(request).await;
@@ -117,14 +116,11 @@ impl BoundStore {
     /// lost.
     pub(super) fn release(&self, request: &Request<'_>, slot: Reservation) {
         match self {
-            Self::Memory(memory, table) => {
-                let _ = memory.handle_in(table, request);
+            Self::Memory(table) => {
+                let _ = table.handle(request);
             }
-            Self::Other {
-                fallback: (memory, table),
-                ..
-            } if slot.from_fallback => {
-                let _ = memory.handle_in(table, request);
+            Self::Other { fallback, .. } if slot.from_fallback => {
+                let _ = fallback.handle(request);
             }
             Self::Other { handler, .. } => handler.handle_detached(request),
         }
@@ -134,11 +130,8 @@ impl BoundStore {
     /// then lost.
     pub(super) fn refund(&self, request: &Request<'_>, from_fallback: bool) {
         let _ = match self {
-            Self::Other {
-                fallback: (memory, table),
-                ..
-            } if from_fallback => memory.handle_in(table, request),
-            Self::Memory(memory, table) => memory.handle_in(table, request),
+            Self::Other { fallback, .. } if from_fallback => fallback.handle(request),
+            Self::Memory(table) => table.handle(request),
             Self::Other { handler, .. } => handler.handle(request),
         };
     }
@@ -153,10 +146,18 @@ impl BoundStore {
 
     /// The states in this process.
     pub(super) fn table(&self) -> &Table {
-        let (Self::Memory(_, table)
+        self.bound_table()
+    }
+
+    /// `{keyspace}:{name}:{algo}`
+    pub(super) fn prefix(&self) -> &Arc<str> {
+        self.bound_table().prefix()
+    }
+
+    fn bound_table(&self) -> &BoundTable {
+        let (Self::Memory(table)
         | Self::Other {
-            fallback: (_, table),
-            ..
+            fallback: table, ..
         }) = self;
         table
     }
@@ -200,8 +201,7 @@ impl BoundStore {
                 })
             }
             OnBackendError::Memory => {
-                let (memory, table) = fallback;
-                let mut decision = memory.handle_in(table, request)?;
+                let mut decision = fallback.handle(request)?;
                 decision.reservation.from_fallback = true;
                 Ok(decision)
             }

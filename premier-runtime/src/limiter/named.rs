@@ -1,6 +1,6 @@
 //! A named limit bound to a store: what attributes, throttles and layers decide through.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::bound_store::BoundStore;
@@ -25,7 +25,7 @@ pub(crate) struct Limiter {
     /// The name in errors, events and overrides: a function with its module, or that of a throttle.
     name: Arc<str>,
     /// `{keyspace}:{name}:{algo}`
-    prefix: Box<str>,
+    prefix: Arc<str>,
     fast_path: Option<FastPath>,
     pub(super) store: BoundStore,
     /// The limits that the code states.
@@ -35,30 +35,41 @@ pub(crate) struct Limiter {
     /// The limits in force.
     plans: RwLock<Arc<[Plan]>>,
     telemetry: Telemetry,
-    queues: Arc<WaitQueues>,
+    /// Made for the first caller that may wait.
+    queues: OnceLock<Arc<WaitQueues>>,
+    /// Called with the name when the limiter is gone.
+    on_drop: fn(&str),
 }
 
 impl Limiter {
+    /// `on_drop` is called with the name when the limiter is dropped.
+    ///
     /// # Errors
     /// [`Error::Config`] when a limit or the configuration cannot be used.
-    pub(crate) fn new(runtime: &Runtime, name: &str, limits: &[Limit]) -> Result<Arc<Self>, Error> {
+    pub(crate) fn new(
+        runtime: &Runtime,
+        name: Arc<str>,
+        limits: &[Limit],
+        on_drop: fn(&str),
+    ) -> Result<Arc<Self>, Error> {
         runtime.validate()?;
-        let plans = plans(name, limits)?;
+        let plans = plans(&name, limits)?;
         let algo = limits.first().map_or_else(Default::default, Limit::algo);
         let prefix = format!("{}:{name}:{algo}", runtime.keyspace());
         let (store, fast_path) = BoundStore::bind(runtime, &prefix, &plans);
-        let name: Arc<str> = name.into();
+        let prefix = Arc::clone(store.prefix());
         Ok(Arc::new(Self {
             telemetry: Telemetry::new(&name, algo, runtime.log_keys()),
             name,
-            queues: WaitQueues::shared(store.id(), &prefix),
-            prefix: prefix.into(),
+            queues: OnceLock::new(),
+            prefix,
             fast_path,
             store,
             is_queue: plans.iter().any(Plan::is_queue),
             is_bucket: plans.iter().any(Plan::is_bucket),
             stated: Arc::clone(&plans),
             plans: RwLock::new(plans),
+            on_drop,
         }))
     }
 
@@ -108,7 +119,7 @@ impl Limiter {
     /// Lets those who wait ask again, because the limits have changed. Those who have slots give their units
     /// back by the limits before.
     pub(super) fn ask_again(&self, before: &[Plan]) {
-        self.queues.recall_all(|key, recalled| {
+        self.queues().recall_all(|key, recalled| {
             for (units, from_fallback) in [(recalled.units, false), (recalled.of_fallback, true)] {
                 if units > 0 {
                     let request = self.request(key, before, Operation::Refund(units));
@@ -157,7 +168,8 @@ impl Limiter {
     /// The callers that wait for this limit.
     #[inline]
     pub(crate) fn queues(&self) -> &Arc<WaitQueues> {
-        &self.queues
+        self.queues
+            .get_or_init(|| WaitQueues::shared(self.store.id(), &self.prefix))
     }
 
     pub(crate) fn clock(&self) -> &SteadyClock {
@@ -203,7 +215,9 @@ impl Limiter {
         max_wait: MaxWait,
     ) -> Option<A> {
         let fast_path = self.fast_path.as_ref()?;
-        if max_wait != MaxWait::None && !self.queues.is_empty() {
+        // The first call that may wait makes the queues, on the slow path.
+        let has_no_waiter = || self.queues.get().is_some_and(|queues| queues.is_empty());
+        if max_wait != MaxWait::None && !has_no_waiter() {
             return None;
         }
         fast_path.try_take(key, cost)
@@ -294,20 +308,20 @@ impl Limiter {
         match slot.end(0) {
             0 => self.refunded(key, units),
             // Those behind the slot have moved up already.
-            _ => self.queues.notify(key),
+            _ => self.queues().notify(key),
         }
     }
 
     /// Lets those who wait under a key go on earlier, because units were given back.
     pub(crate) fn refunded(&self, key: Option<&str>, units: u64) {
-        self.queues.advance(key, units);
-        self.queues.notify(key);
+        self.queues().advance(key, units);
+        self.queues().notify(key);
     }
 
     /// Lets those who wait under a key ask again, because its state is gone.
     pub(crate) fn forgotten(&self, key: Option<&str>) {
-        self.queues.ask_again(key);
-        self.queues.notify(key);
+        self.queues().ask_again(key);
+        self.queues().notify(key);
     }
 
     /// Checks that a call of this cost can ever be admitted.
@@ -384,6 +398,12 @@ impl Limiter {
             plans,
             operation,
         }
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        (self.on_drop)(&self.name);
     }
 }
 

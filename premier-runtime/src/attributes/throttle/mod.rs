@@ -45,7 +45,7 @@ impl Policy for ThrottlePolicy {
         let runtime = Runtime::global();
         let limits = args.limit.limits(args.algo.unwrap_or(runtime.algo()));
         Ok(Self {
-            limiter: overrides::bind(runtime, &call_site.path(), &limits)?,
+            limiter: overrides::bind(runtime, call_site.path().into(), &limits)?,
             max_wait: args.max_wait,
         })
     }

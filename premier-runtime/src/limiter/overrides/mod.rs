@@ -49,8 +49,8 @@ pub struct NamedLimit {
 
 /// Replaces the limit of a name in this process, from the next decision on.
 ///
-/// Returns how many limits have the name. It is 0 when none has been used yet: the first use then
-/// begins with the replacement.
+/// Returns how many limits have the name. It is 0 when there is none: the first use of one then
+/// begins with the replacement. It is kept until it is [`reset`], also when no limit of the name is left.
 ///
 /// On Redis every process decides by its own limits: set one in all of them, for instance by a limits
 /// file.
@@ -91,7 +91,8 @@ pub fn reset(name: &str) -> usize {
     limiters.len()
 }
 
-/// The limits that have been used, by name.
+/// The limits that have been used and still exist, by name: those of annotated functions stay, a
+/// [`Throttle`](crate::Throttle) is listed until its last clone is dropped.
 #[must_use]
 pub fn list() -> Vec<NamedLimit> {
     let named: Vec<_> = names().values().map(alive).collect();
@@ -109,6 +110,8 @@ pub fn list() -> Vec<NamedLimit> {
 #[derive(Debug, Default)]
 struct Named {
     limiters: Vec<Weak<Limiter>>,
+    /// How many of them may have been dropped.
+    dropped: usize,
     /// Replaces the limits in the code.
     replacement: Option<Override>,
 }
@@ -136,8 +139,12 @@ static NAMES: Mutex<BTreeMap<Arc<str>, Named>> = Mutex::new(BTreeMap::new());
 ///
 /// # Errors
 /// [`Error::Config`] when a limit or the configuration cannot be used.
-pub(crate) fn bind(runtime: &Runtime, name: &str, limits: &[Limit]) -> Result<Arc<Limiter>, Error> {
-    let limiter = Limiter::new(runtime, name, limits)?;
+pub(crate) fn bind(
+    runtime: &Runtime,
+    name: Arc<str>,
+    limits: &[Limit],
+) -> Result<Arc<Limiter>, Error> {
+    let limiter = Limiter::new(runtime, name, limits, remove_dropped)?;
     register(&limiter);
     Ok(limiter)
 }
@@ -150,9 +157,7 @@ pub(crate) fn limiters() -> Vec<Arc<Limiter>> {
 
 fn register(limiter: &Arc<Limiter>) {
     let mut names = names();
-    forget_dropped(&mut names);
     let named = names.entry(Arc::clone(limiter.name())).or_default();
-    named.limiters.retain(|limiter| limiter.strong_count() > 0);
     named.limiters.push(Arc::downgrade(limiter));
     let replacement = named.replacement.clone();
     drop(names);
@@ -175,16 +180,22 @@ fn register(limiter: &Arc<Limiter>) {
     }
 }
 
-/// Removes names whose limits are all gone, each time twice as many names have come in.
-fn forget_dropped(names: &mut BTreeMap<Arc<str>, Named>) {
-    const FEW: usize = 64;
-    if names.len() < FEW || !names.len().is_power_of_two() {
+/// Removes the dropped limiters of a name once they are half of them, and the name with the last one.
+/// An override stays for the next limiter of the name.
+fn remove_dropped(name: &str) {
+    let mut names = names();
+    let Some(named) = names.get_mut(name) else {
+        return;
+    };
+    named.dropped += 1;
+    if named.dropped * 2 < named.limiters.len() {
         return;
     }
-    names.retain(|_, named| {
-        named.limiters.retain(|limiter| limiter.strong_count() > 0);
-        !named.limiters.is_empty() || named.replacement.is_some()
-    });
+    named.dropped = 0;
+    named.limiters.retain(|limiter| limiter.strong_count() > 0);
+    if named.limiters.is_empty() && named.replacement.is_none() {
+        names.remove(name);
+    }
 }
 
 /// Whether the limits of a name can be replaced by these.

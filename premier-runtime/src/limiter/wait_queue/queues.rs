@@ -24,17 +24,20 @@ pub(crate) struct WaitQueues {
     /// Number of times that something was given back. A caller that was denied before and joined
     /// after it would otherwise never learn of it.
     notifications: AtomicU64,
+    /// Where the registry has them.
+    registered: Option<RegistryKey>,
 }
+
+/// The store and the prefix.
+type RegistryKey = (usize, Arc<str>);
 
 /// The queues in use, by store and prefix.
 static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 
-#[derive(Debug, Default)]
-struct Registry {
-    queues: HashMap<(usize, Box<str>), Weak<WaitQueues>>,
-    /// How many entries there may be before those of limiters that are gone are removed.
-    purge_at: usize,
-}
+type Registry = HashMap<RegistryKey, Weak<WaitQueues>>;
+
+/// The capacity that the registry keeps; what more was needed is freed once three quarters are empty.
+const KEPT: usize = 64;
 
 fn with_registry<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
     let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,17 +46,15 @@ fn with_registry<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
 
 impl WaitQueues {
     /// The queues of the limit with this prefix in this store. Found once for each limiter.
-    pub(crate) fn shared(store: usize, prefix: &str) -> Arc<Self> {
+    pub(crate) fn shared(store: usize, prefix: &Arc<str>) -> Arc<Self> {
+        let key = (store, Arc::clone(prefix));
         with_registry(|registry| {
-            let queues = &mut registry.queues;
-            if queues.len() >= registry.purge_at {
-                queues.retain(|_, queues| queues.strong_count() > 0);
-                registry.purge_at = queues.len() * 2 + 64;
-            }
-            let shared = queues.entry((store, prefix.into())).or_default();
-            shared.upgrade().unwrap_or_else(|| {
-                let new = Arc::default();
-                *shared = Arc::downgrade(&new);
+            let queues = registry.get(&key).and_then(Weak::upgrade);
+            queues.unwrap_or_else(|| {
+                let mut new = Self::default();
+                new.registered = Some(key.clone());
+                let new = Arc::new(new);
+                registry.insert(key, Arc::downgrade(&new));
                 new
             })
         })
@@ -173,6 +174,26 @@ impl WaitQueues {
     }
 }
 
+impl Drop for WaitQueues {
+    fn drop(&mut self) {
+        let Some(key) = self.registered.take() else {
+            return;
+        };
+        with_registry(|registry| {
+            // A new limiter may have registered new queues meanwhile.
+            if registry
+                .get(&key)
+                .is_some_and(|queues| queues.strong_count() == 0)
+            {
+                registry.remove(&key);
+            }
+            if registry.capacity() > KEPT && registry.len() < registry.capacity() / 4 {
+                registry.shrink_to(KEPT.max(registry.len() * 2));
+            }
+        });
+    }
+}
+
 /// Lets all callers in this process ask again that wait for limits of a keyspace, because its state is gone.
 pub(crate) fn ask_again_in(keyspace: &str) {
     let is_in = |prefix: &str| {
@@ -180,7 +201,7 @@ pub(crate) fn ask_again_in(keyspace: &str) {
         rest.is_some_and(|rest| rest.starts_with(':'))
     };
     let queues: Vec<_> = with_registry(|registry| {
-        let queues = registry.queues.iter();
+        let queues = registry.iter();
         let found = queues.filter(|((_, prefix), _)| is_in(prefix));
         found.filter_map(|(_, queues)| queues.upgrade()).collect()
     });
@@ -197,21 +218,27 @@ mod tests {
 
     #[test]
     fn limiters_of_one_store_and_prefix_share_their_queues() {
-        let (one, two) = (WaitQueues::shared(1, "a"), WaitQueues::shared(1, "a"));
+        let (one, two) = (
+            WaitQueues::shared(1, &"a".into()),
+            WaitQueues::shared(1, &"a".into()),
+        );
         assert!(Arc::ptr_eq(&one, &two));
         for (store, prefix) in [(2, "a"), (1, "b")] {
-            assert!(!Arc::ptr_eq(&one, &WaitQueues::shared(store, prefix)));
+            assert!(!Arc::ptr_eq(
+                &one,
+                &WaitQueues::shared(store, &prefix.into())
+            ));
         }
     }
 
     #[test]
     fn queues_of_limiters_that_are_gone_are_purged() {
-        let kept = WaitQueues::shared(3, "kept");
+        let kept = WaitQueues::shared(3, &"kept".into());
         for number in 0..10_000 {
-            WaitQueues::shared(3, &number.to_string());
+            WaitQueues::shared(3, &number.to_string().into());
         }
-        assert!(with_registry(|registry| registry.queues.len()) < 1_000);
-        assert!(Arc::ptr_eq(&kept, &WaitQueues::shared(3, "kept")));
+        assert!(with_registry(|registry| registry.len()) < 1_000);
+        assert!(Arc::ptr_eq(&kept, &WaitQueues::shared(3, &"kept".into())));
     }
 
     #[test]

@@ -191,6 +191,20 @@ impl DirectLimiter {
         result
     }
 
+    /// Whether the state decides as a new one would, under every limit with a period of at most
+    /// `longest`.
+    pub(super) fn is_idle(&self, base: &TimeBase, longest: u64, now: u64) -> bool {
+        let states = lock(&self.states);
+        match self.packed.load(Ordering::Acquire) {
+            0 => states.is_idle(longest, now),
+            // The word does not say whether the window slides. One that does counts for longer.
+            word if self.bounds.is_used() => {
+                State::of_window(self.bounds.state(word, true)).is_idle(longest, now)
+            }
+            word => base.is_idle(word - 1, now),
+        }
+    }
+
     pub(super) fn clear(&self) {
         let mut states = lock(&self.states);
         self.packed.store(0, Ordering::Release);

@@ -1,12 +1,13 @@
 //! The memory handler and its builder.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::key_count::KeyCount;
 use super::table::{STEP_WHEN_FULL, Table};
+use super::tables::Tables;
 use crate::algorithms::Plan;
 use crate::clock::{Clock, SteadyClock};
 use crate::error::Error;
@@ -22,6 +23,17 @@ use crate::store::request::Request;
 /// later, when other keys are inserted. A key in use is never removed: when
 /// [`max_keys`](MemoryHandlerBuilder::max_keys) keys are in use, a call with a new key fails with
 /// [`Error::TooManyKeys`].
+///
+/// # What a limit costs
+/// The state of a limit belongs to its name. It takes about 600 bytes with one key, and 16 to 32 bytes
+/// for each further key, whose capacity grows by doubling; sliding logs take more. Above 64 keys, or once
+/// several threads use the limit at one instant, it is split into parts that are locked apart, which take
+/// 8 KiB.
+///
+/// When the last limit with a name is dropped, what its keys owe is kept, and the next limit with that
+/// name finds it. Once they owe nothing, the state is removed when other limits of this handler are
+/// first used or dropped, at the latest after twice the time that it took. Limits of annotated functions
+/// are never dropped. See [`Throttle`](crate::Throttle#many-limits) for limits that come and go.
 ///
 /// ```
 /// use premier::{Limit, MemoryHandler, Throttle};
@@ -43,7 +55,7 @@ pub struct MemoryHandler {
 struct Shared {
     clock: SteadyClock,
     keys: KeyCount,
-    tables: Mutex<HashMap<Box<str>, Arc<Table>>>,
+    tables: Mutex<Tables>,
     next_table: AtomicUsize,
 }
 
@@ -95,51 +107,41 @@ impl MemoryHandler {
 
     /// Returns the table of all keys with this prefix, creating it if needed. Limits look their table
     /// up once.
-    pub(crate) fn table(&self, prefix: &str, plans: &[Plan]) -> Arc<Table> {
-        let mut tables = self.tables();
-        let table = match tables.get(prefix) {
-            Some(table) => Arc::clone(table),
-            None => {
-                let table = Arc::new(Table::new(plans, &self.shared.clock));
-                tables.insert(prefix.into(), Arc::clone(&table));
-                table
-            }
-        };
-        table.register(plans);
-        table
-    }
-
-    /// Carries out a request on `table`, the table of its prefix.
-    #[inline]
-    pub(crate) fn handle_in(
-        &self,
-        table: &Table,
-        request: &Request<'_>,
-    ) -> Result<Decision, Error> {
-        match request.key.subject() {
-            None => table.handle_direct(request),
-            Some(key) => self.handle_keyed(table, key, request),
+    pub(crate) fn bind(&self, prefix: &str, plans: &[Plan]) -> BoundTable {
+        self.remove_unused_tables();
+        let clock = &self.shared.clock;
+        let (prefix, table) = self.tables().bind(prefix, plans, clock);
+        BoundTable {
+            handler: self.clone(),
+            prefix,
+            table,
         }
     }
 
-    fn handle_keyed(
-        &self,
-        table: &Table,
-        key: &str,
-        request: &Request<'_>,
-    ) -> Result<Decision, Error> {
-        match table.handle_keyed(key, request, &self.shared.keys) {
-            Err(Error::TooManyKeys { .. }) if self.make_room() => {
-                table.handle_keyed(key, request, &self.shared.keys)
-            }
-            result => result,
+    fn unbind(&self, prefix: &Arc<str>) {
+        let now = self.shared.clock.now();
+        self.tables().unbind(prefix, now);
+        self.remove_unused_tables();
+    }
+
+    /// Drops the tables that no limit uses and that owe nothing. Not during a decision, and not for long
+    /// under the lock.
+    fn remove_unused_tables(&self) {
+        let now = self.shared.clock.now();
+        let examine = || self.tables().examine(now, &self.shared.keys);
+        while let Some(removed) = examine() {
+            drop(removed);
         }
     }
 
     /// Removes unused keys from any table, after `max_keys` was reached and the sweep of the caller's
     /// shard found none. Checks a bounded number of keys. Returns whether a key was removed.
     fn make_room(&self) -> bool {
-        let tables: Vec<_> = self.tables().values().cloned().collect();
+        let tables: Vec<_> = self
+            .tables()
+            .all()
+            .map(|(_, table)| Arc::clone(table))
+            .collect();
         // Start with a different table each time: a large first table would use up every budget.
         let first = self.shared.next_table.fetch_add(1, Ordering::Relaxed) % tables.len().max(1);
         let mut budget = STEP_WHEN_FULL;
@@ -153,11 +155,62 @@ impl MemoryHandler {
         freed
     }
 
-    fn tables(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Table>>> {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
         self.shared
             .tables
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The table of a prefix. It stays while this lives; without one, it stays while its keys owe anything.
+#[derive(Debug)]
+pub(crate) struct BoundTable {
+    handler: MemoryHandler,
+    prefix: Arc<str>,
+    table: Arc<Table>,
+}
+
+impl BoundTable {
+    pub(crate) fn handler(&self) -> &MemoryHandler {
+        &self.handler
+    }
+
+    pub(crate) fn prefix(&self) -> &Arc<str> {
+        &self.prefix
+    }
+
+    /// Carries out a request with this prefix.
+    #[inline]
+    pub(crate) fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
+        match request.key.subject() {
+            None => self.table.handle_direct(request),
+            Some(key) => self.handle_keyed(key, request),
+        }
+    }
+
+    fn handle_keyed(&self, key: &str, request: &Request<'_>) -> Result<Decision, Error> {
+        let count = &self.handler.shared.keys;
+        match self.table.handle_keyed(key, request, count) {
+            Err(Error::TooManyKeys { .. }) if self.handler.make_room() => {
+                self.table.handle_keyed(key, request, count)
+            }
+            result => result,
+        }
+    }
+}
+
+impl Deref for BoundTable {
+    type Target = Arc<Table>;
+
+    fn deref(&self) -> &Arc<Table> {
+        &self.table
+    }
+}
+
+impl Drop for BoundTable {
+    fn drop(&mut self) {
+        self.handler.unbind(&self.prefix);
     }
 }
 
@@ -169,13 +222,14 @@ pub(crate) fn as_memory(handler: &dyn Handler) -> Option<&MemoryHandler> {
 
 impl Handler for MemoryHandler {
     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
-        self.handle_in(&self.table(request.key.prefix(), request.plans), request)
+        self.bind(request.key.prefix(), request.plans)
+            .handle(request)
     }
 
     fn clear(&self, keyspace: &str) -> Result<(), Error> {
         let tables: Vec<_> = self
             .tables()
-            .iter()
+            .all()
             .filter(|(prefix, _)| {
                 prefix
                     .strip_prefix(keyspace)

@@ -13,9 +13,10 @@ mod shard;
 mod states;
 mod sync;
 mod table;
+mod tables;
 mod window_bounds;
 
 pub(crate) use self::fast_path::FastPath;
-pub(crate) use self::handler::as_memory;
+pub(crate) use self::handler::{BoundTable, as_memory};
 pub use self::handler::{MemoryHandler, MemoryHandlerBuilder};
 pub(crate) use self::table::{Table, with_locked};

@@ -160,24 +160,17 @@ impl Shard {
         {
             return word;
         }
+        if self.states.capacity() == 0 {
+            // Many limits only ever have one key.
+            self.states.reserve_exact(1);
+        }
         APART | self.states.insert(states) as u64
     }
 
     pub(super) fn insert(&mut self, hash: u64, key: Subject<'_>, word: u64, hasher: &RandomState) {
         match key {
-            Subject::Number(key) => {
-                let rehash = |entry: &MapEntry<u64>| hasher.hash_one(Subject::Number(entry.key));
-                self.numbers
-                    .entries
-                    .insert_unique(hash, MapEntry { key, word }, rehash);
-            }
-            Subject::Text(text) => {
-                let rehash = |entry: &MapEntry<TextKey>| hasher.hash_one(&entry.key);
-                let key = text.into();
-                self.texts
-                    .entries
-                    .insert_unique(hash, MapEntry { key, word }, rehash);
-            }
+            Subject::Number(key) => self.numbers.insert(hash, key, word, hasher),
+            Subject::Text(text) => self.texts.insert(hash, text.into(), word, hasher),
         }
     }
 
@@ -220,6 +213,37 @@ impl Shard {
         numbers.sweep(budget, &mut is_idle) + texts.sweep(budget, &mut is_idle)
     }
 
+    /// Moves every key into the one of `shards` that `shard_of` returns the index of for its hash.
+    pub(super) fn split(
+        mut self,
+        shards: &mut [Self],
+        shard_of: fn(u64) -> usize,
+        hasher: &RandomState,
+    ) {
+        for MapEntry { key, word } in self.numbers.entries.drain() {
+            let hash = hasher.hash_one(Subject::Number(key));
+            let shard = &mut shards[shard_of(hash)];
+            let word = Self::moved(&mut self.states, word, &mut shard.states);
+            shard.insert(hash, Subject::Number(key), word, hasher);
+        }
+        for entry in self.texts.entries.drain() {
+            let hash = hasher.hash_one(&entry.key);
+            let shard = &mut shards[shard_of(hash)];
+            let word = Self::moved(&mut self.states, entry.word, &mut shard.states);
+            shard.texts.insert(hash, entry.key, word, hasher);
+        }
+    }
+
+    /// Moves the states of a word between slabs, and returns the word that stands for them then.
+    fn moved(from: &mut Slab<States>, word: u64, to: &mut Slab<States>) -> u64 {
+        match Self::entry(word) {
+            Entry::Packed(word) => word,
+            Entry::Apart(index) => {
+                APART | to.insert(from.try_remove(index).unwrap_or_default()) as u64
+            }
+        }
+    }
+
     fn drop_states(&mut self, word: u64) {
         if let Entry::Apart(index) = Self::entry(word) {
             self.states.try_remove(index);
@@ -237,6 +261,15 @@ impl<K> Default for Map<K> {
 }
 
 impl<K> Map<K> {
+    fn insert(&mut self, hash: u64, key: K, word: u64, hasher: &RandomState)
+    where
+        K: Hash,
+    {
+        let rehash = |entry: &MapEntry<K>| hasher.hash_one(&entry.key);
+        self.entries
+            .insert_unique(hash, MapEntry { key, word }, rehash);
+    }
+
     #[inline]
     fn word(&mut self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<&mut u64> {
         self.entries

@@ -1,9 +1,9 @@
 //! The atomics and locks of the memory store: std's, or loom's where every interleaving is tried.
 
-use std::sync::PoisonError;
 pub(super) use std::sync::atomic::Ordering;
 #[cfg(not(premier_loom))]
 pub(super) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
+use std::sync::{PoisonError, TryLockError};
 
 #[cfg(premier_loom)]
 pub(super) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU64};
@@ -11,6 +11,16 @@ pub(super) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 /// Nothing behind these locks is left half done by a panic.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks unless another thread holds the lock.
+#[inline]
+pub(super) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(locked) => Some(locked),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 /// The word a moment after a race for it was lost.

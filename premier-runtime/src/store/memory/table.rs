@@ -3,12 +3,11 @@
 //! A shard is locked for the few nanoseconds of a decision and never across anything else. Keys are
 //! found by the hash of borrowed bytes; a new key costs at most one allocation.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::direct_limiter::DirectLimiter;
 use super::key_count::KeyCount;
-use super::keyed_limiter::{CacheAligned, KeyedLimiter, SHARDS};
+use super::keyed_limiter::KeyedLimiter;
 use super::shard::{Entry, Shard};
 use super::states::States;
 use super::sync::{Mutex, lock};
@@ -32,7 +31,7 @@ pub(super) const STEP_WHEN_FULL: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Table {
     direct: DirectLimiter,
-    keyed: OnceLock<KeyedLimiter>,
+    keyed: KeyedLimiter,
     clock: SteadyClock,
     base: TimeBase,
     /// The longest period of the limits that decide by these states: limits of one name may differ,
@@ -71,7 +70,7 @@ impl Table {
         };
         Self {
             direct: DirectLimiter::default(),
-            keyed: OnceLock::new(),
+            keyed: KeyedLimiter::new(),
             base: TimeBase::new(plans.first().map_or(1, Plan::den), clock.now()),
             clock,
             longest: AtomicU64::new(0),
@@ -113,7 +112,7 @@ impl Table {
         rule: &Rule<u64>,
         cost: u64,
     ) -> Option<A> {
-        let keyed = self.keyed.get()?;
+        let keyed = &self.keyed;
         let key = key.canonical();
         let hash = keyed.hasher.hash_one(key);
         match rule {
@@ -122,7 +121,7 @@ impl Table {
                 // TAT lies further ahead.
                 let now = self.clock.now();
                 let at = self.base.ticks(now).filter(|_| gcra.has(cost))?;
-                let mut shard = lock(keyed.shard(hash));
+                let mut shard = keyed.lock_shard_once(hash);
                 let word = shard.word(hash, key)?;
                 let Entry::Packed(tat) = Shard::entry(*word) else {
                     return None;
@@ -141,7 +140,7 @@ impl Table {
                 }))
             }
             Rule::Log(_) | Rule::Window(_) => {
-                let mut shard = lock(keyed.shard(hash));
+                let mut shard = keyed.lock_shard_once(hash);
                 let word = *shard.word(hash, key)?;
                 let Entry::Apart(index) = Shard::entry(word) else {
                     return None;
@@ -168,10 +167,10 @@ impl Table {
         request: &Request<'_>,
         count: &KeyCount,
     ) -> Result<Decision, Error> {
-        let keyed = self.keyed.get_or_init(KeyedLimiter::new);
+        let keyed = &self.keyed;
         let key = Subject::Text(key).canonical();
         let hash = keyed.hasher.hash_one(key);
-        let shard = &mut *lock(keyed.shard(hash));
+        let shard = &mut *keyed.lock_shard(hash);
         // Under the lock, so that the decisions about a key see time in their own order.
         let now = self.clock.now();
         if let Some(&mut word) = shard.word(hash, key) {
@@ -197,44 +196,46 @@ impl Table {
         count.add()?;
         let word = shard.keep(states, request.plans, self.base);
         shard.insert(hash, key, word, &keyed.hasher);
+        keyed.split_if_large(shard);
         Ok(decision)
     }
 
     /// Removes idle keys from the next shards, examining at most `budget` entries. Returns whether
     /// any was removed.
     pub(super) fn sweep(&self, budget: &mut usize, count: &KeyCount) -> bool {
-        let Some(keyed) = self.keyed.get() else {
-            return false;
-        };
         let (now, longest) = (self.clock.now(), self.longest.load(Ordering::Relaxed));
-        for _ in 0..SHARDS {
-            let index = {
-                let mut next = lock(&keyed.next_shard);
-                *next = (*next + 1) % SHARDS;
-                *next
-            };
-            let mut shard = lock(&keyed.shards[index].0);
-            let removed = shard.sweep(self.base, longest, now, budget);
+        let mut removed = 0;
+        self.keyed.rotate(|shard| {
+            removed = shard.sweep(self.base, longest, now, budget);
             count.remove(removed);
-            if removed > 0 {
-                return true;
-            }
-            if *budget == 0 {
-                break;
-            }
-        }
-        false
+            removed > 0 || *budget == 0
+        });
+        removed > 0
+    }
+
+    /// The number of keys.
+    pub(super) fn len(&self) -> usize {
+        let mut len = 0;
+        self.keyed.each(|shard| len += shard.len());
+        len
+    }
+
+    /// Removes the keys that are idle at `now`. Returns whether the table decides as a new one would.
+    pub(super) fn remove_idle(&self, now: u64, count: &KeyCount) -> bool {
+        let longest = self.longest.load(Ordering::Relaxed);
+        let mut is_idle = self.direct.is_idle(&self.base, longest, now);
+        self.keyed.each(|shard| {
+            count.remove(shard.sweep(self.base, longest, now, &mut { usize::MAX }));
+            is_idle &= shard.len() == 0;
+        });
+        is_idle
     }
 
     pub(super) fn clear(&self, count: &KeyCount) {
         self.direct.clear();
-        let Some(keyed) = self.keyed.get() else {
-            return;
-        };
-        for CacheAligned(shard) in &keyed.shards {
-            let mut shard = lock(shard);
+        self.keyed.each(|shard| {
             count.remove(shard.len());
             *shard = Shard::default();
-        }
+        });
     }
 }

@@ -7,7 +7,7 @@ use crate::algorithms::{State, WindowState};
 const COUNT_BITS: u32 = 40;
 pub(super) const COUNT: u64 = (1 << COUNT_BITS) - 1;
 
-/// The window of a [`Keyless`](super::direct_limiter::DirectLimiter) word.
+/// The window of a [`DirectLimiter`](super::direct_limiter::DirectLimiter) word.
 ///
 /// Only the holder of its lock changes this, while the word is zero, and gives the word another tag
 /// afterwards. A swap that succeeds therefore found the bounds that the word was set with: a change
@@ -23,6 +23,11 @@ pub(super) struct WindowBounds {
 }
 
 impl WindowBounds {
+    /// Whether a word was set with these bounds, so that the words count the units of windows.
+    pub(super) fn is_used(&self) -> bool {
+        self.tag.load(Ordering::Relaxed) > 0
+    }
+
     /// The counters behind a word. Read after the word, so that a later swap proves they belong
     /// together.
     #[inline]
