@@ -10,6 +10,7 @@
 
 mod answer;
 mod combined;
+mod encoding;
 mod fixed_window;
 mod gcra;
 mod leaky_bucket;
@@ -27,6 +28,7 @@ pub(crate) use self::answer::{Admission, Answer, Effect};
 #[cfg(feature = "redis")]
 pub(crate) use self::combined::combine;
 pub(crate) use self::combined::{earliest_behind, take_all};
+pub(crate) use self::encoding::{decode, encode};
 pub(crate) use self::gcra::Gcra;
 pub(crate) use self::packed::TimeBase;
 pub use self::plan::Plan;

@@ -60,16 +60,63 @@ impl Plan {
         &self.rule
     }
 
-    /// Whether an admitted call may have to wait for its slot.
-    pub(crate) const fn is_queue(&self) -> bool {
+    /// Returns the emission interval T = period / quota, the time in which a bucket regains one unit, as a
+    /// fraction in lowest terms: numerator and denominator, in nanoseconds.
+    ///
+    /// The denominator is also how many ticks a nanosecond has where instants are counted in ticks, as by
+    /// [`Reservation::slot_end`](crate::Reservation::slot_end): in ticks every multiple of T is a whole
+    /// number, and T is the numerator.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::algorithms::Plan;
+    /// use std::time::Duration;
+    ///
+    /// let plan = Plan::new(Limit::token_bucket(3, Duration::from_secs(1)))?;
+    /// assert_eq!(plan.emission_interval(), (1_000_000_000, 3));
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn emission_interval(&self) -> (u64, u64) {
+        (self.interval, self.den)
+    }
+
+    /// Returns whether the calls that are admitted wait in a queue for their slots, as those of a leaky
+    /// bucket do.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::algorithms::Plan;
+    /// use std::time::Duration;
+    ///
+    /// let second = Duration::from_secs(1);
+    /// assert!(Plan::new(Limit::leaky_bucket(3, second))?.is_queue());
+    /// assert!(!Plan::new(Limit::token_bucket(3, second))?.is_queue());
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn is_queue(&self) -> bool {
         match &self.rule {
             Rule::Gcra(gcra) => gcra.is_queue(),
             Rule::Log(_) | Rule::Window(_) => false,
         }
     }
 
-    /// Whether the instant is known at which a call will be admitted.
-    pub(crate) const fn is_bucket(&self) -> bool {
+    /// Returns whether the limit is a token or leaky bucket, whose state is one instant, so that a caller
+    /// can take a slot in the future.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::algorithms::Plan;
+    /// use std::time::Duration;
+    ///
+    /// let second = Duration::from_secs(1);
+    /// assert!(Plan::new(Limit::token_bucket(3, second))?.is_bucket());
+    /// assert!(!Plan::new(Limit::sliding_log(3, second))?.is_bucket());
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn is_bucket(&self) -> bool {
         matches!(self.rule, Rule::Gcra(_))
     }
 

@@ -124,6 +124,21 @@ impl Log {
 }
 
 impl LogState {
+    /// (instant, units), ascending.
+    pub(super) fn entries(&self) -> &VecDeque<(u64, u64)> {
+        &self.entries
+    }
+
+    /// The sum of all units.
+    pub(super) fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Whether an entry of its own with this instant keeps the log ascending.
+    pub(super) fn can_append(&self, instant: u64) -> bool {
+        self.entries.back().is_none_or(|&(last, _)| last < instant)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -136,12 +151,17 @@ impl LogState {
     }
 
     pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
-        self.entries
-            .back()
-            .is_none_or(|&(instant, _)| is_over(period, instant, now))
+        self.expires_in(period, now) == 0
     }
 
-    fn push(&mut self, now: u64, cost: u64) {
+    /// How many nanoseconds the newest entry still counts.
+    pub(super) fn expires_in(&self, period: u64, now: u64) -> u64 {
+        self.entries.back().map_or(0, |&(instant, _)| {
+            period.saturating_sub(now.saturating_sub(instant))
+        })
+    }
+
+    pub(super) fn push(&mut self, now: u64, cost: u64) {
         match self.entries.back_mut() {
             Some((instant, units)) if *instant == now => *units += cost,
             _ => self.entries.push_back((now, cost)),

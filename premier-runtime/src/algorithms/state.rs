@@ -1,5 +1,7 @@
 //! The state of one key under one limit, and what calls do to it.
 
+use std::time::Duration;
+
 use super::answer::{Answer, Effect};
 use super::gcra::Gcra;
 use super::plan::Plan;
@@ -7,7 +9,7 @@ use super::rule::Rule;
 use super::sliding_log::LogState;
 use super::tat::Tat;
 use super::window::WindowState;
-use crate::limit::decision::{Decision, Reservation};
+use crate::limit::decision::{Decision, Reservation, nanos};
 
 /// The state of one key under one limit. [`State::default`] is the state of a key never seen.
 ///
@@ -25,14 +27,14 @@ use crate::limit::decision::{Decision, Reservation};
 /// # Ok::<(), premier::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct State(Repr);
+pub struct State(pub(super) Repr);
 
 /// When a state was stored, in nanoseconds. A state that was stored later than now shows that the clock has
 /// stepped back.
-type Instant = u64;
+pub(super) type Instant = u64;
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-enum Repr {
+pub(super) enum Repr {
     #[default]
     Fresh,
     // Boxed: a log has a heap part anyway, and the state of the others stays small.
@@ -96,6 +98,33 @@ impl State {
     #[must_use]
     pub fn is_fresh(&self, plan: &Plan, now: u64) -> bool {
         self.is_idle(plan.period(), now)
+    }
+
+    /// Returns how long a store has to keep this state, from `now` on: until it is fresh. Zero means that
+    /// the store can remove it.
+    ///
+    /// A store whose expiry is coarser rounds up.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::algorithms::{Plan, State};
+    /// use std::time::Duration;
+    ///
+    /// let plan = Plan::new(Limit::token_bucket(2, Duration::from_secs(1)))?;
+    /// let mut state = State::default();
+    /// assert_eq!(state.expires_in(&plan, 0), Duration::ZERO);
+    /// assert!(state.take(&plan, 0, 1).allowed);
+    /// assert_eq!(state.expires_in(&plan, 0), Duration::from_millis(500));
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub fn expires_in(&self, plan: &Plan, now: u64) -> Duration {
+        match &self.0 {
+            Repr::Fresh => Duration::ZERO,
+            Repr::Log(state) => Duration::from_nanos(state.expires_in(plan.period(), now)),
+            Repr::Tat(tat) | Repr::Reserved(tat, _) => nanos(tat.ahead_of(now)),
+            Repr::Window(state) => Duration::from_nanos(state.expires_in(plan.period(), now)),
+        }
     }
 
     /// Whether the state is fresh under every limit with a period of at most this.
@@ -314,8 +343,6 @@ impl State {
 
 #[cfg(all(test, not(premier_loom)))]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::limit::quota::Limit;
 

@@ -2,6 +2,9 @@
 
 use super::gcra::Gcra;
 
+/// Debts and charges stay below 2^121, so their sums with this fit.
+const LATEST: u128 = 1 << 126;
+
 /// An instant in ticks of 1/den nanosecond.
 ///
 /// The denominator belongs to the instant, so that a limit whose rate changes at run time reads the
@@ -21,13 +24,22 @@ impl Tat {
         (ticks.min(latest), ticks > latest)
     }
 
-    /// The instant in the ticks of `gcra`, however far ahead it lies.
+    /// The instant in the ticks of `gcra`, however far ahead it lies, as far as sums with it fit.
     pub(super) fn read_reserved(&self, gcra: &Gcra<u128>) -> u128 {
-        self.in_ticks_of(gcra.den())
+        self.in_ticks_of(gcra.den()).min(LATEST)
     }
 
     pub(super) fn is_past(&self, now: u64) -> bool {
         self.ticks <= u128::from(now) * u128::from(self.den)
+    }
+
+    /// How many nanoseconds the instant lies after `now`, rounded up; 0 if it is past.
+    pub(super) fn ahead_of(&self, now: u64) -> u128 {
+        let now = u128::from(now) * u128::from(self.den);
+        match self.ticks.saturating_sub(now) {
+            0 => 0,
+            ticks => ticks.div_ceil(u128::from(self.den)),
+        }
     }
 
     fn in_ticks_of(&self, den: u64) -> u128 {

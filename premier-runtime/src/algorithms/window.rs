@@ -131,7 +131,13 @@ impl Window {
 impl WindowState {
     /// Whether a limit with this period ignores the counters at `now`.
     pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
-        now.saturating_sub(self.start) >= self.lifetime(period)
+        self.expires_in(period, now) == 0
+    }
+
+    /// How many nanoseconds the counters still count under a limit with this period.
+    pub(super) fn expires_in(&self, period: u64, now: u64) -> u64 {
+        let elapsed = now.saturating_sub(self.start);
+        self.lifetime(period).saturating_sub(elapsed)
     }
 
     /// How long after the start of the window the counters count.

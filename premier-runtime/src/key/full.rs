@@ -11,7 +11,19 @@ pub struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    pub(crate) const fn new(prefix: &'a str, subject: Option<&'a str>) -> Self {
+    /// Creates a key of its prefix, `{keyspace}:{function}:{algo}`, and the caller's part.
+    ///
+    /// Limits create the keys of their requests. This is for stores that keep a request for later, and for
+    /// their tests.
+    ///
+    /// ```
+    /// use premier::Key;
+    ///
+    /// let key = Key::new("shop:search:token_bucket", Some("alice"));
+    /// assert_eq!(key.to_string(), "shop:search:token_bucket:alice");
+    /// ```
+    #[must_use]
+    pub const fn new(prefix: &'a str, subject: Option<&'a str>) -> Self {
         Self { prefix, subject }
     }
 

@@ -66,6 +66,46 @@ impl Decision {
         }
     }
 
+    /// Returns what a store needs to give back the units that this decision took.
+    ///
+    /// ```
+    /// use premier::algorithms::Plan;
+    /// use premier::{Handler, Key, Limit, MemoryHandler, Operation, Request};
+    /// use std::time::Duration;
+    ///
+    /// let (store, key) = (MemoryHandler::new(), Key::new("shop:pay:fixed_window", None));
+    /// let plans = [Plan::new(Limit::fixed_window(3, Duration::from_secs(60)))?];
+    /// let taken = store.handle(&Request::new(key, &plans, Operation::Take(2)))?;
+    /// let release = Operation::Release(*taken.reservation(), 2);
+    /// assert_eq!(store.handle(&Request::new(key, &plans, release))?.remaining, 3);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn reservation(&self) -> &Reservation {
+        &self.reservation
+    }
+
+    /// Sets what [`Decision::reservation`] returns. The default is a reservation by which no units can be
+    /// given back.
+    ///
+    /// For implementations of [`Handler`](crate::Handler) that do not decide by
+    /// [`Request::apply`](crate::Request::apply), which sets it.
+    ///
+    /// ```
+    /// use premier::{Decision, Reservation};
+    ///
+    /// let now = 5_000_000_000;
+    /// let mut reservation = Reservation::new(now);
+    /// reservation.set_limit(0, None, now + 1_000_000_000);
+    /// let decision = Decision::new(10).with_reservation(reservation);
+    /// assert_eq!(decision.reservation().taken_at(), now);
+    /// ```
+    #[must_use]
+    pub const fn with_reservation(mut self, reservation: Reservation) -> Self {
+        self.reservation = reservation;
+        self
+    }
+
     /// Stores when the cost was taken from a single limit, whose state remembers the cost until it
     /// resets.
     pub(crate) fn taken_at(mut self, now: u64) -> Self {
@@ -97,6 +137,26 @@ impl Decision {
 /// A caller that stops waiting gives its units back with
 /// [`Operation::Release`](crate::Operation::Release). The reservation says which units can still be
 /// given back without taking them from other callers.
+///
+/// [`Request::apply`](crate::Request::apply) reads and writes reservations. A store that decides by a script
+/// does what it does, for each limit of the request:
+///
+/// | algorithm | the units are given back |
+/// | --- | --- |
+/// | a bucket, with [`slot_end`](Reservation::slot_end) | if the theoretical arrival time of the state is still the end of the slot: it becomes the beginning of the slot |
+/// | a bucket, without | while the time is before [`counted_until`](Reservation::counted_until) |
+/// | a window | if the window of the state began at [`taken_at`](Reservation::taken_at) or before |
+/// | a sliding log | if the newest entry is of [`taken_at`](Reservation::taken_at) |
+///
+/// ```
+/// use premier::Reservation;
+///
+/// let mut reservation = Reservation::new(1_000);
+/// reservation.set_limit(0, Some(9_000), 3_000);
+/// reservation.set_limit(1, None, 8_000);
+/// assert_eq!((reservation.slot_end(0), reservation.counted_until(0)), (Some(9_000), 3_000));
+/// assert_eq!((reservation.slot_end(1), reservation.counted_until(1)), (None, 8_000));
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Reservation {
     /// The end of the reserved slot in each limit that is a leaky bucket, in ticks of its plan, or 0.
@@ -121,6 +181,58 @@ impl Reservation {
         until: [0; Self::LIMITS],
         from_fallback: false,
     };
+
+    /// Creates a reservation of units that were taken at this time, in nanoseconds of the store's clock. No
+    /// limit remembers them until [`Reservation::set_limit`] says how long.
+    #[must_use]
+    pub const fn new(taken_at: u64) -> Self {
+        Self {
+            since: taken_at,
+            until: [taken_at; Self::LIMITS],
+            ..Self::NONE
+        }
+    }
+
+    /// Sets what the limit at `index` of the request's plans has taken. Must be called for the limits in
+    /// order.
+    ///
+    /// `slot_end` is the end of the slot in a bucket, in ticks of its plan (see
+    /// [`Plan::emission_interval`](crate::algorithms::Plan::emission_interval)), if the call is delayed to a
+    /// slot there. `counted_until` is when the state will be as if the units had not been taken, in
+    /// nanoseconds of the store's clock. Slots of a fifth limit and further ones are not kept, and of their
+    /// times the earliest.
+    pub const fn set_limit(&mut self, index: usize, slot_end: Option<u128>, counted_until: u64) {
+        if index < Self::LIMITS {
+            self.until[index] = counted_until;
+            self.ends[index] = match slot_end {
+                Some(end) => end,
+                None => 0,
+            };
+        } else if counted_until < self.until[Self::LIMITS - 1] {
+            self.until[Self::LIMITS - 1] = counted_until;
+        }
+    }
+
+    /// Returns when the units were taken, in nanoseconds of the store's clock.
+    #[must_use]
+    pub const fn taken_at(&self) -> u64 {
+        self.since
+    }
+
+    /// Returns the end of the slot that was taken in the limit at `index` of the request's plans, in ticks of
+    /// that plan (see [`Plan::emission_interval`](crate::algorithms::Plan::emission_interval)), or `None` if
+    /// it has none.
+    #[must_use]
+    pub fn slot_end(&self, index: usize) -> Option<u128> {
+        Some(self.end(index)).filter(|end| *end != 0)
+    }
+
+    /// Returns when the limit at `index` of the request's plans will have forgotten the units, in
+    /// nanoseconds of the store's clock.
+    #[must_use]
+    pub fn counted_until(&self, index: usize) -> u64 {
+        self.until(index)
+    }
 
     /// Returns the reservation of a single slot that ends at `end`.
     pub(crate) const fn ending(end: u128) -> Self {

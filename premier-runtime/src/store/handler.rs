@@ -114,8 +114,8 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
         let _ = self.handle(request);
     }
 
-    /// Returns the store through which processes share the values of `#[cache]`, if there is one.
-    #[doc(hidden)]
+    /// Returns the store through which processes share the values of `#[cache]`, if there is one. Default:
+    /// `None`, so that values stay in the process that has computed them.
     #[cfg(feature = "cache")]
     fn values(&self) -> Option<&dyn ValueStore> {
         None

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::algorithms::Plan;
+use crate::algorithms::{Effect, Plan, State, decode, encode, take_all};
 use crate::clock::after;
 use crate::error::Error;
 use crate::key::full::Key;
@@ -50,21 +50,41 @@ pub enum Operation {
     Release(Reservation, u64),
 }
 
-impl Request<'_> {
-    /// Carries out the operation on `states`, which holds one state for each of [`Request::plans`].
+impl<'a> Request<'a> {
+    /// Creates a request.
+    ///
+    /// Limits create the requests that a handler gets. This is for stores that keep a request for later, and
+    /// for their tests.
+    ///
+    /// ```
+    /// use premier::algorithms::Plan;
+    /// use premier::{Handler, Key, Limit, MemoryHandler, Operation, Request};
+    /// use std::time::Duration;
+    ///
+    /// let plans = [Plan::new(Limit::fixed_window(3, Duration::from_secs(1)))?];
+    /// let key = Key::new("shop:search:fixed_window", Some("alice"));
+    /// let request = Request::new(key, &plans, Operation::Take(2));
+    /// assert_eq!(MemoryHandler::new().handle(&request)?.remaining, 1);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn new(key: Key<'a>, plans: &'a [Plan], operation: Operation) -> Self {
+        Self {
+            key,
+            plans,
+            operation,
+        }
+    }
+
+    /// Carries out the operation on `states`, which holds one state for each of [`Request::plans`]: those
+    /// that [`Request::decode`] returns, or as many times [`State::default`] for a key never seen.
     ///
     /// `now` is the time in nanoseconds, read from a clock that does not step back.
     ///
     /// # Errors
     /// [`Error::CostExceedsCapacity`] when a call costs more than a limit can ever admit. The states
     /// do not change.
-    pub fn apply(
-        &self,
-        states: &mut [crate::algorithms::State],
-        now: u64,
-    ) -> Result<Decision, Error> {
-        use crate::algorithms::{Effect, State, take_all};
-
+    pub fn apply(&self, states: &mut [State], now: u64) -> Result<Decision, Error> {
         let each = |states: &mut [State], change: &dyn Fn(usize, &mut State, &Plan)| {
             for (index, (state, plan)) in states.iter_mut().zip(self.plans).enumerate() {
                 change(index, state, plan);
@@ -92,6 +112,60 @@ impl Request<'_> {
             Operation::Release(slot, units) => each(states, &|index, state, plan| {
                 state.release(plan, now, &slot, index, units);
             }),
+        }
+    }
+
+    /// Reads the states of the key, one for each of [`Request::plans`], from the bytes that
+    /// [`Request::encode`] has returned. Without bytes they are those of a key never seen.
+    ///
+    /// A limit that was added since the bytes were written begins with such a state, too.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when the bytes are not such states, or were written by a version of premier that is
+    /// newer and has another format.
+    pub fn decode(&self, stored: Option<&[u8]>) -> Result<Vec<State>, Error> {
+        let mut states = match stored {
+            Some(bytes) => decode(bytes)?,
+            None => Vec::new(),
+        };
+        states.resize(self.plans.len(), State::default());
+        Ok(states)
+    }
+
+    /// Returns the states of the key as bytes, which [`Request::decode`] reads, and how long the store has
+    /// to keep them; `None` when it can remove the key, which is as if it had never been used.
+    ///
+    /// `now` is the time that was passed to [`Request::apply`]. The bytes are as
+    /// [`State::to_bytes`] describes, with one state after the other.
+    ///
+    /// ```
+    /// use premier::algorithms::Plan;
+    /// use premier::{Key, Limit, Operation, Request};
+    /// use std::time::Duration;
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let plans = [
+    ///     Plan::new(Limit::token_bucket(2, second))?,
+    ///     Plan::new(Limit::fixed_window(100, 60 * second))?,
+    /// ];
+    /// let request = Request::new(Key::new("shop:pay:token_bucket", None), &plans, Operation::Take(1));
+    ///
+    /// let mut states = request.decode(None)?;
+    /// assert!(request.apply(&mut states, 0)?.allowed);
+    /// let (bytes, expires_in) = request.encode(&states, 0).unwrap();
+    /// assert_eq!(expires_in, 60 * second);
+    /// assert_eq!(request.decode(Some(&bytes))?, states);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub fn encode(&self, states: &[State], now: u64) -> Option<(Vec<u8>, Duration)> {
+        let lifetimes = states
+            .iter()
+            .zip(self.plans)
+            .map(|(state, plan)| state.expires_in(plan, now));
+        match lifetimes.max() {
+            None | Some(Duration::ZERO) => None,
+            Some(longest) => Some((encode(states), longest)),
         }
     }
 
