@@ -1,7 +1,5 @@
-//! Helpers that the tests of premier share, and a conformance suite for authors of another
-//! [`Handler`](premier::Handler).
+//! Helpers that the tests of premier share.
 
-pub mod conformance;
 pub mod redis;
 pub mod waits;
 

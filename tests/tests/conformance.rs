@@ -1,14 +1,10 @@
-//! The memory handler decides the exact sequences of `tests/data`.
-
-use std::time::Duration;
+//! The memory handler passes the conformance suite.
 
 use premier::MemoryHandler;
-use premier_tests::conformance;
+use premier_conformance::Suite;
 
 #[test]
 fn memory_decides_every_sequence_exactly() {
-    let compared = conformance::run(Duration::from_nanos(1), |clock| {
-        MemoryHandler::builder().clock(clock).build()
-    });
+    let compared = Suite::new(|clock| MemoryHandler::builder().clock(clock).build()).run();
     assert_eq!(compared, 59 * 60);
 }

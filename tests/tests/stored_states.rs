@@ -218,3 +218,18 @@ fn a_reservation_says_what_each_limit_has_taken() {
             .all(|(state, plan)| state.is_fresh(plan, NOW))
     );
 }
+
+#[test]
+fn a_caller_that_may_not_wait_for_its_slot_is_denied_although_the_queue_has_room() {
+    let plans = [plan(Limit::leaky_bucket(1, SECOND).bucket_size(4))];
+    let mut states = [State::default()];
+    let mut reserve = |longest| {
+        request(&plans, Operation::Reserve { cost: 1, longest })
+            .apply(&mut states, NOW)
+            .unwrap()
+    };
+    assert_eq!(reserve(Duration::MAX).delay, Duration::ZERO);
+    assert_eq!(reserve(Duration::MAX).delay, SECOND);
+    let denied = reserve(SECOND);
+    assert_eq!((denied.allowed, denied.retry_after), (false, 2 * SECOND));
+}

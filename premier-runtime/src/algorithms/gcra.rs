@@ -232,7 +232,9 @@ impl<T: Ticks> Gcra<T> {
         decision.remaining = ((self.full - debt.min(self.full)) / self.interval).units();
         decision.reset_after = debt.duration(self.den);
         if !allowed {
-            decision.retry_after = self.retry_after(call).duration(self.den);
+            // A caller that may not wait as long as its slot in a queue is denied with room for it.
+            let debt = (call.wait() + call.charge).max(self.full);
+            decision.retry_after = (debt - self.full).duration(self.den);
         } else {
             decision.delay = self.delay(call).duration(self.den);
         }

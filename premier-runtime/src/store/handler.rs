@@ -16,8 +16,16 @@ use crate::store::values::ValueStore;
 ///
 /// [`MemoryHandler`](crate::MemoryHandler) and, with the feature `redis`, `RedisHandler` are included.
 /// Other stores implement this trait with [`State`](crate::algorithms::State), which contains the
-/// algorithms. All handlers must make the same decisions about the same calls; the file
-/// `tests/data/sequences.jsonl` in the repository lists expected decisions.
+/// algorithms. All handlers must make the same decisions about the same calls; the crate
+/// `premier-conformance` checks that in a store's tests.
+///
+/// [`Request::apply`] decides, and leaves to the store what is its own: to keep the states of a key, to let
+/// nobody else change them meanwhile, and to tell the time. A store that keeps values, and does not understand
+/// them, keeps the bytes of [`Request::encode`] for as long as that says, and changes them by
+/// compare-and-swap. The example `remote_store` in the repository is such a store, with its server.
+///
+/// A store that decides by a script does what [`Request::apply`] does: [`Plan`](crate::algorithms::Plan) has
+/// the numbers of each limit, and [`Reservation`](crate::Reservation) says what it is for.
 ///
 /// ```
 /// use premier::algorithms::State;
@@ -34,9 +42,9 @@ use crate::store::values::ValueStore;
 ///     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
 ///         let now = self.0.elapsed().as_nanos() as u64;
 ///         let mut map = self.1.lock().unwrap();
-///         let states = map
-///             .entry(request.key.to_string())
-///             .or_insert_with(|| vec![State::default(); request.plans.len()]);
+///         let states = map.entry(request.key.to_string()).or_default();
+///         // A limit may have been added since the last call.
+///         states.resize(request.plans.len(), State::default());
 ///         request.apply(states, now)
 ///     }
 ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use premier::clock::ManualClock;
 use premier::{Algo, Limit, MemoryHandler, RedisHandler, Throttle};
-use premier_tests::conformance;
+use premier_conformance::Suite;
 use premier_tests::redis::{Cluster, Server};
 use proptest::prelude::*;
 
@@ -13,12 +13,14 @@ use super::ALL;
 #[test]
 fn a_single_node_decides_every_sequence_exactly() {
     let server = Server::start();
-    let compared = conformance::run(Duration::from_micros(1), |clock| {
+    let compared = Suite::new(|clock| {
         RedisHandler::builder(server.url())
             .clock(clock)
             .build()
             .unwrap()
-    });
+    })
+    .resolution(Duration::from_micros(1))
+    .run();
     assert_eq!(compared, 59 * 60);
     server.assert_all_expire();
 }
@@ -26,12 +28,14 @@ fn a_single_node_decides_every_sequence_exactly() {
 #[test]
 fn a_cluster_decides_every_sequence_exactly() {
     let cluster = Cluster::start();
-    let compared = conformance::run(Duration::from_micros(1), |clock| {
+    let compared = Suite::new(|clock| {
         RedisHandler::cluster(cluster.urls())
             .clock(clock)
             .build()
             .unwrap()
-    });
+    })
+    .resolution(Duration::from_micros(1))
+    .run();
     assert_eq!(compared, 59 * 60);
     cluster.nodes.iter().for_each(Server::assert_all_expire);
     let masters = cluster

@@ -1,37 +1,37 @@
-//! Exact decision sequences, and the runner that compares a handler with them.
+//! Exact decision sequences.
 //!
-//! `tests/data/sequences.jsonl` holds one sequence a line: an algorithm, its numbers, and calls
+//! `data/sequences.jsonl` holds one sequence a line: an algorithm, its numbers, and calls
 //! with the decision each must get. All times are in nanoseconds, computed in exact arithmetic.
 
 use std::time::Duration;
 
 use premier::clock::ManualClock;
-use premier::{Algo, Config, Decision, Error, Limit, Throttle};
+use premier::{Algo, Config, Decision, Error, Handler, Limit, Throttle};
 use serde::Deserialize;
 
 /// One sequence, which is one line of the file.
 #[derive(Debug, Deserialize)]
-pub struct Sequence {
+struct Sequence {
     /// The name, unique in the file.
-    pub name: String,
+    name: String,
     algo: String,
     quota: u64,
     duration: u64,
     burst: Option<u64>,
     bucket_size: Option<u64>,
     /// The calls in their order.
-    pub calls: Vec<Call>,
+    calls: Vec<Call>,
 }
 
 /// One call and the decision it must get.
 #[derive(Debug, Deserialize)]
-pub struct Call {
+struct Call {
     /// Nanoseconds since the start of the sequence.
-    pub at: u64,
+    at: u64,
     /// The caller's part of the key.
-    pub key: String,
+    key: String,
     /// Units to take.
-    pub cost: u64,
+    cost: u64,
     decision: String,
     wait: Option<u64>,
     retry_after: Option<u64>,
@@ -39,11 +39,7 @@ pub struct Call {
 }
 
 /// Every sequence of the file.
-///
-/// # Panics
-/// When the file does not parse.
-#[must_use]
-pub fn sequences() -> Vec<Sequence> {
+fn sequences() -> Vec<Sequence> {
     include_str!("../data/sequences.jsonl")
         .lines()
         .map(|line| serde_json::from_str(line).expect("a line of sequences.jsonl does not parse"))
@@ -52,11 +48,7 @@ pub fn sequences() -> Vec<Sequence> {
 
 impl Sequence {
     /// The limit that decides.
-    ///
-    /// # Panics
-    /// When the file names an algorithm that does not exist.
-    #[must_use]
-    pub fn limit(&self) -> Limit {
+    fn limit(&self) -> Limit {
         let algo: Algo = self.algo.parse().expect("unknown algorithm");
         let mut limit = Limit::new(algo, self.quota, Duration::from_nanos(self.duration));
         if let Some(burst) = self.burst {
@@ -69,40 +61,41 @@ impl Sequence {
     }
 }
 
-/// Runs every sequence on a handler and panics with all calls that it decided differently.
+/// Runs every sequence on a handler of its own. Returns how many calls were compared, and what was decided
+/// differently.
 ///
-/// `handler` is called once for each sequence with the clock that the handler must use.
 /// Decisions and `remaining` must be exact; `retry_after` and `wait` may be later by less than
-/// `resolution`, never earlier. Returns how many calls were compared.
-///
-/// # Panics
-/// When a decision differs.
-pub fn run<C: Into<Config>>(
+/// `resolution`, never earlier. The calls go through a [`Throttle`], as a user's do.
+pub(crate) fn replay<H: Handler>(
     resolution: Duration,
-    mut handler: impl FnMut(ManualClock) -> C,
-) -> usize {
-    let mut compared = 0;
-    let mut wrong = Vec::new();
+    handler: impl Fn(ManualClock) -> H,
+) -> (usize, Vec<String>) {
+    const KEYSPACE: &str = "premier-conformance sequences";
+    let (mut compared, mut different) = (0, Vec::new());
     for sequence in sequences() {
         let clock = ManualClock::new();
-        let throttle =
-            Throttle::with_handler(handler(clock.clone()), &sequence.name, sequence.limit());
-        for call in &sequence.calls {
+        let handler = handler(clock.clone());
+        if compared == 0
+            && let Err(error) = handler.clear(KEYSPACE)
+        {
+            different.push(format!("clear before the sequences: {error}"));
+        }
+        let config = Config::new(handler).keyspace(KEYSPACE);
+        let throttle = Throttle::with_handler(config, &sequence.name, sequence.limit());
+        for (index, call) in sequence.calls.iter().enumerate() {
             clock.set(Duration::from_nanos(call.at));
             let got = throttle.cost(call.cost).check(&call.key);
             if let Err(difference) = call.compare(&got, resolution) {
-                wrong.push(format!("{} {call:?}: {difference}", sequence.name));
+                different.push(format!(
+                    "sequence {} step {}, {call:?}: {difference}",
+                    sequence.name,
+                    index + 1
+                ));
             }
             compared += 1;
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {compared} calls differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
-    compared
+    (compared, different)
 }
 
 impl Call {
