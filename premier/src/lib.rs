@@ -292,6 +292,85 @@
 //! store that goes down at WARN. Events carry keys, escaped and cut, only under
 //! [`Config::log_keys`].
 //!
+//! # Other stores
+//!
+//! A store is a [`Handler`]. One of your own needs nothing but what is documented here:
+//!
+//! - [`Request::apply`] decides about a call, given the states of its key and the time. [`Request::decode`]
+//!   reads the states from bytes, and [`Request::encode`] writes them and says how long to keep them.
+//! - A store that decides by a script does itself what `apply` does: [`Plan`](algorithms::Plan) has the numbers
+//!   of a limit, and [`Reservation`] what a caller that gives up gives back.
+//! - With the feature `cache`, [`Handler::values`] shares the values of `#[cache]`.
+//!
+//! A store of values with compare-and-swap, as most key-value servers have it, reads, decides, and writes
+//! unless another has written meanwhile:
+//!
+//! ```
+//! use premier::{Decision, Error, Handler, Limit, Request, Throttle};
+//! use std::collections::HashMap;
+//! use std::sync::Mutex;
+//! use std::time::{Duration, Instant};
+//!
+//! /// Stands for the server. Its values have no expiry: it would remove each after the time given.
+//! #[derive(Debug)]
+//! struct Server {
+//!     started: Instant,
+//!     values: Mutex<HashMap<String, Vec<u8>>>,
+//! }
+//!
+//! impl Server {
+//!     fn get(&self, key: &str) -> (u64, Option<Vec<u8>>) {
+//!         let now = self.started.elapsed().as_nanos() as u64;
+//!         (now, self.values.lock().unwrap().get(key).cloned())
+//!     }
+//!
+//!     fn swap(&self, key: &str, old: Option<Vec<u8>>, new: Option<(Vec<u8>, Duration)>) -> bool {
+//!         let mut values = self.values.lock().unwrap();
+//!         if values.get(key) != old.as_ref() {
+//!             return false;
+//!         }
+//!         match new {
+//!             Some((value, _expires_in)) => values.insert(key.to_owned(), value),
+//!             None => values.remove(key),
+//!         };
+//!         true
+//!     }
+//! }
+//!
+//! impl Handler for Server {
+//!     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
+//!         let key = request.key.to_string();
+//!         loop {
+//!             let (now, old) = self.get(&key);
+//!             let mut states = request.decode(old.as_deref())?;
+//!             let decision = request.apply(&mut states, now)?;
+//!             if self.swap(&key, old, request.encode(&states, now)) {
+//!                 return Ok(decision);
+//!             }
+//!         }
+//!     }
+//!
+//!     fn clear(&self, keyspace: &str) -> Result<(), Error> {
+//!         let prefix = format!("{keyspace}:");
+//!         self.values.lock().unwrap().retain(|key, _| !key.starts_with(&prefix));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let server = Server { started: Instant::now(), values: Mutex::default() };
+//! let login = Throttle::with_handler(server, "login", Limit::sliding_log(1, Duration::from_secs(60)));
+//! assert!(login.check("alice")?.allowed);
+//! assert!(!login.check("alice")?.allowed);
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! A store whose calls block also has the async methods of [`Handler`]. An error that says that the store could
+//! not decide is made by [`Error::backend`]; [`OnBackendError`] decides then.
+//!
+//! Every store has to make the same decisions about the same calls. The crate `premier-conformance` checks
+//! that in the store's tests: `premier_conformance::check(|clock| MyStore::with_clock(clock))`. The example
+//! `remote_store` in the repository is a store over a server, with timeouts and async calls, that passes it.
+//!
 //! # Testing code that is limited
 //!
 //! All time comes from the handler's [`clock`], sleeping included. With a

@@ -186,8 +186,26 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The request that gives back what `decision` about this request has taken; `None` if that is nothing.
-    pub(crate) const fn release(&self, decision: &Decision) -> Option<Self> {
+    /// Returns the request that gives back what `decision` about this request has taken, or `None` if that is
+    /// nothing.
+    ///
+    /// For stores whose caller may be gone when the decision comes.
+    ///
+    /// ```
+    /// use premier::algorithms::Plan;
+    /// use premier::{Handler, Key, Limit, MemoryHandler, Operation, Request};
+    /// use std::time::Duration;
+    ///
+    /// let (store, key) = (MemoryHandler::new(), Key::new("shop:pay:fixed_window", None));
+    /// let plans = [Plan::new(Limit::fixed_window(3, Duration::from_secs(60)))?];
+    /// let take = Request::new(key, &plans, Operation::Take(2));
+    /// let taken = store.handle(&take)?;
+    /// let release = take.release(&taken).unwrap();
+    /// assert_eq!(store.handle(&release)?.remaining, 3);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn release(&self, decision: &Decision) -> Option<Self> {
         match self.operation {
             Operation::Take(cost) | Operation::Reserve { cost, .. }
                 if decision.allowed && cost > 0 =>

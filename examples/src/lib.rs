@@ -1,0 +1,3 @@
+//! What the examples consist of besides their binaries.
+
+pub mod remote_store;
