@@ -62,7 +62,7 @@ impl Sequence {
 }
 
 /// Runs every sequence on a handler of its own. Returns how many calls were compared, and what was decided
-/// differently.
+/// differently first in each.
 ///
 /// Decisions and `remaining` must be exact; `retry_after` and `wait` may be later by less than
 /// `resolution`, never earlier. The calls go through a [`Throttle`], as a user's do.
@@ -82,17 +82,23 @@ pub(crate) fn replay<H: Handler>(
         }
         let config = Config::new(handler).keyspace(KEYSPACE);
         let throttle = Throttle::with_handler(config, &sequence.name, sequence.limit());
+        let mut first = None;
+        let mut count = 0;
         for (index, call) in sequence.calls.iter().enumerate() {
             clock.set(Duration::from_nanos(call.at));
             let got = throttle.cost(call.cost).check(&call.key);
             if let Err(difference) = call.compare(&got, resolution) {
-                different.push(format!(
-                    "sequence {} step {}, {call:?}: {difference}",
-                    sequence.name,
-                    index + 1
-                ));
+                count += 1;
+                let step = index + 1;
+                first.get_or_insert_with(|| format!("step {step}, {call:?}: {difference}"));
             }
             compared += 1;
+        }
+        if let Some(first) = first {
+            different.push(format!(
+                "sequence {} {first} ({count} steps of this sequence differ)",
+                sequence.name
+            ));
         }
     }
     (compared, different)
