@@ -142,15 +142,21 @@
 //! ```
 //!
 //! Callers that wait for one key are admitted in the order in which they came, threads and tasks
-//! alike.
-//! What `key`, `keymaker` and `cost` borrow or lock is let go before waiting begins.
-//! A waiter that is dropped has taken nothing. A wait that cannot succeed fails at once. Callers
-//! that do not wait ([`Throttle::check`], or another function of the same name) may overtake.
-//! How precisely a call is woken is up to the system's timer.
+//! together. What `key`, `keymaker` and `cost` borrow or lock is let go before waiting begins. A waiter that
+//! is dropped has taken nothing. A wait that cannot succeed fails at once.
 //!
-//! A future that waits and is not polled keeps its place in the queue, so the callers behind it wait
-//! as well. In a leaky bucket each caller has a slot of its own and does not wait for others. A refund
-//! or reset while callers wait in a leaky bucket lets new calls run between theirs.
+//! A bucket knows when a call will be admitted. A call that waits for one takes its slot when it comes, on
+//! Redis as well, and sleeps until the slot begins: the rate is kept however late a thread or task runs. Calls
+//! that do not wait ([`Throttle::check`], or another function of the same name) are denied meanwhile. When a
+//! caller leaves, those of its process that came later move up. They also move up when units are given back,
+//! and ask again when the limit changes or the key is reset.
+//!
+//! A window does not know. Its callers queue up in their process, and the first asks when there may be room;
+//! calls that do not wait may overtake, and a future that waits and is not polled keeps those behind it
+//! waiting.
+//!
+//! `max_waiting = 1000` is the most calls that wait at a time; one more fails at once with
+//! [`Error::TooManyWaiting`].
 //!
 //! # `#[retry]`
 //!
@@ -279,6 +285,7 @@
 //! | --- | --- | --- |
 //! | `premier_decisions_total` | counter | `function`, `algo`, `decision`: `admitted`, `denied`, `shadow_denied`, `error` |
 //! | `premier_wait_seconds` | histogram | `function` |
+//! | `premier_waiting_calls` | gauge: how many calls wait now | `function` |
 //! | `premier_retries_total`, `premier_timeouts_total`, `premier_fallbacks_total` | counter | `function` |
 //! | `premier_breaker_state` | gauge: 0 closed, 1 half open, 2 open; not of breakers with keys | `function` |
 //! | `premier_breaker_changes_total` | counter | `function`, `to` |

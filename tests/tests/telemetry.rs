@@ -209,6 +209,10 @@ fn waits_and_outages_are_measured() {
             paced.acquire("k").unwrap();
         }
     });
+    match &*value(&["premier_waiting_calls", "function=paced"]) {
+        [(_, Number::Gauge(waiting))] => assert_eq!(waiting.to_bits(), 0, "nobody waits any more"),
+        other => panic!("{other:?}"),
+    }
     match &*value(&["premier_wait_seconds", "function=paced"]) {
         [(_, Number::Histogram(waits))] => {
             assert_eq!(waits.len(), 2);

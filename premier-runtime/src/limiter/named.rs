@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::bound_store::BoundStore;
-use super::max_wait::MaxWait;
+use super::max_wait::{MaxWait, WaitTime};
 use super::wait_queue::WaitQueues;
 use crate::algorithms::{Answer, Plan};
 use crate::clock::SteadyClock;
@@ -193,12 +193,12 @@ impl Limiter {
 
     /// What to ask the store for a call that may wait this long.
     pub(crate) fn operation(&self, cost: u64, max_wait: MaxWait) -> Operation {
-        let longest = match max_wait {
-            MaxWait::AtMost(longest) => longest,
-            MaxWait::Unbounded => Duration::MAX,
-            MaxWait::None => return Operation::Take(cost),
+        let longest = match max_wait.time {
+            WaitTime::AtMost(longest) => longest,
+            WaitTime::Unbounded => Duration::MAX,
+            WaitTime::None => return Operation::Take(cost),
         };
-        match self.is_bucket {
+        match self.is_bucket && self.may_wait_too(max_wait) {
             true => Operation::Reserve { cost, longest },
             false => Operation::Take(cost),
         }
@@ -217,7 +217,7 @@ impl Limiter {
         let fast_path = self.fast_path.as_ref()?;
         // The first call that may wait makes the queues, on the slow path.
         let has_no_waiter = || self.queues.get().is_some_and(|queues| queues.is_empty());
-        if max_wait != MaxWait::None && !has_no_waiter() {
+        if max_wait.may_wait() && !has_no_waiter() {
             return None;
         }
         fast_path.try_take(key, cost)
@@ -229,7 +229,7 @@ impl Limiter {
     /// When the store cannot decide, and for a cost that no time can admit.
     #[inline]
     pub(crate) fn take(&self, key: Option<&Subject<'_>>, cost: u64) -> Result<Decision, Error> {
-        match self.try_take(key, cost, MaxWait::None) {
+        match self.try_take(key, cost, MaxWait::NONE) {
             Some(decision) => Ok(decision),
             None => with_text(key, |key| self.handle(key, Operation::Take(cost))),
         }
@@ -342,9 +342,27 @@ impl Limiter {
         max_wait: MaxWait,
         retry_after: Duration,
     ) -> Error {
-        match max_wait {
-            MaxWait::None => self.denied(key, retry_after),
-            MaxWait::AtMost(_) | MaxWait::Unbounded => self.too_late(key, retry_after),
+        match max_wait.time {
+            WaitTime::None => self.denied(key, retry_after),
+            WaitTime::AtMost(_) | WaitTime::Unbounded if self.may_wait_too(max_wait) => {
+                self.too_late(key, retry_after)
+            }
+            WaitTime::AtMost(_) | WaitTime::Unbounded => self.too_many_waiting(key, max_wait),
+        }
+    }
+
+    /// Whether one more call may wait.
+    fn may_wait_too(&self, max_wait: MaxWait) -> bool {
+        max_wait.calls.is_none() || self.queues().count().has_room(max_wait.calls)
+    }
+
+    /// The error for a call behind as many as may wait.
+    #[cold]
+    pub(super) fn too_many_waiting(&self, key: Option<&str>, max_wait: MaxWait) -> Error {
+        Error::TooManyWaiting {
+            function: Arc::clone(&self.name),
+            key: key.map(Into::into),
+            max_waiting: max_wait.calls.unwrap_or(u64::MAX),
         }
     }
 
