@@ -1,11 +1,13 @@
 //! A limit as a value: what the attribute does, without the attribute.
 
+use std::any::TypeId;
 use std::fmt::{self, Display};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::config::builder::Config;
 use crate::config::runtime::Runtime;
+use crate::config::scope::{self, Scope};
 use crate::error::Error;
 use crate::key::buffer::KeyBuffer;
 use crate::key::subject::{Subject, with_subject_of};
@@ -378,10 +380,27 @@ impl Throttle {
 
     #[inline]
     pub(crate) fn limiter(&self) -> Result<&Arc<Limiter>, Error> {
+        if let Some(scope) = scope::current()
+            && self.shared.runtime.is_none()
+        {
+            return self.limiter_in(scope);
+        }
         match self.shared.limiter.get() {
             Some(limiter) => Ok(limiter),
             None => self.bind(),
         }
+    }
+
+    /// The limiter that belongs to a scope.
+    fn limiter_in(&self, scope: &'static Scope) -> Result<&Arc<Limiter>, Error> {
+        let Shared { name, limits, .. } = &*self.shared;
+        let key = (Arc::as_ptr(&self.shared).addr(), TypeId::of::<Limiter>());
+        let (bound, _) = scope.value(key, || {
+            let limiter = overrides::bind(Runtime::global(), Arc::clone(name), limits)?;
+            // Kept, so that no other throttle gets its address.
+            Ok::<_, Error>((limiter, Arc::clone(&self.shared)))
+        })?;
+        Ok(&bound.0)
     }
 
     #[cold]

@@ -328,7 +328,7 @@
 //! ```
 //!
 //! With the feature [`tokio`](#tokio) async functions follow the paused time of a test, without another
-//! clock.
+//! clock. With the feature [`testing`](#testing) each test has a configuration and fresh state of its own.
 //!
 //! # Features
 //!
@@ -344,6 +344,7 @@
 //! | `dashboard` | [`Dashboard`]: [a live page of every limit](#dashboard), as a router |
 //! | `coarse-clock` | [`CoarseClock`]: [costs less, and is up to a tick late](#coarse-clock) |
 //! | `limits-file` | [`Config::limits_file`]: [limits in a file](#limits-file), read again when it changes |
+//! | `testing` | [`testing`]: [a configuration and fresh state for each test](#testing) |
 //! | `metrics` | [numbers](#telemetry), by the crate `metrics` |
 //! | `tracing` | [events](#telemetry), by the crate `tracing` |
 //!
@@ -405,6 +406,41 @@
 //! Where time is not paused, nothing changes: sleepers are woken by premier's timer thread, which is more
 //! precise than tokio's timer. Without `test-util` in tokio the feature is not in the program at all. With
 //! it each reading of the time asks the runtime, so a released program should not be compiled with it.
+//!
+//! ## testing
+//!
+//! There is one configuration in a process, so tests of the same functions share their quotas. Within a scope
+//! they do not, and run in parallel:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! premier = { version = "0.1", features = ["testing"] }
+//! ```
+//!
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! use premier::clock::ManualClock;
+//! use premier::testing::Scope;
+//! use premier::{Error, MemoryHandler, assert_throttled, throttle};
+//!
+//! #[throttle(rate = "1/h")]
+//! fn send() -> Result<(), Error> {
+//!     Ok(())
+//! }
+//!
+//! let clock = ManualClock::new();
+//! let scope = Scope::new(MemoryHandler::builder().clock(clock.clone()).build());
+//! scope.run(|| {
+//!     assert!(send().is_ok());
+//!     assert_throttled!(send());
+//! });
+//! assert_eq!(scope.decisions("send").denied, 1);
+//! # }
+//! ```
+//!
+//! `testing::scope_async` and `Scope::run_async` are for async tests, `Scope::refuse` lets a limit deny all
+//! calls. In a scope every decision takes the slow path, and what belongs to it is never freed: the feature is
+//! for tests only.
 //!
 //! ## redis
 //!
@@ -496,6 +532,8 @@
 #![cfg_attr(not(feature = "tower"), doc = "[`ThrottleLayer`]: #tower")]
 #![cfg_attr(feature = "dashboard", doc = "[`Dashboard`]: dashboard::Dashboard")]
 #![cfg_attr(not(feature = "dashboard"), doc = "[`Dashboard`]: #dashboard")]
+#![cfg_attr(feature = "testing", doc = "[`testing`]: testing")]
+#![cfg_attr(not(feature = "testing"), doc = "[`testing`]: #testing")]
 #![cfg_attr(feature = "coarse-clock", doc = "[`CoarseClock`]: clock::CoarseClock")]
 #![cfg_attr(not(feature = "coarse-clock"), doc = "[`CoarseClock`]: #coarse-clock")]
 #![cfg_attr(
@@ -529,6 +567,9 @@ pub use premier_runtime::{
 #[cfg(feature = "redis")]
 #[doc(inline)]
 pub use premier_runtime::{RedisBuilder, RedisHandler, RedisStatus};
+#[cfg(feature = "testing")]
+#[doc(inline)]
+pub use premier_runtime::{assert_throttled, testing};
 #[cfg(feature = "cache")]
 #[doc(inline)]
 pub use {premier_macros::cache, premier_runtime::cache};

@@ -9,6 +9,7 @@ use super::wait_queue::WaitQueues;
 use crate::algorithms::{Answer, Plan};
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
+use crate::config::scope;
 use crate::error::Error;
 use crate::key::full::Key;
 use crate::key::subject::{Subject, with_text};
@@ -214,6 +215,10 @@ impl Limiter {
         cost: u64,
         max_wait: MaxWait,
     ) -> Option<A> {
+        if scope::current().is_some() {
+            // A test may let the limit refuse calls.
+            return None;
+        }
         let fast_path = self.fast_path.as_ref()?;
         // The first call that may wait makes the queues, on the slow path.
         let has_no_waiter = || self.queues.get().is_some_and(|queues| queues.is_empty());
@@ -275,6 +280,9 @@ impl Limiter {
         key: Option<&str>,
         operation: Operation,
     ) -> Result<Decision, Error> {
+        if let Some(denied) = self.denied_by_test(operation) {
+            return Ok(denied);
+        }
         let plans = self.plans();
         let request = self.request(key, &plans, operation);
         self.store
@@ -292,11 +300,31 @@ impl Limiter {
             return SyncFuture::new(Box::pin(std::future::ready(self.handle(key, operation))));
         }
         SyncFuture::new(Box::pin(async move {
+            if let Some(denied) = self.denied_by_test(operation) {
+                return Ok(denied);
+            }
             let plans = self.plans();
             let request = self.request(key, &plans, operation);
             let decided = self.store.handle_async(request).await;
             decided.map_err(|error| error.at(&self.name, key))
         }))
+    }
+
+    /// The denial of a call that a test wants to be denied.
+    fn denied_by_test(&self, operation: Operation) -> Option<Decision> {
+        let asks = matches!(
+            operation,
+            Operation::Take(_) | Operation::Reserve { .. } | Operation::Peek(_)
+        );
+        if !asks || !scope::current()?.refuses(&self.name) {
+            return None;
+        }
+        let plans = self.plans();
+        Some(Decision {
+            allowed: false,
+            retry_after: Duration::from_secs(1),
+            ..plans.first().map(Plan::decision).unwrap_or_default()
+        })
     }
 
     /// Gives back the slot of a caller that no longer waits for it. A failure is not reported; the slot
@@ -391,6 +419,9 @@ impl Limiter {
     /// Records a decision.
     #[inline]
     pub(crate) fn record(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
+        if let Some(scope) = scope::current() {
+            scope.count(&self.name, outcome == Outcome::Admitted);
+        }
         self.telemetry.decided(key, outcome);
     }
 
