@@ -154,6 +154,20 @@ pub enum Error {
         /// The maximum number of keys.
         max_keys: usize,
     },
+    /// As many calls wait for the limit, or for a permit, as `max_waiting` lets wait in this process.
+    #[error(
+        "{function}{} was refused: {max_waiting} calls are waiting, as many as may wait",
+        ForKey(key)
+    )]
+    #[non_exhaustive]
+    TooManyWaiting {
+        /// The function, or the name of the throttle or layer.
+        function: Arc<str>,
+        /// The caller's key, or `None` for a limit without keys.
+        key: Option<Box<str>>,
+        /// The maximum number of calls that wait.
+        max_waiting: u64,
+    },
 }
 
 impl Error {
@@ -226,7 +240,8 @@ impl From<Error> for io::Error {
             | Error::CircuitOpen { .. }
             | Error::ConcurrencyExceeded { .. }
             | Error::QuotaExceeded { .. }
-            | Error::TooManyKeys { .. } => io::ErrorKind::WouldBlock,
+            | Error::TooManyKeys { .. }
+            | Error::TooManyWaiting { .. } => io::ErrorKind::WouldBlock,
             Error::Timeout { .. } => io::ErrorKind::TimedOut,
             Error::Config { .. } | Error::CostExceedsCapacity { .. } => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::Other,

@@ -15,6 +15,8 @@ mod process;
 mod store;
 mod sync_future;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod throttle;
 
 #[cfg(feature = "cache")]

@@ -1,18 +1,20 @@
 //! A limit as a value: what the attribute does, without the attribute.
 
+use std::any::TypeId;
 use std::fmt::{self, Display};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::config::builder::Config;
 use crate::config::runtime::Runtime;
+use crate::config::scope::{self, Scope};
 use crate::error::Error;
 use crate::key::buffer::KeyBuffer;
 use crate::key::subject::{Subject, with_subject_of};
 use crate::limit::decision::Decision;
 use crate::limit::quota::Limit;
 use crate::limiter::acquire::{acquire, acquire_async};
-use crate::limiter::max_wait::MaxWait;
+use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
 use crate::store::request::Operation;
@@ -175,7 +177,10 @@ impl Throttle {
     #[must_use]
     pub fn wait_at_most(&self, longest: Duration) -> Self {
         Self {
-            max_wait: MaxWait::AtMost(longest),
+            max_wait: MaxWait {
+                time: WaitTime::AtMost(longest),
+                ..self.max_wait
+            },
             ..self.clone()
         }
     }
@@ -184,7 +189,37 @@ impl Throttle {
     #[must_use]
     pub fn wait(&self) -> Self {
         Self {
-            max_wait: MaxWait::Unbounded,
+            max_wait: MaxWait {
+                time: WaitTime::Unbounded,
+                ..self.max_wait
+            },
+            ..self.clone()
+        }
+    }
+
+    /// The same limit for calls of which at most `calls` wait at a time in this process, under all keys
+    /// together. Without it their number has no limit.
+    ///
+    /// A call beyond it fails with [`Error::TooManyWaiting`], also one that would wait for its slot in a leaky
+    /// bucket. Calls through other clones of the limit count, whatever their own maximum.
+    ///
+    /// ```
+    /// use premier::{Limit, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let api = Throttle::new("api", Limit::token_bucket(10, Duration::from_secs(1)));
+    /// let api = api.wait_at_most(Duration::from_secs(2)).max_waiting(1_000);
+    /// api.acquire("alice")?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub fn max_waiting(&self, calls: u64) -> Self {
+        let max_wait = MaxWait {
+            calls: Some(calls),
+            ..self.max_wait
+        };
+        Self {
+            max_wait,
             ..self.clone()
         }
     }
@@ -309,7 +344,7 @@ impl Throttle {
         Self {
             shared: Arc::new(shared),
             cost: 1,
-            max_wait: MaxWait::None,
+            max_wait: MaxWait::NONE,
         }
     }
 
@@ -345,10 +380,27 @@ impl Throttle {
 
     #[inline]
     pub(crate) fn limiter(&self) -> Result<&Arc<Limiter>, Error> {
+        if let Some(scope) = scope::current()
+            && self.shared.runtime.is_none()
+        {
+            return self.limiter_in(scope);
+        }
         match self.shared.limiter.get() {
             Some(limiter) => Ok(limiter),
             None => self.bind(),
         }
+    }
+
+    /// The limiter that belongs to a scope.
+    fn limiter_in(&self, scope: &'static Scope) -> Result<&Arc<Limiter>, Error> {
+        let Shared { name, limits, .. } = &*self.shared;
+        let key = (Arc::as_ptr(&self.shared).addr(), TypeId::of::<Limiter>());
+        let (bound, _) = scope.value(key, || {
+            let limiter = overrides::bind(Runtime::global(), Arc::clone(name), limits)?;
+            // Kept, so that no other throttle gets its address.
+            Ok::<_, Error>((limiter, Arc::clone(&self.shared)))
+        })?;
+        Ok(&bound.0)
     }
 
     #[cold]

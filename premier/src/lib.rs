@@ -142,15 +142,21 @@
 //! ```
 //!
 //! Callers that wait for one key are admitted in the order in which they came, threads and tasks
-//! alike.
-//! What `key`, `keymaker` and `cost` borrow or lock is let go before waiting begins.
-//! A waiter that is dropped has taken nothing. A wait that cannot succeed fails at once. Callers
-//! that do not wait ([`Throttle::check`], or another function of the same name) may overtake.
-//! How precisely a call is woken is up to the system's timer.
+//! together. What `key`, `keymaker` and `cost` borrow or lock is let go before waiting begins. A waiter that
+//! is dropped has taken nothing. A wait that cannot succeed fails at once.
 //!
-//! A future that waits and is not polled keeps its place in the queue, so the callers behind it wait
-//! as well. In a leaky bucket each caller has a slot of its own and does not wait for others. A refund
-//! or reset while callers wait in a leaky bucket lets new calls run between theirs.
+//! A bucket knows when a call will be admitted. A call that waits for one takes its slot when it comes, on
+//! Redis as well, and sleeps until the slot begins: the rate is kept however late a thread or task runs. Calls
+//! that do not wait ([`Throttle::check`], or another function of the same name) are denied meanwhile. When a
+//! caller leaves, those of its process that came later move up. They also move up when units are given back,
+//! and ask again when the limit changes or the key is reset.
+//!
+//! A window does not know. Its callers queue up in their process, and the first asks when there may be room;
+//! calls that do not wait may overtake, and a future that waits and is not polled keeps those behind it
+//! waiting.
+//!
+//! `max_waiting = 1000` is the most calls that wait at a time; one more fails at once with
+//! [`Error::TooManyWaiting`].
 //!
 //! # `#[retry]`
 //!
@@ -279,6 +285,7 @@
 //! | --- | --- | --- |
 //! | `premier_decisions_total` | counter | `function`, `algo`, `decision`: `admitted`, `denied`, `shadow_denied`, `error` |
 //! | `premier_wait_seconds` | histogram | `function` |
+//! | `premier_waiting_calls` | gauge: how many calls wait now | `function` |
 //! | `premier_retries_total`, `premier_timeouts_total`, `premier_fallbacks_total` | counter | `function` |
 //! | `premier_breaker_state` | gauge: 0 closed, 1 half open, 2 open; not of breakers with keys | `function` |
 //! | `premier_breaker_changes_total` | counter | `function`, `to` |
@@ -400,7 +407,7 @@
 //! ```
 //!
 //! With the feature [`tokio`](#tokio) async functions follow the paused time of a test, without another
-//! clock.
+//! clock. With the feature [`testing`](#testing) each test has a configuration and fresh state of its own.
 //!
 //! # Features
 //!
@@ -416,6 +423,7 @@
 //! | `dashboard` | [`Dashboard`]: [a live page of every limit](#dashboard), as a router |
 //! | `coarse-clock` | [`CoarseClock`]: [costs less, and is up to a tick late](#coarse-clock) |
 //! | `limits-file` | [`Config::limits_file`]: [limits in a file](#limits-file), read again when it changes |
+//! | `testing` | [`testing`]: [a configuration and fresh state for each test](#testing) |
 //! | `metrics` | [numbers](#telemetry), by the crate `metrics` |
 //! | `tracing` | [events](#telemetry), by the crate `tracing` |
 //!
@@ -477,6 +485,41 @@
 //! Where time is not paused, nothing changes: sleepers are woken by premier's timer thread, which is more
 //! precise than tokio's timer. Without `test-util` in tokio the feature is not in the program at all. With
 //! it each reading of the time asks the runtime, so a released program should not be compiled with it.
+//!
+//! ## testing
+//!
+//! There is one configuration in a process, so tests of the same functions share their quotas. Within a scope
+//! they do not, and run in parallel:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! premier = { version = "0.1", features = ["testing"] }
+//! ```
+//!
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! use premier::clock::ManualClock;
+//! use premier::testing::Scope;
+//! use premier::{Error, MemoryHandler, assert_throttled, throttle};
+//!
+//! #[throttle(rate = "1/h")]
+//! fn send() -> Result<(), Error> {
+//!     Ok(())
+//! }
+//!
+//! let clock = ManualClock::new();
+//! let scope = Scope::new(MemoryHandler::builder().clock(clock.clone()).build());
+//! scope.run(|| {
+//!     assert!(send().is_ok());
+//!     assert_throttled!(send());
+//! });
+//! assert_eq!(scope.decisions("send").denied, 1);
+//! # }
+//! ```
+//!
+//! `testing::scope_async` and `Scope::run_async` are for async tests, `Scope::refuse` lets a limit deny all
+//! calls. In a scope every decision takes the slow path, and what belongs to it is never freed: the feature is
+//! for tests only.
 //!
 //! ## redis
 //!
@@ -568,6 +611,8 @@
 #![cfg_attr(not(feature = "tower"), doc = "[`ThrottleLayer`]: #tower")]
 #![cfg_attr(feature = "dashboard", doc = "[`Dashboard`]: dashboard::Dashboard")]
 #![cfg_attr(not(feature = "dashboard"), doc = "[`Dashboard`]: #dashboard")]
+#![cfg_attr(feature = "testing", doc = "[`testing`]: testing")]
+#![cfg_attr(not(feature = "testing"), doc = "[`testing`]: #testing")]
 #![cfg_attr(feature = "coarse-clock", doc = "[`CoarseClock`]: clock::CoarseClock")]
 #![cfg_attr(not(feature = "coarse-clock"), doc = "[`CoarseClock`]: #coarse-clock")]
 #![cfg_attr(
@@ -601,6 +646,9 @@ pub use premier_runtime::{
 #[cfg(feature = "redis")]
 #[doc(inline)]
 pub use premier_runtime::{RedisBuilder, RedisHandler, RedisStatus};
+#[cfg(feature = "testing")]
+#[doc(inline)]
+pub use premier_runtime::{assert_throttled, testing};
 #[cfg(feature = "cache")]
 #[doc(inline)]
 pub use {premier_macros::cache, premier_runtime::cache};

@@ -79,6 +79,11 @@ fn the_format_of_stored_states_stays_as_it_is() {
             "01010000000000000000000002bba1ff41000000000000000003",
         ]
     );
+    let waited_for = hex(&reserved(&plans()[3]).to_bytes());
+    assert_eq!(
+        waited_for,
+        "01020000000000000000000002bc96604a000000000000000003000000e8d4a51000000000000000000000000000b2d05e00"
+    );
     assert_eq!(hex(&State::default().to_bytes()), "0100");
 }
 

@@ -87,6 +87,12 @@ fn value(parts: &[&str]) -> Vec<(String, Number)> {
         match (known.map(|(_, known)| known), value) {
             (Some(Number::Counter(total)), Number::Counter(more)) => *total += more,
             (Some(Number::Histogram(all)), Number::Histogram(more)) => all.extend(more),
+            // This gauge is incremented and decremented, others are set.
+            (Some(Number::Gauge(sum)), Number::Gauge(more))
+                if name.starts_with("premier_waiting_calls") =>
+            {
+                *sum += more;
+            }
             (Some(known), value) => *known = value,
             (None, value) => seen.push((name, value)),
         }
@@ -209,6 +215,10 @@ fn waits_and_outages_are_measured() {
             paced.acquire("k").unwrap();
         }
     });
+    match &*value(&["premier_waiting_calls", "function=paced"]) {
+        [(_, Number::Gauge(waiting))] => assert_eq!(waiting.to_bits(), 0, "nobody waits any more"),
+        other => panic!("{other:?}"),
+    }
     match &*value(&["premier_wait_seconds", "function=paced"]) {
         [(_, Number::Histogram(waits))] => {
             assert_eq!(waits.len(), 2);

@@ -13,10 +13,11 @@ use crate::parse::arguments::Arguments;
 use crate::parse::function::Function;
 use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
+use crate::parse::wait::WaitArgs;
 use crate::validate::callback::take_on_reject;
 use crate::validate::key::{check_independent, check_key};
 
-const KNOWN: &str = "limit, wait, key, keymaker, name, on_reject, crate";
+const KNOWN: &str = "limit, wait, max_waiting, key, keymaker, name, on_reject, crate";
 
 struct Concurrency {
     setters: Setters,
@@ -31,8 +32,8 @@ pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<d
     if !setters.take_positive("limit", &mut arguments) {
         arguments.report_missing("`limit = 10`: how many calls may run at a time");
     }
-    let wait = arguments.wait("1s");
-    setters.set_wait(wait.as_ref(), &mut arguments.errors);
+    let wait = WaitArgs::take(&mut arguments, "1s");
+    setters.set_wait(&wait, false, &mut arguments.errors);
     check_independent(&setters, function, &mut arguments.errors);
     setters.take_text("name", &mut arguments);
     let key = KeyArgs::take(&mut arguments);

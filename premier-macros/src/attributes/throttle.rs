@@ -11,26 +11,29 @@ use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::key::KeyTokens;
 use crate::expand::setters::Setters;
 use crate::expand::values::{by_bound, import_bounds};
-use crate::parse::arguments::{Arguments, Wait};
+use crate::parse::arguments::Arguments;
 use crate::parse::errors::Errors;
 use crate::parse::function::Function;
 use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::limit::LimitArgs;
+use crate::parse::wait::WaitArgs;
 use crate::validate::callback::take_on_reject;
 use crate::validate::checked::Checked;
 use crate::validate::key::{check_independent, check_key};
-use crate::validate::limit::{Rate, check_algorithm, check_capacity, check_rates, check_sizes};
+use crate::validate::limit::{
+    Algorithm, Rate, check_algorithm, check_capacity, check_rates, check_sizes,
+};
 use crate::validate::values;
 
-const KNOWN: &str = "quota, duration, rate, limits, algo, burst, bucket_size, keymaker, key, cost, wait, name, on_reject, crate";
+const KNOWN: &str = "quota, duration, rate, limits, algo, burst, bucket_size, keymaker, key, cost, wait, max_waiting, name, on_reject, crate";
 
 /// The arguments as the user wrote them.
 struct ThrottleArgs {
     limit: LimitArgs,
     key: KeyArgs,
     cost: Option<Expr>,
-    wait: Option<Wait>,
+    wait: WaitArgs,
     name: Option<LitStr>,
     on_reject: Option<Expr>,
     crate_path: TokenStream,
@@ -75,7 +78,7 @@ impl ThrottleArgs {
             limit: LimitArgs::take(arguments),
             key: KeyArgs::take(arguments),
             cost: arguments.expr("cost").map(|(_, cost)| cost),
-            wait: arguments.wait("2s"),
+            wait: WaitArgs::take(arguments, "2s"),
             name: arguments.text("name"),
             on_reject: take_on_reject(arguments),
             crate_path: take_crate_path(arguments),
@@ -106,18 +109,16 @@ impl ThrottleArgs {
         if let Some(size) = sizes.bucket_size {
             setters.set("bucket_size", size);
         }
-        setters.set_wait(self.wait.as_ref(), errors);
+        // The algorithm may be that of the configuration.
+        let may_wait = algorithm.is_none_or(|algorithm| algorithm == Algorithm::LeakyBucket);
+        setters.set_wait(&self.wait, may_wait, errors);
         check_capacity(&self.limit, algorithm, self.cost.as_ref(), errors);
         setters
     }
 
     /// Checks that the limit is the same for all calls.
     fn check_independent(&self, function: &Function, errors: &mut Errors) {
-        let longest_wait = match &self.wait {
-            Some(Wait::AtMost(longest)) => Some(longest),
-            Some(Wait::Unlimited) | None => None,
-        };
-        for expr in self.limit.exprs().chain(longest_wait) {
+        for expr in self.limit.exprs().chain(self.wait.exprs()) {
             check_independent(expr, function, errors);
         }
     }

@@ -3,8 +3,9 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 
-use crate::parse::arguments::{Arguments, Wait};
+use crate::parse::arguments::Arguments;
 use crate::parse::errors::Errors;
+use crate::parse::wait::{Wait, WaitArgs};
 use crate::validate::values::{duration, positive, positive_duration};
 
 /// `.name("page").ttl(…)`, in the order of the calls below.
@@ -49,13 +50,24 @@ impl Setters {
         }
     }
 
-    /// Adds the call for `wait`, if it was given.
-    pub(crate) fn set_wait(&mut self, wait: Option<&Wait>, errors: &mut Errors) {
-        match wait {
+    /// Adds the calls for `wait` and `max_waiting`, if they were given. `may_wait` says whether calls may wait
+    /// without `wait`.
+    pub(crate) fn set_wait(&mut self, wait: &WaitArgs, may_wait: bool, errors: &mut Errors) {
+        match &wait.wait {
             None => {}
             Some(Wait::Unlimited) => self.set("wait", TokenStream::new()),
             Some(Wait::AtMost(longest)) => self.set("wait_at_most", duration(longest, errors)),
         }
+        let Some((name, calls)) = &wait.max_waiting else {
+            return;
+        };
+        if wait.wait.is_none() && !may_wait {
+            errors.push_at(
+                name.span(),
+                "`max_waiting` is for calls that wait: give `wait`, too",
+            );
+        }
+        self.set_at(name, positive("max_waiting", calls, errors));
     }
 }
 

@@ -65,12 +65,6 @@ pub(crate) fn result_argument(invocation: &Invocation) -> Result<Option<(Ident, 
     }
 }
 
-/// `wait` or `wait = "2s"`: how long a call may wait to be admitted.
-pub(crate) enum Wait {
-    Unlimited,
-    AtMost(Expr),
-}
-
 /// The arguments of one attribute, each present at most once, and the errors found in them.
 pub(crate) struct Arguments {
     attribute: &'static str,
@@ -153,6 +147,26 @@ impl Arguments {
         })
     }
 
+    /// Takes `name` or `name = expr`: `None` for the first. An error shows `example` as the value.
+    pub(crate) fn flag_or_expr(
+        &mut self,
+        name: &str,
+        example: &str,
+    ) -> Option<(Ident, Option<Expr>)> {
+        let Argument { name, value } = self.take(name)?;
+        match value {
+            Value::Flag => Some((name, None)),
+            Value::Expr(value) => Some((name, Some(value))),
+            _ => {
+                self.errors.push_at(
+                    name.span(),
+                    format!("expected `{name}` or `{name} = {example}`"),
+                );
+                None
+            }
+        }
+    }
+
     /// Takes the expressions of `name(expr, …)`. An error shows `example`.
     pub(crate) fn list(&mut self, name: &str, example: &str) -> Option<(Ident, Vec<Expr>)> {
         let Argument { name, value } = self.take(name)?;
@@ -161,29 +175,6 @@ impl Arguments {
             _ => {
                 self.errors
                     .push_at(name.span(), format!("expected `{example}`"));
-                None
-            }
-        }
-    }
-
-    /// Takes `wait` or `wait = expr`. An error shows `example` as the duration.
-    pub(crate) fn wait(&mut self, example: &str) -> Option<Wait> {
-        let Argument { name, value } = self.take("wait")?;
-        match value {
-            Value::Flag => Some(Wait::Unlimited),
-            Value::Expr(flag) if matches!(literal(&flag), Some(Literal::Other)) => {
-                self.errors.push(Error::new_spanned(
-                    flag,
-                    format!("write `wait` to wait without limit, or `wait = \"{example}\"`"),
-                ));
-                None
-            }
-            Value::Expr(longest) => Some(Wait::AtMost(longest)),
-            _ => {
-                self.errors.push_at(
-                    name.span(),
-                    format!("expected `wait` or `wait = \"{example}\"`"),
-                );
                 None
             }
         }

@@ -8,13 +8,14 @@ use super::words::contains_word;
 
 /// The variants of `premier::Error` for calls that premier did not let through: those of `is_refusal` in the
 /// runtime's `attributes/cause.rs`.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 7] = [
     "BucketFull",
     "CircuitOpen",
     "ConcurrencyExceeded",
     "CostExceedsCapacity",
     "QuotaExceeded",
     "TooManyKeys",
+    "TooManyWaiting",
 ];
 
 /// Selects the errors that an attribute reacts to.

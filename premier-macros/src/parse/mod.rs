@@ -19,4 +19,5 @@ pub(crate) mod parameter;
 pub(crate) mod positional;
 pub(crate) mod shape;
 pub(crate) mod types;
+pub(crate) mod wait;
 pub(crate) mod words;

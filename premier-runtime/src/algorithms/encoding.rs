@@ -3,7 +3,7 @@
 
 use super::sliding_log::LogState;
 use super::state::{Repr, State};
-use super::tat::Tat;
+use super::tat::{Reserved, Tat};
 use super::window::WindowState;
 use crate::error::Error;
 
@@ -33,7 +33,7 @@ impl State {
     /// | --- | --- | --- |
     /// | 0 | of a key never seen | |
     /// | 1 | of a token or leaky bucket | its theoretical arrival time in ticks (16 bytes), ticks of a nanosecond (8) |
-    /// | 2 | of a bucket that callers wait for | as 1, then the time of the last change (8) |
+    /// | 2 | of a bucket that callers wait for | as 1, then the time of the last change (8), its full debt in ticks (16) |
     /// | 3 | of a window | whether it slides (1), its start, units in it, units in the one before (8 each) |
     /// | 4 | of a sliding log | number of entries (4), of each its time and its units (8 each) |
     ///
@@ -112,10 +112,11 @@ fn write(bytes: &mut Vec<u8>, state: &State) {
             bytes.push(BUCKET);
             write_tat(bytes, tat);
         }
-        Repr::Reserved(tat, stored) => {
+        Repr::Reserved(reserved) => {
             bytes.push(RESERVED_BUCKET);
-            write_tat(bytes, tat);
-            bytes.extend(stored.to_be_bytes());
+            write_tat(bytes, &reserved.tat);
+            bytes.extend(reserved.stored.to_be_bytes());
+            bytes.extend(reserved.full.to_be_bytes());
         }
         Repr::Window(window) => {
             bytes.extend([WINDOW, u8::from(window.slides)]);
@@ -146,7 +147,11 @@ fn read(bytes: &mut &[u8]) -> Result<State, Error> {
     let state = match kind {
         FRESH => Repr::Fresh,
         BUCKET => Repr::Tat(read_tat(bytes)?),
-        RESERVED_BUCKET => Repr::Reserved(read_tat(bytes)?, read_number(bytes)?),
+        RESERVED_BUCKET => Repr::Reserved(Box::new(Reserved {
+            tat: read_tat(bytes)?,
+            stored: read_number(bytes)?,
+            full: u128::from_be_bytes(take(bytes)?),
+        })),
         WINDOW => {
             let [slides] = take(bytes)?;
             if slides > 1 {

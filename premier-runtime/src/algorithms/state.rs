@@ -7,7 +7,7 @@ use super::gcra::Gcra;
 use super::plan::Plan;
 use super::rule::Rule;
 use super::sliding_log::LogState;
-use super::tat::Tat;
+use super::tat::{Reserved, Tat};
 use super::window::WindowState;
 use crate::limit::decision::{Decision, Reservation, nanos};
 
@@ -29,10 +29,6 @@ use crate::limit::decision::{Decision, Reservation, nanos};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State(pub(super) Repr);
 
-/// When a state was stored, in nanoseconds. A state that was stored later than now shows that the clock has
-/// stepped back.
-pub(super) type Instant = u64;
-
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) enum Repr {
     #[default]
@@ -42,7 +38,7 @@ pub(super) enum Repr {
     /// A bucket with at most a full debt.
     Tat(Tat),
     /// A bucket with more than a full debt: callers wait for their slots.
-    Reserved(Tat, Instant),
+    Reserved(Box<Reserved>),
     Window(WindowState),
 }
 
@@ -122,7 +118,8 @@ impl State {
         match &self.0 {
             Repr::Fresh => Duration::ZERO,
             Repr::Log(state) => Duration::from_nanos(state.expires_in(plan.period(), now)),
-            Repr::Tat(tat) | Repr::Reserved(tat, _) => nanos(tat.ahead_of(now)),
+            Repr::Tat(tat) => nanos(tat.ahead_of(now)),
+            Repr::Reserved(reserved) => nanos(reserved.tat.ahead_of(now)),
             Repr::Window(state) => Duration::from_nanos(state.expires_in(plan.period(), now)),
         }
     }
@@ -133,7 +130,8 @@ impl State {
             Repr::Fresh => true,
             Repr::Log(state) => state.is_fresh(period, now),
             // Whether an instant is past does not depend on the limit.
-            Repr::Tat(tat) | Repr::Reserved(tat, _) => tat.is_past(now),
+            Repr::Tat(tat) => tat.is_past(now),
+            Repr::Reserved(reserved) => reserved.tat.is_past(now),
             Repr::Window(state) => state.is_fresh(period, now),
         }
     }
@@ -153,9 +151,9 @@ impl State {
             (Repr::Fresh, _) => false,
             (Repr::Log(state), _) => state.ends_at(slot.since),
             (Repr::Tat(_) | Repr::Reserved(..), 0) => now < slot.until(index),
-            (Repr::Tat(tat) | Repr::Reserved(tat, _), end) => {
+            (Repr::Tat(_) | Repr::Reserved(_), end) => {
                 if let Rule::Gcra(gcra) = plan.rule()
-                    && *tat
+                    && self.tat()
                         == (Tat {
                             ticks: end,
                             den: gcra.den(),
@@ -201,7 +199,11 @@ impl State {
                 let end = call.tat();
                 if taken {
                     self.set_instant(gcra, now, end);
-                } else if effect.takes() && (was_beyond || matches!(self.0, Repr::Reserved(..))) {
+                } else if effect.takes()
+                    && (was_beyond
+                        || matches!(self.0, Repr::Reserved(_))
+                            && !gcra.exceeds_full_debt(ticks, at))
+                {
                     // Kept although the call is denied, because every later call would find the
                     // instant in the future again.
                     self.set_instant(gcra, now, ticks);
@@ -283,17 +285,33 @@ impl State {
     /// than calls can have moved it.
     fn instant_under(&self, gcra: &Gcra<u128>, now: u64, at: u128) -> (u128, bool) {
         match &self.0 {
-            Repr::Reserved(tat, stored) if *stored <= now => (tat.read_reserved(gcra), false),
-            Repr::Tat(tat) | Repr::Reserved(tat, _) => tat.read(gcra, at),
+            Repr::Reserved(reserved) if reserved.is_waited_for(now) => {
+                (reserved.tat.read_reserved(gcra), false)
+            }
+            Repr::Tat(_) | Repr::Reserved(_) => self.tat().read(gcra, at),
             Repr::Fresh | Repr::Log(_) | Repr::Window(_) => (0, false),
+        }
+    }
+
+    /// The TAT of a bucket.
+    fn tat(&self) -> Tat {
+        match &self.0 {
+            Repr::Tat(tat) => *tat,
+            Repr::Reserved(reserved) => reserved.tat,
+            Repr::Fresh | Repr::Log(_) | Repr::Window(_) => Tat::default(),
         }
     }
 
     fn set_instant(&mut self, gcra: &Gcra<u128>, now: u64, ticks: u128) {
         let den = gcra.den();
         let tat = Tat { ticks, den };
-        self.0 = match gcra.exceeds_full_debt(ticks, u128::from(now) * u128::from(den)) {
-            true => Repr::Reserved(tat, now),
+        let at = u128::from(now) * u128::from(den);
+        self.0 = match gcra.exceeds_full_debt(ticks, at) {
+            true => Repr::Reserved(Box::new(Reserved {
+                tat,
+                stored: now,
+                full: gcra.full(),
+            })),
             false => Repr::Tat(tat),
         };
     }

@@ -51,6 +51,25 @@ impl Tat {
     }
 }
 
+/// The TAT of a bucket that owes more than a full debt, because callers wait for their slots.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Reserved {
+    pub(super) tat: Tat,
+    /// When it was stored, in nanoseconds.
+    pub(super) stored: u64,
+    /// The full debt of the limit that stored it, in ticks of `tat`.
+    pub(super) full: u128,
+}
+
+impl Reserved {
+    /// Whether callers still wait. What is owed once all have been admitted is at most a full debt; a time
+    /// before this was stored shows that the clock has stepped back.
+    pub(super) fn is_waited_for(&self, now: u64) -> bool {
+        let at = u128::from(now) * u128::from(self.tat.den);
+        self.stored <= now && self.tat.ticks > at.saturating_add(self.full)
+    }
+}
+
 /// Rounded up: a change of the rate never gives credit.
 fn rescale(ticks: u128, from: u64, to: u64) -> u128 {
     let (from, to) = (u128::from(from), u128::from(to));

@@ -95,6 +95,7 @@ pub fn is_refusal(error: Option<&Error>) -> bool {
                 | Error::CostExceedsCapacity { .. }
                 | Error::QuotaExceeded { .. }
                 | Error::TooManyKeys { .. }
+                | Error::TooManyWaiting { .. }
         )
     )
 }

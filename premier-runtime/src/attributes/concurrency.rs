@@ -12,8 +12,10 @@ use crate::clock::{SteadyClock, after};
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::key::subject::IntoSubject;
-use crate::limiter::max_wait::MaxWait;
+use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::wait_queue::{QueueMap, QueueRef, WaitQueue, Waiter};
+use crate::limiter::waiting::WaitingCount;
+use crate::telemetry::call_waits;
 
 /// The static of one `#[concurrency]`.
 pub type ConcurrencySite = Site<Bulkhead>;
@@ -38,14 +40,24 @@ impl ConcurrencySpec {
     /// `wait`: wait for a permit without limit.
     #[must_use]
     pub fn wait(self) -> Self {
-        self.set(Ok(MaxWait::Unbounded), |args, wait| args.max_wait = wait)
+        self.set(Ok(WaitTime::Unbounded), |args, wait| {
+            args.max_wait.time = wait;
+        })
     }
 
     /// `wait = …`: how long to wait for a permit.
     #[must_use]
     pub fn wait_at_most(self, longest: impl LengthOfTime) -> Self {
         self.set(longest.into_period(), |args, longest| {
-            args.max_wait = MaxWait::AtMost(longest);
+            args.max_wait.time = WaitTime::AtMost(longest);
+        })
+    }
+
+    /// `max_waiting = …`: how many calls may wait.
+    #[must_use]
+    pub fn max_waiting(self, calls: impl WholeNumber) -> Self {
+        self.set(positive("max_waiting", calls), |args, calls| {
+            args.max_wait.calls = Some(calls);
         })
     }
 }
@@ -59,6 +71,7 @@ pub struct Bulkhead {
     only: Permits,
     /// Those of a function with keys. The permits of a key are there while a call has one or waits for one.
     by_key: QueueMap<(), Permits>,
+    waiting: WaitingCount,
     clock: &'static SteadyClock,
 }
 
@@ -72,6 +85,7 @@ impl Policy for Bulkhead {
             args,
             only: Permits::default(),
             by_key: QueueMap::default(),
+            waiting: WaitingCount::default(),
             clock: Runtime::global().clock(),
         })
     }
@@ -148,11 +162,20 @@ impl Bulkhead {
         {
             return Ok(Turn(Entry::Permitted(permit)));
         }
-        let deadline = match self.args.max_wait {
-            MaxWait::None => return Err(self.rejection(key)),
-            MaxWait::AtMost(longest) => after(self.clock.now(), longest),
-            MaxWait::Unbounded => u64::MAX,
+        let MaxWait { time, calls } = self.args.max_wait;
+        let deadline = match time {
+            WaitTime::None => return Err(self.rejection(key)),
+            WaitTime::AtMost(longest) => after(self.clock.now(), longest),
+            WaitTime::Unbounded => u64::MAX,
         };
+        if !self.waiting.enter(calls) {
+            return Err(Error::TooManyWaiting {
+                function: Arc::clone(&self.function),
+                key: key.map(Into::into),
+                max_waiting: calls.unwrap_or(u64::MAX),
+            });
+        }
+        call_waits(&self.function, true);
         Ok(Turn(Entry::Queued(Queued {
             bulkhead: self,
             key: key.map(Into::into),
@@ -204,6 +227,13 @@ struct Queued {
     key: Option<Box<str>>,
     waiter: Waiter<PermitQueue>,
     deadline: u64,
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.bulkhead.waiting.leave();
+        call_waits(&self.bulkhead.function, false);
+    }
 }
 
 impl Turn {

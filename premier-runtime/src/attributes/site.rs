@@ -8,10 +8,11 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 use super::call_site::CallSite;
 use super::spec::Spec;
+use crate::config::scope::{self, Scope};
 use crate::error::Error;
 
 /// What all calls through one attribute share: its valid arguments and its state.
-pub trait Policy: Sized + 'static {
+pub trait Policy: Sized + Send + Sync + 'static {
     /// The name of the attribute, for errors.
     const ATTRIBUTE: &'static str;
 
@@ -110,10 +111,31 @@ impl<P: Policy> Site<P> {
     /// [`Error::Config`] if an argument is invalid.
     #[inline]
     pub(super) fn bound(&'static self, instance: Instance<P::Args>) -> Result<&'static P, Error> {
+        if let Some(scope) = scope::current() {
+            return self.bound_in(scope, instance);
+        }
         match self.only.get() {
             Some(policy) => Ok(policy),
             None => self.find(instance),
         }
+    }
+
+    /// As [`Site::bound`], for the policy that belongs to a scope.
+    fn bound_in(
+        &'static self,
+        scope: &'static Scope,
+        instance: Instance<P::Args>,
+    ) -> Result<&'static P, Error> {
+        let key = (std::ptr::from_ref(self).addr(), (instance.id)());
+        let (policy, is_new) = scope.value(key, || {
+            let (call_site, args) = (instance.spec)().finish();
+            let made = args.and_then(|args| P::bind(&call_site, args));
+            made.map_err(|error| self.invalid(&call_site, error))
+        })?;
+        if is_new {
+            policy.on_bound();
+        }
+        Ok(policy)
     }
 
     #[cold]

@@ -18,6 +18,7 @@ use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
 use crate::clock::{Sleep, SteadyClock, after};
 use crate::config::runtime::Runtime;
+use crate::config::scope;
 use crate::error::Error;
 use crate::{clock, telemetry};
 
@@ -88,9 +89,11 @@ impl TimeoutPolicy {
         call: impl FnOnce() -> R + Send + 'static,
         answer: Arc<Answer<R>>,
     ) -> Result<(), Error> {
+        let scope = scope::current();
         thread::Builder::new()
             .name(format!("premier-timeout {}", self.function))
             .spawn(move || {
+                let _entered = scope::enter(scope);
                 let result = panic::catch_unwind(AssertUnwindSafe(call));
                 *answer.lock() = Some(result);
                 answer.caller.wake_by_ref();

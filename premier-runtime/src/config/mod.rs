@@ -3,3 +3,4 @@
 pub(crate) mod builder;
 pub(crate) mod retry_budget;
 pub(crate) mod runtime;
+pub(crate) mod scope;

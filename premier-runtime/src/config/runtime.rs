@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::clock::SteadyClock;
 use crate::config::builder::Config;
 use crate::config::retry_budget::RetryBudget;
+use crate::config::scope;
 use crate::error::Error;
 use crate::limit::algo::Algo;
 use crate::store::handler::Handler;
@@ -29,7 +30,10 @@ static HAS_RETRY_BUDGET: AtomicBool = AtomicBool::new(false);
 /// [`Runtime::global`] for a call that succeeds at its first attempt.
 #[inline]
 pub(crate) fn has_retry_budget() -> bool {
-    HAS_RETRY_BUDGET.load(Ordering::Relaxed)
+    match scope::current() {
+        None => HAS_RETRY_BUDGET.load(Ordering::Relaxed),
+        Some(_) => Runtime::global().retry_budget().is_some(),
+    }
 }
 
 impl Runtime {
@@ -41,9 +45,19 @@ impl Runtime {
         }
     }
 
-    /// Returns the process's configuration, installing the default one if there is none yet.
+    /// Returns the configuration of the scope or, outside of one, the process's, installing the default one if
+    /// there is none yet.
     pub(crate) fn global() -> &'static Self {
+        if let Some(runtime) = scope::current().and_then(|scope| scope.runtime()) {
+            return runtime;
+        }
         GLOBAL.get_or_init(|| Self::new(Config::new(MemoryHandler::new())))
+    }
+
+    /// A scope with this configuration.
+    #[cfg(feature = "testing")]
+    pub(crate) fn in_scope(config: Config) -> &'static scope::Scope {
+        scope::Scope::new(Self::new(config))
     }
 
     /// Installs the process's configuration.

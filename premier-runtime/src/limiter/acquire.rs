@@ -6,7 +6,7 @@ use crate::clock::after;
 use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
-use crate::limiter::max_wait::MaxWait;
+use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
 use crate::limiter::wait::{First, Wait};
 
@@ -17,9 +17,9 @@ const SPIN_WAIT_MAX: Duration = Duration::from_micros(1);
 /// Waits by the system's clock for a slot that begins within [`SPIN_WAIT_MAX`]. A caller whose maximum wait is below
 /// [`SPIN_WAIT_MAX`] must not spin past it. Returns whether the slot has come.
 pub(crate) fn spin(limiter: &Limiter, decision: &Decision, max_wait: MaxWait) -> bool {
-    let may_spin = match max_wait {
-        MaxWait::AtMost(longest) => longest >= SPIN_WAIT_MAX,
-        MaxWait::None | MaxWait::Unbounded => true,
+    let may_spin = match max_wait.time {
+        WaitTime::AtMost(longest) => longest >= SPIN_WAIT_MAX,
+        WaitTime::None | WaitTime::Unbounded => true,
     };
     if !may_spin || decision.delay > SPIN_WAIT_MAX || !limiter.clock().can_spin() {
         return false;
@@ -189,9 +189,9 @@ fn unless_waiting(
     first: &First,
 ) -> Result<Option<Decision>, Error> {
     let decision = first.decision;
-    match (decision.allowed, max_wait) {
+    match (decision.allowed, max_wait.time) {
         _ if first.is_final() => Ok(Some(decision)),
-        (false, MaxWait::None) => Err(limiter.denied(key, decision.retry_after)),
+        (false, WaitTime::None) => Err(limiter.denied(key, decision.retry_after)),
         _ => Ok(None),
     }
 }

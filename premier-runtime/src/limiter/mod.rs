@@ -8,3 +8,4 @@ pub mod overrides;
 pub(crate) mod together;
 pub(crate) mod wait;
 pub(crate) mod wait_queue;
+pub(crate) mod waiting;

@@ -4,11 +4,12 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::bound_store::BoundStore;
-use super::max_wait::MaxWait;
+use super::max_wait::{MaxWait, WaitTime};
 use super::wait_queue::WaitQueues;
 use crate::algorithms::{Answer, Plan};
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
+use crate::config::scope;
 use crate::error::Error;
 use crate::key::full::Key;
 use crate::key::subject::{Subject, with_text};
@@ -193,12 +194,12 @@ impl Limiter {
 
     /// What to ask the store for a call that may wait this long.
     pub(crate) fn operation(&self, cost: u64, max_wait: MaxWait) -> Operation {
-        let longest = match max_wait {
-            MaxWait::AtMost(longest) => longest,
-            MaxWait::Unbounded => Duration::MAX,
-            MaxWait::None => return Operation::Take(cost),
+        let longest = match max_wait.time {
+            WaitTime::AtMost(longest) => longest,
+            WaitTime::Unbounded => Duration::MAX,
+            WaitTime::None => return Operation::Take(cost),
         };
-        match self.is_bucket {
+        match self.is_bucket && self.may_wait_too(max_wait) {
             true => Operation::Reserve { cost, longest },
             false => Operation::Take(cost),
         }
@@ -214,10 +215,14 @@ impl Limiter {
         cost: u64,
         max_wait: MaxWait,
     ) -> Option<A> {
+        if scope::current().is_some() {
+            // A test may let the limit refuse calls.
+            return None;
+        }
         let fast_path = self.fast_path.as_ref()?;
         // The first call that may wait makes the queues, on the slow path.
         let has_no_waiter = || self.queues.get().is_some_and(|queues| queues.is_empty());
-        if max_wait != MaxWait::None && !has_no_waiter() {
+        if max_wait.may_wait() && !has_no_waiter() {
             return None;
         }
         fast_path.try_take(key, cost)
@@ -229,7 +234,7 @@ impl Limiter {
     /// When the store cannot decide, and for a cost that no time can admit.
     #[inline]
     pub(crate) fn take(&self, key: Option<&Subject<'_>>, cost: u64) -> Result<Decision, Error> {
-        match self.try_take(key, cost, MaxWait::None) {
+        match self.try_take(key, cost, MaxWait::NONE) {
             Some(decision) => Ok(decision),
             None => with_text(key, |key| self.handle(key, Operation::Take(cost))),
         }
@@ -275,6 +280,9 @@ impl Limiter {
         key: Option<&str>,
         operation: Operation,
     ) -> Result<Decision, Error> {
+        if let Some(denied) = self.denied_by_test(operation) {
+            return Ok(denied);
+        }
         let plans = self.plans();
         let request = self.request(key, &plans, operation);
         self.store
@@ -292,11 +300,31 @@ impl Limiter {
             return SyncFuture::new(Box::pin(std::future::ready(self.handle(key, operation))));
         }
         SyncFuture::new(Box::pin(async move {
+            if let Some(denied) = self.denied_by_test(operation) {
+                return Ok(denied);
+            }
             let plans = self.plans();
             let request = self.request(key, &plans, operation);
             let decided = self.store.handle_async(request).await;
             decided.map_err(|error| error.at(&self.name, key))
         }))
+    }
+
+    /// The denial of a call that a test wants to be denied.
+    fn denied_by_test(&self, operation: Operation) -> Option<Decision> {
+        let asks = matches!(
+            operation,
+            Operation::Take(_) | Operation::Reserve { .. } | Operation::Peek(_)
+        );
+        if !asks || !scope::current()?.refuses(&self.name) {
+            return None;
+        }
+        let plans = self.plans();
+        Some(Decision {
+            allowed: false,
+            retry_after: Duration::from_secs(1),
+            ..plans.first().map(Plan::decision).unwrap_or_default()
+        })
     }
 
     /// Gives back the slot of a caller that no longer waits for it. A failure is not reported; the slot
@@ -342,9 +370,27 @@ impl Limiter {
         max_wait: MaxWait,
         retry_after: Duration,
     ) -> Error {
-        match max_wait {
-            MaxWait::None => self.denied(key, retry_after),
-            MaxWait::AtMost(_) | MaxWait::Unbounded => self.too_late(key, retry_after),
+        match max_wait.time {
+            WaitTime::None => self.denied(key, retry_after),
+            WaitTime::AtMost(_) | WaitTime::Unbounded if self.may_wait_too(max_wait) => {
+                self.too_late(key, retry_after)
+            }
+            WaitTime::AtMost(_) | WaitTime::Unbounded => self.too_many_waiting(key, max_wait),
+        }
+    }
+
+    /// Whether one more call may wait.
+    fn may_wait_too(&self, max_wait: MaxWait) -> bool {
+        max_wait.calls.is_none() || self.queues().count().has_room(max_wait.calls)
+    }
+
+    /// The error for a call behind as many as may wait.
+    #[cold]
+    pub(super) fn too_many_waiting(&self, key: Option<&str>, max_wait: MaxWait) -> Error {
+        Error::TooManyWaiting {
+            function: Arc::clone(&self.name),
+            key: key.map(Into::into),
+            max_waiting: max_wait.calls.unwrap_or(u64::MAX),
         }
     }
 
@@ -373,6 +419,9 @@ impl Limiter {
     /// Records a decision.
     #[inline]
     pub(crate) fn record(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
+        if let Some(scope) = scope::current() {
+            scope.count(&self.name, outcome == Outcome::Admitted);
+        }
         self.telemetry.decided(key, outcome);
     }
 

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
 use crate::limiter::acquire::{acquire_unrecorded, acquire_unrecorded_async};
-use crate::limiter::max_wait::MaxWait;
+use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
 use crate::limiter::wait::{First, Wait};
 use crate::store::memory::with_locked;
@@ -104,7 +104,7 @@ fn begin<'a, 'b, const N: usize>(
         }));
     }
     for (index, (part, decision)) in parts.iter().zip(&decisions).enumerate() {
-        if !decision.allowed && part.max_wait == MaxWait::None {
+        if !decision.allowed && !part.max_wait.may_wait() {
             part.record(Outcome::Denied);
             let error = part.limiter.denied(part.key, decision.retry_after);
             return Err((index, error));
@@ -255,7 +255,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         let mut order = std::array::from_fn(|index| index);
         order.sort_by_key(|index| {
             let part = &self.parts[*index];
-            part.max_wait != MaxWait::None || part.limiter.is_queue()
+            part.max_wait.may_wait() || part.limiter.is_queue()
         });
         order
     }
@@ -265,7 +265,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
     fn next(&mut self, index: usize, began: u64) -> Option<(Part<'b>, Option<First>)> {
         let mut part = self.parts[index];
         let waited = Duration::from_nanos(part.limiter.clock().now().saturating_sub(began));
-        if let MaxWait::AtMost(longest) = &mut part.max_wait {
+        if let WaitTime::AtMost(longest) = &mut part.max_wait.time {
             *longest = longest.saturating_sub(waited);
         }
         let slot = &mut self.decisions[index];

@@ -16,7 +16,7 @@ use crate::algorithms::{self, Plan};
 use crate::clock::{self, Sleep, after};
 use crate::error::Error;
 use crate::limit::decision::Decision;
-use crate::limiter::max_wait::MaxWait;
+use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
 use crate::limiter::wait_queue::{
     LimitQueue, LimitWaiter, Position, QueueHead, Slot, SlotWaiter, Turn, WaitQueues,
@@ -96,7 +96,7 @@ impl<'a> Wait<'a> {
             return Ok(None);
         }
         limiter.check_cost(key, cost)?;
-        let mut wait = Self::new(limiter, key, cost, max_wait);
+        let mut wait = Self::new(limiter, key, cost, max_wait)?;
         if wait.deadline != u64::MAX
             && let Some(ahead) = queue.head()
         {
@@ -120,7 +120,7 @@ impl<'a> Wait<'a> {
 
     /// Whether a call may have to wait behind others. A call of cost 0 takes nothing and never waits.
     fn may_queue(limiter: &Limiter, cost: u64, max_wait: MaxWait) -> bool {
-        max_wait != MaxWait::None && cost > 0 && !limiter.queues().is_empty()
+        max_wait.may_wait() && cost > 0 && !limiter.queues().is_empty()
     }
 
     /// Begins to wait after a first decision that was not final.
@@ -131,7 +131,11 @@ impl<'a> Wait<'a> {
         max_wait: MaxWait,
         first: First,
     ) -> Result<Self, Error> {
-        let mut wait = Self::new(limiter, key, cost, max_wait);
+        let mut wait = Self::new(limiter, key, cost, max_wait).inspect_err(|_| {
+            if first.decision.allowed {
+                limiter.release(key, first.decision.reservation, cost);
+            }
+        })?;
         // A bucket that denies a call which does not wait may have a slot for one that does.
         if first.decision.allowed || !limiter.is_bucket() {
             wait.decided(&limiter.plans(), first.decision, first.notifications)?;
@@ -139,13 +143,22 @@ impl<'a> Wait<'a> {
         Ok(wait)
     }
 
-    fn new(limiter: &'a Limiter, key: Option<&'a str>, cost: u64, max_wait: MaxWait) -> Self {
+    fn new(
+        limiter: &'a Limiter,
+        key: Option<&'a str>,
+        cost: u64,
+        max_wait: MaxWait,
+    ) -> Result<Self, Error> {
+        if !limiter.queues().count().enter(max_wait.calls) {
+            return Err(limiter.too_many_waiting(key, max_wait));
+        }
+        limiter.telemetry().begins_to_wait();
         let began = limiter.clock().now();
-        let deadline = match max_wait {
-            MaxWait::AtMost(longest) => after(began, longest),
-            MaxWait::None | MaxWait::Unbounded => u64::MAX,
+        let deadline = match max_wait.time {
+            WaitTime::AtMost(longest) => after(began, longest),
+            WaitTime::None | WaitTime::Unbounded => u64::MAX,
         };
-        Self {
+        Ok(Self {
             limiter,
             key,
             cost,
@@ -153,7 +166,7 @@ impl<'a> Wait<'a> {
             began,
             deadline,
             held: Held::Nothing,
-        }
+        })
     }
 
     fn queues(&self) -> &'a WaitQueues {
@@ -170,10 +183,12 @@ impl<'a> Wait<'a> {
             u64::MAX => Duration::MAX,
             deadline => Duration::from_nanos(deadline.saturating_sub(self.limiter.clock().now())),
         };
-        let max_wait = match self.max_wait {
-            MaxWait::None => MaxWait::None,
-            MaxWait::AtMost(_) | MaxWait::Unbounded => MaxWait::AtMost(left),
+        let time = match self.max_wait.time {
+            WaitTime::None => WaitTime::None,
+            WaitTime::AtMost(_) | WaitTime::Unbounded => WaitTime::AtMost(left),
         };
+        // It is one of those who wait.
+        let max_wait = MaxWait { time, calls: None };
         self.limiter.operation(self.cost, max_wait)
     }
 
@@ -187,9 +202,13 @@ impl<'a> Wait<'a> {
         let now = self.limiter.clock().now();
         if !decision.allowed {
             if self.limiter.is_bucket() {
+                let max_wait = MaxWait {
+                    calls: None,
+                    ..self.max_wait
+                };
                 let refused = self
                     .limiter
-                    .refused(self.key, self.max_wait, decision.retry_after);
+                    .refused(self.key, max_wait, decision.retry_after);
                 return Err(refused);
             }
             let at = after(now, decision.retry_after);
@@ -350,5 +369,7 @@ impl<'a> Wait<'a> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.give_back();
+        self.queues().count().leave();
+        self.limiter.telemetry().ceases_to_wait();
     }
 }

@@ -44,6 +44,14 @@ pub(crate) enum BreakerState {
     Open,
 }
 
+/// Records that a call waits for a permit, or waits no longer.
+pub(crate) fn call_waits(function: &Arc<str>, waits: bool) {
+    let _ = (function, waits);
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("premier_waiting_calls", "function" => Arc::clone(function))
+        .increment(if waits { 1.0 } else { -1.0 });
+}
+
 /// Records that a circuit changed to `state`. The gauge is of breakers without keys only: there is no one
 /// state of many circuits.
 pub(crate) fn breaker(function: &Arc<str>, key: Option<&str>, log_keys: bool, state: BreakerState) {

@@ -69,6 +69,18 @@ impl Telemetry {
         tracing::debug!(target: "premier", function = &*self.function, ?length, "waited");
     }
 
+    /// Records that a call waits.
+    pub(crate) fn begins_to_wait(&self) {
+        #[cfg(feature = "metrics")]
+        self.metrics().waiting.increment(1.0);
+    }
+
+    /// Records that a call waits no longer.
+    pub(crate) fn ceases_to_wait(&self) {
+        #[cfg(feature = "metrics")]
+        self.metrics().waiting.decrement(1.0);
+    }
+
     #[cfg(feature = "tracing")]
     fn log(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
         use tracing::{Level, event};
@@ -111,6 +123,7 @@ struct LimitMetrics {
     shadow_denied: metrics::Counter,
     failed: metrics::Counter,
     wait: metrics::Histogram,
+    waiting: metrics::Gauge,
 }
 
 #[cfg(feature = "metrics")]
@@ -131,6 +144,7 @@ impl LimitMetrics {
             shadow_denied: counter(Outcome::ShadowDenied),
             failed: counter(Outcome::Failed),
             wait: metrics::histogram!("premier_wait_seconds", "function" => Arc::clone(function)),
+            waiting: metrics::gauge!("premier_waiting_calls", "function" => Arc::clone(function)),
         }
     }
 

@@ -15,7 +15,7 @@ pub(crate) use self::events::Lookups;
 #[cfg(feature = "redis")]
 pub(crate) use self::events::record_backend_up;
 pub(crate) use self::events::{
-    BreakerState, Timer, breaker, fell_back, outage_decision, retried, timed_out,
+    BreakerState, Timer, breaker, call_waits, fell_back, outage_decision, retried, timed_out,
 };
 pub(crate) use self::limiter::Telemetry;
 pub(crate) use self::outcome::Outcome;

@@ -12,5 +12,11 @@ fn fraction() {}
 #[concurrency(limit = 1, max = 2)]
 fn unknown() {}
 
+#[concurrency(limit = 1, max_waiting = 3)]
+fn nobody_waits() {}
+
+#[concurrency(limit = 1, wait, max_waiting = 0)]
+fn none() {}
+
 fn main() {}
-// 5 mistakes
+// 7 mistakes

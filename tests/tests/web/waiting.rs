@@ -60,3 +60,22 @@ async fn a_leaky_bucket_spaces_requests() {
     assert!(statuses.iter().all(|status| *status == 200));
     assert!(start.elapsed() >= Duration::from_millis(149));
 }
+
+#[tokio::test]
+async fn one_request_more_than_may_wait_is_unavailable_at_once() {
+    let hour = Duration::from_secs(3_600);
+    let layer = ThrottleLayer::new("crowded", Limit::token_bucket(1, hour))
+        .wait_at_most(2 * hour)
+        .max_waiting(1);
+    let url = serve(Router::new().route("/", get(async || "ok").layer(layer))).await;
+    let client = client();
+    assert_eq!(get_status(&client, &url).await, 200);
+    // Of two more, one waits for an hour.
+    let mut calls = JoinSet::new();
+    for _ in 0..2 {
+        let (client, url) = (client.clone(), url.clone());
+        calls.spawn(async move { get_status(&client, &url).await });
+    }
+    let first = within("one request is answered", calls.join_next()).await;
+    assert_eq!(first.unwrap().unwrap(), 503);
+}

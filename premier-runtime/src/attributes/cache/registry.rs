@@ -1,8 +1,11 @@
 //! All caches of the process.
 
+use std::any::TypeId;
+use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::bound_cache::BoundCache;
+use crate::config::scope;
 
 /// Every cache that was called at least once.
 static CACHES: Mutex<Vec<&'static BoundCache>> = Mutex::new(Vec::new());
@@ -20,6 +23,18 @@ pub(super) fn find(matches: impl Fn(&BoundCache) -> bool) -> Vec<&'static BoundC
     found
 }
 
+type Caches = Mutex<Vec<&'static BoundCache>>;
+
+fn caches_of_scope() -> Option<&'static Caches> {
+    let key = (std::ptr::from_ref(&CACHES).addr(), TypeId::of::<Caches>());
+    let made = scope::current()?.value(key, || Ok::<Caches, Infallible>(Mutex::default()));
+    let Ok((caches, _)) = made;
+    Some(caches)
+}
+
 fn caches() -> MutexGuard<'static, Vec<&'static BoundCache>> {
-    CACHES.lock().unwrap_or_else(PoisonError::into_inner)
+    caches_of_scope()
+        .unwrap_or(&CACHES)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }

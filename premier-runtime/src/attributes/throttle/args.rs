@@ -9,7 +9,7 @@ use crate::attributes::spec::Spec;
 use crate::error::Error;
 use crate::limit::algo::Algo;
 use crate::limit::args::LimitArgs;
-use crate::limiter::max_wait::MaxWait;
+use crate::limiter::max_wait::{MaxWait, WaitTime};
 
 /// The arguments of one `#[throttle]`.
 pub type ThrottleSpec = Spec<ThrottleArgs>;
@@ -66,14 +66,24 @@ impl ThrottleSpec {
     /// `wait`: wait for admission without limit.
     #[must_use]
     pub fn wait(self) -> Self {
-        self.set(Ok(MaxWait::Unbounded), |args, wait| args.max_wait = wait)
+        self.set(Ok(WaitTime::Unbounded), |args, wait| {
+            args.max_wait.time = wait;
+        })
     }
 
     /// `wait = …`: how long to wait for admission.
     #[must_use]
     pub fn wait_at_most(self, longest: impl IntoPeriod) -> Self {
         self.set(longest.into_period(), |args, longest| {
-            args.max_wait = MaxWait::AtMost(longest);
+            args.max_wait.time = WaitTime::AtMost(longest);
+        })
+    }
+
+    /// `max_waiting = …`: how many calls may wait.
+    #[must_use]
+    pub fn max_waiting(self, calls: impl IntoUnits) -> Self {
+        self.set(calls.into_units("max_waiting"), |args, calls| {
+            args.max_wait.calls = Some(calls);
         })
     }
 }

@@ -176,7 +176,7 @@ impl ThrottlePolicy {
                 limiter.record(key, Outcome::Admitted);
                 Entry::Admitted
             }
-            Some(FastAdmission::Denied(retry_after)) if *max_wait == MaxWait::None => {
+            Some(FastAdmission::Denied(retry_after)) if !max_wait.may_wait() => {
                 limiter.record(key, Outcome::Denied);
                 Entry::Denied(Duration::from_nanos(retry_after))
             }

@@ -7,7 +7,6 @@ use http::{Response, request, response};
 
 use super::key::RequestKey;
 use super::reply::{Policies, Rejection};
-use crate::limiter::max_wait::MaxWait;
 use crate::throttle::Throttle;
 
 pub(super) type RequestFn<T> = Arc<dyn Fn(&request::Parts) -> T + Send + Sync>;
@@ -44,7 +43,7 @@ pub(super) struct Shared {
 impl From<LayerConfig> for Shared {
     fn from(config: LayerConfig) -> Self {
         let throttle = &config.throttle;
-        let may_wait = throttle.max_wait() != MaxWait::None || throttle.is_queue();
+        let may_wait = throttle.max_wait().may_wait() || throttle.is_queue();
         Self {
             never_waits: config.shadow || !may_wait,
             ignores_decision: config.charge.is_none()

@@ -253,6 +253,24 @@ impl ThrottleLayer {
         self.with(|config| config.throttle = config.throttle.wait_at_most(longest))
     }
 
+    /// Lets at most `requests` wait at a time in this process, for all keys together. One more is answered
+    /// with 503. Default: without limit.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .wait_at_most(Duration::from_secs(2))
+    ///     .max_waiting(1_000);
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn max_waiting(self, requests: u64) -> Self {
+        self.with(|config| config.throttle = config.throttle.max_waiting(requests))
+    }
+
     /// Names the limits in `RateLimit` and `RateLimit-Policy`, in the order in which they were given.
     /// Default: the name of the layer, with `-2`, `-3` … appended from the second limit on.
     ///

@@ -92,7 +92,10 @@ pub(crate) fn rejection_of(error: Error, policies: Vec<Arc<str>>) -> Rejection {
             (StatusCode::TOO_MANY_REQUESTS, error.retry_after())
         }
         Error::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, error.retry_after()),
-        Error::Backend { .. } | Error::ConcurrencyExceeded { .. } | Error::TooManyKeys { .. } => {
+        Error::Backend { .. }
+        | Error::ConcurrencyExceeded { .. }
+        | Error::TooManyKeys { .. }
+        | Error::TooManyWaiting { .. } => {
             // The end of the outage is unknown: suggest the shortest wait the header can express.
             (
                 StatusCode::SERVICE_UNAVAILABLE,

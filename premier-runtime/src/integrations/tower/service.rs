@@ -193,7 +193,7 @@ impl Shared {
         // No header shows the numbers of the decision, so the fast path, which computes none, may
         // decide.
         if self.ignores_decision {
-            match limiter.try_take(subject, cost, MaxWait::None) {
+            match limiter.try_take(subject, cost, MaxWait::NONE) {
                 Some(Admission::Admitted) => {
                     limiter.record(subject, Outcome::Admitted);
                     return Dispatch::Forward(None);

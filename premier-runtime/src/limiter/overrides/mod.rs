@@ -24,11 +24,14 @@
 #[cfg(feature = "limits-file")]
 pub(crate) mod file;
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::algorithms::Plan;
 use crate::config::runtime::Runtime;
+use crate::config::scope;
 use crate::error::Error;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
@@ -255,6 +258,18 @@ fn log_failure(name: &str, error: &Error) {
     let _ = (name, error);
 }
 
+type Names = Mutex<BTreeMap<Arc<str>, Named>>;
+
+fn names_of_scope() -> Option<&'static Names> {
+    let key = (std::ptr::from_ref(&NAMES).addr(), TypeId::of::<Names>());
+    let made = scope::current()?.value(key, || Ok::<Names, Infallible>(Mutex::default()));
+    let Ok((names, _)) = made;
+    Some(names)
+}
+
 fn names() -> MutexGuard<'static, BTreeMap<Arc<str>, Named>> {
-    NAMES.lock().unwrap_or_else(PoisonError::into_inner)
+    names_of_scope()
+        .unwrap_or(&NAMES)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,6 +9,7 @@ use super::queue::{WaitQueue, Waiter};
 use super::slots::{RecalledUnits, Slot, SlotQueue, SlotWaiter};
 use super::spacing::Spacing;
 use crate::algorithms::Plan;
+use crate::limiter::waiting::WaitingCount;
 
 /// The queue of the callers that wait to be admitted under one key.
 pub(crate) type LimitQueue<'a> = QueueRef<'a, (), WaitQueue>;
@@ -19,6 +20,7 @@ pub(crate) type LimitWaiter<'a> = Waiter<LimitQueue<'a>>;
 /// The queues of one limit of one store. Limiters of equal prefix in one store share them.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueues {
+    count: WaitingCount,
     waiting: QueueMap<(), WaitQueue>,
     slots: QueueMap<(), SlotQueue>,
     /// Number of times that something was given back. A caller that was denied before and joined
@@ -58,6 +60,11 @@ impl WaitQueues {
                 new
             })
         })
+    }
+
+    /// How many callers wait, be it for their slots.
+    pub(crate) fn count(&self) -> &WaitingCount {
+        &self.count
     }
 
     /// Whether no caller waits to be admitted, under any key. Takes no lock.

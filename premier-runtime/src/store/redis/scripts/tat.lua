@@ -2,7 +2,7 @@
 --
 -- State: the theoretical arrival time (TAT) in microseconds. If the emission interval is not a whole
 -- number of microseconds, ":" remainder ":" denominator follow. If callers wait, so that the debt is more
--- than a full one, "|" and the time at which this was stored follow.
+-- than a full one, "|" and the time at which this was stored, "|" and that full debt in microseconds follow.
 --
 -- Arguments, where a time is a pair of microseconds and a remainder:
 --   i        the denominator of all remainders
@@ -21,10 +21,10 @@ algo.tat = function(key, op, i)
   local wh, wl, rh, rl = nh, nl, 0, 0
   local stored, reserved = false, false
   if state then
-    local tat, since = string.match(state, '^([%d:]+)|(%d+)$')
+    local tat, since, full = string.match(state, '^([%d:]+)|(%d+)|(%d+)$')
     if tat then
       -- A time later than now shows that the clock was set back.
-      state, reserved = tat, tonumber(since) <= now
+      state, reserved = tat, tonumber(since) <= now and full
     end
     local w, r, d = string.match(state, '^(%d+):(%d+):(%d+)$')
     if not w and not string.match(state, '^%d+$') then unreadable(key) end
@@ -43,6 +43,11 @@ algo.tat = function(key, op, i)
     end
   end
   wh, wl = sub(wh, wl, nh, nl)
+  if reserved then
+    -- Once all who waited have been admitted, a full debt is left at most.
+    local fh, fl = parse(reserved)
+    reserved = less(fh, fl, wh, wl)
+  end
 
   -- Returns the sum of a time and the time in argument j.
   local function plus(ah, al, bh, bl, j)
@@ -73,7 +78,7 @@ algo.tat = function(key, op, i)
     local th, tl = add(ah, al, nh, nl)
     local text = to_text(th, tl)
     if bh ~= 0 or bl ~= 0 then text = text .. ':' .. to_text(bh, bl) .. ':' .. ARGV[i] end
-    if exceeds(ah, al, bh, bl, i + 3) then text = text .. '|' .. reply[1] end
+    if exceeds(ah, al, bh, bl, i + 3) then text = text .. '|' .. reply[1] .. '|' .. ARGV[i + 3] end
     -- One microsecond more, for the remainder.
     ah, al = add(ah, al, 0, 1)
     store(key, text, ah, al)

@@ -1,0 +1,27 @@
+//! How many calls wait for one limit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many calls wait in this process, under all keys.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingCount(AtomicU64);
+
+impl WaitingCount {
+    /// Counts a call that waits, unless `most` calls do already. Returns whether it may wait.
+    pub(crate) fn enter(&self, most: Option<u64>) -> bool {
+        let most = most.unwrap_or(u64::MAX);
+        let enter = |count: u64| (count < most).then_some(count + 1);
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.0.fetch_update(success, failure, enter).is_ok()
+    }
+
+    /// A call has waited.
+    pub(crate) fn leave(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether another call may wait.
+    pub(crate) fn has_room(&self, most: Option<u64>) -> bool {
+        most.is_none_or(|most| self.0.load(Ordering::Relaxed) < most)
+    }
+}

@@ -1,0 +1,195 @@
+//! Tests of limited code that do not see each other (feature `testing`).
+//!
+//! All functions with attributes, and all [`Throttle`](crate::Throttle)s without a configuration of their own,
+//! use the configuration of the process: one clock, one state. Within a [`Scope`] they use another one, with
+//! fresh state, so that tests run in parallel, each with its own [`ManualClock`](crate::clock::ManualClock).
+//! Tests only: what a scope holds is never freed.
+//!
+//! ```
+//! use premier::clock::ManualClock;
+//! use premier::{MemoryHandler, assert_throttled, testing, throttle};
+//! use std::time::Duration;
+//!
+//! #[throttle(rate = "1/h")]
+//! fn send() -> Result<(), premier::Error> {
+//!     Ok(())
+//! }
+//!
+//! for _ in 0..2 {
+//!     let clock = ManualClock::new();
+//!     let memory = MemoryHandler::builder().clock(clock.clone()).build();
+//!     testing::scope(memory, || {
+//!         assert!(send().is_ok());
+//!         assert_throttled!(send());
+//!         clock.advance(Duration::from_secs(3_600));
+//!         assert!(send().is_ok());
+//!     });
+//! }
+//! ```
+
+use std::error::Error as StdError;
+use std::future::Future;
+
+use crate::config::builder::Config;
+use crate::config::runtime::Runtime;
+use crate::config::scope;
+use crate::error::Error;
+use crate::limit::decision::Decision;
+
+/// A configuration with fresh state, in place of the process's.
+///
+/// It is that of the thread within [`Scope::run`] and of the task within [`Scope::run_async`]. Threads and
+/// tasks that these start are outside of it: pass them a copy of [`Scope::current`]. The worker of a sync
+/// `#[timeout]` is inside.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope(&'static scope::Scope);
+
+/// How many calls a limit has decided about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Decisions {
+    /// Calls that were admitted.
+    pub admitted: u64,
+    /// Calls that were denied, or about which the store could not decide.
+    pub denied: u64,
+}
+
+/// Runs `test` with a configuration and state of its own.
+///
+/// A handler is a configuration, as for [`premier::config`](crate::config).
+pub fn scope<R>(config: impl Into<Config>, test: impl FnOnce() -> R) -> R {
+    Scope::new(config).run(test)
+}
+
+/// Awaits `test` with a configuration and state of its own.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() {
+/// use premier::{MemoryHandler, assert_throttled, testing, throttle};
+///
+/// #[throttle(rate = "1/h")]
+/// async fn send() -> Result<(), premier::Error> {
+///     Ok(())
+/// }
+///
+/// testing::scope_async(MemoryHandler::new(), async {
+///     assert!(send().await.is_ok());
+///     assert_throttled!(send().await);
+/// })
+/// .await;
+/// # }
+/// ```
+pub async fn scope_async<F: Future>(config: impl Into<Config>, test: F) -> F::Output {
+    Scope::new(config).run_async(test).await
+}
+
+impl Scope {
+    /// A scope with fresh state.
+    #[must_use]
+    pub fn new(config: impl Into<Config>) -> Self {
+        Self(Runtime::in_scope(config.into()))
+    }
+
+    /// The scope of this thread or task.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        scope::current().map(Self)
+    }
+
+    /// Runs `test` on this thread within the scope.
+    pub fn run<R>(self, test: impl FnOnce() -> R) -> R {
+        let _entered = scope::enter(Some(self.0));
+        test()
+    }
+
+    /// Awaits `test` within the scope.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// use premier::MemoryHandler;
+    /// use premier::testing::Scope;
+    ///
+    /// let scope = Scope::new(MemoryHandler::new());
+    /// let task = tokio::spawn(scope.run_async(async { Scope::current().is_some() }));
+    /// assert!(task.await.unwrap());
+    /// # }
+    /// ```
+    pub fn run_async<F: Future>(self, test: F) -> impl Future<Output = F::Output> + use<F> {
+        let mut test = Box::pin(test);
+        std::future::poll_fn(move |context| self.run(|| test.as_mut().poll(context)))
+    }
+
+    /// Lets the limits of this name deny all calls, with a `retry_after` of a second.
+    ///
+    /// The name is that of the limit, or the last part of its path: `send` for `app::mail::send`.
+    pub fn refuse(self, name: &str) {
+        self.0.refuse(name, true);
+    }
+
+    /// Ends what [`Scope::refuse`] began.
+    pub fn decide(self, name: &str) {
+        self.0.refuse(name, false);
+    }
+
+    /// How many calls the limits of this name have decided about.
+    #[must_use]
+    pub fn decisions(self, name: &str) -> Decisions {
+        let [denied, admitted] = self.0.counts(name);
+        Decisions { admitted, denied }
+    }
+}
+
+/// Panics unless a limit has denied the call: the expression is a [`Decision`](crate::Decision) or a `Result`
+/// whose error is one of premier's or has one among its sources.
+///
+/// ```
+/// use premier::{Limit, Throttle, assert_throttled};
+/// use std::time::Duration;
+///
+/// let login = Throttle::new("login", Limit::fixed_window(1, Duration::from_secs(60)));
+/// assert!(login.acquire("alice").is_ok());
+/// assert_throttled!(login.acquire("alice"));
+/// # Ok::<(), premier::Error>(())
+/// ```
+#[macro_export]
+macro_rules! assert_throttled {
+    ($call:expr) => {
+        ::core::assert!(
+            $crate::testing::Throttled::is_throttled(&$call),
+            "no limit has denied {}",
+            ::core::stringify!($call)
+        )
+    };
+}
+
+/// What [`assert_throttled!`](crate::assert_throttled) looks at.
+pub trait Throttled {
+    /// Whether a limit has denied the call.
+    fn is_throttled(&self) -> bool;
+}
+
+impl<T, E: StdError + 'static> Throttled for Result<T, E> {
+    fn is_throttled(&self) -> bool {
+        let mut next: Option<&(dyn StdError + 'static)> = match self {
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        while let Some(error) = next {
+            if let Some(Error::QuotaExceeded { .. } | Error::BucketFull { .. }) =
+                error.downcast_ref()
+            {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+}
+
+impl Throttled for Decision {
+    fn is_throttled(&self) -> bool {
+        !self.allowed
+    }
+}
