@@ -337,6 +337,7 @@
 //! | `dashboard` | [`Dashboard`]: [a live page of every limit](#dashboard), as a router |
 //! | `coarse-clock` | [`CoarseClock`]: [costs less, and is up to a tick late](#coarse-clock) |
 //! | `limits-file` | [`Config::limits_file`]: [limits in a file](#limits-file), read again when it changes |
+//! | `serde` | [`Limit`] and [`Algo`] in [configuration files](#serde) |
 //! | `metrics` | [numbers](#telemetry), by the crate `metrics` |
 //! | `tracing` | [events](#telemetry), by the crate `tracing` |
 //!
@@ -482,6 +483,21 @@
 //! rates = ["5/min", "20/h"]       # for limits("…", "…")
 //! ```
 //!
+//! ## serde
+//!
+//! [`Limit`] and [`Algo`] implement `Serialize` and `Deserialize` as the text that their `FromStr` reads,
+//! so that they can be part of a program's own configuration:
+//!
+//! ```
+//! # #[cfg(feature = "serde")] {
+//! use premier::Limit;
+//! use std::time::Duration;
+//!
+//! let search: Limit = serde_json::from_str(r#""token_bucket 100/min, burst 20""#).unwrap();
+//! assert_eq!(search, Limit::token_bucket(100, Duration::from_secs(60)).burst(20));
+//! # }
+//! ```
+//!
 // Where a feature is off, the name of what it adds leads to its section.
 #![cfg_attr(feature = "redis", doc = "[`RedisHandler`]: RedisHandler")]
 #![cfg_attr(not(feature = "redis"), doc = "[`RedisHandler`]: #redis")]
@@ -515,7 +531,7 @@ pub use premier_runtime::tower;
 #[doc(inline)]
 pub use premier_runtime::{
     Algo, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
-    MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Request, Reservation,
+    MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Permit, Request, Reservation,
     RetryBudget, RetryEvent, Throttle, algorithms, bounds, clear, clear_async, clock, config,
     limits, outage_calls, timeout_workers,
 };

@@ -86,7 +86,7 @@ pub fn run<C: Into<Config>>(
     for sequence in sequences() {
         let clock = ManualClock::new();
         let throttle =
-            Throttle::with_handler(handler(clock.clone()), &sequence.name, sequence.limit());
+            Throttle::new(&sequence.name, sequence.limit()).with_config(handler(clock.clone()));
         for call in &sequence.calls {
             clock.set(Duration::from_nanos(call.at));
             let got = throttle.cost(call.cost).check(&call.key);
