@@ -54,7 +54,6 @@ impl Decision {
     /// let mut decision = Decision::new(10);
     /// decision.remaining = 9;
     /// ```
-    #[must_use]
     pub const fn new(limit: u64) -> Self {
         Self {
             allowed: true,
