@@ -101,7 +101,7 @@ fn a_mistake_is_not_to_be_retried() {
 
 #[test]
 fn an_error_of_redis_has_the_error_of_its_driver_as_its_source() {
-    let redis = RedisHandler::connect(&format!("redis://127.0.0.1:{}", free_port())).unwrap();
+    let redis = RedisHandler::connect(format!("redis://127.0.0.1:{}", free_port())).unwrap();
     let config = Config::new(redis).on_backend_error(OnBackendError::Deny);
     let throttle = Throttle::new("errors", Limit::fixed_window(1, MINUTE)).with_config(config);
     let error = throttle.check("k").unwrap_err();
