@@ -48,7 +48,7 @@ fn fill(subject: &str) -> Result<(), Box<dyn Error>> {
     let text = |key_of: fn(u64) -> String| -> Result<u64, Box<dyn Error>> {
         let throttle = throttle();
         for key in 0..KEYS {
-            throttle.check(&key_of(key))?;
+            throttle.acquire(&key_of(key))?;
         }
         resident()
     };
@@ -68,7 +68,7 @@ fn fill(subject: &str) -> Result<(), Box<dyn Error>> {
         "u64 premier" => {
             let throttle = throttle();
             for key in 0..KEYS {
-                throttle.check(&key)?;
+                throttle.acquire(&key)?;
             }
             resident()?
         }

@@ -81,7 +81,7 @@ pub(crate) fn replay<H: Handler>(
             different.push(format!("clear before the sequences: {error}"));
         }
         let config = Config::new(handler).keyspace(KEYSPACE);
-        let throttle = Throttle::with_handler(config, &sequence.name, sequence.limit());
+        let throttle = Throttle::new(&sequence.name, sequence.limit()).with_config(config);
         let mut first = None;
         let mut count = 0;
         for (index, call) in sequence.calls.iter().enumerate() {

@@ -1,7 +1,9 @@
 //! The error type of the crate.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +49,9 @@ pub enum Error {
         key: Option<Box<str>>,
         /// The reason.
         message: Arc<str>,
+        /// What the driver of the store reported, if there is such an error. [`std::error::Error::source`]
+        /// returns it, so that it can be downcast.
+        source: Option<BackendSource>,
     },
     /// The queue of a leaky bucket is full.
     #[error(
@@ -193,6 +198,92 @@ impl Error {
         }
     }
 
+    /// Returns whether premier refused the call: the function did not run, because a quota is used up, a
+    /// bucket is full, too many calls or keys are in use, the circuit is open, or the call costs more than
+    /// its limit can ever admit.
+    ///
+    /// A store that could not decide ([`Error::Backend`]) has not refused the call by a limit, so it does
+    /// not count here.
+    ///
+    /// ```
+    /// use premier::{Limit, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let hourly = Throttle::new("refusing", Limit::fixed_window(1, Duration::from_secs(3600)));
+    /// hourly.acquire("alice")?;
+    /// assert!(hourly.acquire("alice").unwrap_err().is_refusal());
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::BucketFull { .. }
+            | Self::CircuitOpen { .. }
+            | Self::ConcurrencyExceeded { .. }
+            | Self::CostExceedsCapacity { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::TooManyKeys { .. }
+            | Self::TooManyWaiting { .. } => true,
+            Self::AlreadyConfigured
+            | Self::Backend { .. }
+            | Self::Config { .. }
+            | Self::Timeout { .. } => false,
+        }
+    }
+
+    /// Returns whether this is an [`Error::Timeout`]: the function ran, and whether it has done its work is
+    /// not known.
+    ///
+    /// ```
+    /// use premier::{Error, timeout};
+    /// use std::time::Duration;
+    ///
+    /// #[timeout("10ms")]
+    /// fn slow() -> Result<(), Error> {
+    ///     std::thread::sleep(Duration::from_secs(1));
+    ///     Ok(())
+    /// }
+    ///
+    /// assert!(slow().unwrap_err().is_timeout());
+    /// ```
+    #[must_use]
+    pub const fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+
+    /// Returns whether the same call may succeed later, after [`Error::retry_after`] where that is known.
+    ///
+    /// This is `false` for mistakes, which no time mends: [`Error::AlreadyConfigured`], [`Error::Config`] and
+    /// [`Error::CostExceedsCapacity`]. After an [`Error::Timeout`] the function may have done its work, so
+    /// repeat it only if it may run twice.
+    ///
+    /// ```
+    /// use premier::{Limit, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let hourly = Throttle::new("retrying", Limit::fixed_window(1, Duration::from_secs(3600)));
+    /// hourly.acquire("alice")?;
+    /// assert!(hourly.acquire("alice").unwrap_err().is_retryable());
+    /// assert!(!hourly.cost(2).acquire("alice").unwrap_err().is_retryable());
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Backend { .. }
+            | Self::BucketFull { .. }
+            | Self::CircuitOpen { .. }
+            | Self::ConcurrencyExceeded { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::Timeout { .. }
+            | Self::TooManyKeys { .. }
+            | Self::TooManyWaiting { .. } => true,
+            Self::AlreadyConfigured | Self::Config { .. } | Self::CostExceedsCapacity { .. } => {
+                false
+            }
+        }
+    }
+
     /// Creates an [`Error::Backend`], for implementations of [`Handler`](crate::Handler).
     ///
     /// `store` is the name of the store and `message` the reason. The limit that called the handler
@@ -211,7 +302,27 @@ impl Error {
             function: Arc::from(""),
             key: None,
             message: message.into(),
+            source: None,
         }
+    }
+
+    /// Sets the [`source`](std::error::Error::source) of an [`Error::Backend`], for implementations of
+    /// [`Handler`](crate::Handler). Other errors stay as they are.
+    ///
+    /// ```
+    /// use premier::Error;
+    /// use std::{error::Error as _, io};
+    ///
+    /// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+    /// let error = Error::backend("memcached", refused.to_string()).with_source(refused);
+    /// assert!(error.source().is_some_and(|source| source.is::<io::Error>()));
+    /// ```
+    #[must_use]
+    pub fn with_source(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        if let Self::Backend { source, .. } = &mut self {
+            *source = Some(BackendSource(Arc::from(cause.into())));
+        }
+        self
     }
 
     /// Fills in the function and the key of an error that comes from a store, which knows neither.
@@ -230,6 +341,20 @@ impl Error {
         Self::Config {
             message: message.into(),
         }
+    }
+}
+
+/// The error of a store's driver, which clones of an [`Error`] share.
+///
+/// Not an error itself, so that `source` returns the one inside.
+#[derive(Clone, Debug)]
+pub struct BackendSource(Arc<dyn StdError + Send + Sync>);
+
+impl Deref for BackendSource {
+    type Target = dyn StdError + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
     }
 }
 

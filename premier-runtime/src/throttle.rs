@@ -17,6 +17,7 @@ use crate::limiter::acquire::{acquire, acquire_async};
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
+use crate::permit::Permit;
 use crate::store::request::Operation;
 
 /// A named limit to ask by hand.
@@ -42,7 +43,7 @@ use crate::store::request::Operation;
 /// let handler = MemoryHandler::new();
 /// let uploads = |customer: &str, quota| {
 ///     let limit = Limit::fixed_window(quota, Duration::from_secs(60));
-///     Throttle::with_handler(handler.clone(), &format!("uploads of {customer}"), limit)
+///     Throttle::new(&format!("uploads of {customer}"), limit).with_config(handler.clone())
 /// };
 /// assert!(uploads("acme", 1).check("alice")?.allowed);
 /// // The throttle is gone, what it has taken is not.
@@ -105,11 +106,21 @@ impl Throttle {
         Self::build(name.into(), limits, None)
     }
 
-    /// A limit with a store of its own, or with a whole [`Config`] of its own, apart from the
-    /// process's.
+    /// A limit with a store of its own, or with a whole [`Config`] of its own: short for [`Throttle::new`] and
+    /// [`Throttle::with_config`].
+    ///
+    /// ```
+    /// use premier::{Limit, MemoryHandler, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::fixed_window(5, Duration::from_secs(60));
+    /// let login = Throttle::with_handler(MemoryHandler::new(), "login", limit);
+    /// assert_eq!(login.check("alice")?.remaining, 4);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
     #[must_use]
-    pub fn with_handler(config: impl Into<Config>, name: &str, limit: Limit) -> Self {
-        Self::new(name, limit).with_config(config)
+    pub fn with_handler(handler: impl Into<Config>, name: &str, limit: Limit) -> Self {
+        Self::new(name, limit).with_config(handler)
     }
 
     /// This limit with a configuration of its own, apart from the process's. A store is one:
@@ -251,24 +262,29 @@ impl Throttle {
     }
 
     /// Takes the cost, waiting for the slot of a leaky bucket, and as long as
-    /// [`Throttle::wait_at_most`] or [`Throttle::wait`] say.
+    /// [`Throttle::wait_at_most`] or [`Throttle::wait`] say. The [`Permit`] may be dropped: the units stay
+    /// taken.
     ///
     /// # Errors
     /// [`Error::QuotaExceeded`] or [`Error::BucketFull`] when not admitted, and those of
     /// [`Throttle::check`].
-    pub fn acquire<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
+    pub fn acquire<K: Display + ?Sized>(&self, key: &K) -> Result<Permit, Error> {
         let limiter = self.limiter()?;
         let key = KeyBuffer::format(key);
-        acquire(limiter, Some(key.as_str()), self.cost, self.max_wait)
+        let decision = acquire(limiter, Some(key.as_str()), self.cost, self.max_wait)?;
+        Ok(Permit::new(limiter, key, self.cost, decision))
     }
 
     /// As [`Throttle::acquire`] for async callers. Dropping the future takes nothing.
     ///
     /// # Errors
     /// As for [`Throttle::acquire`].
-    pub async fn acquire_async<K: Display + ?Sized>(&self, key: &K) -> Result<Decision, Error> {
-        let key = key.to_string();
-        acquire_async(self.limiter()?, Some(&key), self.cost, self.max_wait).await
+    pub async fn acquire_async<K: Display + ?Sized>(&self, key: &K) -> Result<Permit, Error> {
+        let limiter = self.limiter()?;
+        let key = KeyBuffer::format(key);
+        let acquired = acquire_async(limiter, Some(key.as_str()), self.cost, self.max_wait);
+        let decision = acquired.await?;
+        Ok(Permit::new(limiter, key, self.cost, decision))
     }
 
     /// Decides as [`Throttle::check`] does and takes nothing.
@@ -293,7 +309,7 @@ impl Throttle {
     /// # Errors
     /// [`Error::Backend`], [`Error::Config`].
     pub fn reset<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
-        self.handle(key, Operation::Reset)?;
+        self.handle(key, Operation::Reset).map(drop)?;
         self.limiter()?.forgotten(Some(&key.to_string()));
         Ok(())
     }
@@ -304,17 +320,17 @@ impl Throttle {
     /// [`Error::Backend`], [`Error::Config`].
     pub async fn reset_async<K: Display + ?Sized>(&self, key: &K) -> Result<(), Error> {
         let key = key.to_string();
-        self.handle_async(&key, Operation::Reset).await?;
+        self.handle_async(&key, Operation::Reset).await.map(drop)?;
         self.limiter()?.forgotten(Some(&key));
         Ok(())
     }
 
-    /// Gives `units` back, at most as many as are taken.
+    /// Gives `units` back, at most as many as are taken. [`Permit::refund`] gives back those of one call.
     ///
     /// # Errors
     /// [`Error::Backend`], [`Error::Config`].
     pub fn refund<K: Display + ?Sized>(&self, key: &K, units: u64) -> Result<(), Error> {
-        self.handle(key, Operation::Refund(units))?;
+        self.handle(key, Operation::Refund(units)).map(drop)?;
         self.limiter()?.refunded(Some(&key.to_string()), units);
         Ok(())
     }
@@ -329,7 +345,9 @@ impl Throttle {
         units: u64,
     ) -> Result<(), Error> {
         let key = key.to_string();
-        self.handle_async(&key, Operation::Refund(units)).await?;
+        self.handle_async(&key, Operation::Refund(units))
+            .await
+            .map(drop)?;
         self.limiter()?.refunded(Some(&key), units);
         Ok(())
     }

@@ -365,7 +365,7 @@
 //! }
 //!
 //! let server = Server { started: Instant::now(), values: Mutex::default() };
-//! let login = Throttle::with_handler(server, "login", Limit::sliding_log(1, Duration::from_secs(60)));
+//! let login = Throttle::new("login", Limit::sliding_log(1, Duration::from_secs(60))).with_config(server);
 //! assert!(login.check("alice")?.allowed);
 //! assert!(!login.check("alice")?.allowed);
 //! # Ok::<(), Error>(())
@@ -411,7 +411,7 @@
 //!
 //! # Features
 //!
-//! None is on by default.
+//! `tokio` is on by default.
 //!
 //! | feature | what it adds |
 //! | --- | --- |
@@ -424,6 +424,7 @@
 //! | `coarse-clock` | [`CoarseClock`]: [costs less, and is up to a tick late](#coarse-clock) |
 //! | `limits-file` | [`Config::limits_file`]: [limits in a file](#limits-file), read again when it changes |
 //! | `testing` | [`testing`]: [a configuration and fresh state for each test](#testing) |
+//! | `serde` | [`Limit`] and [`Algo`] in [configuration files](#serde) |
 //! | `metrics` | [numbers](#telemetry), by the crate `metrics` |
 //! | `tracing` | [events](#telemetry), by the crate `tracing` |
 //!
@@ -439,11 +440,9 @@
 //! In a test with `#[tokio::test(start_paused = true)]`, or after `tokio::time::pause()`, the clocks of
 //! the system are those of the runtime: waits and delays of async functions end at once, at the virtual
 //! instant that they promise, and limits, cached values and open circuits see `tokio::time::advance`.
-//! Put the feature where the tests are, so that the program itself does not depend on tokio for it:
 //!
 //! ```toml
 //! [dev-dependencies]
-//! premier = { version = "0.1", features = ["tokio"] }
 //! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
 //! ```
 //!
@@ -604,6 +603,21 @@
 //! rates = ["5/min", "20/h"]       # for limits("…", "…")
 //! ```
 //!
+//! ## serde
+//!
+//! [`Limit`] and [`Algo`] implement `Serialize` and `Deserialize` as the text that their `FromStr` reads,
+//! so that they can be part of a program's own configuration:
+//!
+//! ```
+//! # #[cfg(feature = "serde")] {
+//! use premier::Limit;
+//! use std::time::Duration;
+//!
+//! let search: Limit = serde_json::from_str(r#""token_bucket 100/min, burst 20""#).unwrap();
+//! assert_eq!(search, Limit::token_bucket(100, Duration::from_secs(60)).burst(20));
+//! # }
+//! ```
+//!
 // Where a feature is off, the name of what it adds leads to its section.
 #![cfg_attr(feature = "redis", doc = "[`RedisHandler`]: RedisHandler")]
 #![cfg_attr(not(feature = "redis"), doc = "[`RedisHandler`]: #redis")]
@@ -639,7 +653,7 @@ pub use premier_runtime::tower;
 #[doc(inline)]
 pub use premier_runtime::{
     Algo, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
-    MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Request, Reservation,
+    MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Permit, Request, Reservation,
     RetryBudget, RetryEvent, Throttle, algorithms, bounds, clear, clear_async, clock, config,
     limits, outage_calls, timeout_workers,
 };

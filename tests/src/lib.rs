@@ -13,7 +13,7 @@ use premier::{Limit, MemoryHandler, Throttle};
 pub fn manual(limit: Limit) -> (ManualClock, Throttle) {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
-    (clock, Throttle::with_handler(handler, "test", limit))
+    (clock, Throttle::new("test", limit).with_config(handler))
 }
 
 /// Polls with cost 1 at each multiple of `step` below `end`. Returns the times of the admitted

@@ -37,7 +37,7 @@ fn assert_kept(handler: Config, algo: Algo, raised: usize) {
         Algo::LeakyBucket => Limit::new(algo, quota, MINUTE).bucket_size(quota - 1),
         _ => Limit::new(algo, quota, MINUTE),
     };
-    let throttle = Throttle::with_handler(handler, &name, limit(10));
+    let throttle = Throttle::new(&name, limit(10)).with_config(handler);
     assert_eq!(admitted(&throttle, "k", 6), 6, "{algo}");
     assert_eq!(limits::set(&name, limit(20)).unwrap(), 1);
     assert_eq!(admitted(&throttle, "k", 100), raised, "{algo}");
@@ -71,7 +71,8 @@ fn a_change_of_the_quota_keeps_the_consumed_units() {
 fn a_higher_rate_applies_from_the_change_on() {
     let (clock, memory) = in_memory();
     let name = name();
-    let throttle = Throttle::with_handler(memory, &name, Limit::token_bucket(1, MINUTE).burst(10));
+    let throttle =
+        Throttle::new(&name, Limit::token_bucket(1, MINUTE).burst(10)).with_config(memory);
     assert_eq!(admitted(&throttle, "k", 100), 10);
     clock.advance(Duration::from_secs(59));
     assert_eq!(admitted(&throttle, "k", 100), 0);
@@ -89,7 +90,7 @@ fn a_higher_rate_applies_from_the_change_on() {
 fn an_invalid_change_changes_nothing() {
     let (_clock, memory) = in_memory();
     let name = name();
-    let throttle = Throttle::with_handler(memory, &name, Limit::fixed_window(2, MINUTE));
+    let throttle = Throttle::new(&name, Limit::fixed_window(2, MINUTE)).with_config(memory);
     assert_eq!(admitted(&throttle, "k", 1), 1);
     for (limits, message) in [
         (vec![Limit::fixed_window(0, MINUTE)], "quota must be"),
@@ -119,7 +120,7 @@ fn an_override_set_before_the_first_use_applies_from_the_first_use() {
         0
     );
     let (_clock, memory) = in_memory();
-    let throttle = Throttle::with_handler(memory, &name, Limit::fixed_window(1, MINUTE));
+    let throttle = Throttle::new(&name, Limit::fixed_window(1, MINUTE)).with_config(memory);
     assert_eq!(admitted(&throttle, "k", 10), 3);
     let listed = limits::list();
     let listed = listed.iter().find(|limit| *limit.name == *name).unwrap();
@@ -165,7 +166,7 @@ fn a_waiter_is_notified_of_a_higher_limit() {
 fn decisions_during_a_change_use_the_old_limit_or_the_new_one() {
     let (clock, memory) = in_memory();
     let name = name();
-    let throttle = Throttle::with_handler(memory, &name, Limit::token_bucket(10, MINUTE));
+    let throttle = Throttle::new(&name, Limit::token_bucket(10, MINUTE)).with_config(memory);
     let taken = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..3 {

@@ -89,7 +89,7 @@ async fn attributes_decide_by_the_coarse_clock() {
 #[test]
 fn waiting_threads_are_admitted_at_the_rate() {
     let throttle =
-        Throttle::with_handler(coarse(), "waiting", Limit::token_bucket(1, SECOND / 500));
+        Throttle::new("waiting", Limit::token_bucket(1, SECOND / 500)).with_config(coarse());
     let waiting = throttle.wait();
     let began = CoarseClock.now();
     for _ in 0..=50 {
@@ -119,7 +119,7 @@ fn a_leaky_bucket_among_other_limits_admits_at_its_rate() {
 #[tokio::test]
 async fn waiting_tasks_are_admitted_at_the_rate() {
     let throttle =
-        Throttle::with_handler(coarse(), "awaiting", Limit::fixed_window(1, SECOND / 50));
+        Throttle::new("awaiting", Limit::fixed_window(1, SECOND / 50)).with_config(coarse());
     let waiting = throttle.wait();
     let began = CoarseClock.now();
     for _ in 0..=5 {
@@ -151,7 +151,7 @@ proptest! {
         let clock = ManualClock::new();
         let handler = MemoryHandler::builder().clock(clock.clone()).build();
         let limit = Limit::token_bucket(1, Duration::from_nanos(1_000 * interval)).burst(burst);
-        let throttle = Throttle::with_handler(handler, "late", limit);
+        let throttle = Throttle::new("late", limit).with_config(handler);
         let (mut now, mut shown) = (1_000, 1_000);
         let mut admitted = Vec::new();
         for (gap, late) in calls {

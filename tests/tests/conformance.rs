@@ -128,7 +128,7 @@ impl Handler for Faulty {
             if !decision.allowed {
                 for (earlier, decision) in requests[..index].iter().zip(&taken) {
                     if let Some(release) = earlier.release(decision) {
-                        self.handle(&release)?;
+                        let _ = self.handle(&release)?;
                     }
                 }
                 let mut decisions = peeked;

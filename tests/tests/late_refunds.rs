@@ -169,7 +169,7 @@ fn a_refund_after_the_window_adds_nothing_to_the_next_window() {
             ("log", Limit::sliding_log(5, SECOND), 5),
         ] {
             store.clock.set(Duration::ZERO);
-            let throttle = Throttle::with_handler(store.config.clone(), name, limit);
+            let throttle = Throttle::new(name, limit).with_config(store.config.clone());
             assert!(throttle.cost(4).check("k").unwrap().allowed);
             store.clock.set(SECOND * 5 / 4);
             throttle.refund("k", 4).unwrap();
@@ -190,7 +190,9 @@ async fn a_call_dropped_after_its_window_adds_nothing_to_the_next_sliding_window
     let server = Server::start();
     let period = Duration::from_millis(400);
     let redis = RedisHandler::connect(server.url()).unwrap();
-    let throttle = Throttle::with_handler(redis, "late", Limit::sliding_window(3, period)).cost(3);
+    let throttle = Throttle::new("late", Limit::sliding_window(3, period))
+        .with_config(redis)
+        .cost(3);
     let mut call = Box::pin(throttle.check_async("k"));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(call.as_mut().poll(&mut context).is_pending());

@@ -50,12 +50,12 @@ fn dropped_limits_that_owe_nothing_take_no_memory() {
         let limit = two_in_a_minute(Algo::TokenBucket);
         for tenant in 0..MANY {
             let name = format!("tenant-{tenant}");
-            let throttle = Throttle::with_handler(memory.clone(), &name, limit);
+            let throttle = Throttle::new(&name, limit).with_config(memory.clone());
             assert!(throttle.check("key").unwrap().allowed);
         }
         assert_eq!(memory.keys(), MANY as usize);
         clock.advance(60 * SECOND);
-        let further = Throttle::with_handler(memory.clone(), "further", limit);
+        let further = Throttle::new("further", limit).with_config(memory.clone());
         assert!(further.check("key").unwrap().allowed);
         assert_eq!(memory.keys(), 1);
     }));
@@ -69,8 +69,8 @@ fn limits_of_every_algorithm_that_lived_at_one_time_take_no_memory_once_dropped(
             let bind = |tenant: u64| {
                 let name = format!("{algo}-{tenant}");
                 let limit = two_in_a_minute(algo);
-                let throttle = Throttle::with_handler(memory.clone(), &name, limit);
-                assert!(throttle.acquire("key").unwrap().allowed);
+                let throttle = Throttle::new(&name, limit).with_config(memory.clone());
+                throttle.acquire("key").unwrap();
                 throttle
             };
             let live: Vec<_> = (0..2_000).map(bind).collect();
@@ -87,13 +87,13 @@ fn a_limit_with_many_keys_takes_no_memory_once_dropped() {
     let (clock, memory) = manual_memory();
     assert_next_to_nothing(bytes_kept(|| {
         let limit = two_in_a_minute(Algo::SlidingWindow);
-        let throttle = Throttle::with_handler(memory.clone(), "many keys", limit);
+        let throttle = Throttle::new("many keys", limit).with_config(memory.clone());
         for key in 0..50_000 {
             assert!(throttle.check(&key).unwrap().allowed);
         }
         drop(throttle);
         clock.advance(120 * SECOND);
-        let further = Throttle::with_handler(memory.clone(), "further", limit);
+        let further = Throttle::new("further", limit).with_config(memory.clone());
         assert!(further.check("key").unwrap().allowed);
         assert_eq!(memory.keys(), 1);
     }));
@@ -106,7 +106,8 @@ fn a_live_limit_with_one_key_takes_less_than_two_kilobytes() {
     let mut live = Vec::with_capacity(count);
     let kept = bytes_kept(|| {
         for tenant in 0..count {
-            let throttle = Throttle::with_handler(memory.clone(), &format!("live-{tenant}"), limit);
+            let throttle =
+                Throttle::new(&format!("live-{tenant}"), limit).with_config(memory.clone());
             assert!(throttle.check("key").unwrap().allowed);
             live.push(throttle);
         }
@@ -118,7 +119,7 @@ fn a_live_limit_with_one_key_takes_less_than_two_kilobytes() {
 #[test]
 fn changes_of_a_limit_take_no_memory() {
     let (_clock, memory) = manual_memory();
-    let throttle = Throttle::with_handler(memory, "changes", Limit::fixed_window(1, SECOND));
+    let throttle = Throttle::new("changes", Limit::fixed_window(1, SECOND)).with_config(memory);
     assert!(throttle.check("key").unwrap().allowed);
     assert_next_to_nothing(bytes_kept(|| {
         for quota in 2..=MANY {
@@ -133,12 +134,13 @@ fn the_next_limit_of_a_name_finds_what_a_dropped_one_has_taken() {
     for algo in ALGOS {
         let (clock, memory) = manual_memory();
         let limit = two_in_a_minute(algo);
-        let bind = || Throttle::with_handler(memory.clone(), "returning", limit);
+        let bind = || Throttle::new("returning", limit).with_config(memory.clone());
         let (fresh, further) = (bind().peek("key").unwrap().remaining, "further");
         assert!(bind().cost(2).check("key").unwrap().allowed);
         for _ in 0..59 {
             clock.advance(SECOND);
-            Throttle::with_handler(memory.clone(), further, limit)
+            let _ = Throttle::new(further, limit)
+                .with_config(memory.clone())
                 .check("key")
                 .unwrap();
         }
@@ -153,20 +155,21 @@ fn the_next_limit_of_a_name_finds_what_a_dropped_one_has_taken() {
 fn a_limit_that_lives_keeps_its_state_whatever_goes() {
     let (clock, memory) = manual_memory();
     let limit = two_in_a_minute(Algo::FixedWindow);
-    let lives = Throttle::with_handler(memory.clone(), "lives", limit);
-    let shares = Throttle::with_handler(memory.clone(), "lives", limit);
+    let lives = Throttle::new("lives", limit).with_config(memory.clone());
+    let shares = Throttle::new("lives", limit).with_config(memory.clone());
     let clone = lives.clone();
     assert!(lives.check("key").unwrap().allowed);
     drop(lives);
     drop(shares);
     for other in 0..1_000 {
         clock.advance(SECOND);
-        Throttle::with_handler(memory.clone(), &format!("goes-{other}"), limit)
-            .check("key")
+        Throttle::new(&format!("goes-{other}"), limit)
+            .with_config(memory.clone())
+            .acquire("key")
             .unwrap();
     }
     assert!(clone.cost(2).check("key").unwrap().allowed);
-    let joins = Throttle::with_handler(memory, "lives", limit);
+    let joins = Throttle::new("lives", limit).with_config(memory);
     assert_eq!(joins.peek("key").unwrap().remaining, 0);
 }
 
@@ -181,7 +184,7 @@ fn limits_that_come_and_go_on_many_threads_never_admit_more_than_there_is() {
                     // Far enough for a dropped limit to be examined.
                     clock.advance(SECOND / 1_000);
                     let limit = Limit::fixed_window(100, 3_600 * SECOND);
-                    let throttle = Throttle::with_handler(memory.clone(), "contended", limit);
+                    let throttle = Throttle::new("contended", limit).with_config(memory.clone());
                     let decision = throttle.check("key").unwrap();
                     admitted.fetch_add(u64::from(decision.allowed), Ordering::Relaxed);
                 }
@@ -209,7 +212,8 @@ impl Handler for Wrapper {
 fn a_memory_handler_behind_another_handler_knows_what_was_taken() {
     let (clock, memory) = manual_memory();
     let wrapper = Wrapper(memory.clone());
-    let throttle = Throttle::with_handler(wrapper, "wrapped", two_in_a_minute(Algo::FixedWindow));
+    let throttle =
+        Throttle::new("wrapped", two_in_a_minute(Algo::FixedWindow)).with_config(wrapper);
     assert!(throttle.check("key").unwrap().allowed);
     clock.advance(59 * SECOND);
     assert_eq!(throttle.check("key").unwrap().remaining, 0);
@@ -223,7 +227,7 @@ fn a_memory_handler_behind_another_handler_knows_what_was_taken() {
 fn a_dropped_limit_is_no_longer_listed() {
     let (_clock, memory) = manual_memory();
     let is_listed = || limits::list().iter().any(|limit| &*limit.name == "listed");
-    let throttle = Throttle::with_handler(memory, "listed", two_in_a_minute(Algo::FixedWindow));
+    let throttle = Throttle::new("listed", two_in_a_minute(Algo::FixedWindow)).with_config(memory);
     assert!(!is_listed());
     assert!(throttle.check("key").unwrap().allowed);
     assert!(is_listed());
@@ -236,7 +240,7 @@ fn an_override_outlives_the_limit_until_it_is_reset() {
     let (_clock, memory) = manual_memory();
     let bind = || {
         let limit = two_in_a_minute(Algo::FixedWindow);
-        Throttle::with_handler(memory.clone(), "overridden", limit)
+        Throttle::new("overridden", limit).with_config(memory.clone())
     };
     assert!(bind().check("key").unwrap().allowed);
     let five = Limit::fixed_window(5, 60 * SECOND);

@@ -26,9 +26,9 @@ fn the_macros_and_the_runtime_name_the_same_refusals() {
         .skip(1)
         .step_by(2)
         .collect();
-    let runtime = source("premier-runtime/src/attributes/cause.rs");
-    let refusals: BTreeSet<&str> = between(&runtime, "pub fn is_refusal", "\n}")
-        .split("Error::")
+    let runtime = source("premier-runtime/src/error.rs");
+    let refusals: BTreeSet<&str> = between(&runtime, "pub const fn is_refusal", "=> true")
+        .split("Self::")
         .skip(1)
         .map(|variant| between(variant, "", " "))
         .collect();

@@ -14,7 +14,7 @@ fn idle_keys_are_removed_and_keys_with_debt_are_kept() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     let throttle =
-        Throttle::with_handler(handler.clone(), "idle", Limit::token_bucket(2, 2 * SECOND));
+        Throttle::new("idle", Limit::token_bucket(2, 2 * SECOND)).with_config(handler.clone());
     let mut most = 0;
     for key in 0..100_000 {
         assert!(throttle.check(&key).unwrap().allowed);
@@ -43,8 +43,8 @@ fn a_full_memory_accepts_new_keys_once_old_keys_have_no_debt() {
             .max_keys(100)
             .build();
         // Two limits share the bound on keys.
-        let one = Throttle::with_handler(handler.clone(), "one", Limit::new(algo, 1, SECOND));
-        let two = Throttle::with_handler(handler, "two", Limit::new(algo, 1, SECOND));
+        let one = Throttle::new("one", Limit::new(algo, 1, SECOND)).with_config(handler.clone());
+        let two = Throttle::new("two", Limit::new(algo, 1, SECOND)).with_config(handler);
         for key in 0..100 {
             assert!(one.check(&key).unwrap().allowed);
         }
@@ -59,11 +59,11 @@ fn a_full_memory_accepts_new_keys_once_old_keys_have_no_debt() {
 #[test]
 fn a_longer_limit_of_the_same_name_keeps_its_debt() {
     let (clock, hourly) = manual(Limit::fixed_window(1, 3_600 * SECOND));
-    hourly.check("k").unwrap();
+    hourly.acquire("k").unwrap();
     let brief = hourly.with_limit(Limit::fixed_window(1, SECOND));
     clock.advance(2 * SECOND);
     for key in 0..10_000 {
-        brief.check(&key).unwrap();
+        brief.acquire(&key).unwrap();
     }
     assert!(!hourly.check("k").unwrap().allowed);
 }
@@ -71,7 +71,8 @@ fn a_longer_limit_of_the_same_name_keeps_its_debt() {
 #[test]
 fn peeking_stores_nothing() {
     let handler = MemoryHandler::new();
-    let throttle = Throttle::with_handler(handler.clone(), "ask", Limit::fixed_window(1, SECOND));
+    let throttle =
+        Throttle::new("ask", Limit::fixed_window(1, SECOND)).with_config(handler.clone());
     assert!(throttle.cost(0).check("k").unwrap().allowed);
     assert!(throttle.peek("k").unwrap().allowed);
     throttle.refund("k", 1).unwrap();
@@ -85,8 +86,8 @@ fn clear_removes_one_keyspace_and_no_other() {
     let handler = MemoryHandler::new();
     let limit = Limit::fixed_window(1, 3_600 * SECOND);
     let config = |keyspace: &str| Config::new(handler.clone()).keyspace(keyspace);
-    let shop = Throttle::with_handler(config("shop"), "t", limit);
-    let shop2 = Throttle::with_handler(config("shop2"), "t", limit);
+    let shop = Throttle::new("t", limit).with_config(config("shop"));
+    let shop2 = Throttle::new("t", limit).with_config(config("shop2"));
     assert!(shop.check("k").unwrap().allowed && shop2.check("k").unwrap().allowed);
     handler.clear("shop").unwrap();
     assert!(shop.check("k").unwrap().allowed);
@@ -104,7 +105,7 @@ fn every_algorithm_refunds_and_resets() {
     ] {
         let (_, throttle) = manual(Limit::new(algo, 5, 5 * SECOND));
         let capacity = throttle.peek("k").unwrap().remaining;
-        throttle.cost(4).check("k").unwrap();
+        throttle.cost(4).acquire("k").unwrap();
         throttle.refund("k", 3).unwrap();
         assert_eq!(
             throttle.peek("k").unwrap().remaining,
@@ -117,7 +118,7 @@ fn every_algorithm_refunds_and_resets() {
             capacity,
             "{algo}: never more than full"
         );
-        throttle.cost(5).check("k").unwrap();
+        throttle.cost(5).acquire("k").unwrap();
         throttle.reset("k").unwrap();
         let fresh = throttle.peek("k").unwrap();
         assert_eq!(
@@ -178,7 +179,7 @@ fn a_limit_out_of_range_is_a_config_error_at_the_first_call() {
         Limit::token_bucket(1, SECOND).bucket_size(1),
         Limit::fixed_window(1, SECOND).burst(1),
     ] {
-        let throttle = Throttle::with_handler(MemoryHandler::new(), "bad", limit);
+        let throttle = Throttle::new("bad", limit).with_config(MemoryHandler::new());
         assert!(
             matches!(throttle.check("k"), Err(Error::Config { .. })),
             "{limit:?}"

@@ -31,12 +31,12 @@ async fn takes<T>(expected: Duration, work: impl Future<Output = T>) -> T {
 }
 
 fn in_memory(limit: Limit) -> Throttle {
-    Throttle::with_handler(MemoryHandler::new(), "paused", limit)
+    Throttle::new("paused", limit).with_config(MemoryHandler::new())
 }
 
 fn by_coarse_clock(limit: Limit) -> Throttle {
     let handler = MemoryHandler::builder().clock(CoarseClock).build();
-    Throttle::with_handler(handler, "paused", limit)
+    Throttle::new("paused", limit).with_config(handler)
 }
 
 /// A runtime without a timer.
@@ -351,7 +351,9 @@ async fn a_sync_timeout_is_in_real_time() {
 async fn a_manual_clock_keeps_its_own_time() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
-    let throttle = Throttle::with_handler(handler, "paused", Limit::token_bucket(1, HOUR)).wait();
+    let throttle = Throttle::new("paused", Limit::token_bucket(1, HOUR))
+        .with_config(handler)
+        .wait();
     throttle.acquire_async("k").await.unwrap();
     let waiter = tokio::spawn(async move { throttle.acquire_async("k").await });
     sleep(10 * HOUR).await;

@@ -121,7 +121,7 @@ fn two_threads_released_together_take_one_unit() {
     let keys: Vec<String> = (0..20_000).map(|key| format!("user-{key}")).collect();
     for algo in ALL {
         let throttle =
-            Throttle::with_handler(MemoryHandler::new(), "race", limit(algo, 1, 3_600 * SECOND));
+            Throttle::new("race", limit(algo, 1, 3_600 * SECOND)).with_config(MemoryHandler::new());
         let arrived = AtomicUsize::new(0);
         let admitted: Vec<HashSet<&str>> = thread::scope(|scope| {
             let racers: Vec<_> = (0..2)
@@ -165,7 +165,7 @@ fn a_cost_that_does_not_fit_takes_nothing() {
         Algo::TokenBucket,
     ] {
         let (_, throttle) = manual(Limit::new(algo, 10, SECOND));
-        throttle.cost(9).check("k").unwrap();
+        throttle.cost(9).acquire("k").unwrap();
         let never = throttle.cost(1_000).check("k");
         assert!(matches!(
             never,
@@ -186,7 +186,7 @@ fn a_full_memory_drops_no_debt() {
     for algo in ALL {
         let handler = MemoryHandler::builder().max_keys(100).build();
         let throttle =
-            Throttle::with_handler(handler.clone(), "bound", limit(algo, 1, 3_600 * SECOND));
+            Throttle::new("bound", limit(algo, 1, 3_600 * SECOND)).with_config(handler.clone());
         let pass = || {
             (0..2_000)
                 .filter(|key| matches!(throttle.check(key), Ok(decision) if decision.allowed))

@@ -95,7 +95,7 @@ proptest! {
         for (pause, cost) in calls {
             now += pause;
             if cost <= plan.capacity() {
-                state.take(&plan, now, cost);
+                let _ = state.take(&plan, now, cost);
             }
             let reset = state.peek(&plan, now, 0).reset_after.as_nanos() as u64;
             prop_assert!(state.is_fresh(&plan, now + reset));
@@ -146,7 +146,7 @@ proptest! {
         let (first, second) = (taken % plan.capacity(), back % plan.capacity());
         let now = 1 << 40;
         let mut state = State::default();
-        state.take(&plan, now, first);
+        let _ = state.take(&plan, now, first);
         let before = state.peek(&plan, now, 1);
         if state.take(&plan, now, second).allowed {
             state.refund(&plan, now, second);

@@ -40,7 +40,7 @@ fn a_key_lives_exactly_as_long_as_its_newest_unit() {
         let limit = Limit::new(algo, 4, period);
         (
             algo,
-            Throttle::with_handler(redis.clone(), &algo.to_string(), limit),
+            Throttle::new(&algo.to_string(), limit).with_config(redis.clone()),
         )
     })
     .collect();
@@ -117,8 +117,8 @@ fn a_server_that_is_down_is_probed_at_most_a_quarter_of_a_second_apart() {
 fn a_server_that_was_down_for_long_is_used_again_within_the_bound() {
     let mut server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
-    let throttle = Throttle::with_handler(redis, "t", Limit::fixed_window(100, 60 * SECOND));
-    throttle.check("k").unwrap();
+    let throttle = Throttle::new("t", Limit::fixed_window(100, 60 * SECOND)).with_config(redis);
+    throttle.acquire("k").unwrap();
     server.kill();
     eventually("the outage is noticed", || throttle.check("k").is_err());
     thread::sleep(3 * SECOND);

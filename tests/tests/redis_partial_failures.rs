@@ -41,8 +41,9 @@ fn until_ok<T>(mut call: impl FnMut() -> Result<T, Error>) -> Duration {
 fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
-    let throttle = Throttle::with_handler(redis.clone(), "p", Limit::token_bucket(9_000, SECOND));
-    throttle.check("k").unwrap();
+    let throttle =
+        Throttle::new("p", Limit::token_bucket(9_000, SECOND)).with_config(redis.clone());
+    throttle.acquire("k").unwrap();
 
     // During a failover a server answers reads but no writes.
     server.command(&["CLIENT", "PAUSE", "3000", "WRITE"]);
@@ -98,13 +99,13 @@ fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
 fn no_call_fails_when_the_server_closes_an_idle_connection() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
-    let throttle = Throttle::with_handler(redis, "i", Limit::token_bucket(1_000, SECOND));
+    let throttle = Throttle::new("i", Limit::token_bucket(1_000, SECOND)).with_config(redis);
     for _ in 0..5 {
-        throttle.check("k").unwrap();
+        throttle.acquire("k").unwrap();
         server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
         thread::sleep(Duration::from_millis(50));
     }
-    throttle.check("k").unwrap();
+    throttle.acquire("k").unwrap();
 }
 
 #[test]
@@ -131,11 +132,8 @@ fn a_dead_node_fails_only_the_keys_of_its_slots() {
     redis.ping().unwrap();
     cluster.nodes[5].signal("CONT");
 
-    let throttle = Throttle::with_handler(
-        redis.clone(),
-        "c",
-        Limit::fixed_window(1_000, 3_600 * SECOND),
-    );
+    let throttle =
+        Throttle::new("c", Limit::fixed_window(1_000, 3_600 * SECOND)).with_config(redis.clone());
     let id = |node: &Server| {
         let reply = node.command(&["CLUSTER", "MYID"]);
         reply.lines().nth(1).unwrap().trim().to_owned()
@@ -168,7 +166,7 @@ fn a_dead_node_fails_only_the_keys_of_its_slots() {
     // Gives the client time to refresh its map of the slots.
     thread::sleep(Duration::from_millis(100));
     for key in &alive {
-        throttle.check(key).unwrap();
+        throttle.acquire(key).unwrap();
     }
 }
 
@@ -206,7 +204,7 @@ fn a_value_of_another_program_is_an_error_until_the_key_is_reset() {
     let server = Server::start();
     let redis = RedisHandler::connect(server.url()).unwrap();
     for algo in ALL {
-        let throttle = Throttle::with_handler(redis.clone(), "f", Limit::new(algo, 2, SECOND));
+        let throttle = Throttle::new("f", Limit::new(algo, 2, SECOND)).with_config(redis.clone());
         let key = format!("premier:f:{algo}:k");
         for value in ["garbage", "1e300", "-5", "1:2:3:4:5"] {
             server.command(&["DEL", &key]);
@@ -232,7 +230,7 @@ fn a_reset_of_several_limits_is_one_call() {
     let redis = RedisHandler::connect(server.url()).unwrap();
     let limits = [Limit::fixed_window(1, 60 * SECOND); 3];
     let group = Throttle::all("three", &limits).with_config(redis);
-    group.check("k").unwrap();
+    group.acquire("k").unwrap();
     server.command(&["CONFIG", "RESETSTAT"]);
     group.reset("k").unwrap();
     assert!(server.keys().is_empty(), "{:?}", server.keys());
@@ -248,9 +246,9 @@ async fn a_waiter_of_the_fallback_returns_its_slot_to_the_fallback() {
     let config = Config::new(RedisHandler::connect(server.url()).unwrap())
         .on_backend_error(OnBackendError::Memory);
     let limit = Limit::leaky_bucket(1, 60 * SECOND).bucket_size(5);
-    let throttle = Throttle::with_handler(config, "q", limit);
+    let throttle = Throttle::new("q", limit).with_config(config);
     server.kill();
-    assert!(throttle.acquire_async("k").await.unwrap().allowed);
+    throttle.acquire_async("k").await.unwrap();
     let before = throttle.peek_async("k").await.unwrap().remaining;
     let waiter = tokio::spawn({
         let throttle = throttle.clone();

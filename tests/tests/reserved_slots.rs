@@ -35,7 +35,7 @@ impl Callers {
         Self {
             store,
             clock,
-            throttle: Throttle::with_handler(config, &name, limit),
+            throttle: Throttle::new(&name, limit).with_config(config),
             name,
             runtime: Runtime::new().unwrap(),
             tasks: Vec::new(),
@@ -307,13 +307,11 @@ fn callers_of_two_processes_share_the_rate() {
             .build()
             .unwrap();
         let mut callers = Callers::new("redis", clock.clone(), redis.into(), one_a_second());
-        callers.throttle = Throttle::with_handler(
+        callers.throttle = Throttle::new("shared", one_a_second()).with_config(
             RedisHandler::builder(server.url())
                 .clock(clock.clone())
                 .build()
                 .unwrap(),
-            "shared",
-            one_a_second(),
         );
         callers
     };
@@ -336,7 +334,7 @@ fn a_caller_that_waits_is_one_script_call() {
     let server = Server::start();
     let redis = RedisHandler::builder(server.url()).build().unwrap();
     let limit = Limit::token_bucket(100, SECOND).burst(1);
-    let throttle = Throttle::with_handler(redis, "calls", limit).wait();
+    let throttle = Throttle::new("calls", limit).with_config(redis).wait();
     throttle.acquire("k").unwrap();
     let scripts = || {
         let stats = server.command(&["INFO", "commandstats"]);

@@ -37,7 +37,7 @@ async fn denied_until(name: &str, layer: ThrottleLayer, seconds: u32) {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     let service = layer
-        .handler(handler)
+        .with_config(handler)
         .layer(service_fn(async |_: Request<()>| {
             Ok(Response::new("hello".to_owned()))
         }));
@@ -106,7 +106,7 @@ async fn retry_after_of_a_full_queue_is_when_it_has_room() {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     let limit = Limit::leaky_bucket(1, 10 * SECOND).bucket_size(0);
-    let layer = ThrottleLayer::new("queue", limit).handler(handler);
+    let layer = ThrottleLayer::new("queue", limit).with_config(handler);
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok(Response::new("hello".to_owned()))
     }));
@@ -131,7 +131,7 @@ async fn a_response_after_its_window_adds_nothing_to_the_next_window() {
         let handler = MemoryHandler::builder().clock(clock.clone()).build();
         let layer = ThrottleLayer::new("late", limit)
             .charge_if(|response| response.status == StatusCode::UNAUTHORIZED)
-            .handler(handler);
+            .with_config(handler);
         let slow = Arc::new(Notify::new());
         let service = layer.layer(service_fn({
             let slow = Arc::clone(&slow);

@@ -245,7 +245,7 @@ fn the_worker_of_a_sync_timeout_is_within_the_scope() {
 
 #[test]
 fn a_throttle_with_a_configuration_of_its_own_keeps_it() {
-    let own = Throttle::with_handler(MemoryHandler::new(), "own", Limit::token_bucket(1, HOUR));
+    let own = Throttle::new("own", Limit::token_bucket(1, HOUR)).with_config(MemoryHandler::new());
     own.acquire("k").unwrap();
     scope(MemoryHandler::new(), || assert_throttled!(own.acquire("k")));
 }

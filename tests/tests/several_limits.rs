@@ -158,8 +158,8 @@ fn exactly_the_remaining_units_are_admitted_between_two_slots() {
             for quarter in 0..20 {
                 clock.set(Duration::ZERO);
                 let name = format!("{nth} {} {quarter}", limit.quota());
-                let throttle = Throttle::with_handler(config.clone(), &name, limit);
-                throttle.cost(2).check("k").unwrap();
+                let throttle = Throttle::new(&name, limit).with_config(config.clone());
+                throttle.cost(2).acquire("k").unwrap();
                 clock.set(quarter * SECOND / 4);
                 let remaining = throttle.peek("k").unwrap().remaining;
                 let mut taken = 0;
@@ -190,7 +190,7 @@ fn a_cleared_memory_has_no_keys_and_room_for_as_many_as_before() {
         .build();
     let limit = Limit::fixed_window(1, 3_600 * SECOND);
     let make = |keyspace: &str| {
-        Throttle::with_handler(Config::new(handler.clone()).keyspace(keyspace), "t", limit)
+        Throttle::new("t", limit).with_config(Config::new(handler.clone()).keyspace(keyspace))
     };
     let (shop, other) = (make("shop"), make("other"));
     assert!(other.check("stays").unwrap().allowed);
@@ -213,9 +213,9 @@ fn a_cleared_memory_has_no_keys_and_room_for_as_many_as_before() {
 fn a_key_that_is_reset_is_no_longer_counted() {
     let handler = MemoryHandler::builder().clock(ManualClock::new()).build();
     let limit = Limit::fixed_window(1, 3_600 * SECOND);
-    let throttle = Throttle::with_handler(handler.clone(), "t", limit);
+    let throttle = Throttle::new("t", limit).with_config(handler.clone());
     for key in 0..3 {
-        throttle.check(&key).unwrap();
+        throttle.acquire(&key).unwrap();
     }
     throttle.reset(&1).unwrap();
     assert_eq!(handler.keys(), 2);

@@ -39,7 +39,9 @@ impl Simulation {
         let (clock, burst) = (ManualClock::new(), random.u64(1..4));
         let memory = MemoryHandler::builder().clock(clock.clone()).build();
         let name = format!("simulated {seed} {:?}", limit(1, burst).algo());
-        let throttle = Throttle::with_handler(memory, &name, limit(1, burst)).wait();
+        let throttle = Throttle::new(&name, limit(1, burst))
+            .with_config(memory)
+            .wait();
         Self {
             random,
             clock,

@@ -30,7 +30,7 @@ fn request<'a>(plans: &'a [Plan], operation: Operation) -> Request<'a> {
 fn used(plan: &Plan) -> State {
     let mut state = State::default();
     for at in [NOW, NOW + 400_000_000, NOW + 1_300_000_000] {
-        state.take(plan, at, 1);
+        let _ = state.take(plan, at, 1);
     }
     state
 }
@@ -44,7 +44,7 @@ fn reserved(plan: &Plan) -> State {
     };
     for _ in 0..9 {
         let plans = [*plan];
-        request(&plans, reserve).apply(&mut states, NOW).unwrap();
+        let _ = request(&plans, reserve).apply(&mut states, NOW).unwrap();
     }
     let [state] = states;
     state
@@ -137,7 +137,7 @@ fn damaged_bytes_never_cause_a_panic() {
                         let mut states = [state.clone()];
                         for operation in operations {
                             let request = request(&plans, operation);
-                            request.apply(&mut states, now).unwrap();
+                            let _ = request.apply(&mut states, now).unwrap();
                             let _ = request.encode(&states, now);
                         }
                     }
@@ -173,7 +173,7 @@ fn the_states_of_several_limits_are_one_value() {
     assert_eq!(expires_in, 2 * SECOND);
 
     let reset = request(&plans, Operation::Reset);
-    reset.apply(&mut states, NOW).unwrap();
+    let _ = reset.apply(&mut states, NOW).unwrap();
     assert_eq!(reset.encode(&states, NOW), None);
 }
 
@@ -182,7 +182,7 @@ fn a_limit_that_was_added_begins_with_a_state_never_seen() {
     let plans = plans();
     let one = request(&plans[..1], Operation::Take(1));
     let mut states = one.decode(None).unwrap();
-    one.apply(&mut states, NOW).unwrap();
+    let _ = one.apply(&mut states, NOW).unwrap();
     let (bytes, _) = one.encode(&states, NOW).unwrap();
     let states = request(&plans[..2], Operation::Take(1))
         .decode(Some(&bytes))
@@ -215,7 +215,7 @@ fn a_reservation_says_what_each_limit_has_taken() {
     let own = Decision::new(3).with_reservation(own);
     assert_eq!(*own.reservation(), reservation);
     let release = request(&plans, Operation::Release(*own.reservation(), 1));
-    release.apply(&mut states, NOW).unwrap();
+    let _ = release.apply(&mut states, NOW).unwrap();
     assert!(
         states
             .iter()

@@ -234,7 +234,7 @@ fn waits_and_outages_are_measured() {
     let errors_before = backend_errors();
     let nowhere = RedisHandler::connect("redis://127.0.0.1:1/").unwrap();
     let config = Config::new(nowhere).on_backend_error(OnBackendError::Memory);
-    let throttle = Throttle::with_handler(config, "outage", Limit::fixed_window(1, MINUTE));
+    let throttle = Throttle::new("outage", Limit::fixed_window(1, MINUTE)).with_config(config);
     assert!(throttle.check("k").unwrap().allowed);
     assert!(!throttle.check("k").unwrap().allowed);
     assert_count(&["premier_outage_decisions_total", "policy=memory"], 2);
@@ -314,13 +314,10 @@ fn events(work: impl FnOnce()) -> Vec<(Level, String)> {
 #[test]
 fn an_event_has_the_level_of_its_decision_and_no_key() {
     let emitted = events(|| {
-        let throttle = Throttle::with_handler(
-            MemoryHandler::new(),
-            "logged",
-            Limit::fixed_window(1, MINUTE),
-        );
+        let throttle = Throttle::new("logged", Limit::fixed_window(1, MINUTE))
+            .with_config(MemoryHandler::new());
         for _ in 0..2 {
-            throttle.check("alice").unwrap();
+            let _ = throttle.check("alice").unwrap();
         }
     });
     let [admitted, denied] = &*emitted else {
@@ -344,8 +341,8 @@ fn an_event_has_the_level_of_its_decision_and_no_key() {
 fn with_log_keys_events_contain_the_escaped_key() {
     let emitted = events(|| {
         let config = Config::new(MemoryHandler::new()).log_keys(true);
-        let throttle = Throttle::with_handler(config, "keys", Limit::fixed_window(1, MINUTE));
-        throttle.check("alice\n2026-11-24 INFO forged").unwrap();
+        let throttle = Throttle::new("keys", Limit::fixed_window(1, MINUTE)).with_config(config);
+        throttle.acquire("alice\n2026-11-24 INFO forged").unwrap();
     });
     assert!(
         emitted[0].1.contains(r"key=alice\n2026-11-24 INFO forged"),
@@ -358,7 +355,7 @@ fn errors_and_breaker_changes_are_logged_as_warnings() {
     let _alone = REDIS_IS_DOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let emitted = events(|| {
         let nowhere = RedisHandler::connect("redis://127.0.0.1:1/").unwrap();
-        let throttle = Throttle::with_handler(nowhere, "down", Limit::fixed_window(1, MINUTE));
+        let throttle = Throttle::new("down", Limit::fixed_window(1, MINUTE)).with_config(nowhere);
         assert!(throttle.check("k").is_err());
         let _ = trips();
     });

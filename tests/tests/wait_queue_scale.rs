@@ -10,14 +10,14 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use premier::{Decision, Error, Limit, Throttle};
+use premier::{Error, Limit, Permit, Throttle};
 use premier_tests::manual;
 
 const SECOND: Duration = Duration::from_secs(1);
 const CROWD: usize = 80_000;
 const BOUND: Duration = Duration::from_secs(10);
 
-type Call = Pin<Box<dyn Future<Output = Result<Decision, Error>> + Send>>;
+type Call = Pin<Box<dyn Future<Output = Result<Permit, Error>> + Send>>;
 
 /// Runs a test with each limit on another thread, one at a time, and fails as soon as it takes too long.
 fn bounded(test: fn(Limit)) {
@@ -38,7 +38,7 @@ fn bounded_for(limit: Limit, test: fn(Limit)) {
     test.join().unwrap();
 }
 
-fn poll(call: &mut Call) -> Poll<Result<Decision, Error>> {
+fn poll(call: &mut Call) -> Poll<Result<Permit, Error>> {
     call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 

@@ -33,7 +33,8 @@ fn a_thread_waits_until_it_is_admitted() {
     sleepers(&clock, 1);
     assert!(!waiter.is_finished());
     clock.advance(Duration::from_nanos(1));
-    assert!(joined("the waiter ends", waiter).unwrap().unwrap().allowed);
+    let permit = joined("the waiter ends", waiter).unwrap().unwrap();
+    assert_eq!(permit.waited(), 10 * SECOND);
 }
 
 #[test]
@@ -162,7 +163,7 @@ async fn a_maximum_wait_ends_behind_a_waiter_that_is_never_admitted() {
         clock.set(Duration::from_nanos(
             clock_now(&clock) + SECOND.as_nanos() as u64,
         ));
-        throttle.check("k").unwrap();
+        let _ = throttle.check("k").unwrap();
         settle().await;
     }
     assert!(matches!(
@@ -230,15 +231,15 @@ impl IntoQueue for Limit {
 #[tokio::test]
 async fn threads_and_tasks_share_the_queue_of_a_leaky_bucket() {
     let (clock, throttle) = manual(Limit::leaky_bucket(1, SECOND).bucket_size(2));
-    assert!(throttle.acquire("k").unwrap().delay.is_zero());
+    assert!(throttle.acquire("k").unwrap().waited().is_zero());
     let thread = thread::spawn({
         let throttle = throttle.clone();
-        move || throttle.acquire("k").unwrap().delay
+        move || throttle.acquire("k").unwrap().waited()
     });
     sleepers(&clock, 1);
     let task = task::spawn({
         let throttle = throttle.clone();
-        async move { throttle.acquire_async("k").await.unwrap().delay }
+        async move { throttle.acquire_async("k").await.unwrap().waited() }
     });
     settle().await;
     let full = throttle.acquire_async("k").await.unwrap_err();
@@ -283,7 +284,9 @@ async fn a_refund_or_a_reset_wakes_a_waiter() {
 fn an_auto_advancing_clock_ends_waits_without_a_second_thread() {
     let clock = ManualClock::auto_advancing();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
-    let throttle = Throttle::with_handler(handler, "auto", Limit::token_bucket(1, SECOND)).wait();
+    let throttle = Throttle::new("auto", Limit::token_bucket(1, SECOND))
+        .with_config(handler)
+        .wait();
     for _ in 0..3_601 {
         throttle.acquire("k").unwrap();
     }
@@ -293,7 +296,9 @@ fn an_auto_advancing_clock_ends_waits_without_a_second_thread() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiters_on_the_real_clock_are_all_admitted_at_the_rate() {
     let limit = Limit::token_bucket(1_000, SECOND).burst(1);
-    let throttle = Throttle::with_handler(MemoryHandler::new(), "many", limit).wait();
+    let throttle = Throttle::new("many", limit)
+        .with_config(MemoryHandler::new())
+        .wait();
     let start = std::time::Instant::now();
     let tasks: Vec<_> = (0..200)
         .map(|_| {
@@ -324,7 +329,7 @@ async fn waiters_on_the_real_clock_are_all_admitted_at_the_rate() {
 #[test]
 fn an_async_wait_ends_in_a_tokio_runtime_without_a_timer() {
     let limit = Limit::leaky_bucket(100, SECOND);
-    let throttle = Throttle::with_handler(MemoryHandler::new(), "bare", limit);
+    let throttle = Throttle::new("bare", limit).with_config(MemoryHandler::new());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -345,7 +350,7 @@ fn an_async_wait_ends_without_tokio() {
         }
     }
     let limit = Limit::leaky_bucket(100, SECOND);
-    let throttle = Throttle::with_handler(MemoryHandler::new(), "bare", limit);
+    let throttle = Throttle::new("bare", limit).with_config(MemoryHandler::new());
     let waker = std::sync::Arc::new(Unpark(thread::current())).into();
     let mut context = std::task::Context::from_waker(&waker);
     let start = std::time::Instant::now();

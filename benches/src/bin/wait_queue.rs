@@ -82,7 +82,9 @@ where
 
 /// Calls by hand of a limit that lets one through at a time.
 fn by_hand(limit: Limit) -> impl Fn(usize) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-    let throttle = Throttle::with_handler(MemoryHandler::new(), "paced", limit).wait();
+    let throttle = Throttle::new("paced", limit)
+        .with_config(MemoryHandler::new())
+        .wait();
     move |_| {
         let throttle = throttle.clone();
         Box::pin(async move {
@@ -102,7 +104,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ),
     ];
     for (name, limit) in limits {
-        let throttle = Throttle::with_handler(MemoryHandler::new(), name, limit).wait();
+        let throttle = Throttle::new(name, limit)
+            .with_config(MemoryHandler::new())
+            .wait();
         throttle.acquire("k")?;
         crowd(&format!("premier, {name}"), || {
             let throttle = throttle.clone();
@@ -167,7 +171,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         CALLERS[1]
     );
     let share = Limit::token_bucket(RATE / KEYS as u64, second).burst(1);
-    let throttle = Throttle::with_handler(MemoryHandler::new(), "keys", share).wait();
+    let throttle = Throttle::new("keys", share)
+        .with_config(MemoryHandler::new())
+        .wait();
     paced("premier, token bucket", &runtime, CALLERS[1], |number| {
         let throttle = throttle.clone();
         async move {

@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let limit = Limit::token_bucket(10, Duration::from_secs(1));
     let process = |name: &'static str| {
         let config = Config::new(RemoteStore::new(server.address())).keyspace("shop");
-        let search = Throttle::with_handler(config, "search", limit);
+        let search = Throttle::new("search", limit).with_config(config);
         thread::spawn(move || -> Result<(&str, u32), Error> {
             let mut admitted = 0;
             for _ in 0..10 {
@@ -32,8 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let config = Config::new(RemoteStore::new(server.address())).keyspace("shop");
-    let search = Throttle::with_handler(config, "search", limit).wait();
+    let search = Throttle::new("search", limit).with_config(config).wait();
     let admitted = search.acquire("alice")?;
-    println!("then a caller waited {:?} for its slot", admitted.delay);
+    println!("then a caller waited {:?} for its slot", admitted.waited());
     Ok(())
 }

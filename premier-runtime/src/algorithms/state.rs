@@ -55,7 +55,6 @@ impl State {
 
     /// Decides as [`State::take`] does and takes nothing. `remaining` is the number of units before the
     /// call.
-    #[must_use]
     pub fn peek(&self, plan: &Plan, now: u64, cost: u64) -> Decision {
         self.look(plan, now, cost, Effect::Look)
     }

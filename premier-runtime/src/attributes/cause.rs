@@ -86,16 +86,5 @@ fn in_chain<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
 /// The macros have the same list of names (`parse/error_filter.rs`), for `on` and `when`.
 #[must_use]
 pub fn is_refusal(error: Option<&Error>) -> bool {
-    matches!(
-        error,
-        Some(
-            Error::BucketFull { .. }
-                | Error::CircuitOpen { .. }
-                | Error::ConcurrencyExceeded { .. }
-                | Error::CostExceedsCapacity { .. }
-                | Error::QuotaExceeded { .. }
-                | Error::TooManyKeys { .. }
-                | Error::TooManyWaiting { .. }
-        )
-    )
+    error.is_some_and(Error::is_refusal)
 }

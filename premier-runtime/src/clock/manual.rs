@@ -25,7 +25,7 @@ use super::{Clock, after};
 /// let clock = ManualClock::new();
 /// let handler = MemoryHandler::builder().clock(clock.clone()).build();
 /// let limit = Limit::fixed_window(1, Duration::from_secs(3600));
-/// let hourly = Throttle::with_handler(handler, "report", limit);
+/// let hourly = Throttle::new("report", limit).with_config(handler);
 ///
 /// assert!(hourly.check("alice")?.allowed);
 /// assert!(!hourly.check("alice")?.allowed);

@@ -10,7 +10,7 @@ use crate::store::outage::OnBackendError;
 /// The configuration of a process: its store, its keyspace and the defaults of its limits.
 ///
 /// Pass it to [`premier::config`](crate::config) once, or to one throttle with
-/// [`Throttle::with_handler`](crate::Throttle::with_handler).
+/// [`Throttle::with_config`](crate::Throttle::with_config).
 ///
 /// Defaults: keyspace `"premier"`, [`Algo::FixedWindow`], [`OnBackendError::Deny`], no retry budget,
 /// no keys in logs, no limits file. A process that is not configured uses these defaults with a

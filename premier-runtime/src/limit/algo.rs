@@ -5,10 +5,15 @@ use std::str::FromStr;
 
 use crate::error::Error;
 
+/// What `FromStr` and serde accept.
+pub(super) const EXPECTED: &str =
+    "fixed_window, sliding_window, sliding_log, token_bucket (or gcra) or leaky_bucket";
+
 /// The algorithm of a limit.
 ///
 /// Default: [`Algo::FixedWindow`]. `FromStr` reads the names that [`Algo::as_str`] returns, and
-/// `gcra` for [`Algo::TokenBucket`].
+/// `gcra` for [`Algo::TokenBucket`]. With the feature `serde` these names stand in
+/// configuration files.
 ///
 /// ```
 /// use premier::Algo;
@@ -107,7 +112,7 @@ impl FromStr for Algo {
             "token_bucket" | "gcra" => Self::TokenBucket,
             _ => {
                 return Err(Error::config(format!(
-                    "unknown algorithm {name:?}: expected fixed_window, sliding_window, sliding_log, token_bucket (or gcra) or leaky_bucket"
+                    "unknown algorithm {name:?}: expected {EXPECTED}"
                 )));
             }
         })

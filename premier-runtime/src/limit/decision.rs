@@ -20,6 +20,7 @@ use crate::clock::after;
 /// # Ok::<(), premier::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[must_use = "a decision is not enforced: look at `allowed`, or call `Throttle::acquire`, which returns an error when the call is denied"]
 #[non_exhaustive]
 pub struct Decision {
     /// Whether the call is admitted. An admitted call must wait for [`Decision::delay`] first.
@@ -53,7 +54,6 @@ impl Decision {
     /// let mut decision = Decision::new(10);
     /// decision.remaining = 9;
     /// ```
-    #[must_use]
     pub const fn new(limit: u64) -> Self {
         Self {
             allowed: true,
@@ -100,7 +100,6 @@ impl Decision {
     /// let decision = Decision::new(10).with_reservation(reservation);
     /// assert_eq!(decision.reservation().taken_at(), now);
     /// ```
-    #[must_use]
     pub const fn with_reservation(mut self, reservation: Reservation) -> Self {
         self.reservation = reservation;
         self
@@ -244,6 +243,15 @@ impl Reservation {
     /// Returns the end of the slot in the limit at `index`, or 0 if it has none.
     pub(crate) fn end(&self, index: usize) -> u128 {
         self.ends.get(index).copied().unwrap_or(0)
+    }
+
+    /// Returns this reservation for a caller whose wait is over: units go back as those of a call that did
+    /// not wait.
+    pub(crate) const fn without_slots(self) -> Self {
+        Self {
+            ends: Self::NONE.ends,
+            ..self
+        }
     }
 
     /// Returns until when the state of the limit at `index` remembers the units.

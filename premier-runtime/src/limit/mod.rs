@@ -4,3 +4,6 @@ pub(crate) mod algo;
 pub(crate) mod args;
 pub(crate) mod decision;
 pub(crate) mod quota;
+#[cfg(feature = "serde")]
+mod serde;
+mod text;

@@ -1,6 +1,5 @@
 //! A limit as the user states it: a quota of units per period, and an algorithm.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -18,7 +17,9 @@ use crate::limit::algo::Algo;
 /// | burst | 1 to 2^32 tokens | the quota |
 /// | bucket size | 0 to 2^32 units | the quota |
 ///
-/// `Display` writes the limit with its algorithm, such as `token_bucket 100/60s, burst 20`.
+/// `Display` writes the limit with its algorithm, such as `token_bucket 100/60s, burst 20`, and `FromStr`
+/// reads that and shorter forms, such as `100/min` or `5/s burst 10`. With the feature
+/// `serde` that text is how a limit stands in a configuration file.
 ///
 /// ```
 /// use premier::Limit;
@@ -27,6 +28,11 @@ use crate::limit::algo::Algo;
 /// let limit = Limit::token_bucket(3, Duration::from_secs(5)).burst(10);
 /// assert_eq!(limit.capacity(), 10);
 /// assert!(Limit::fixed_window(0, Duration::from_secs(1)).validate().is_err());
+///
+/// let parsed: Limit = "token_bucket 3/5s, burst 10".parse()?;
+/// assert_eq!(parsed, limit);
+/// assert_eq!(limit.to_string().parse::<Limit>()?, limit);
+/// # Ok::<(), premier::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Limit {
@@ -249,7 +255,17 @@ impl Limit {
         (period / divisor, quota / divisor)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// The burst, if [`Limit::burst`] was called.
+    pub(super) const fn stated_burst(&self) -> Option<u64> {
+        self.burst
+    }
+
+    /// The bucket size, if [`Limit::bucket_size`] was called.
+    pub(super) const fn stated_bucket_size(&self) -> Option<u64> {
+        self.bucket_size
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
         premier_parse::check_quota(u128::from(self.quota))?;
         premier_parse::check_period(self.period_nanos())?;
         premier_parse::check_rate(self.quota, self.period_nanos())?;
@@ -281,24 +297,4 @@ const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
         (a, b) = (b, a % b);
     }
     a
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            algo,
-            quota,
-            period,
-            burst,
-            bucket_size,
-        } = self;
-        write!(formatter, "{algo} {quota}/{period:?}")?;
-        if let Some(tokens) = burst {
-            write!(formatter, ", burst {tokens}")?;
-        }
-        match bucket_size {
-            Some(units) => write!(formatter, ", bucket size {units}"),
-            None => Ok(()),
-        }
-    }
 }

@@ -126,14 +126,38 @@ impl BoundStore {
         }
     }
 
-    /// Gives units back, blocking the thread where the store does. A failure is not reported; the units are
-    /// then lost.
-    pub(super) fn refund(&self, request: &Request<'_>, from_fallback: bool) {
-        let _ = match self {
+    /// Gives units back to the store that they were taken from, blocking the thread where the store does.
+    ///
+    /// # Errors
+    /// When the store cannot be reached. The outage policy does not apply, because it decides about calls.
+    pub(super) fn give_back(
+        &self,
+        request: &Request<'_>,
+        from_fallback: bool,
+    ) -> Result<(), Error> {
+        let decided = match self {
             Self::Other { fallback, .. } if from_fallback => fallback.handle(request),
             Self::Memory(table) => table.handle(request),
             Self::Other { handler, .. } => handler.handle(request),
         };
+        decided.map(drop)
+    }
+
+    /// As [`BoundStore::give_back`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As for [`BoundStore::give_back`].
+    pub(super) async fn give_back_async(
+        &self,
+        request: Request<'_>,
+        from_fallback: bool,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Other { handler, .. } if !from_fallback => {
+                handler.handle_async(request).await.map(drop)
+            }
+            Self::Other { .. } | Self::Memory(_) => self.give_back(&request, from_fallback),
+        }
     }
 
     /// The store if it is not the memory of this process.

@@ -124,7 +124,7 @@ impl Limiter {
             for (units, from_fallback) in [(recalled.units, false), (recalled.of_fallback, true)] {
                 if units > 0 {
                     let request = self.request(key, before, Operation::Refund(units));
-                    self.store.refund(&request, from_fallback);
+                    let _ = self.store.give_back(&request, from_fallback);
                 }
             }
         });
@@ -337,6 +337,59 @@ impl Limiter {
             0 => self.refunded(key, units),
             // Those behind the slot have moved up already.
             _ => self.queues().notify(key),
+        }
+    }
+
+    /// Gives back the units of a call that has run, blocking the thread where the store does.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub(crate) fn give_back(
+        &self,
+        key: Option<&str>,
+        slot: Reservation,
+        units: u64,
+    ) -> Result<(), Error> {
+        let plans = self.plans();
+        let request = self.request(key, &plans, Operation::Release(slot, units));
+        self.store
+            .give_back(&request, slot.from_fallback)
+            .map_err(|error| error.at(&self.name, key))?;
+        self.given_back(key, &plans, slot, units);
+        Ok(())
+    }
+
+    /// As [`Limiter::give_back`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As for [`Limiter::give_back`].
+    pub(crate) async fn give_back_async(
+        &self,
+        key: Option<&str>,
+        slot: Reservation,
+        units: u64,
+    ) -> Result<(), Error> {
+        let plans = self.plans();
+        let request = self.request(key, &plans, Operation::Release(slot, units));
+        self.store
+            .give_back_async(request, slot.from_fallback)
+            .await
+            .map_err(|error| error.at(&self.name, key))?;
+        self.given_back(key, &plans, slot, units);
+        Ok(())
+    }
+
+    /// Lets those who wait move up, if the units are known to have been given back. That is not known of a
+    /// store outside of the process, whose clock is another one. The last slot of a queue has none behind it.
+    fn given_back(&self, key: Option<&str>, plans: &[Plan], slot: Reservation, units: u64) {
+        let now = self.clock().now();
+        let is_counted = self.is_immediate()
+            && !self.is_queue
+            && (0..plans.len()).all(|index| now < slot.until(index));
+        if is_counted {
+            self.refunded(key, units);
+        } else {
+            self.queues().notify(key);
         }
     }
 

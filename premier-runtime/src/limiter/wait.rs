@@ -300,14 +300,17 @@ impl<'a> Wait<'a> {
         Err(self.limiter.too_late(self.key, retry_after))
     }
 
-    /// Ends the wait of a call that runs: its slot is used, so nothing is given back.
+    /// Ends the wait of a call that runs: its slot is used, so nothing is given back. The decision says
+    /// how long the call has waited.
     fn done(mut self, decision: Decision) -> Decision {
         self.held = Held::Nothing;
         let waited = self.limiter.clock().now().saturating_sub(self.began);
-        self.limiter
-            .telemetry()
-            .waited(Duration::from_nanos(waited));
-        decision
+        let waited = Duration::from_nanos(waited);
+        self.limiter.telemetry().waited(waited);
+        Decision {
+            delay: waited,
+            ..decision
+        }
     }
 
     pub(super) fn block(mut self) -> Result<Decision, Error> {

@@ -57,7 +57,7 @@ use crate::store::values::ValueStore;
 ///
 /// let handler = Simple(Instant::now(), Mutex::default());
 /// let limit = Limit::sliding_log(1, Duration::from_secs(60));
-/// let throttle = Throttle::with_handler(handler, "login", limit);
+/// let throttle = Throttle::new("login", limit).with_config(handler);
 /// assert!(throttle.check("alice")?.allowed);
 /// assert!(!throttle.check("alice")?.allowed);
 /// # Ok::<(), Error>(())

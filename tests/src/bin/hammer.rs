@@ -19,7 +19,7 @@ fn main() {
     let algo: Algo = algo.parse().expect("an algorithm");
     let limit = Limit::new(algo, number(quota), Duration::from_millis(number(period)));
     let handler = RedisHandler::connect(url).expect("a usable URL");
-    let throttle = Throttle::with_handler(handler, "hammer", limit);
+    let throttle = Throttle::new("hammer", limit).with_config(handler);
     let admitted = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + Duration::from_secs(number(seconds));
 

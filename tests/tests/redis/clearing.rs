@@ -14,7 +14,7 @@ fn clear_deletes_no_key_of_another_keyspace() {
     let redis = RedisHandler::connect(server.url()).unwrap();
     let make = |keyspace: &str| {
         let config = Config::new(redis.clone()).keyspace(keyspace);
-        Throttle::with_handler(config, "t", limit)
+        Throttle::new("t", limit).with_config(config)
     };
     let (shop, star, shops) = (make("shop"), make("sh*"), make("shop[s]"));
     for key in 0..3_000 {
@@ -45,7 +45,7 @@ fn clear_deletes_the_keys_of_every_master_and_a_group_stays_in_one_slot() {
         Limit::fixed_window(3, 3_600 * SECOND),
     ];
     let group = Throttle::all("group", &limits).with_config(redis.clone());
-    let one = Throttle::with_handler(redis.clone(), "one", limits[1]);
+    let one = Throttle::new("one", limits[1]).with_config(redis.clone());
     for key in [
         "a",
         "{b}",

@@ -40,8 +40,8 @@ fn a_connection_may_use_a_unix_socket_a_database_or_a_user() {
         .credentials("limits", "secret")
         .database(5);
     let limit = Limit::fixed_window(1, 60 * SECOND);
-    let other = Throttle::with_handler(other.build().unwrap(), "t", limit);
-    let here = Throttle::with_handler(unix, "t", limit);
+    let other = Throttle::new("t", limit).with_config(other.build().unwrap());
+    let here = Throttle::new("t", limit).with_config(unix);
     assert!(here.check("k").unwrap().allowed && other.check("k").unwrap().allowed);
     assert_eq!(server.keys().len(), 1, "two databases hold a key each");
 }

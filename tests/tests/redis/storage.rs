@@ -15,7 +15,7 @@ fn a_key_expires_when_it_has_no_debt_and_not_earlier() {
     let period = Duration::from_millis(500);
     for algo in ALL {
         let throttle =
-            Throttle::with_handler(config(&server), "short", Limit::new(algo, 3, period));
+            Throttle::new("short", Limit::new(algo, 3, period)).with_config(config(&server));
         until_denied("a key", || throttle.check("k").unwrap().allowed);
         let key = server.keys().remove(0);
         let ttl = server.command(&["PTTL", &key]);
@@ -42,7 +42,8 @@ fn a_key_expires_when_it_has_no_debt_and_not_earlier() {
 fn denials_and_peeks_store_nothing() {
     let server = Server::start();
     for algo in ALL {
-        let throttle = Throttle::with_handler(config(&server), "ask", Limit::new(algo, 5, SECOND));
+        let throttle =
+            Throttle::new("ask", Limit::new(algo, 5, SECOND)).with_config(config(&server));
         assert!(throttle.cost(0).check("k").unwrap().allowed);
         assert!(throttle.peek("k").unwrap().allowed);
         throttle.refund("k", 3).unwrap();
@@ -79,8 +80,8 @@ fn a_key_uses_less_memory_than_a_hash() {
         (Algo::LeakyBucket, 96),
     ] {
         let api =
-            Throttle::with_handler(config(&server), "api", Limit::new(algo, 100, 60 * SECOND));
-        api.check("user-12345").unwrap();
+            Throttle::new("api", Limit::new(algo, 100, 60 * SECOND)).with_config(config(&server));
+        api.acquire("user-12345").unwrap();
         let key = format!("premier:api:{algo}:user-12345");
         let used = bytes(&key);
         println!("{algo}: {used} bytes, a hash {hash}");
@@ -91,9 +92,9 @@ fn a_key_uses_less_memory_than_a_hash() {
         server.command(&["DEL", &key]);
     }
     let log = Limit::sliding_log(500, 3_600 * SECOND);
-    let log = Throttle::with_handler(config(&server), "log", log);
+    let log = Throttle::new("log", log).with_config(config(&server));
     for _ in 0..500 {
-        log.check("user-12345").unwrap();
+        log.acquire("user-12345").unwrap();
     }
     let used = bytes("premier:log:sliding_log:user-12345");
     println!("sliding_log: {used} bytes for 500 units");
@@ -104,7 +105,7 @@ fn a_key_uses_less_memory_than_a_hash() {
 fn hostile_keys_are_stored_as_plain_keys() {
     let server = Server::start();
     let limit = Limit::fixed_window(1, 3_600 * SECOND);
-    let throttle = Throttle::with_handler(config(&server), "hostile", limit);
+    let throttle = Throttle::new("hostile", limit).with_config(config(&server));
     let megabyte = "x".repeat(1 << 20);
     let keys = [
         "",

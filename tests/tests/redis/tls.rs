@@ -58,7 +58,8 @@ fn a_tls_connection_checks_the_certificate() {
     trusted.ping().unwrap();
     let limit = Limit::fixed_window(1, 60 * SECOND);
     assert!(
-        Throttle::with_handler(trusted, "tls", limit)
+        Throttle::new("tls", limit)
+            .with_config(trusted)
             .check("k")
             .unwrap()
             .allowed
@@ -116,7 +117,7 @@ fn a_tls_connection_checks_the_certificate() {
         .root_certificate(std::fs::read(file("certificate")).unwrap())
         .build()
         .unwrap();
-    let throttle = Throttle::with_handler(cluster.clone(), "tls", limit);
+    let throttle = Throttle::new("tls", limit).with_config(cluster.clone());
     assert!(throttle.check("k").unwrap().allowed);
     cluster.clear("premier").unwrap();
     assert!(node.keys().is_empty(), "{:?}", node.keys());

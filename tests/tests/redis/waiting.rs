@@ -13,11 +13,8 @@ use super::{SECOND, config};
 #[tokio::test]
 async fn sync_and_async_calls_share_one_connection() {
     let server = Server::start();
-    let throttle = Throttle::with_handler(
-        config(&server),
-        "mixed",
-        Limit::fixed_window(3, 60 * SECOND),
-    );
+    let throttle =
+        Throttle::new("mixed", Limit::fixed_window(3, 60 * SECOND)).with_config(config(&server));
     assert!(throttle.check("k").unwrap().allowed);
     assert!(throttle.check_async("k").await.unwrap().allowed);
     let thread = thread::spawn({
@@ -32,7 +29,7 @@ async fn sync_and_async_calls_share_one_connection() {
 async fn dropped_waiters_return_their_units() {
     let server = Server::start();
     let limit = Limit::leaky_bucket(1, 60 * SECOND).bucket_size(3);
-    let throttle = Throttle::with_handler(config(&server), "queue", limit);
+    let throttle = Throttle::new("queue", limit).with_config(config(&server));
     throttle.acquire_async("k").await.unwrap();
     let waiters: Vec<_> = (0..3)
         .map(|_| {
@@ -49,8 +46,8 @@ async fn dropped_waiters_return_their_units() {
 
     // Drops a call at many points of its execution.
     let limit = Limit::token_bucket(1_000, 3_600 * SECOND);
-    let throttle = Throttle::with_handler(config(&server), "cut", limit);
-    throttle.peek_async("k").await.unwrap();
+    let throttle = Throttle::new("cut", limit).with_config(config(&server));
+    let _ = throttle.peek_async("k").await.unwrap();
     let (mut completed, mut cut) = (0, 0);
     for round in 0..400_u64 {
         let mut call = Box::pin(throttle.acquire_async("k"));
@@ -85,7 +82,7 @@ async fn a_call_dropped_after_its_window_adds_nothing_to_the_next_window() {
         (Limit::fixed_window(3, period), "fixed"),
         (Limit::sliding_log(3, period), "log"),
     ] {
-        let throttle = Throttle::with_handler(config(&server), name, limit);
+        let throttle = Throttle::new(name, limit).with_config(config(&server));
         let mut call = Box::pin(throttle.check_async("k"));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(call.as_mut().poll(&mut context).is_pending());
@@ -104,7 +101,9 @@ async fn a_call_dropped_after_its_window_adds_nothing_to_the_next_window() {
 async fn waiters_are_admitted_in_order_and_at_the_rate_without_polling() {
     let server = Server::start();
     let limit = Limit::token_bucket(20, SECOND).burst(1);
-    let throttle = Throttle::with_handler(config(&server), "wait", limit).wait();
+    let throttle = Throttle::new("wait", limit)
+        .with_config(config(&server))
+        .wait();
     let started = std::time::Instant::now();
     let (done, mut order) = tokio::sync::mpsc::unbounded_channel();
     for index in 0..8 {

@@ -119,7 +119,7 @@ fn an_address_that_never_answers_delays_no_call_longer_than_the_timeout() {
         .timeout(Duration::from_millis(200))
         .build()
         .unwrap();
-    let throttle = Throttle::with_handler(redis, "silent", limit());
+    let throttle = Throttle::new("silent", limit()).with_config(redis);
     for call in 0..20 {
         let began = Instant::now();
         assert!(matches!(throttle.check("k"), Err(Error::Backend { .. })));
@@ -143,7 +143,7 @@ fn the_outage_policy_decides_while_redis_is_down() {
     let throttle = |policy| {
         let config =
             Config::new(RedisHandler::connect(server.url()).unwrap()).on_backend_error(policy);
-        Throttle::with_handler(config, "policy", limit)
+        Throttle::new("policy", limit).with_config(config)
     };
     let (deny, allow, memory) = (
         throttle(OnBackendError::Deny),

@@ -37,7 +37,7 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     pub(crate) fn start(config: impl Into<Config>, keys: u32) -> Self {
-        let throttle = Throttle::with_handler(config, "traffic", limit());
+        let throttle = Throttle::new("traffic", limit()).with_config(config);
         let stop = Arc::new(AtomicBool::new(false));
         let outcomes = Arc::new(Mutex::new(Vec::new()));
         let record = |outcomes: &Mutex<Vec<Outcome>>, began: Instant, result: Result<_, Error>| {

@@ -40,7 +40,7 @@ fn client() -> Client {
 async fn behind(layer: ThrottleLayer) -> (String, ManualClock) {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
-    let app = Router::new().route("/", any(async || "hello").layer(layer.handler(handler)));
+    let app = Router::new().route("/", any(async || "hello").layer(layer.with_config(handler)));
     (serve(app).await, clock)
 }
 

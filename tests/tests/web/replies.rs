@@ -21,7 +21,7 @@ async fn replies_during_an_outage_follow_the_policy() {
         (OnBackendError::Allow, [200, 200]),
         (OnBackendError::Memory, [200, 429]),
     ] {
-        let layer = ThrottleLayer::new("outage", one_a_minute()).handler(nowhere(policy));
+        let layer = ThrottleLayer::new("outage", one_a_minute()).with_config(nowhere(policy));
         let url = serve(Router::new().route("/", get(async || "ok").layer(layer))).await;
         for status in statuses {
             let reply = client.get(&url).send().await.unwrap();

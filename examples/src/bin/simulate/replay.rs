@@ -51,7 +51,7 @@ fn calls(
     limit: Limit,
     arrivals: &[Arrival],
 ) -> Result<Vec<Outcome>, Error> {
-    let throttle = Throttle::with_handler(config, "simulate", limit);
+    let throttle = Throttle::new("simulate", limit).with_config(config);
     arrivals
         .iter()
         .map(|arrival| {

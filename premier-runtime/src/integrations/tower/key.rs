@@ -96,18 +96,22 @@ impl RequestKey {
     }
 
     /// Uses the value of a header, unchanged. If the request has several headers of this name, the
-    /// first one counts.
+    /// first one counts. The name may be in upper or lower case.
     ///
     /// # Panics
-    /// When `name` is not a valid header name in lower case.
+    /// When `name` is not a valid name of a header, as when it is empty or contains a space.
     ///
     /// ```
-    /// let key = premier::tower::RequestKey::header("x-api-key");
+    /// let key = premier::tower::RequestKey::header("X-Api-Key");
     /// # let _ = key;
     /// ```
     #[must_use]
-    pub fn header(name: &'static str) -> Self {
-        Self(vec![Part::Header(HeaderName::from_static(name))])
+    #[track_caller]
+    pub fn header(name: &str) -> Self {
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) => Self(vec![Part::Header(name)]),
+            Err(_) => panic!("{name:?} is not a valid name of a header"),
+        }
     }
 
     /// Uses the path of the URI, without the query.
@@ -402,12 +406,19 @@ mod tests {
         assert_key(&RequestKey::x_forwarded_for(3), &request, "10.0.0.255");
         assert_key(&RequestKey::forwarded(1), &request, "10.0.0.255");
         assert_key(&RequestKey::header("x-api-key"), &request, "k");
+        assert_key(&RequestKey::header("X-Api-Key"), &request, "k");
         assert_key(&RequestKey::header("x-other"), &request, "-");
         assert_key(&RequestKey::path(), &request, "/users/7");
         let by = RequestKey::from_fn(|parts| parts.uri.query().map(str::to_owned));
         assert_key(&by, &request, "x=1");
         let both = RequestKey::header("x-api-key").and(RequestKey::path());
         assert_key(&both, &request, "k:/users/7");
+    }
+
+    #[test]
+    #[should_panic(expected = "\"x api key\" is not a valid name of a header")]
+    fn a_name_that_no_header_can_have_panics() {
+        let _ = RequestKey::header("x api key");
     }
 
     #[test]

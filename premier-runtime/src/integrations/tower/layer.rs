@@ -59,7 +59,7 @@ impl ThrottleLayer {
     /// Creates a layer with one limit. `name` identifies the limit in errors, metrics and
     /// [`limits::set`](crate::limits::set).
     ///
-    /// The layer uses the process's configuration, unless [`ThrottleLayer::handler`] is called.
+    /// The layer uses the process's configuration, unless [`ThrottleLayer::with_config`] is called.
     ///
     /// ```
     /// use premier::Limit;
@@ -133,11 +133,11 @@ impl ThrottleLayer {
     /// use std::time::Duration;
     ///
     /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
-    ///     .handler(MemoryHandler::new());
+    ///     .with_config(MemoryHandler::new());
     /// # let _ = layer;
     /// ```
     #[must_use]
-    pub fn handler(self, config: impl Into<Config>) -> Self {
+    pub fn with_config(self, config: impl Into<Config>) -> Self {
         self.with(|layer| layer.throttle = layer.throttle.with_config(config))
     }
 

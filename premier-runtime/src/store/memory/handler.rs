@@ -41,7 +41,7 @@ use crate::store::request::Request;
 ///
 /// let handler = MemoryHandler::new();
 /// let limit = Limit::fixed_window(1, Duration::from_secs(60));
-/// let login = Throttle::with_handler(handler.clone(), "login", limit);
+/// let login = Throttle::new("login", limit).with_config(handler.clone());
 /// login.acquire("alice")?;
 /// assert_eq!(handler.keys(), 1);
 /// # Ok::<(), premier::Error>(())

@@ -7,7 +7,7 @@ use redis::{AsyncConnectionConfig, RedisError, Value};
 use tokio::time::timeout;
 
 use super::address::{Options, certificates, client, connection_info, with_host_and_port};
-use super::failure::Failure;
+use super::failure::{Failure, describe};
 use super::keys;
 use super::target::Connection;
 
@@ -125,7 +125,7 @@ async fn bounded<T>(
     work: impl Future<Output = Result<T, RedisError>>,
 ) -> Result<T, Failure> {
     match timeout(command_timeout, work).await {
-        Ok(result) => result.map_err(|error| error.to_string().into()),
+        Ok(result) => result.map_err(describe),
         Err(_) => Err(format!("no answer within {command_timeout:?}").into()),
     }
 }

@@ -127,14 +127,14 @@ async fn connect(link: &Arc<Link>, generation: u64) -> Result<Connection, Failur
         Ok(result) => result,
         Err(_) => {
             let reason: Failure = format!("no connection within {:?}", link.timeout).into();
-            link.state.send_replace(State::Down(Arc::clone(&reason)));
+            link.state.send_replace(State::Down(reason.clone()));
             link.record_outage(&reason);
             attempt.await
         }
     };
     match result {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(describe(&error)),
+        Ok(Err(error)) => Err(describe(error)),
         Err(_) => Err(format!("no connection within {longest:?}").into()),
     }
 }

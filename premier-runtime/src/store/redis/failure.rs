@@ -1,13 +1,33 @@
 //! Failures of calls, and whether a failure concerns the whole connection.
 
+use std::fmt;
 use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::Error;
 
-/// The reason why a call failed, in one line.
-pub(super) type Failure = Arc<str>;
+/// The reason why a call failed, in one line, with the error of the driver if there is one.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    reason: Arc<str>,
+    source: Option<RedisError>,
+}
+
+impl<T: Into<Arc<str>>> From<T> for Failure {
+    fn from(reason: T) -> Self {
+        Self {
+            reason: reason.into(),
+            source: None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.reason)
+    }
+}
 
 /// Returns whether an error means that the connection or the server is unusable for now, as opposed
 /// to an error about one call.
@@ -45,7 +65,7 @@ const REFUSALS: [&str; 6] = [
 ];
 
 /// Describes an error in one line of at most 256 characters.
-pub(super) fn describe(error: &RedisError) -> Failure {
+pub(super) fn describe(error: RedisError) -> Failure {
     let text: String = error
         .to_string()
         .chars()
@@ -58,10 +78,17 @@ pub(super) fn describe(error: &RedisError) -> Failure {
         })
         .take(256)
         .collect();
-    text.into()
+    Failure {
+        reason: text.into(),
+        source: Some(error),
+    }
 }
 
 /// The error for a failure.
-pub(super) fn backend(message: Failure) -> Error {
-    Error::backend("redis", message)
+pub(super) fn backend(failure: Failure) -> Error {
+    let error = Error::backend("redis", failure.reason);
+    match failure.source {
+        Some(source) => error.with_source(source),
+        None => error,
+    }
 }

@@ -48,7 +48,7 @@ pub(super) enum State {
     /// The connection and its generation, which every reconnect increments.
     Up(Connection, u64),
     /// The server is down for this reason; calls fail without waiting.
-    Down(Arc<str>),
+    Down(Failure),
 }
 
 impl Link {
@@ -101,7 +101,7 @@ impl Link {
             .map_err(|_| Failure::from("the connection was closed"))?;
         match &*known {
             State::Up(connection, generation) => Ok((connection.clone(), *generation)),
-            State::Down(reason) => Err(Arc::clone(reason)),
+            State::Down(reason) => Err(reason.clone()),
             State::Connecting => Err("the connection is not ready".into()),
         }
     }
@@ -127,7 +127,10 @@ impl Link {
         let (failure, lost): (Failure, bool) = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(CallError::Down(reason))) => return Err(reason),
-            Ok(Err(CallError::Redis(error))) => (describe(&error), is_connection_error(&error)),
+            Ok(Err(CallError::Redis(error))) => {
+                let lost = is_connection_error(&error);
+                (describe(error), lost)
+            }
             Err(_) => (format!("no answer within {:?}", self.timeout).into(), true),
         };
         if lost {
@@ -196,7 +199,7 @@ impl Link {
         let Some(id) = self.slot_ranges.add(slot, reason) else {
             return;
         };
-        let (link, key, reason) = (Arc::clone(self), key.to_owned(), Arc::clone(reason));
+        let (link, key, reason) = (Arc::clone(self), key.to_owned(), reason.clone());
         tokio::spawn(async move {
             let master = timeout(link.timeout, link.slots_of_master(slot)).await;
             if let Ok(Some(slots)) = master

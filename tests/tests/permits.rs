@@ -1,0 +1,259 @@
+//! What an admitted call has taken can be given back, or corrected afterwards.
+
+use std::thread;
+use std::time::Duration;
+
+use premier::{Algo, Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle};
+use premier_tests::manual;
+use premier_tests::redis::Server;
+use premier_tests::waits::{joined, sleepers};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const ALGOS: [Algo; 5] = [
+    Algo::FixedWindow,
+    Algo::SlidingWindow,
+    Algo::SlidingLog,
+    Algo::TokenBucket,
+    Algo::LeakyBucket,
+];
+
+fn remaining(throttle: &Throttle) -> u64 {
+    throttle.peek("k").unwrap().remaining
+}
+
+#[test]
+fn a_permit_says_what_the_decision_said() {
+    let (clock, throttle) = manual(Limit::fixed_window(10, MINUTE));
+    throttle.acquire("k").unwrap();
+    clock.advance(20 * SECOND);
+    let permit = throttle.cost(3).acquire("k").unwrap();
+    assert_eq!((permit.limit(), permit.remaining()), (10, 6));
+    assert_eq!(permit.reset_after(), 40 * SECOND);
+    assert_eq!(permit.waited(), Duration::ZERO);
+}
+
+#[test]
+fn a_permit_says_how_long_the_call_has_waited() {
+    for algo in ALGOS {
+        let (clock, throttle) = manual(Limit::new(algo, 1, MINUTE));
+        throttle.acquire("k").unwrap();
+        let waiter = thread::spawn({
+            let throttle = throttle.wait();
+            move || throttle.acquire("k").unwrap().waited()
+        });
+        sleepers(&clock, 1);
+        // The sliding window admits the call when the last one has left it.
+        while !waiter.is_finished() {
+            clock.advance(SECOND);
+            thread::yield_now();
+        }
+        let waited = joined("the waiter ends", waiter).unwrap();
+        assert!(waited >= MINUTE, "{algo}: {waited:?}");
+    }
+}
+
+#[test]
+fn a_dropped_permit_keeps_its_units_taken() {
+    for algo in ALGOS {
+        let (_, throttle) = manual(Limit::new(algo, 5, MINUTE));
+        let before = remaining(&throttle);
+        drop(throttle.cost(2).acquire("k").unwrap());
+        assert_eq!(remaining(&throttle), before - 2, "{algo}");
+    }
+}
+
+#[tokio::test]
+async fn a_refund_gives_the_units_of_the_call_back() {
+    for algo in ALGOS {
+        let (_, throttle) = manual(Limit::new(algo, 5, MINUTE));
+        let before = remaining(&throttle);
+        throttle.cost(2).acquire("k").unwrap().refund().unwrap();
+        assert_eq!(remaining(&throttle), before, "{algo}");
+        let permit = throttle.cost(2).acquire_async("k").await.unwrap();
+        permit.refund_async().await.unwrap();
+        assert_eq!(remaining(&throttle), before, "{algo}: async");
+    }
+}
+
+#[test]
+fn a_refund_of_units_that_no_longer_count_gives_nothing_back() {
+    for algo in ALGOS {
+        let (clock, throttle) = manual(Limit::new(algo, 5, MINUTE));
+        let permit = throttle.cost(3).acquire("k").unwrap();
+        clock.advance(3 * MINUTE);
+        throttle.cost(2).acquire("k").unwrap();
+        let before = remaining(&throttle);
+        permit.refund().unwrap();
+        assert_eq!(remaining(&throttle), before, "{algo}");
+    }
+}
+
+#[test]
+fn a_refund_of_a_call_that_waited_for_a_token_gives_it_back() {
+    let (clock, throttle) = manual(Limit::token_bucket(1, SECOND));
+    throttle.acquire("k").unwrap();
+    let waiter = thread::spawn({
+        let throttle = throttle.wait();
+        move || throttle.acquire("k").unwrap()
+    });
+    sleepers(&clock, 1);
+    clock.advance(SECOND);
+    let permit = joined("the waiter ends", waiter).unwrap();
+    assert_eq!(remaining(&throttle), 0);
+    permit.refund().unwrap();
+    assert_eq!(remaining(&throttle), 1);
+}
+
+#[test]
+fn a_refund_lets_those_who_wait_run_earlier_but_not_sooner_than_the_limit() {
+    let (clock, throttle) = manual(Limit::token_bucket(1, SECOND).burst(2));
+    let permit = throttle.acquire("k").unwrap();
+    throttle.acquire("k").unwrap();
+    let waiter = thread::spawn({
+        let throttle = throttle.wait();
+        move || throttle.acquire("k").unwrap().waited()
+    });
+    sleepers(&clock, 1);
+    permit.refund().unwrap();
+    assert_eq!(joined("the waiter ends", waiter).unwrap(), Duration::ZERO);
+    assert!(!throttle.check("k").unwrap().allowed);
+}
+
+#[test]
+fn settling_for_less_gives_the_rest_back() {
+    for algo in ALGOS {
+        let (_, throttle) = manual(Limit::new(algo, 10, MINUTE));
+        let before = remaining(&throttle);
+        let permit = throttle.cost(8).acquire("k").unwrap();
+        permit.settle(3).unwrap();
+        assert_eq!(remaining(&throttle), before - 3, "{algo}");
+    }
+}
+
+#[test]
+fn settling_for_what_was_taken_changes_nothing() {
+    for algo in ALGOS {
+        let (_, throttle) = manual(Limit::new(algo, 10, MINUTE));
+        let permit = throttle.cost(8).acquire("k").unwrap();
+        let before = throttle.peek("k").unwrap();
+        permit.settle(8).unwrap();
+        assert_eq!(throttle.peek("k").unwrap(), before, "{algo}");
+    }
+}
+
+#[tokio::test]
+async fn settling_for_more_charges_the_difference() {
+    for algo in ALGOS {
+        let (_, throttle) = manual(Limit::new(algo, 10, MINUTE));
+        let before = remaining(&throttle);
+        throttle.cost(2).acquire("k").unwrap().settle(5).unwrap();
+        assert_eq!(remaining(&throttle), before - 5, "{algo}");
+        let permit = throttle.cost(0).acquire_async("k").await.unwrap();
+        permit.settle_async(2).await.unwrap();
+        assert_eq!(remaining(&throttle), before - 7, "{algo}: async");
+    }
+}
+
+#[test]
+fn settling_for_more_than_there_is_puts_a_token_bucket_into_debt() {
+    let (clock, throttle) = manual(Limit::token_bucket(10, 10 * SECOND));
+    throttle.cost(8).acquire("k").unwrap().settle(15).unwrap();
+    assert_eq!(throttle.check("k").unwrap().retry_after, 6 * SECOND);
+    clock.advance(6 * SECOND);
+    assert!(throttle.check("k").unwrap().allowed);
+}
+
+#[test]
+fn settling_for_more_than_there_is_takes_all_that_is_left_of_other_limits() {
+    for algo in ALGOS.into_iter().filter(|&algo| algo != Algo::TokenBucket) {
+        let (_, throttle) = manual(Limit::new(algo, 10, MINUTE));
+        throttle.cost(8).acquire("k").unwrap().settle(15).unwrap();
+        assert_eq!(remaining(&throttle), 0, "{algo}");
+    }
+}
+
+#[test]
+fn settling_for_more_than_a_call_can_cost_charges_the_capacity_once_more() {
+    let (_, throttle) = manual(Limit::token_bucket(10, 10 * SECOND));
+    let permit = throttle.acquire("k").unwrap();
+    permit.settle(u64::MAX).unwrap();
+    assert_eq!(throttle.check("k").unwrap().retry_after, 2 * SECOND);
+}
+
+#[test]
+fn permits_over_redis_are_refunded_and_settled_as_in_memory() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    for algo in ALGOS {
+        let name = format!("permits-{algo}");
+        let limit = Limit::new(algo, 100, 3_600 * SECOND);
+        let throttle = Throttle::new(&name, limit).with_config(redis.clone());
+        let before = remaining(&throttle);
+        let permit = throttle.cost(40).acquire("k").unwrap();
+        assert_eq!(remaining(&throttle), before - 40, "{algo}");
+        permit.settle(10).unwrap();
+        assert_eq!(remaining(&throttle), before - 10, "{algo}");
+        if algo == Algo::LeakyBucket {
+            // The next call has to wait for its slot.
+            continue;
+        }
+        throttle.cost(20).acquire("k").unwrap().refund().unwrap();
+        assert_eq!(remaining(&throttle), before - 10, "{algo}");
+        throttle.cost(10).acquire("k").unwrap().settle(30).unwrap();
+        assert_eq!(remaining(&throttle), before - 40, "{algo}");
+    }
+}
+
+#[test]
+fn units_that_the_outage_policy_granted_are_not_refunded_to_the_store() {
+    let mut server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let limit = Limit::fixed_window(10, MINUTE);
+    let policy = |policy| {
+        let config = Config::new(redis.clone()).on_backend_error(policy);
+        Throttle::new("policy", limit).with_config(config)
+    };
+    let (memory, allow) = (
+        policy(OnBackendError::Memory),
+        policy(OnBackendError::Allow),
+    );
+    memory.cost(4).acquire("k").unwrap();
+    server.kill();
+    let from_memory = memory.cost(2).acquire("k").unwrap();
+    assert_eq!(remaining(&memory), 8);
+    let for_free = allow.cost(2).acquire("k").unwrap();
+    from_memory.refund().unwrap();
+    assert_eq!(
+        remaining(&memory),
+        10,
+        "given back to the memory that decided"
+    );
+    server.restart();
+    let taken = memory.check("k").unwrap();
+    assert!(taken.allowed);
+    let _ = for_free.refund();
+    assert!(remaining(&memory) <= taken.remaining);
+}
+
+#[test]
+fn a_refund_to_a_store_that_is_down_is_an_error() {
+    let mut server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let throttle = Throttle::new("down", Limit::fixed_window(10, MINUTE)).with_config(redis);
+    let permit = throttle.acquire("k").unwrap();
+    server.kill();
+    let error = permit.refund().unwrap_err();
+    assert!(matches!(error, Error::Backend { .. }), "{error}");
+    assert!(error.to_string().contains("down for key \"k\""), "{error}");
+}
+
+#[test]
+fn a_permit_outlives_its_throttle() {
+    let memory = MemoryHandler::new();
+    let throttle =
+        || Throttle::new("gone", Limit::fixed_window(2, MINUTE)).with_config(memory.clone());
+    let permit = throttle().acquire("k").unwrap();
+    permit.refund().unwrap();
+    assert_eq!(remaining(&throttle()), 2);
+}
