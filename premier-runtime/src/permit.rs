@@ -124,8 +124,8 @@ impl Permit {
     /// If the call has cost less than was taken, the rest is given back as by [`Permit::refund`]. If it
     /// has cost more, the difference is charged, without waiting:
     ///
-    /// - a token bucket goes into debt, so that later calls wait or are denied until it is paid off;
-    /// - a leaky bucket and the windows charge as much as they have room for.
+    /// - a bucket goes into debt, so that later calls wait or are denied until it is paid off;
+    /// - a window charges as much as it has room for.
     ///
     /// At most the capacity of the limit is charged in addition, which is the most that one call can
     /// cost.

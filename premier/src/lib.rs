@@ -307,7 +307,7 @@
 //!   reads the states from bytes, and [`Request::encode`] writes them and says how long to keep them.
 //! - A store that decides by a script does itself what `apply` does: [`Plan`](algorithms::Plan) has the numbers
 //!   of a limit, and [`Reservation`] what a caller that gives up gives back.
-//! - With the feature `cache`, [`Handler::values`] shares the values of `#[cache]`.
+//! - With the feature `cache`, `Handler::values` shares the values of `#[cache]`.
 //!
 //! A store of values with compare-and-swap, as most key-value servers have it, reads, decides, and writes
 //! unless another has written meanwhile:
