@@ -101,7 +101,8 @@ impl Tables {
     pub(super) fn examine(&mut self, now: u64, count: &KeyCount) -> Option<Vec<Arc<Table>>> {
         let mut removed = None;
         for _ in 0..BATCH {
-            if self.examinations.peek().is_none_or(|next| next.at > now) {
+            // At the last instant that a clock can tell, the next examination is never due.
+            if self.examinations.peek().is_none_or(|next| next.at >= now) {
                 break;
             }
             let removed: &mut Vec<_> = removed.get_or_insert_default();
