@@ -38,7 +38,7 @@ use crate::limit::decision::Decision;
 
 /// A configuration with fresh state, in place of the process's.
 ///
-/// It is that of the thread within [`Scope::run`] and of the task within [`Scope::run_async`]. Threads and
+/// A thread has it within [`Scope::run`], a task within [`Scope::run_async`]. Threads and
 /// tasks that these start are outside of it: pass them a copy of [`Scope::current`]. The worker of a sync
 /// `#[timeout]` is inside.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +123,7 @@ impl Scope {
 
     /// Lets the limits of this name deny all calls, with a `retry_after` of a second.
     ///
-    /// The name is that of the limit, or the last part of its path: `send` for `app::mail::send`.
+    /// The name is the limit's, or the last part of its path: `send` for `app::mail::send`.
     pub fn refuse(self, name: &str) {
         self.0.refuse(name, true);
     }

@@ -56,7 +56,7 @@ impl Callers {
         sleepers(&self.clock, before + 1);
     }
 
-    /// So many callers more, which wait without limit.
+    /// Adds `count` callers, which wait without limit.
     fn join_all(&mut self, count: usize) {
         let throttle = self.throttle.wait();
         for _ in 0..count {
@@ -70,7 +70,7 @@ impl Callers {
         eventually("the caller is gone", || self.clock.sleepers() < before);
     }
 
-    /// Waits until this is owed and so many callers have their slots.
+    /// Waits until this is owed and `waiting` callers have their slots.
     fn wait_until_owed(&self, debt: Duration, waiting: usize) {
         let what = format!("{}: {debt:?} are owed", self.store);
         eventually(&what, || {

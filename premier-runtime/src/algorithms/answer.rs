@@ -3,7 +3,7 @@
 use crate::clock::after;
 use crate::limit::decision::Decision;
 
-/// What a decision does with the state, and whom it admits.
+/// What a decision does with the state, and which calls it admits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Effect {
     /// Takes the cost if the call is admitted.
