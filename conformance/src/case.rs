@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt::Debug;
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use premier::algorithms::Plan;
@@ -136,34 +137,34 @@ impl Limited<'_> {
         operation: Operation,
         part: impl Fn(&Decision) -> T,
         expected: T,
-    ) -> Result<Decision, String> {
+    ) -> Result<Checked, String> {
         let decision = self.handle(operation)?;
         let got = part(&decision);
         ensure(
             got == expected,
             self.at_step(operation, format!("{got:?} instead of {expected:?}")),
         )?;
-        Ok(decision)
+        Ok(Checked(decision))
     }
 
-    /// Takes units that must be admitted, with so many left.
-    pub(crate) fn admits(&self, units: u64, remaining: u64) -> Result<Decision, String> {
+    /// Takes `units`, which must be admitted and leave `remaining`.
+    pub(crate) fn admits(&self, units: u64, remaining: u64) -> Result<Checked, String> {
         let part = |decision: &Decision| (decision.allowed, decision.remaining);
         self.expect(Operation::Take(units), part, (true, remaining))
     }
 
     /// Asks for units that must be denied.
-    pub(crate) fn denies(&self, units: u64) -> Result<Decision, String> {
+    pub(crate) fn denies(&self, units: u64) -> Result<Checked, String> {
         self.expect(Operation::Take(units), |decision| decision.allowed, false)
     }
 
-    /// Peeks, and finds so many units left.
-    pub(crate) fn has(&self, remaining: u64) -> Result<Decision, String> {
+    /// Peeks, and must find `remaining` units.
+    pub(crate) fn has(&self, remaining: u64) -> Result<Checked, String> {
         self.expect(Operation::Peek(0), |decision| decision.remaining, remaining)
     }
 
     /// Reserves a slot that must begin after this time.
-    pub(crate) fn reserves(&self, cost: u64, delay: Duration) -> Result<Decision, String> {
+    pub(crate) fn reserves(&self, cost: u64, delay: Duration) -> Result<Checked, String> {
         let longest = Duration::MAX;
         let part = |decision: &Decision| (decision.allowed, decision.delay);
         self.expect(Operation::Reserve { cost, longest }, part, (true, delay))
@@ -172,6 +173,18 @@ impl Limited<'_> {
     pub(crate) fn release(&self, reservation: &Reservation, units: u64) -> Result<(), String> {
         self.handle(Operation::Release(*reservation, units))
             .map(drop)
+    }
+}
+
+/// A decision that is what it should be. It need not be looked at again.
+#[derive(Debug)]
+pub(crate) struct Checked(Decision);
+
+impl Deref for Checked {
+    type Target = Decision;
+
+    fn deref(&self) -> &Decision {
+        &self.0
     }
 }
 

@@ -29,7 +29,7 @@ fn peek(case: &Case<'_>) -> Result<(), String> {
                 limited.at_step(Operation::Peek(units), format!("{decision:?}")),
             )?;
         }
-        let _ = limited.admits(3, 0)?;
+        limited.admits(3, 0)?;
         let decision = limited.handle(Operation::Peek(1))?;
         ensure(
             !decision.allowed && !decision.retry_after.is_zero(),
@@ -42,10 +42,10 @@ fn peek(case: &Case<'_>) -> Result<(), String> {
 fn denied(case: &Case<'_>) -> Result<(), String> {
     for limit in each_algorithm(3) {
         let limited = case.limits("denied", &[limit]);
-        let _ = limited.admits(2, 1)?;
-        let _ = limited.denies(2)?;
-        let _ = limited.denies(3)?;
-        let _ = limited.admits(1, 0)?;
+        limited.admits(2, 1)?;
+        limited.denies(2)?;
+        limited.denies(3)?;
+        limited.admits(1, 0)?;
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ fn too_costly(case: &Case<'_>) -> Result<(), String> {
             );
             ensure(is_error, limited.at_step(operation, format!("{result:?}")))?;
         }
-        let _ = limited.admits(3, 0)?;
+        limited.admits(3, 0)?;
     }
     Ok(())
 }
@@ -78,13 +78,13 @@ fn too_costly(case: &Case<'_>) -> Result<(), String> {
 fn refund(case: &Case<'_>) -> Result<(), String> {
     for limit in each_algorithm(3) {
         let limited = case.limits("refund", &[limit]);
-        let _ = limited.admits(3, 0)?;
+        limited.admits(3, 0)?;
         let _ = limited.handle(Operation::Refund(2))?;
-        let _ = limited.admits(2, 0)?;
+        limited.admits(2, 0)?;
         // At most as many as are taken.
         let _ = limited.handle(Operation::Refund(100))?;
-        let _ = limited.admits(3, 0)?;
-        let _ = limited.denies(1)?;
+        limited.admits(3, 0)?;
+        limited.denies(1)?;
     }
     Ok(())
 }
@@ -92,11 +92,11 @@ fn refund(case: &Case<'_>) -> Result<(), String> {
 fn release(case: &Case<'_>) -> Result<(), String> {
     for limit in each_algorithm(3) {
         let limited = case.limits("release", &[limit]);
-        let _ = limited.admits(1, 2)?;
+        limited.admits(1, 2)?;
         let taken = limited.admits(2, 0)?;
         limited.release(taken.reservation(), 2)?;
-        let _ = limited.admits(2, 0)?;
-        let _ = limited.denies(1)?;
+        limited.admits(2, 0)?;
+        limited.denies(1)?;
     }
     Ok(())
 }
@@ -106,9 +106,9 @@ fn late_release(case: &Case<'_>) -> Result<(), String> {
         let limited = case.limits("late", &[limit]);
         let taken = limited.admits(3, 0)?;
         case.clock.advance(2 * MINUTE);
-        let _ = limited.admits(3, 0)?;
+        limited.admits(3, 0)?;
         limited.release(taken.reservation(), 3)?;
-        let _ = limited.denies(1)?;
+        limited.denies(1)?;
     }
     Ok(())
 }
@@ -116,14 +116,14 @@ fn late_release(case: &Case<'_>) -> Result<(), String> {
 fn reset(case: &Case<'_>) -> Result<(), String> {
     for limit in each_algorithm(3) {
         let limited = case.limits("reset", &[limit]);
-        let _ = limited.admits(3, 0)?;
+        limited.admits(3, 0)?;
         let _ = limited.handle(Operation::Reset)?;
         let fresh = limited.has(3)?;
         ensure(
             fresh.reset_after.is_zero(),
             limited.at_step(Operation::Reset, format!("{fresh:?}")),
         )?;
-        let _ = limited.admits(3, 0)?;
+        limited.admits(3, 0)?;
     }
     Ok(())
 }
@@ -131,7 +131,7 @@ fn reset(case: &Case<'_>) -> Result<(), String> {
 fn expiry(case: &Case<'_>) -> Result<(), String> {
     for limit in each_algorithm(3) {
         let limited = case.limits("expiry", &[limit]);
-        let _ = limited.admits(1, 2)?;
+        limited.admits(1, 2)?;
         case.clock.advance(MINUTE / 10);
         let taken = limited.handle(Operation::Take(2))?;
         ensure(

@@ -124,21 +124,21 @@ fn check_take_all(
             !denied.iter().all(|decision| decision.allowed),
             format!("admitted although one key has too little left: {denied:?}"),
         )?;
-        let _ = five.has(4)?;
-        let _ = three.has(1)?;
+        five.has(4)?;
+        three.has(1)?;
     }
     let too_costly = take(1, 4);
     ensure(
         matches!(too_costly, Err(Error::CostExceedsCapacity { .. })),
         format!("a cost above a capacity: {too_costly:?}"),
     )?;
-    let _ = five.has(4)?;
-    let _ = three.has(1)?;
+    five.has(4)?;
+    three.has(1)?;
     // What was taken can be released from each.
     five.release(taken[0].reservation(), 1)?;
     three.release(taken[1].reservation(), 2)?;
-    let _ = five.has(5)?;
-    let _ = three.has(3)?;
+    five.has(5)?;
+    three.has(3)?;
     Ok(())
 }
 
@@ -182,7 +182,7 @@ fn handle_async(case: &Case<'_>) -> Result<(), String> {
             );
             ensure(is_right, format!("{limit}: handle_async: {decision:?}"))?;
         }
-        let _ = limited.denies(1)?;
+        limited.denies(1)?;
     }
     Ok(())
 }

@@ -36,12 +36,12 @@ fn in_order(case: &Case<'_>) -> Result<(), String> {
     for limit in buckets() {
         let limited = case.limits("order", &[limit]);
         for slot in 0..4 {
-            let _ = limited.reserves(1, slot * MINUTE)?;
+            limited.reserves(1, slot * MINUTE)?;
         }
         case.clock.advance(MINUTE);
-        let _ = limited.reserves(1, 3 * MINUTE)?;
+        limited.reserves(1, 3 * MINUTE)?;
         case.clock.advance(4 * MINUTE);
-        let _ = limited.reserves(1, Duration::ZERO)?;
+        limited.reserves(1, Duration::ZERO)?;
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ fn longest(case: &Case<'_>) -> Result<(), String> {
     for limit in buckets() {
         let limited = case.limits("longest", &[limit]);
         for slot in 0..3 {
-            let _ = limited.reserves(1, slot * MINUTE)?;
+            limited.reserves(1, slot * MINUTE)?;
         }
         let reserve = |longest| Operation::Reserve { cost: 1, longest };
         let short = reserve(3 * MINUTE - Duration::from_millis(1));
@@ -73,13 +73,13 @@ fn longest(case: &Case<'_>) -> Result<(), String> {
 fn last_slot(case: &Case<'_>) -> Result<(), String> {
     for limit in buckets() {
         let limited = case.limits("last", &[limit]);
-        let _ = limited.reserves(1, Duration::ZERO)?;
-        let _ = limited.reserves(1, MINUTE)?;
+        limited.reserves(1, Duration::ZERO)?;
+        limited.reserves(1, MINUTE)?;
         let last = limited.reserves(1, 2 * MINUTE)?;
         limited.release(last.reservation(), 1)?;
         // Nothing more is given back.
         limited.release(last.reservation(), 1)?;
-        let _ = limited.reserves(1, 2 * MINUTE)?;
+        limited.reserves(1, 2 * MINUTE)?;
     }
     Ok(())
 }
@@ -87,11 +87,11 @@ fn last_slot(case: &Case<'_>) -> Result<(), String> {
 fn middle_slot(case: &Case<'_>) -> Result<(), String> {
     for limit in buckets() {
         let limited = case.limits("middle", &[limit]);
-        let _ = limited.reserves(1, Duration::ZERO)?;
+        limited.reserves(1, Duration::ZERO)?;
         let middle = limited.reserves(1, MINUTE)?;
-        let _ = limited.reserves(1, 2 * MINUTE)?;
+        limited.reserves(1, 2 * MINUTE)?;
         limited.release(middle.reservation(), 1)?;
-        let _ = limited.reserves(1, 3 * MINUTE)?;
+        limited.reserves(1, 3 * MINUTE)?;
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ fn windows(case: &Case<'_>) -> Result<(), String> {
     ];
     for limit in limits {
         let limited = case.limits("windows", &[limit]);
-        let _ = limited.reserves(1, Duration::ZERO)?;
+        limited.reserves(1, Duration::ZERO)?;
         let reserve = Operation::Reserve {
             cost: 1,
             longest: Duration::MAX,

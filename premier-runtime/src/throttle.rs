@@ -208,8 +208,8 @@ impl Throttle {
         }
     }
 
-    /// The same limit for calls of which at most `calls` wait at a time in this process, under all keys
-    /// together. Without it their number has no limit.
+    /// Lets at most `calls` calls of this limit wait at a time in this process, under all keys together.
+    /// Default: without limit.
     ///
     /// A call beyond it fails with [`Error::TooManyWaiting`], also one that would wait for its slot in a leaky
     /// bucket. Calls through other clones of the limit count, whatever their own maximum.

@@ -1,7 +1,7 @@
 //! Questions about types that their tokens answer.
 
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericArgument, Ident, PathArguments, PathSegment, Type, parse_quote};
+use syn::{GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, parse_quote};
 
 /// Returns the types between the angle brackets of a path segment.
 pub(crate) fn type_arguments(segment: &PathSegment) -> impl DoubleEndedIterator<Item = &Type> {
@@ -62,36 +62,11 @@ pub(crate) fn names_lifetime(ty: &Type) -> bool {
 
 /// Returns whether a lifetime other than `'static` can be seen in the type.
 pub(crate) fn is_borrowed(ty: &Type) -> bool {
-    struct FindLifetime(bool);
-    impl VisitMut for FindLifetime {
-        fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
-            self.0 |= reference.lifetime.is_none();
-            visit_mut::visit_type_reference_mut(self, reference);
-        }
-
-        fn visit_lifetime_mut(&mut self, lifetime: &mut syn::Lifetime) {
-            self.0 |= lifetime.ident != "static";
-        }
-
-        // The lifetimes of `for<'a> Trait<'a>` belong to what is called.
-        fn visit_trait_bound_mut(&mut self, bound: &mut syn::TraitBound) {
-            if bound.lifetimes.is_none() {
-                visit_mut::visit_trait_bound_mut(self, bound);
-            }
-        }
-
-        // The references in a function's signature are not borrows of the function.
-        fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
-
-        fn visit_parenthesized_generic_arguments_mut(
-            &mut self,
-            _: &mut syn::ParenthesizedGenericArguments,
-        ) {
-        }
-    }
-    let mut find = FindLifetime(false);
-    find.visit_type_mut(&mut ty.clone());
-    find.0
+    let mut found = false;
+    each_lifetime(&mut ty.clone(), |lifetime| {
+        found |= lifetime.is_none_or(|lifetime| lifetime.ident != "static");
+    });
+    found
 }
 
 /// Returns `false` if the type contains `impl Trait`, which cannot be written in a body.
@@ -109,14 +84,30 @@ pub(crate) fn in_body(ty: &Type) -> Option<Type> {
 
 /// Replaces the lifetimes in the type by `'_`, but for `'static` and those of called functions.
 pub(crate) fn infer_lifetimes(ty: &mut Type) {
-    struct InferLifetimes;
-    impl VisitMut for InferLifetimes {
-        fn visit_lifetime_mut(&mut self, lifetime: &mut syn::Lifetime) {
-            if lifetime.ident != "static" {
-                lifetime.ident = Ident::new("_", lifetime.ident.span());
+    each_lifetime(ty, |lifetime| {
+        if let Some(lifetime) = lifetime.filter(|lifetime| lifetime.ident != "static") {
+            lifetime.ident = Ident::new("_", lifetime.ident.span());
+        }
+    });
+}
+
+/// Calls `visit` with each lifetime in the type, and with `None` for each reference without one. Those in the
+/// signature of a function that is called are not borrows of the type.
+fn each_lifetime(ty: &mut Type, visit: impl FnMut(Option<&mut Lifetime>)) {
+    struct EachLifetime<F>(F);
+    impl<F: FnMut(Option<&mut Lifetime>)> VisitMut for EachLifetime<F> {
+        fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
+            if reference.lifetime.is_none() {
+                (self.0)(None);
             }
+            visit_mut::visit_type_reference_mut(self, reference);
         }
 
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            (self.0)(Some(lifetime));
+        }
+
+        // The lifetimes of `for<'a> Trait<'a>` belong to what is called.
         fn visit_trait_bound_mut(&mut self, bound: &mut syn::TraitBound) {
             if bound.lifetimes.is_none() {
                 visit_mut::visit_trait_bound_mut(self, bound);
@@ -131,7 +122,7 @@ pub(crate) fn infer_lifetimes(ty: &mut Type) {
         ) {
         }
     }
-    InferLifetimes.visit_type_mut(ty);
+    EachLifetime(visit).visit_type_mut(ty);
 }
 
 /// Replaces each `impl Trait` in the type by `_`. Returns whether there was one.

@@ -17,7 +17,7 @@ pub(crate) enum Effect {
 }
 
 impl Effect {
-    /// The same without a change of the state.
+    /// This effect without a change of the state.
     pub(crate) const fn without_change(self) -> Self {
         match self {
             Self::Take | Self::Look => Self::Look,

@@ -162,7 +162,11 @@ impl<'a> Wait<'a> {
             limiter,
             key,
             cost,
-            max_wait,
+            // The call is counted among those who wait.
+            max_wait: MaxWait {
+                calls: None,
+                ..max_wait
+            },
             began,
             deadline,
             held: Held::Nothing,
@@ -179,16 +183,10 @@ impl<'a> Wait<'a> {
 
     /// What to ask the store.
     fn operation(&self) -> Operation {
-        let left = match self.deadline {
-            u64::MAX => Duration::MAX,
-            deadline => Duration::from_nanos(deadline.saturating_sub(self.limiter.clock().now())),
-        };
-        let time = match self.max_wait.time {
-            WaitTime::None => WaitTime::None,
-            WaitTime::AtMost(_) | WaitTime::Unbounded => WaitTime::AtMost(left),
-        };
-        // It is one of those who wait.
-        let max_wait = MaxWait { time, calls: None };
+        let mut max_wait = self.max_wait;
+        if let WaitTime::AtMost(left) = &mut max_wait.time {
+            *left = Duration::from_nanos(self.deadline.saturating_sub(self.limiter.clock().now()));
+        }
         self.limiter.operation(self.cost, max_wait)
     }
 
@@ -202,13 +200,9 @@ impl<'a> Wait<'a> {
         let now = self.limiter.clock().now();
         if !decision.allowed {
             if self.limiter.is_bucket() {
-                let max_wait = MaxWait {
-                    calls: None,
-                    ..self.max_wait
-                };
                 let refused = self
                     .limiter
-                    .refused(self.key, max_wait, decision.retry_after);
+                    .refused(self.key, self.max_wait, decision.retry_after);
                 return Err(refused);
             }
             let at = after(now, decision.retry_after);
