@@ -60,7 +60,7 @@ impl State {
     }
 
     /// Decides with an effect that changes nothing.
-    pub(super) fn look(&self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
+    pub(crate) fn look(&self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
         match &self.0 {
             // Peeking at a log does not copy it.
             Repr::Log(state) if cost <= plan.capacity() => match plan.rule() {

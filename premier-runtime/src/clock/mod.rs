@@ -25,6 +25,8 @@ pub use self::coarse::CoarseClock;
 pub use self::manual::ManualClock;
 pub(crate) use self::steady::{Sleep, SteadyClock};
 pub use self::system::SystemClock;
+#[cfg(feature = "redis")]
+pub(crate) use self::system::{real_now, real_sleep_until, wake_at};
 
 /// A source of time that can also sleep.
 ///

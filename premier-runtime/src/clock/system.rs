@@ -182,6 +182,32 @@ impl Timer {
         self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Stores the waker of a sleeper. Returns the one that it had before, which is to be dropped by the
+    /// caller, because that may run code of the user.
+    #[must_use]
+    fn insert(
+        &self,
+        sleeper: &mut Option<SleeperId>,
+        deadline: u64,
+        waker: Waker,
+    ) -> Option<Waker> {
+        Self::start();
+        let mut sleepers = self.lock();
+        let next = sleepers.next_deadline();
+        let old = sleepers.sleep(sleeper, deadline, waker);
+        drop(sleepers);
+        // Wake the timer thread only if this deadline is earlier than the one it sleeps until.
+        if next.is_none_or(|next| deadline < next) {
+            self.earlier.notify_one();
+        }
+        old
+    }
+
+    fn remove(&self, sleeper: Option<SleeperId>) {
+        let waker = sleeper.and_then(|id| self.lock().remove(id));
+        drop(waker);
+    }
+
     fn run(&self) {
         let mut sleepers = self.lock();
         let mut earliest = 0;
@@ -215,6 +241,47 @@ impl Timer {
     }
 }
 
+/// The time in nanoseconds, also in a tokio runtime whose time is virtual.
+#[cfg(feature = "redis")]
+pub(crate) fn real_now() -> u64 {
+    Counter::get().real_now()
+}
+
+/// Wakes `waker` on the timer thread when [`real_now`] has reached `deadline`.
+#[cfg(feature = "redis")]
+pub(crate) fn wake_at(deadline: u64, waker: Waker) {
+    drop(TIMER.insert(&mut None, deadline, waker));
+}
+
+/// Completes when [`real_now`] has reached `deadline`; never at [`u64::MAX`].
+#[cfg(feature = "redis")]
+pub(crate) fn real_sleep_until(deadline: u64) -> impl Future<Output = ()> + Send {
+    struct RealSleep(u64, Option<SleeperId>);
+
+    impl Future for RealSleep {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            let deadline = self.0;
+            if real_now() >= deadline {
+                return Poll::Ready(());
+            }
+            if deadline < u64::MAX {
+                drop(TIMER.insert(&mut self.1, deadline, context.waker().clone()));
+            }
+            Poll::Pending
+        }
+    }
+
+    impl Drop for RealSleep {
+        fn drop(&mut self) {
+            TIMER.remove(self.1);
+        }
+    }
+
+    RealSleep(deadline, None)
+}
+
 struct TimerSleep {
     deadline: u64,
     sleeper: Option<SleeperId>,
@@ -244,26 +311,13 @@ impl Future for TimerSleep {
                 return Poll::Pending;
             }
         }
-        Timer::start();
-        let waker = context.waker().clone();
-        let mut sleepers = TIMER.lock();
-        let next = sleepers.next_deadline();
-        let old = sleepers.sleep(&mut this.sleeper, this.deadline, waker);
-        drop(sleepers);
-        drop(old);
-        // Wake the timer thread only if this deadline is earlier than the one it sleeps until.
-        if next.is_none_or(|next| this.deadline < next) {
-            TIMER.earlier.notify_one();
-        }
+        drop(TIMER.insert(&mut this.sleeper, this.deadline, context.waker().clone()));
         Poll::Pending
     }
 }
 
 impl Drop for TimerSleep {
     fn drop(&mut self) {
-        if let Some(id) = self.sleeper {
-            let waker = TIMER.lock().remove(id);
-            drop(waker);
-        }
+        TIMER.remove(self.sleeper);
     }
 }

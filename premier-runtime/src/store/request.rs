@@ -50,6 +50,18 @@ pub enum Operation {
     Release(Reservation, u64),
 }
 
+impl Operation {
+    /// The operation that gives back what `decision` about this one has taken, or `None` if that is nothing.
+    pub(crate) const fn release(&self, decision: &Decision) -> Option<Self> {
+        match *self {
+            Self::Take(cost) | Self::Reserve { cost, .. } if decision.allowed && cost > 0 => {
+                Some(Self::Release(decision.reservation, cost))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl<'a> Request<'a> {
     /// Creates a request.
     ///
@@ -206,13 +218,9 @@ impl<'a> Request<'a> {
     /// ```
     #[must_use]
     pub const fn release(&self, decision: &Decision) -> Option<Self> {
-        match self.operation {
-            Operation::Take(cost) | Operation::Reserve { cost, .. }
-                if decision.allowed && cost > 0 =>
-            {
-                Some(self.with(Operation::Release(decision.reservation, cost)))
-            }
-            _ => None,
+        match self.operation.release(decision) {
+            Some(release) => Some(self.with(release)),
+            None => None,
         }
     }
 

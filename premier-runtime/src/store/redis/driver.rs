@@ -13,7 +13,9 @@ use tokio::time::{sleep, timeout};
 
 use super::failure::{Failure, describe};
 use super::link::{Link, MAX_PROBE_DELAY, MIN_PROBE_DELAY, State, lock};
+use super::outbox::Outbox;
 use super::probe::probe;
+use super::session::Session;
 use super::target::Connection;
 
 thread_local! {
@@ -29,16 +31,17 @@ pub(super) fn is_driver_thread() -> bool {
 /// A handle to the driver thread, which stops when the handle is dropped with the last handler.
 pub(super) struct Driver {
     handle: Handle,
+    process: u32,
     _stop: oneshot::Sender<()>,
 }
 
 impl Driver {
-    pub(super) fn start(link: &Arc<Link>) -> std::io::Result<Self> {
+    pub(super) fn start(link: &Arc<Link>, outbox: &Arc<Outbox>) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (broken, reports) = mpsc::unbounded_channel();
-        let weak = Arc::downgrade(link);
+        let (weak, outbox) = (Arc::downgrade(link), Arc::clone(outbox));
         thread::Builder::new()
             .name("premier-redis".into())
             .spawn(move || {
@@ -46,6 +49,7 @@ impl Driver {
                 if let Some(link) = weak.upgrade() {
                     runtime.spawn(keep_connected(link, reports));
                 }
+                runtime.spawn(outbox.run());
                 // Ends with an error when `Driver` is dropped, which is the signal to stop.
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_background();
@@ -53,8 +57,14 @@ impl Driver {
         *lock(&link.broken) = Some(broken);
         Ok(Self {
             handle,
+            process: std::process::id(),
             _stop: stop,
         })
+    }
+
+    /// Whether the thread is one of this process, and not of one that has forked since.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -80,7 +90,8 @@ async fn keep_connected(link: Arc<Link>, mut reports: mpsc::UnboundedReceiver<u6
             Ok(connection) => {
                 generation += 1;
                 delay = MIN_PROBE_DELAY;
-                strong.state.send_replace(State::Up(connection, generation));
+                let session = Session::new(connection, generation);
+                strong.state.send_replace(State::Up(session));
                 strong.record_recovery();
                 drop(strong);
                 loop {

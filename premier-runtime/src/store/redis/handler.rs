@@ -1,22 +1,27 @@
 //! The Redis handler: how calls reach the driver thread and how their answers come back.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use redis::Value;
 use tokio::sync::oneshot;
 
 use super::address::Options;
+use super::check::{Check, Few};
 use super::driver::{Driver, is_driver_thread};
 use super::failure::{Failure, backend};
-use super::job::{Job, PendingAnswer};
-use super::link::Link;
+use super::link::{Link, lock, no_answer_within};
+use super::outbox::Outbox;
+use super::probe::probe;
 use super::target::Target;
-use super::{clear, keys};
-use crate::clock::Clock;
+use super::{answer, clear, keys};
+use crate::clock::{Clock, after, real_now, real_sleep_until};
 use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::handler::{Handler, take_all_in_turn, take_all_in_turn_async};
@@ -74,9 +79,15 @@ pub struct RedisHandler {
     pub(super) shared: Arc<Shared>,
 }
 
+/// The key that [`RedisHandler::ping`] writes nothing to.
+const PING_KEY: &str = "premier:ping";
+
 pub(super) struct Shared {
     pub(super) link: Arc<Link>,
-    driver: Mutex<Option<Driver>>,
+    outbox: Arc<Outbox>,
+    driver: OnceLock<Driver>,
+    /// Held while the driver is started.
+    starting: Mutex<()>,
     options: Options,
     /// The clock to decide by, if it is not the server's.
     clock: Option<Arc<dyn Clock>>,
@@ -106,7 +117,7 @@ impl RedisHandler {
     /// ```
     pub fn ping(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
-        self.block(async move { shared.ping().await })
+        self.block(Some(self.timeout()), async move { shared.ping().await })
     }
 
     /// Checks that the server answers, without blocking the calling thread. The async form of
@@ -123,7 +134,8 @@ impl RedisHandler {
     /// ```
     pub async fn ping_async(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
-        self.spawn(async move { shared.ping().await }).await
+        self.spawn(Some(self.timeout()), async move { shared.ping().await })
+            .await
     }
 
     /// Returns the state of the connection, without calling the server.
@@ -144,71 +156,134 @@ impl RedisHandler {
         }
     }
 
-    /// Returns the runtime of the driver thread, which the first call starts.
-    pub(super) fn driver(&self) -> Result<Handle, Error> {
-        let mut driver = self
-            .shared
-            .driver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(driver) = &*driver {
-            return Ok(driver.handle().clone());
+    /// Returns the driver, which the first call starts.
+    fn driver(&self) -> Result<&Driver, Error> {
+        let shared = &*self.shared;
+        let driver = match shared.driver.get() {
+            Some(driver) => driver,
+            None => {
+                let _one_at_a_time = lock(&shared.starting);
+                match shared.driver.get() {
+                    Some(driver) => driver,
+                    None => {
+                        let started = Driver::start(&shared.link, &shared.outbox);
+                        let started = started.map_err(|error| {
+                            backend(format!("the driver could not be started: {error}").into())
+                        })?;
+                        shared.driver.get_or_init(|| started)
+                    }
+                }
+            }
+        };
+        match driver.is_of_this_process() {
+            true => Ok(driver),
+            false => Err(backend(
+                "the process was forked after the first call: make the handler in the child".into(),
+            )),
         }
-        let started = Driver::start(&self.shared.link)
-            .map_err(|error| backend(format!("the driver could not be started: {error}").into()))?;
-        Ok(driver.insert(started).handle().clone())
     }
 
-    /// Runs `work` on the driver thread and blocks the calling thread until it is done.
+    /// Returns where calls are sent from.
+    fn outbox(&self) -> Result<&Arc<Outbox>, Error> {
+        self.driver().map(|_| &self.shared.outbox)
+    }
+
+    /// Runs `work` on the driver thread and blocks the calling thread until it is done, or for at most
+    /// `longest`.
     ///
     /// # Errors
     /// When called on a driver thread, which a `tracing` subscriber of the user may do: the thread
     /// would wait for itself.
     pub(super) fn block<T: Send + 'static>(
         &self,
+        longest: Option<Duration>,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Error> {
-        if is_driver_thread() {
-            return Err(backend(
-                "a thread that drives a connection to redis cannot wait for an answer".into(),
-            ));
-        }
+        refuse_on_driver_thread()?;
         let (answer, answered) = mpsc::sync_channel(1);
-        self.driver()?.spawn(async move {
+        self.start(async move {
             let _ = answer.try_send(work.await);
-        });
-        match answered.recv() {
-            Ok(result) => result.map_err(backend),
-            Err(_) => Err(backend("the driver has stopped".into())),
+        })?;
+        let answered = match longest {
+            Some(longest) => answered.recv_timeout(longest),
+            None => answered.recv().map_err(RecvTimeoutError::from),
+        };
+        match (answered, longest) {
+            (Ok(result), _) => result.map_err(backend),
+            (Err(RecvTimeoutError::Timeout), Some(longest)) => {
+                Err(backend(no_answer_within(longest)))
+            }
+            (Err(_), _) => Err(backend("the driver has stopped".into())),
         }
     }
 
-    /// Runs `work` on the driver thread and returns its result.
+    /// Runs `work` on the driver thread and returns its result, if it comes within `longest`.
     pub(super) async fn spawn<T: Send + 'static>(
         &self,
+        longest: Option<Duration>,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.driver()?.spawn(async move {
+        let (answer, mut answered) = oneshot::channel();
+        self.start(async move {
             let _ = answer.send(work.await);
-        });
-        match answered.await {
-            Ok(result) => result.map_err(backend),
-            Err(_) => Err(backend("the driver has stopped".into())),
-        }
+        })?;
+        let deadline = longest.map_or(u64::MAX, |longest| after(real_now(), longest));
+        let mut elapsed = pin!(real_sleep_until(deadline));
+        poll_fn(|context| {
+            if let Poll::Ready(answer) = Pin::new(&mut answered).poll(context) {
+                return Poll::Ready(match answer {
+                    Ok(result) => result.map_err(backend),
+                    Err(_) => Err(backend("the driver has stopped".into())),
+                });
+            }
+            elapsed.as_mut().poll(context).map(|()| {
+                let longest = longest.unwrap_or_default();
+                Err(backend(no_answer_within(longest)))
+            })
+        })
+        .await
+    }
+
+    /// Runs `work` on the driver thread.
+    pub(super) fn start(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Error> {
+        self.driver()?.handle().spawn(work);
+        Ok(())
+    }
+
+    /// The longest time that a call may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.shared.link.timeout
+    }
+}
+
+/// # Errors
+/// On a thread that drives a connection.
+fn refuse_on_driver_thread() -> Result<(), Error> {
+    match is_driver_thread() {
+        true => Err(backend(
+            "a thread that drives a connection to redis cannot wait for an answer".into(),
+        )),
+        false => Ok(()),
     }
 }
 
 impl Shared {
     async fn ping(&self) -> Result<(), Failure> {
-        self.link.command(None, &redis::cmd("PING")).await.map(drop)
+        self.link
+            .run(None, async |session| {
+                probe(&mut session.connection, PING_KEY).await?;
+                Ok(Value::Nil)
+            })
+            .await
+            .map(drop)
     }
 
-    fn job(&self, requests: &[Request<'_>]) -> Result<Job, Error> {
-        Job::new(
-            requests,
-            self.clock.as_ref().map(|clock| clock.now() / 1_000),
-        )
+    fn check(&self, requests: &[Request<'_>]) -> Result<Check, Error> {
+        let clock = self.clock.as_ref();
+        Check::new(requests, clock.map(|clock| clock.now() / 1_000))
     }
 
     /// Whether one script can decide about all requests: in a cluster only if their keys are in one slot.
@@ -222,50 +297,34 @@ impl Shared {
     }
 
     async fn clear(&self, keyspace: &str) -> Result<(), Failure> {
-        let Link { timeout, .. } = *self.link;
-        let connected = tokio::time::timeout(timeout, self.link.connection()).await;
-        let (connection, _) =
-            connected.map_err(|_| Failure::from(format!("no answer within {timeout:?}")))??;
-        clear::clear(connection, &self.options, keyspace, timeout).await
-    }
-}
-
-impl RedisHandler {
-    /// Runs one script for all requests.
-    fn decide(&self, requests: &[Request<'_>]) -> Result<Vec<Decision>, Error> {
-        let job = self.shared.job(requests)?;
-        let link = Arc::clone(&self.shared.link);
-        self.block(async move { job.run(&link).await })
-    }
-
-    /// As [`RedisHandler::decide`], without blocking the thread.
-    async fn decide_async(&self, requests: &[Request<'_>]) -> Result<Vec<Decision>, Error> {
-        let job = Arc::new(self.shared.job(requests)?);
-        let link = Arc::clone(&self.shared.link);
-        let driver = self.driver()?;
-        let (answer, answered) = oneshot::channel();
-        driver.spawn({
-            let (job, link) = (Arc::clone(&job), Arc::clone(&link));
-            async move {
-                if let Err(Ok(decisions)) = answer.send(job.run(&link).await) {
-                    job.undo(&link, &decisions).await;
-                }
-            }
-        });
-        PendingAnswer {
-            answered,
-            job,
-            link,
-            driver,
-        }
-        .read()
+        let session = self.link.session().await?;
+        clear::clear(
+            session.connection,
+            &self.options,
+            keyspace,
+            self.link.timeout,
+        )
         .await
     }
 }
 
+impl RedisHandler {
+    /// Has all requests decided as one.
+    fn decide(&self, requests: &[Request<'_>]) -> Result<Few<Decision>, Error> {
+        refuse_on_driver_thread()?;
+        let asked = self.outbox()?.ask(self.shared.check(requests)?);
+        answer::wait(asked, self.shared.link.timeout)
+    }
+
+    /// As [`RedisHandler::decide`], without blocking the thread.
+    async fn decide_async(&self, requests: &[Request<'_>]) -> Result<Few<Decision>, Error> {
+        answer::read(self.outbox()?.ask(self.shared.check(requests)?)).await
+    }
+}
+
 /// The decision about a single request.
-fn only(decisions: Vec<Decision>) -> Decision {
-    decisions.into_iter().next().unwrap_or_default()
+fn only(decisions: Few<Decision>) -> Decision {
+    decisions.first().copied().unwrap_or_default()
 }
 
 impl Handler for RedisHandler {
@@ -286,16 +345,14 @@ impl Handler for RedisHandler {
     }
 
     fn handle_detached(&self, request: &Request<'_>) {
-        let (Ok(job), Ok(driver)) = (self.shared.job(&[*request]), self.driver()) else {
-            return;
-        };
-        let link = Arc::clone(&self.shared.link);
-        driver.spawn(async move { job.run(&link).await.map(drop) });
+        if let (Ok(check), Ok(outbox)) = (self.shared.check(&[*request]), self.outbox()) {
+            outbox.send(check);
+        }
     }
 
     fn take_all(&self, requests: &[Request<'_>]) -> Result<Vec<Decision>, Error> {
         match self.shared.can_decide_as_one(requests) {
-            true => self.decide(requests),
+            true => self.decide(requests).map(Few::into_vec),
             false => take_all_in_turn(self, requests),
         }
     }
@@ -305,19 +362,19 @@ impl Handler for RedisHandler {
         requests: &'a [Request<'a>],
     ) -> BoxFuture<'a, Result<Vec<Decision>, Error>> {
         match self.shared.can_decide_as_one(requests) {
-            true => Box::pin(self.decide_async(requests)),
+            true => Box::pin(async { self.decide_async(requests).await.map(Few::into_vec) }),
             false => Box::pin(take_all_in_turn_async(self, requests)),
         }
     }
 
     fn clear(&self, keyspace: &str) -> Result<(), Error> {
         let (shared, keyspace) = (Arc::clone(&self.shared), keyspace.to_owned());
-        self.block(async move { shared.clear(&keyspace).await })
+        self.block(None, async move { shared.clear(&keyspace).await })
     }
 
     fn clear_async<'a>(&'a self, keyspace: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         let (shared, keyspace) = (Arc::clone(&self.shared), keyspace.to_owned());
-        Box::pin(self.spawn(async move { shared.clear(&keyspace).await }))
+        Box::pin(self.spawn(None, async move { shared.clear(&keyspace).await }))
     }
 
     #[cfg(feature = "cache")]
@@ -355,8 +412,10 @@ pub(super) fn new(
     })?;
     let link = Arc::new(Link::new(target, timeout));
     let shared = Shared {
+        outbox: Outbox::new(&link),
         link,
-        driver: Mutex::new(None),
+        driver: OnceLock::new(),
+        starting: Mutex::default(),
         options,
         clock,
     };

@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{RedisError, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use super::events::{Event, Events};
 use super::failure::{Failure, describe, is_connection_error};
 use super::keys;
 use super::probe::probe;
-use super::script::Call;
+use super::session::Session;
 use super::slot_ranges::SlotRangeOutages;
 use super::target::{Connection, Target};
-use crate::telemetry;
 
 /// The longest delay between two probes of a server that is down.
 pub(super) const MAX_PROBE_DELAY: Duration = Duration::from_millis(250);
@@ -38,6 +38,9 @@ pub(super) struct Link {
     is_outage_open: AtomicBool,
     slot_ranges: SlotRangeOutages,
     pub(super) outages: AtomicU64,
+    /// The target for people.
+    name: Arc<str>,
+    events: Events,
 }
 
 /// The state of a connection.
@@ -45,8 +48,7 @@ pub(super) struct Link {
 pub(super) enum State {
     /// The driver is connecting; calls wait for the connection.
     Connecting,
-    /// The connection and its generation, which every reconnect increments.
-    Up(Connection, u64),
+    Up(Session),
     /// The server is down for this reason; calls fail without waiting.
     Down(Failure),
 }
@@ -54,6 +56,8 @@ pub(super) enum State {
 impl Link {
     pub(super) fn new(target: Target, timeout: Duration) -> Self {
         Self {
+            name: format!("{target:?}").into(),
+            events: Events::default(),
             target,
             timeout,
             state: watch::Sender::new(State::Connecting),
@@ -70,79 +74,65 @@ impl Link {
         matches!(*self.state.borrow(), State::Up(..)) && self.slot_ranges.is_empty()
     }
 
-    /// Runs a script within the timeout.
-    pub(super) async fn run(self: &Arc<Self>, call: &Call) -> Result<Value, Failure> {
-        let key = call.keys.first().map(String::as_str);
-        self.bounded(key, async |connection| eval(connection, call).await)
-            .await
-    }
-
-    /// Runs a command, on `key` if it has one, within the timeout.
+    /// Runs a command, on `key` if it has one.
     pub(super) async fn command(
         self: &Arc<Self>,
         key: Option<&str>,
         command: &redis::Cmd,
     ) -> Result<Value, Failure> {
-        self.bounded(key, async |connection| {
-            command.query_async(connection).await
+        self.run(key, async |session| {
+            command.query_async(&mut session.connection).await
         })
         .await
     }
 
-    /// Waits while the driver is connecting, and returns the connection with its generation.
+    /// Waits while the driver is connecting, and returns the connection.
     ///
     /// # Errors
     /// When the server is down.
-    pub(super) async fn connection(&self) -> Result<(Connection, u64), Failure> {
+    pub(super) async fn session(&self) -> Result<Session, Failure> {
         let mut state = self.state.subscribe();
         let known = state
             .wait_for(|state| !matches!(state, State::Connecting))
             .await
             .map_err(|_| Failure::from("the connection was closed"))?;
         match &*known {
-            State::Up(connection, generation) => Ok((connection.clone(), *generation)),
+            State::Up(session) => Ok(session.clone()),
             State::Down(reason) => Err(reason.clone()),
             State::Connecting => Err("the connection is not ready".into()),
         }
     }
 
-    /// Runs `work` within the timeout. If it fails because of the connection, reports the connection,
-    /// or in a cluster the slot of `key`, as down.
-    async fn bounded(
+    /// Runs `work`, which may take the timeout from the moment at which there is a connection: the time
+    /// spent waiting for one says nothing about it. If the work fails because of the connection, reports the
+    /// connection, or in a cluster the slot of `key`, as down.
+    pub(super) async fn run(
         self: &Arc<Self>,
         key: Option<&str>,
-        work: impl AsyncFnOnce(&mut Connection) -> Result<Value, RedisError>,
+        work: impl AsyncFnOnce(&mut Session) -> Result<Value, RedisError>,
     ) -> Result<Value, Failure> {
         let slot = key.filter(|_| self.target.is_cluster()).map(keys::slot);
         if let Some(reason) = slot.and_then(|slot| self.slot_ranges.reason(slot)) {
             return Err(reason);
         }
-        let mut used = None;
-        let result = timeout(self.timeout, async {
-            let (mut connection, generation) = self.connection().await?;
-            used = Some(generation);
-            work(&mut connection).await.map_err(CallError::Redis)
-        })
-        .await;
-        let (failure, lost): (Failure, bool) = match result {
+        let mut session = self.session().await?;
+        let (failure, is_lost) = match timeout(self.timeout, work(&mut session)).await {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(CallError::Down(reason))) => return Err(reason),
-            Ok(Err(CallError::Redis(error))) => {
-                let lost = is_connection_error(&error);
-                (describe(error), lost)
+            Ok(Err(error)) => {
+                let is_lost = is_connection_error(&error);
+                (describe(error), is_lost)
             }
-            Err(_) => (format!("no answer within {:?}", self.timeout).into(), true),
+            Err(_) => (no_answer_within(self.timeout), true),
         };
-        if lost {
-            match (slot, used, key) {
-                (Some(slot), Some(_), Some(key)) => self.report_range_down(slot, key, &failure),
-                (None, Some(generation), _) => {
+        if is_lost {
+            match (slot, key) {
+                (Some(slot), Some(key)) => self.report_range_down(slot, key, &failure),
+                _ => {
                     if let Some(key) = key {
                         *lock(&self.last_failed_key) = Some(key.to_owned());
                     }
-                    self.report_broken(generation);
+                    self.report_broken(session.generation);
                 }
-                _ => {}
             }
         }
         Err(failure)
@@ -152,7 +142,7 @@ impl Link {
     /// effect.
     pub(super) fn report_broken(&self, generation: u64) {
         let was_up = self.state.send_if_modified(|state| match state {
-            State::Up(_, current) if *current == generation => {
+            State::Up(session) if session.generation == generation => {
                 *state = State::Connecting;
                 true
             }
@@ -174,23 +164,16 @@ impl Link {
     /// Records that the server answers, and the end of an outage if there was one.
     pub(super) fn record_recovery(&self) {
         *lock(&self.last_failed_key) = None;
-        telemetry::record_backend_up(true);
-        if self.is_outage_open.swap(false, Ordering::Relaxed) {
-            self.emit_recovery();
-        }
+        let event = match self.is_outage_open.swap(false, Ordering::Relaxed) {
+            true => Event::Up,
+            false => Event::Answers,
+        };
+        self.events.emit(&self.name, event);
     }
 
     fn emit_outage(&self, reason: &Failure) {
         self.outages.fetch_add(1, Ordering::Relaxed);
-        let _ = reason;
-        telemetry::record_backend_up(false);
-        #[cfg(feature = "tracing")]
-        tracing::warn!(target: "premier", redis = ?self.target, %reason, "redis is down");
-    }
-
-    fn emit_recovery(&self) {
-        #[cfg(feature = "tracing")]
-        tracing::info!(target: "premier", redis = ?self.target, "redis is back");
+        self.events.emit(&self.name, Event::Down(reason.clone()));
     }
 
     /// Marks a slot of a cluster as down, then all slots of its master, and starts a task that probes
@@ -210,7 +193,7 @@ impl Link {
             link.emit_outage(&reason);
             link.probe_range(&key).await;
             link.slot_ranges.remove(id);
-            link.emit_recovery();
+            link.events.emit(&link.name, Event::Up);
         });
     }
 
@@ -219,8 +202,8 @@ impl Link {
         let mut delay = MIN_PROBE_DELAY;
         loop {
             let answered = timeout(self.timeout, async {
-                let (mut connection, _) = self.connection().await.ok()?;
-                probe(&mut connection, key).await.ok()
+                let mut session = self.session().await.ok()?;
+                probe(&mut session.connection, key).await.ok()
             })
             .await;
             if let Ok(Some(())) = answered {
@@ -233,7 +216,7 @@ impl Link {
 
     /// Returns the first and the last slot of the range that contains `slot`.
     async fn slots_of_master(&self, slot: u16) -> Option<(u16, u16)> {
-        let (mut connection, _) = self.connection().await.ok()?;
+        let mut connection: Connection = self.session().await.ok()?.connection;
         let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER")
             .arg("SLOTS")
             .query_async(&mut connection)
@@ -249,43 +232,8 @@ impl Link {
     }
 }
 
-enum CallError {
-    /// The call was not sent, because the server is known to be down.
-    Down(Failure),
-    Redis(RedisError),
-}
-
-impl From<Failure> for CallError {
-    fn from(reason: Failure) -> Self {
-        Self::Down(reason)
-    }
-}
-
-/// Runs a script by its hash, and by its text if the server does not know the hash: after a flush, a
-/// failover, or on a new node. The server then caches the text.
-///
-/// Repeating the call is safe, because the server has not run a script that it does not know.
-async fn eval(connection: &mut Connection, call: &Call) -> Result<Value, RedisError> {
-    let command = |name: &str, script: &str| {
-        let mut command = redis::cmd(name);
-        command
-            .arg(script)
-            .arg(call.keys.len())
-            .arg(&call.keys)
-            .arg(&call.arguments);
-        command
-    };
-    let first = command("EVALSHA", &call.script.hash)
-        .query_async(connection)
-        .await;
-    match first {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            command("EVAL", call.script.code)
-                .query_async(connection)
-                .await
-        }
-        result => result,
-    }
+pub(super) fn no_answer_within(timeout: Duration) -> Failure {
+    format!("no answer within {timeout:?}").into()
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,20 +1,25 @@
 //! The Redis handler, through which processes share limits and cached values.
 //!
-//! A call goes from [`handler`] to the thread in [`driver`], which sends a [`script`] over the
-//! connection in [`link`].
+//! A call goes from [`handler`] as a [`check`] to the [`outbox`], from where the thread in [`driver`] sends
+//! it over the connection in [`link`]: with others by a script of [`lean`], or alone by one of [`script`].
 
 mod address;
+mod answer;
 mod builder;
+mod check;
 mod clear;
 mod driver;
+mod events;
 mod failure;
 mod handler;
-mod job;
 mod keys;
+mod lean;
 mod link;
+mod outbox;
 mod probe;
 mod script;
 mod sentinel;
+mod session;
 mod slot_ranges;
 mod target;
 #[cfg(feature = "cache")]

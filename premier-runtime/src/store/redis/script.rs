@@ -8,14 +8,14 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::{FromRedisValue, RedisError, Value};
+use redis::{Cmd, FromRedisValue, RedisError, Value};
 
-use super::keys::redis_keys;
+use super::check::{Asked, Check, Few};
 use crate::algorithms::{self, Effect, Plan, State, WindowState};
 use crate::clock::after;
 use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
-use crate::store::request::{Operation, Request};
+use crate::store::request::Operation;
 
 /// A script and its SHA-1 for `EVALSHA`.
 pub(super) struct Script {
@@ -43,7 +43,7 @@ static GROUP: LazyLock<Script> = script!(
 );
 
 impl Script {
-    fn new(code: &'static str) -> Self {
+    pub(super) fn new(code: &'static str) -> Self {
         Self {
             code,
             hash: redis::Script::new(code).get_hash().to_owned(),
@@ -51,82 +51,67 @@ impl Script {
     }
 }
 
-/// A script with its arguments.
-pub(super) struct Call {
-    pub(super) script: &'static Script,
-    pub(super) keys: Vec<String>,
-    pub(super) arguments: Vec<String>,
-    /// The limits of each request and what is asked of them.
-    asked: Vec<(Box<[Plan]>, Operation)>,
+/// The script for a call.
+pub(super) fn script(check: &Check) -> &'static Script {
+    let mut plans = check.limits();
+    match (plans.next(), plans.next()) {
+        (Some((plan, _)), None) => match plan.limit().algo() {
+            Algo::FixedWindow => &FIXED_WINDOW,
+            Algo::SlidingWindow => &SLIDING_WINDOW,
+            Algo::SlidingLog => &SLIDING_LOG,
+            Algo::LeakyBucket | Algo::TokenBucket => &TAT,
+        },
+        _ => &GROUP,
+    }
 }
 
-impl Call {
-    /// Creates the call for requests, which the script decides as one. All have the operation of the first;
-    /// several requests are all [`Operation::Take`]. `now` is the time of a user's clock in microseconds, or
-    /// `None` to decide by the server's clock.
-    pub(super) fn new(requests: &[Request<'_>], now: Option<u64>) -> Self {
-        let operation = requests.first().map(|request| request.operation);
-        let name = match operation {
-            Some(Operation::Take(_) | Operation::Reserve { .. }) => "take",
-            Some(Operation::Peek(_)) | None => "peek",
-            Some(Operation::Reset) => "reset",
-            Some(Operation::Refund(_)) => "refund",
-            Some(Operation::Release(..)) => "release",
-        };
-        let mut plans = requests.iter().flat_map(|request| request.plans);
-        let script = match (plans.next(), plans.next()) {
-            (Some(plan), None) => match plan.limit().algo() {
-                Algo::FixedWindow => &*FIXED_WINDOW,
-                Algo::SlidingWindow => &*SLIDING_WINDOW,
-                Algo::SlidingLog => &*SLIDING_LOG,
-                Algo::LeakyBucket | Algo::TokenBucket => &*TAT,
-            },
-            _ => &*GROUP,
-        };
-        let mut keys = Vec::with_capacity(requests.len());
-        let mut arguments = Vec::with_capacity(16);
-        arguments.push(name.to_owned());
-        arguments.push(now.map(|now| now.to_string()).unwrap_or_default());
-        for request in requests {
-            keys.extend(redis_keys(&request.key, request.plans));
-            for (index, plan) in request.plans.iter().enumerate() {
-                push_arguments(&mut arguments, plan, request.operation, index);
-            }
-        }
-        if let Some(Operation::Release(slot, _)) = operation {
-            arguments.push((slot.since / 1_000).to_string());
-        }
-        Self {
-            script,
-            keys,
-            arguments,
-            asked: requests
-                .iter()
-                .map(|request| (request.plans.into(), request.operation))
-                .collect(),
+/// Appends the keys and the arguments of a call to a command. All its requests have the operation of the
+/// first; several requests are all [`Operation::Take`].
+pub(super) fn write(check: &Check, command: &mut Cmd) {
+    let operation = check.asked.first().map(|asked| asked.operation);
+    let name = match operation {
+        Some(Operation::Take(_) | Operation::Reserve { .. }) => "take",
+        Some(Operation::Peek(_)) | None => "peek",
+        Some(Operation::Reset) => "reset",
+        Some(Operation::Refund(_)) => "refund",
+        Some(Operation::Release(..)) => "release",
+    };
+    command.arg(check.keys.len()).arg(&*check.keys).arg(name);
+    command.arg(check.now.map(|now| now.to_string()).unwrap_or_default());
+    let mut arguments = Vec::with_capacity(16);
+    for asked in check.asked.iter() {
+        for (index, plan) in asked.plans.iter().enumerate() {
+            push_arguments(&mut arguments, plan, asked.operation, index);
         }
     }
+    if let Some(Operation::Release(slot, _)) = operation {
+        arguments.push((slot.since / 1_000).to_string());
+    }
+    command.arg(arguments);
+}
 
-    /// Computes the decisions, one for each request, from the script's reply.
-    pub(super) fn read(&self, reply: Value) -> Result<Vec<Decision>, RedisError> {
-        let reader = Vec::<String>::from_redis_value(reply)?;
-        let mut reader = ReplyReader(reader.iter());
-        let now = reader.number::<u64>()?.saturating_mul(1_000);
-        let mut replies = Vec::with_capacity(self.asked.len());
-        for plan in self.asked.iter().flat_map(|(plans, _)| plans) {
-            replies.push(LimitReply::read(&mut reader, plan, now)?);
-        }
-        let allowed = replies.iter().all(|reply| reply.allowed);
-        let mut replies = replies.into_iter();
-        let decide = |(plans, operation): &(Box<[Plan]>, Operation)| {
-            let decisions = plans
-                .iter()
-                .zip(&mut replies)
-                .map(|(plan, reply)| reply.decide(plan, now, *operation, allowed));
-            round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
-        };
-        Ok(self.asked.iter().map(decide).collect())
+/// Computes the decisions about a call, one for each request, from the script's reply.
+pub(super) fn read(check: &Check, reply: Value) -> Result<Few<Decision>, RedisError> {
+    let reader = Vec::<String>::from_redis_value(reply)?;
+    let mut reader = ReplyReader(reader.iter());
+    let now = reader.number::<u64>()?.saturating_mul(1_000);
+    let mut replies = Vec::with_capacity(check.keys.len());
+    for (plan, _) in check.limits() {
+        replies.push(LimitReply::read(&mut reader, plan, now)?);
     }
+    let allowed = replies.iter().all(|reply| reply.allowed);
+    let mut replies = replies.into_iter();
+    let decide = |asked: &Asked| {
+        let decisions = asked
+            .plans
+            .iter()
+            .zip(&mut replies)
+            .map(|(plan, reply)| reply.decide(plan, now, asked.operation, allowed));
+        round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
+    };
+    Ok(Few::from(
+        check.asked.iter().map(decide).collect::<Vec<_>>(),
+    ))
 }
 
 /// Appends the arguments of the limit at `index`.
@@ -157,16 +142,8 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
         Algo::LeakyBucket | Algo::TokenBucket => {
             let scale = MicroScale::of(plan);
             arguments.extend(["tat".into(), scale.den.to_string()]);
-            let (full, charge) = (plan.ticks(plan.capacity()), plan.ticks(cost));
-            let allowance = match operation {
-                Operation::Reserve { longest, .. } => {
-                    let at_once = if plan.is_queue() { charge } else { full };
-                    at_once + scale.join(u128::from(whole_micros(longest) / 1_000), 0)
-                }
-                _ => full,
-            };
-            for ticks in [allowance, full, charge, charge] {
-                let (whole, rest) = scale.split(ticks);
+            let [allowance, full, charge] = scale.times(plan, operation, cost);
+            for (whole, rest) in [allowance, full, charge, charge] {
                 arguments.extend([whole.to_string(), rest.to_string()]);
             }
             let (end, until) = match operation {
@@ -181,7 +158,7 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
 
 /// Converts ticks of a plan (1 / `plan.den()` nanoseconds) to whole microseconds and a remainder. The
 /// remainder is counted in the largest unit that divides every multiple of the emission interval.
-struct MicroScale {
+pub(super) struct MicroScale {
     /// Ticks per microsecond.
     micro: u128,
     /// Ticks per unit of the remainder.
@@ -191,7 +168,7 @@ struct MicroScale {
 }
 
 impl MicroScale {
-    fn of(plan: &Plan) -> Self {
+    pub(super) fn of(plan: &Plan) -> Self {
         let micro = u128::from(plan.den()) * 1_000;
         // gcd(interval, den * 1,000) is gcd(interval, 1,000), because interval and den are coprime.
         let unit = u128::from(greatest_common_divisor(plan.interval() % 1_000, 1_000));
@@ -202,11 +179,30 @@ impl MicroScale {
         }
     }
 
+    /// How many remainders make a microsecond.
+    pub(super) fn den(&self) -> u64 {
+        u64::try_from(self.den).unwrap_or(u64::MAX)
+    }
+
+    /// How far the TAT of an admitted call may be ahead, how far it can be at most unless callers wait, and
+    /// what the call adds to it.
+    pub(super) fn times(&self, plan: &Plan, operation: Operation, cost: u64) -> [(u128, u128); 3] {
+        let (full, charge) = (plan.ticks(plan.capacity()), plan.ticks(cost));
+        let allowance = match operation {
+            Operation::Reserve { longest, .. } => {
+                let at_once = if plan.is_queue() { charge } else { full };
+                at_once + self.join(u128::from(whole_micros(longest) / 1_000), 0)
+            }
+            _ => full,
+        };
+        [allowance, full, charge].map(|ticks| self.split(ticks))
+    }
+
     fn split(&self, ticks: u128) -> (u128, u128) {
         (ticks / self.micro, ticks % self.micro / self.unit)
     }
 
-    fn join(&self, whole: u128, rest: u128) -> u128 {
+    pub(super) fn join(&self, whole: u128, rest: u128) -> u128 {
         whole
             .saturating_mul(self.micro)
             .saturating_add(rest.saturating_mul(self.unit))
@@ -286,15 +282,7 @@ impl LimitReply {
 
     /// Computes the decision about `operation`. `all` says whether all limits of the request admit it.
     fn decide(self, plan: &Plan, now: u64, operation: Operation, all: bool) -> Decision {
-        let (cost, effect) = match operation {
-            Operation::Take(cost) if all => (cost, Effect::Take),
-            Operation::Take(cost) | Operation::Peek(cost) => (cost, Effect::Look),
-            Operation::Reserve { cost, longest } => {
-                let effect = Effect::Reserve(whole_micros(longest));
-                (cost, if all { effect } else { effect.without_change() })
-            }
-            _ => (0, Effect::Look),
-        };
+        let (cost, effect) = effect(operation, all);
         match self.state {
             ReplyState::Rebuilt(mut state) => {
                 let decision: Decision = state.decide(plan, now, cost, effect);
@@ -327,13 +315,26 @@ impl LimitReply {
     }
 }
 
+/// What an operation does to a state. `all` says whether all limits of the call admit it.
+pub(super) fn effect(operation: Operation, all: bool) -> (u64, Effect) {
+    match operation {
+        Operation::Take(cost) if all => (cost, Effect::Take),
+        Operation::Take(cost) | Operation::Peek(cost) => (cost, Effect::Look),
+        Operation::Reserve { cost, longest } => {
+            let effect = Effect::Reserve(whole_micros(longest));
+            (cost, if all { effect } else { effect.without_change() })
+        }
+        _ => (0, Effect::Look),
+    }
+}
+
 /// How long a caller may wait, in nanoseconds of whole microseconds, because the server's clock counts those.
 fn whole_micros(longest: Duration) -> u64 {
     after(0, longest) / 1_000 * 1_000
 }
 
 /// Rounds the times of a decision up to whole microseconds, because the server's clock counts those.
-fn round_up_to_micros(decision: Decision) -> Decision {
+pub(super) fn round_up_to_micros(decision: Decision) -> Decision {
     let up = |duration: Duration| {
         let beyond = duration.subsec_nanos() % 1_000;
         if beyond == 0 {
@@ -366,7 +367,7 @@ impl ReplyReader<'_> {
     }
 }
 
-fn malformed_reply() -> RedisError {
+pub(super) fn malformed_reply() -> RedisError {
     RedisError::from((
         redis::ErrorKind::UnexpectedReturnType,
         "the script's reply could not be read",

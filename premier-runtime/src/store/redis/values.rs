@@ -52,12 +52,17 @@ fn parse_loaded(reply: Value) -> Result<Loaded, Error> {
 
 impl ValueStore for RedisHandler {
     fn load(&self, key: Key<'_>) -> Result<Loaded, Error> {
-        self.block(self.load_command(key)).and_then(parse_loaded)
+        self.block(Some(self.timeout()), self.load_command(key))
+            .and_then(parse_loaded)
     }
 
     fn load_async<'a>(&'a self, key: Key<'a>) -> BoxFuture<'a, Result<Loaded, Error>> {
         let load = self.load_command(key);
-        Box::pin(async move { self.spawn(load).await.and_then(parse_loaded) })
+        Box::pin(async move {
+            self.spawn(Some(self.timeout()), load)
+                .await
+                .and_then(parse_loaded)
+        })
     }
 
     fn save(&self, key: Key<'_>, value: Vec<u8>, ttl: Duration) {
@@ -67,17 +72,16 @@ impl ValueStore for RedisHandler {
             command.arg(key).arg(value).arg("PX").arg(millis);
             command
         });
-        if let Ok(driver) = self.driver() {
-            driver.spawn(async move { save.await.map(drop) });
-        }
+        let _ = self.start(async move { drop(save.await) });
     }
 
     fn forget(&self, key: Key<'_>) -> Result<(), Error> {
-        self.block(self.forget_command(key)).map(drop)
+        self.block(Some(self.timeout()), self.forget_command(key))
+            .map(drop)
     }
 
     fn forget_async<'a>(&'a self, key: Key<'a>) -> BoxFuture<'a, Result<(), Error>> {
         let forget = self.forget_command(key);
-        Box::pin(async move { self.spawn(forget).await.map(drop) })
+        Box::pin(async move { self.spawn(Some(self.timeout()), forget).await.map(drop) })
     }
 }

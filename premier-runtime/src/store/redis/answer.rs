@@ -1,0 +1,91 @@
+//! How callers wait for the decisions about their calls.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::task::coop::unconstrained;
+
+use super::check::{Check, Few};
+use super::failure::{Failure, backend};
+use super::link::no_answer_within;
+use super::outbox::Outbox;
+use crate::clock::waker_of_this_thread;
+use crate::error::Error;
+use crate::limit::decision::Decision;
+
+/// The decisions about a call. What they have taken is given back if nobody takes them.
+pub(super) struct Decided {
+    decisions: Option<Few<Decision>>,
+    check: Check,
+    outbox: Arc<Outbox>,
+}
+
+impl Decided {
+    pub(super) fn new(decisions: Few<Decision>, check: Check, outbox: &Arc<Outbox>) -> Self {
+        Self {
+            decisions: Some(decisions),
+            check,
+            outbox: Arc::clone(outbox),
+        }
+    }
+
+    /// Takes the decisions.
+    pub(super) fn take(mut self) -> Few<Decision> {
+        self.decisions
+            .take()
+            .unwrap_or_else(|| Few::Many(Vec::new()))
+    }
+}
+
+impl Drop for Decided {
+    fn drop(&mut self) {
+        for release in self
+            .decisions
+            .iter()
+            .flat_map(|decisions| self.check.releases(decisions))
+        {
+            // If that fails, the units stay taken, which never admits more than the limit.
+            self.outbox.send(release);
+        }
+    }
+}
+
+/// The decisions about a call, or the reason why there are none.
+pub(super) type Answer = Result<Decided, Failure>;
+
+/// Waits for an answer.
+pub(super) async fn read(answer: oneshot::Receiver<Answer>) -> Result<Few<Decision>, Error> {
+    taken(answer.await)
+}
+
+/// As [`read`], blocking the thread, for at most `timeout` even if nothing else in the process runs.
+pub(super) fn wait(
+    answer: oneshot::Receiver<Answer>,
+    timeout: Duration,
+) -> Result<Few<Decision>, Error> {
+    // The thread may be that of a task whose budget is used up.
+    let mut answer = pin!(unconstrained(answer));
+    let waker = waker_of_this_thread();
+    let start = Instant::now();
+    loop {
+        if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return taken(answer);
+        }
+        match timeout.checked_sub(start.elapsed()) {
+            Some(left) => thread::park_timeout(left),
+            None => return Err(backend(no_answer_within(timeout))),
+        }
+    }
+}
+
+fn taken(answer: Result<Answer, oneshot::error::RecvError>) -> Result<Few<Decision>, Error> {
+    match answer {
+        Ok(Ok(decided)) => Ok(decided.take()),
+        Ok(Err(failure)) => Err(backend(failure)),
+        Err(_) => Err(backend("the driver has stopped".into())),
+    }
+}

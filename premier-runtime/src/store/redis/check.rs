@@ -1,0 +1,179 @@
+//! Calls on their way to the server and back.
+
+use std::ops::{Deref, DerefMut};
+use std::slice;
+
+use tokio::sync::oneshot;
+
+use super::answer::Answer;
+use super::keys::redis_keys;
+use crate::algorithms::Plan;
+use crate::error::Error;
+use crate::limit::decision::Decision;
+use crate::store::request::{Operation, Request};
+
+/// Requests that are decided as one, without what borrows from the caller.
+pub(super) struct Check {
+    /// The keys of all limits of all requests, in their order.
+    pub(super) keys: Few<String>,
+    pub(super) asked: Few<Asked>,
+    /// The time of the user's clock in microseconds, if there is one.
+    pub(super) now: Option<u64>,
+}
+
+/// Who asks.
+pub(super) enum Caller {
+    /// Nobody wants to know the decisions.
+    Nobody,
+    /// Waits for the decisions until this time, in nanoseconds of [`real_now`](crate::clock::real_now).
+    Waits(oneshot::Sender<Answer>, u64),
+    /// Has been told that there was no answer in time.
+    Gone,
+}
+
+impl Caller {
+    /// Whether a call that has not been sent need not be.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Waits(caller, _) => caller.is_closed(),
+            Self::Gone => true,
+        }
+    }
+
+    /// Tells the caller, if it waits.
+    pub(super) fn tell(self, answer: Answer) {
+        if let Self::Waits(caller, _) = self {
+            let _ = caller.send(answer);
+        }
+    }
+}
+
+/// What is asked of the limits of one request.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) plans: Few<Plan>,
+    pub(super) operation: Operation,
+}
+
+impl Check {
+    /// Prepares requests that are decided as one.
+    ///
+    /// # Errors
+    /// [`Error::CostExceedsCapacity`].
+    pub(super) fn new(requests: &[Request<'_>], now: Option<u64>) -> Result<Self, Error> {
+        for request in requests {
+            if let Operation::Take(cost) | Operation::Reserve { cost, .. } | Operation::Peek(cost) =
+                request.operation
+            {
+                request.check_cost(cost)?;
+            }
+        }
+        let asked = |request: &Request<'_>| Asked {
+            plans: Few::of(request.plans),
+            operation: request.operation,
+        };
+        let (keys, asked) = match requests {
+            [request] => {
+                let keys = redis_keys(&request.key, request.plans);
+                (Few::from(keys), Few::One(asked(request)))
+            }
+            _ => {
+                let keys = requests
+                    .iter()
+                    .flat_map(|request| redis_keys(&request.key, request.plans));
+                let asked = requests.iter().map(asked).collect();
+                (Few::Many(keys.collect()), Few::Many(asked))
+            }
+        };
+        Ok(Self { keys, asked, now })
+    }
+
+    /// The calls that give back what these decisions have taken.
+    pub(super) fn releases(&self, decisions: &[Decision]) -> Vec<Self> {
+        if !decisions.iter().all(|decision| decision.allowed) {
+            return Vec::new();
+        }
+        let mut keys = self.keys.iter();
+        self.asked
+            .iter()
+            .zip(decisions)
+            .filter_map(|(asked, decision)| {
+                let keys: Vec<_> = keys.by_ref().take(asked.plans.len()).cloned().collect();
+                let operation = asked.operation.release(decision)?;
+                Some(Self {
+                    keys: Few::Many(keys),
+                    asked: Few::One(Asked {
+                        operation,
+                        ..asked.clone()
+                    }),
+                    now: self.now,
+                })
+            })
+            .collect()
+    }
+
+    /// The limits with their operations, in the order of the keys.
+    pub(super) fn limits(&self) -> impl Iterator<Item = (&Plan, Operation)> {
+        self.asked
+            .iter()
+            .flat_map(|asked| asked.plans.iter().map(|plan| (plan, asked.operation)))
+    }
+}
+
+/// A list that needs no allocation of its own for one element.
+#[derive(Clone, Debug)]
+pub(super) enum Few<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> From<Vec<T>> for Few<T> {
+    fn from(mut elements: Vec<T>) -> Self {
+        match (elements.len(), elements.pop()) {
+            (1, Some(only)) => Self::One(only),
+            (_, last) => {
+                elements.extend(last);
+                Self::Many(elements)
+            }
+        }
+    }
+}
+
+impl<T> Few<T> {
+    pub(super) fn into_vec(self) -> Vec<T> {
+        match self {
+            Self::One(element) => vec![element],
+            Self::Many(elements) => elements,
+        }
+    }
+}
+
+impl<T: Copy> Few<T> {
+    fn of(elements: &[T]) -> Self {
+        match elements {
+            [element] => Self::One(*element),
+            _ => Self::Many(elements.to_vec()),
+        }
+    }
+}
+
+impl<T> Deref for Few<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::One(element) => slice::from_ref(element),
+            Self::Many(elements) => elements,
+        }
+    }
+}
+
+impl<T> DerefMut for Few<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::One(element) => slice::from_mut(element),
+            Self::Many(elements) => elements,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What subscribers and recorders are told about a server.
+//!
+//! They are the user's code, which may take its time or wait for an answer of this very server, so they do
+//! not run on the thread that drives the connection.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::failure::Failure;
+use super::link::lock;
+use crate::telemetry;
+
+/// The thread that tells subscribers and recorders, which the first event starts.
+#[derive(Default)]
+pub(super) struct Events {
+    thread: Mutex<Option<Sender<Event>>>,
+}
+
+/// What has happened to the server with this name.
+pub(super) enum Event {
+    Down(Failure),
+    Up,
+    /// The server answers, and nothing else has been said.
+    Answers,
+}
+
+impl Events {
+    /// Tells of an event, after those before it.
+    pub(super) fn emit(&self, server: &Arc<str>, event: Event) {
+        let mut thread = lock(&self.thread);
+        let sender = match &*thread {
+            Some(sender) => sender,
+            None => {
+                let (sender, events) = mpsc::channel();
+                let server = Arc::clone(server);
+                let spawned = thread::Builder::new()
+                    .name("premier-redis-events".into())
+                    .spawn(move || {
+                        for event in events {
+                            // A subscriber that panics is told of the next event all the same.
+                            let _ = catch_unwind(AssertUnwindSafe(|| tell(&server, event)));
+                        }
+                    });
+                if spawned.is_err() {
+                    return;
+                }
+                thread.insert(sender)
+            }
+        };
+        // Cannot fail, because the thread ends with the sender.
+        let _ = sender.send(event);
+    }
+}
+
+fn tell(server: &str, event: Event) {
+    let _ = server;
+    match event {
+        Event::Down(reason) => {
+            let _ = &reason;
+            telemetry::record_backend_up(false);
+            #[cfg(feature = "tracing")]
+            tracing::warn!(target: "premier", redis = %server, %reason, "redis is down");
+        }
+        Event::Up => {
+            telemetry::record_backend_up(true);
+            #[cfg(feature = "tracing")]
+            tracing::info!(target: "premier", redis = %server, "redis is back");
+        }
+        Event::Answers => telemetry::record_backend_up(true),
+    }
+}

@@ -1,0 +1,375 @@
+//! The scripts that take units for many calls at once, by numbers that Lua holds exactly.
+//!
+//! Such a script applies calls to their keys in their order, and returns the time and the state that each
+//! key had before. What was decided about each call is computed here, by the functions that also decide in
+//! memory. Calls of one key are merged: the script loads and stores its state once.
+//!
+//! Limits with larger numbers, states that other limits have left with such numbers, other operations and
+//! sliding logs are for the scripts of `script.rs`, one call at a time.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::sync::LazyLock;
+
+use ahash::AHasher;
+use redis::{Cmd, FromRedisValue, RedisError, Value};
+
+use super::check::{Asked, Check, Few};
+use super::script::{MicroScale, Script, effect, malformed_reply, round_up_to_micros};
+use crate::algorithms::{self, Plan, State, WindowState};
+use crate::limit::algo::Algo;
+use crate::limit::decision::Decision;
+use crate::store::request::Operation;
+
+macro_rules! lean_script {
+    ($($part:literal),*) => {
+        LazyLock::new(|| Script::new(concat!(
+            include_str!("scripts/lean/head.lua"),
+            $(include_str!(concat!("scripts/lean/", $part, ".lua"))),*
+        )))
+    };
+}
+
+static TAT: LazyLock<Script> = lean_script!("tat", "each");
+static FIXED_WINDOW: LazyLock<Script> = lean_script!("fixed_window", "each");
+static SLIDING_WINDOW: LazyLock<Script> = lean_script!("sliding_window", "each");
+static GROUP: LazyLock<Script> = lean_script!("tat", "fixed_window", "sliding_window", "group");
+
+/// The most calls that one script decides, because the server serves nobody else meanwhile.
+pub(super) const MAX_CALLS: usize = 128;
+
+/// Numbers below this stay exact when a script adds a few of them and the time.
+const LARGEST: u64 = 1 << 50;
+
+/// Which script decides a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    Tat,
+    FixedWindow,
+    SlidingWindow,
+    /// Several limits that decide as one.
+    Group,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 4] = [
+        Self::Tat,
+        Self::FixedWindow,
+        Self::SlidingWindow,
+        Self::Group,
+    ];
+
+    /// The script for a call; `None` if it is not for these scripts.
+    pub(super) fn of(check: &Check) -> Option<Self> {
+        let mut only = None;
+        for (plan, operation) in check.limits() {
+            only = Some(Self::of_limit(plan, operation)?);
+        }
+        match check.keys.len() {
+            1 => only,
+            // A script looks at all limits of a call before it takes from the first.
+            keys if (1..keys).all(|k| !check.keys[..k].contains(&check.keys[k])) => {
+                Some(Self::Group)
+            }
+            _ => None,
+        }
+    }
+
+    fn of_limit(plan: &Plan, operation: Operation) -> Option<Self> {
+        let cost = match operation {
+            Operation::Take(cost) | Operation::Reserve { cost, .. } => cost,
+            Operation::Peek(_)
+            | Operation::Reset
+            | Operation::Refund(_)
+            | Operation::Release(..) => 0,
+        };
+        let period = plan.period().div_ceil(1_000);
+        let quota = plan.limit().quota();
+        let fits = cost > 0
+            && period < LARGEST
+            && match plan.limit().algo() {
+                Algo::LeakyBucket | Algo::TokenBucket => {
+                    plan.den() < LARGEST / 1_000
+                        && plan.ticks(plan.capacity())
+                            < u128::from(plan.den()) * u128::from(LARGEST)
+                }
+                Algo::FixedWindow => quota < LARGEST,
+                Algo::SlidingWindow => {
+                    plan.period().is_multiple_of(1_000)
+                        && u128::from(quota + 1) * u128::from(period) < u128::from(LARGEST)
+                }
+                Algo::SlidingLog => false,
+            };
+        fits.then(|| match plan.limit().algo() {
+            Algo::FixedWindow => Self::FixedWindow,
+            Algo::SlidingWindow => Self::SlidingWindow,
+            _ => Self::Tat,
+        })
+    }
+
+    pub(super) fn script(self) -> &'static Script {
+        match self {
+            Self::Tat => &TAT,
+            Self::FixedWindow => &FIXED_WINDOW,
+            Self::SlidingWindow => &SLIDING_WINDOW,
+            Self::Group => &GROUP,
+        }
+    }
+}
+
+/// Calls that one script decides.
+pub(super) struct Batch<'a> {
+    kind: Kind,
+    /// The time of the user's clock, which is the same for all.
+    now: Option<u64>,
+    limits: Vec<LimitArguments<'a>>,
+    cells: Vec<Cell<'a>>,
+    /// Hashed without a secret, because a batch has few keys.
+    by_key: HashMap<&'a str, usize, BuildHasherDefault<AHasher>>,
+    /// In the order in which they came; `None` for a call that the script does not decide.
+    calls: Vec<Option<Call<'a>>>,
+}
+
+/// A key and its limit, which is the same for all calls.
+struct Cell<'a> {
+    key: &'a str,
+    plan: &'a Plan,
+    /// For [`Kind`]s of one limit: the arguments of a limit, and how many equal calls have them.
+    groups: Vec<(usize, usize)>,
+}
+
+struct Call<'a> {
+    check: &'a Check,
+    /// For each limit, its cell and its arguments.
+    limits: Few<(usize, usize)>,
+}
+
+/// The arguments of a limit and what is asked of it.
+struct LimitArguments<'a> {
+    plan: &'a Plan,
+    operation: Operation,
+    name: &'static str,
+    numbers: Vec<u64>,
+    /// The index of the first argument in Lua.
+    index: usize,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            now: None,
+            limits: Vec::new(),
+            cells: Vec::new(),
+            by_key: HashMap::default(),
+            calls: Vec::new(),
+        }
+    }
+
+    /// Leaves a call out.
+    pub(super) fn skip(&mut self) {
+        self.calls.push(None);
+    }
+
+    /// Adds a call, unless it cannot be decided together with the others because its clock shows another time
+    /// or its key is that of another call with another limit.
+    pub(super) fn push(&mut self, check: &'a Check) {
+        if self.is_empty() {
+            self.now = check.now;
+        }
+        let differs = |(key, (plan, _)): (&String, (&Plan, Operation))| {
+            let cell = self.by_key.get(key.as_str());
+            cell.is_some_and(|cell| self.cells[*cell].plan != plan)
+        };
+        if check.now != self.now || check.keys.iter().zip(check.limits()).any(differs) {
+            self.skip();
+            return;
+        }
+        let limits: Few<_> = match (check.keys.first(), check.limits().next()) {
+            (Some(key), Some((plan, operation))) if check.keys.len() == 1 => {
+                let (cell, limit) = self.place(key, plan, operation);
+                match self.cells[cell].groups.last_mut() {
+                    Some((last, count)) if *last == limit => *count += 1,
+                    _ => self.cells[cell].groups.push((limit, 1)),
+                }
+                Few::One((cell, limit))
+            }
+            _ => {
+                let places = check.keys.iter().zip(check.limits());
+                let places =
+                    places.map(|(key, (plan, operation))| self.place(key, plan, operation));
+                Few::Many(places.collect())
+            }
+        };
+        self.calls.push(Some(Call { check, limits }));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// Returns the cell of a key and the place of the arguments of its limit.
+    fn place(&mut self, key: &'a str, plan: &'a Plan, operation: Operation) -> (usize, usize) {
+        let cells = &mut self.cells;
+        let cell = *self.by_key.entry(key).or_insert_with(|| {
+            cells.push(Cell {
+                key,
+                plan,
+                groups: Vec::new(),
+            });
+            cells.len() - 1
+        });
+        // From the end, because callers that come together often have the same limit.
+        let known = self
+            .limits
+            .iter()
+            .rposition(|limit| limit.operation == operation && limit.plan == plan);
+        let limit = known.unwrap_or_else(|| {
+            let index = self.next_index();
+            self.limits
+                .push(LimitArguments::new(plan, operation, index));
+            self.limits.len() - 1
+        });
+        (cell, limit)
+    }
+
+    /// The index in Lua of the first argument after the limits. Those before them are the time and this
+    /// index.
+    fn next_index(&self) -> usize {
+        self.limits
+            .last()
+            .map_or(3, |last| last.index + 1 + last.numbers.len())
+    }
+
+    /// Appends the keys and the arguments to a command.
+    pub(super) fn write(&self, command: &mut Cmd) {
+        command.arg(self.cells.len());
+        for cell in &self.cells {
+            command.arg(cell.key);
+        }
+        match self.now {
+            Some(now) => command.arg(now),
+            None => command.arg(""),
+        };
+        command.arg(self.next_index());
+        for limit in &self.limits {
+            command.arg(limit.name);
+            for number in &limit.numbers {
+                command.arg(number);
+            }
+        }
+        if self.kind != Kind::Group {
+            for cell in &self.cells {
+                command.arg(cell.groups.len());
+                for (limit, count) in &cell.groups {
+                    command.arg(self.limits[*limit].index).arg(count);
+                }
+            }
+            return;
+        }
+        for call in self.calls.iter().flatten() {
+            command.arg(call.limits.len());
+            for (cell, limit) in call.limits.iter() {
+                command.arg(cell + 1).arg(self.limits[*limit].index);
+            }
+        }
+    }
+
+    /// Computes the decisions about each call from the script's reply; `None` for a call that was left out, or
+    /// that the script has left to those of `script.rs`.
+    pub(super) fn read(&self, reply: Value) -> Result<Vec<Option<Few<Decision>>>, RedisError> {
+        let reply = Vec::<i64>::from_redis_value(reply)?;
+        let number = |index: usize| reply.get(index).copied().ok_or_else(malformed_reply);
+        let now = u64::try_from(number(0)?).map_err(|_| malformed_reply())?;
+        let now = now.saturating_mul(1_000);
+        let mut states = Vec::with_capacity(self.cells.len());
+        for (index, cell) in self.cells.iter().enumerate() {
+            let first = 3 * index + 1;
+            let numbers = [number(first)?, number(first + 1)?, number(first + 2)?];
+            states.push(cell.state(now, numbers));
+        }
+        let decide = |call: &Option<Call<'_>>| call.as_ref()?.decide(&mut states, now);
+        Ok(self.calls.iter().map(decide).collect())
+    }
+}
+
+impl Cell<'_> {
+    /// The state at `now`, of the numbers that the script found.
+    fn state(&self, now: u64, numbers: [i64; 3]) -> Option<State> {
+        let [a, b, c] = numbers.map(u64::try_from);
+        let (Ok(a), Ok(b), Ok(c)) = (a, b, c) else {
+            return None;
+        };
+        Some(match self.plan.limit().algo() {
+            algo @ (Algo::FixedWindow | Algo::SlidingWindow) => State::of_window(WindowState {
+                start: now.saturating_sub(a.saturating_mul(1_000)),
+                cur: b,
+                prev: c,
+                slides: algo == Algo::SlidingWindow,
+            }),
+            _ => {
+                let ahead = MicroScale::of(self.plan).join(a.into(), b.into());
+                State::bucket(self.plan, now, ahead)
+            }
+        })
+    }
+}
+
+impl Call<'_> {
+    fn decide(&self, states: &mut [Option<State>], now: u64) -> Option<Few<Decision>> {
+        let mut all = true;
+        for ((cell, _), (plan, operation)) in self.limits.iter().zip(self.check.limits()) {
+            let state = states[*cell].as_ref()?;
+            if self.limits.len() > 1 {
+                let (cost, effect) = effect(operation, false);
+                all = all && state.look(plan, now, cost, effect).allowed;
+            }
+        }
+        let mut cells = self.limits.iter();
+        let mut decide = |asked: &Asked| {
+            let (cost, effect) = effect(asked.operation, all);
+            let decisions = asked.plans.iter().zip(&mut cells).map(|(plan, (cell, _))| {
+                let state = states[*cell].as_mut();
+                state.map_or_else(Decision::default, |state| {
+                    state.decide(plan, now, cost, effect)
+                })
+            });
+            round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
+        };
+        Some(match &self.check.asked {
+            Few::One(asked) => Few::One(decide(asked)),
+            Few::Many(asked) => Few::Many(asked.iter().map(decide).collect()),
+        })
+    }
+}
+
+impl<'a> LimitArguments<'a> {
+    fn new(plan: &'a Plan, operation: Operation, index: usize) -> Self {
+        let (cost, _) = effect(operation, true);
+        let period = plan.period().div_ceil(1_000);
+        let (name, numbers) = match plan.limit().algo() {
+            Algo::FixedWindow => ("fixed_window", vec![period, plan.limit().quota(), cost]),
+            Algo::SlidingWindow => ("sliding_window", vec![period, plan.limit().quota(), cost]),
+            _ => {
+                let scale = MicroScale::of(plan);
+                let mut numbers = vec![scale.den()];
+                let [allowance, full, charge] = scale.times(plan, operation, cost);
+                for (whole, rest) in [allowance, full, charge] {
+                    // No state is as far ahead as the longest wait.
+                    numbers.extend([whole.min(LONGEST.into()), rest].map(|n| n as u64));
+                }
+                ("tat", numbers)
+            }
+        };
+        Self {
+            plan,
+            operation,
+            name,
+            numbers,
+            index,
+        }
+    }
+}
+
+/// More microseconds than a state of these scripts can be ahead.
+const LONGEST: u64 = 1 << 52;

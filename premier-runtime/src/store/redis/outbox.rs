@@ -1,0 +1,333 @@
+//! Calls on their way to the server, and how many of them leave together.
+//!
+//! A call that comes while fewer than two scripts of its kind are in flight leaves at once. Others wait for
+//! one of these to return, or until there are enough for a full batch, and leave together. Callers never
+//! wait for the driver longer than the timeout: the timer thread looks after them.
+
+use std::iter::repeat_with;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use redis::Value;
+use slab::Slab;
+use tokio::sync::{Notify, oneshot};
+
+use super::answer::{Answer, Decided};
+use super::check::{Caller, Check};
+use super::failure::describe;
+use super::keys;
+use super::lean::{Batch, Kind, MAX_CALLS};
+use super::link::{Link, lock, no_answer_within};
+use super::script;
+use crate::clock::{after, real_now, wake_at};
+
+/// How many scripts of a kind are in flight before calls wait for each other.
+const IN_FLIGHT: usize = 2;
+
+/// The calls of a handler that have no answer yet.
+pub(super) struct Outbox {
+    link: Arc<Link>,
+    timeout: Duration,
+    queues: Mutex<Queues>,
+    /// Tells the driver that there are calls to send.
+    ready: Notify,
+}
+
+#[derive(Default)]
+struct Queues {
+    /// One for each [`Kind`].
+    together: [Queue; Kind::ALL.len()],
+    /// Calls that leave alone.
+    alone: Vec<(Check, Caller)>,
+    /// The callers of the batches that have left.
+    sent: Slab<Callers>,
+    is_watched: bool,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<(Check, Caller)>,
+    in_flight: usize,
+}
+
+impl Queue {
+    fn can_leave(&self) -> bool {
+        !self.waiting.is_empty() && (self.in_flight < IN_FLIGHT || self.waiting.len() >= MAX_CALLS)
+    }
+}
+
+impl Outbox {
+    pub(super) fn new(link: &Arc<Link>) -> Arc<Self> {
+        Arc::new(Self {
+            timeout: link.timeout,
+            link: Arc::clone(link),
+            queues: Mutex::default(),
+            ready: Notify::new(),
+        })
+    }
+
+    /// Sends a call and returns where its decisions will be, or the reason why there are none, within the
+    /// timeout.
+    pub(super) fn ask(self: &Arc<Self>, check: Check) -> oneshot::Receiver<Answer> {
+        let (caller, answer) = oneshot::channel();
+        let deadline = after(real_now(), self.timeout);
+        self.push(check, Caller::Waits(caller, deadline));
+        answer
+    }
+
+    /// Sends a call about whose decisions nobody wants to know.
+    pub(super) fn send(self: &Arc<Self>, check: Check) {
+        self.push(check, Caller::Nobody);
+    }
+
+    fn push(self: &Arc<Self>, check: Check, caller: Caller) {
+        let watch_until = match caller {
+            Caller::Waits(_, deadline) => Some(deadline),
+            Caller::Nobody | Caller::Gone => None,
+        };
+        let kind = Kind::of(&check);
+        let mut queues = lock(&self.queues);
+        let can_leave = match kind {
+            Some(kind) => {
+                let queue = &mut queues.together[kind as usize];
+                queue.waiting.push((check, caller));
+                queue.can_leave()
+            }
+            None => {
+                queues.alone.push((check, caller));
+                true
+            }
+        };
+        let watch_until = watch_until.filter(|_| !queues.is_watched);
+        queues.is_watched |= watch_until.is_some();
+        drop(queues);
+        if can_leave {
+            self.ready.notify_one();
+        }
+        if let Some(deadline) = watch_until {
+            self.watch(deadline);
+        }
+    }
+
+    /// Sends a call that the lean script could not decide.
+    fn push_alone(&self, check: Check, caller: Caller) {
+        lock(&self.queues).alone.push((check, caller));
+        self.ready.notify_one();
+    }
+
+    /// Sends calls as they come, on the driver's runtime.
+    pub(super) async fn run(self: Arc<Self>) {
+        loop {
+            self.ready.notified().await;
+            self.send_all();
+        }
+    }
+
+    fn send_all(self: &Arc<Self>) {
+        let mut queues = lock(&self.queues);
+        for (check, caller) in std::mem::take(&mut queues.alone) {
+            let sent = Sent::new(self, &mut queues, None, vec![caller]);
+            tokio::spawn(sent.alone(check));
+        }
+        for kind in Kind::ALL {
+            while queues.together[kind as usize].can_leave() {
+                let queue = &mut queues.together[kind as usize];
+                let last = queue.waiting.len().min(MAX_CALLS);
+                let leaving = queue.waiting.drain(..last).collect();
+                for together in self.by_slot(leaving) {
+                    let (checks, callers) = together.into_iter().unzip();
+                    let sent = Sent::new(self, &mut queues, Some(kind), callers);
+                    tokio::spawn(sent.together(kind, checks));
+                }
+            }
+        }
+    }
+
+    /// Calls that one script can decide: those whose keys are in one slot of a cluster.
+    fn by_slot(&self, mut checks: Vec<(Check, Caller)>) -> Vec<Vec<(Check, Caller)>> {
+        if !self.link.target.is_cluster() {
+            return vec![checks];
+        }
+        let slot = |(check, _): &(Check, Caller)| check.keys.first().map(|key| keys::slot(key));
+        checks.sort_by_cached_key(slot);
+        let mut groups: Vec<Vec<(Check, Caller)>> = Vec::new();
+        for check in checks {
+            match groups.last_mut() {
+                Some(group) if group.first().and_then(slot) == slot(&check) => group.push(check),
+                _ => groups.push(vec![check]),
+            }
+        }
+        groups
+    }
+
+    /// Has the timer thread look for callers that have waited long enough.
+    fn watch(self: &Arc<Self>, deadline: u64) {
+        let watch = Watch(Arc::downgrade(self));
+        wake_at(deadline, Waker::from(Arc::new(watch)));
+    }
+
+    /// Tells the callers whose deadline has passed, and returns the earliest deadline of the others.
+    fn expire(&self, now: u64) -> Option<u64> {
+        let mut expired = Vec::new();
+        let mut next = None;
+        let mut queues = lock(&self.queues);
+        let mut look = |caller: &mut Caller| match caller {
+            Caller::Waits(_, deadline) if *deadline <= now => {
+                expired.push(std::mem::replace(caller, Caller::Gone));
+            }
+            Caller::Waits(_, deadline) => next = Some(next.unwrap_or(u64::MAX).min(*deadline)),
+            Caller::Nobody | Caller::Gone => {}
+        };
+        let Queues {
+            alone, together, ..
+        } = &mut *queues;
+        let waiting = together.iter_mut().flat_map(|queue| &mut queue.waiting);
+        for (_, caller) in alone.iter_mut().chain(waiting) {
+            look(caller);
+        }
+        for (_, callers) in &queues.sent {
+            lock(callers).iter_mut().for_each(&mut look);
+        }
+        queues.is_watched = next.is_some();
+        drop(queues);
+        for caller in expired {
+            caller.tell(Err(no_answer_within(self.timeout)));
+        }
+        next
+    }
+}
+
+struct Watch(Weak<Outbox>);
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        if let Some(outbox) = self.0.upgrade()
+            && let Some(next) = outbox.expire(real_now())
+        {
+            wake_at(next, Waker::from(self));
+        }
+    }
+}
+
+type Callers = Arc<Mutex<Vec<Caller>>>;
+
+/// The callers of calls that have left together.
+struct Sent {
+    outbox: Arc<Outbox>,
+    /// `None` for a call that has left alone.
+    kind: Option<Kind>,
+    callers: Callers,
+    number: usize,
+}
+
+impl Sent {
+    fn new(
+        outbox: &Arc<Outbox>,
+        queues: &mut Queues,
+        kind: Option<Kind>,
+        callers: Vec<Caller>,
+    ) -> Self {
+        let callers = Arc::new(Mutex::new(callers));
+        if let Some(kind) = kind {
+            queues.together[kind as usize].in_flight += 1;
+        }
+        Self {
+            outbox: Arc::clone(outbox),
+            kind,
+            number: queues.sent.insert(Arc::clone(&callers)),
+            callers,
+        }
+    }
+
+    /// Has calls decided by a lean script.
+    async fn together(self, kind: Kind, checks: Vec<Check>) {
+        let mut batch = Batch::new(kind);
+        let key = checks.first().and_then(|check| check.keys.first());
+        let reply = self
+            .outbox
+            .link
+            .run(key.map(String::as_str), async |session| {
+                // Not before there is a connection, because callers may have gone meanwhile.
+                for (check, caller) in checks.iter().zip(&*lock(&self.callers)) {
+                    match caller.is_gone() {
+                        true => batch.skip(),
+                        false => batch.push(check),
+                    }
+                }
+                match batch.is_empty() {
+                    true => Ok(Value::Nil),
+                    false => {
+                        session
+                            .eval(kind.script(), |command| batch.write(command))
+                            .await
+                    }
+                }
+            });
+        let decided = match reply.await {
+            Ok(Value::Nil) => return,
+            Ok(reply) => batch.read(reply).map_err(describe),
+            Err(failure) => Err(failure),
+        };
+        let decided = decided.map(|calls| {
+            // The calls of a caller that has gone, and those that the others do not go with, have none.
+            calls.into_iter().chain(repeat_with(|| None))
+        });
+        let (mut decided, failure) = match decided {
+            Ok(decided) => (Some(decided), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        let callers = std::mem::take(&mut *lock(&self.callers));
+        for (check, caller) in checks.into_iter().zip(callers) {
+            match decided.as_mut().and_then(Iterator::next).flatten() {
+                Some(decisions) => caller.tell(Ok(Decided::new(decisions, check, &self.outbox))),
+                None if caller.is_gone() => {}
+                None => match &failure {
+                    Some(failure) => caller.tell(Err(failure.clone())),
+                    None => self.outbox.push_alone(check, caller),
+                },
+            }
+        }
+    }
+
+    /// Has a call decided by the script that knows all limits and operations.
+    async fn alone(self, check: Check) {
+        let key = check.keys.first().map(String::as_str);
+        let reply = self.outbox.link.run(key, async |session| {
+            if lock(&self.callers).iter().all(Caller::is_gone) {
+                return Ok(Value::Nil);
+            }
+            session
+                .eval(script::script(&check), |command| {
+                    script::write(&check, command);
+                })
+                .await
+        });
+        let decided = match reply.await {
+            Ok(Value::Nil) => return,
+            Ok(reply) => script::read(&check, reply).map_err(describe),
+            Err(failure) => Err(failure),
+        };
+        let caller = lock(&self.callers).pop();
+        match (caller, decided) {
+            // Nobody wants to know.
+            (None | Some(Caller::Nobody), _) => {}
+            (Some(caller), Ok(decisions)) => {
+                caller.tell(Ok(Decided::new(decisions, check, &self.outbox)));
+            }
+            (Some(caller), Err(failure)) => caller.tell(Err(failure)),
+        }
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        let mut queues = lock(&self.outbox.queues);
+        queues.sent.remove(self.number);
+        if let Some(kind) = self.kind {
+            queues.together[kind as usize].in_flight -= 1;
+        }
+        drop(queues);
+        self.outbox.ready.notify_one();
+    }
+}

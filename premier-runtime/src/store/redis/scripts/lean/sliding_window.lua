@@ -1,0 +1,44 @@
+-- Sliding window counter: the state of scripts/sliding_window.lua, as long as the windows begin at whole
+-- microseconds. The numbers are the microseconds since the start of the window, and the units in it and in
+-- the previous one.
+--
+-- Arguments: period in microseconds, quota, cost.
+do
+  local function load(key, i)
+    local state = redis.pcall('GET', key)
+    if not state then return 0, 0, 0, false end
+    if type(state) ~= 'string' then return nil end
+    local start, cur, prev = match(state, '^(%d+):0:(%d+):(%d+)$')
+    if not start then return nil end
+    local period, elapsed, clamped = ARGV[i + 1] + 0, now - start, false
+    cur, prev = tonumber(cur), tonumber(prev)
+    if elapsed < 0 then
+      -- A start in the future: the clock was set back. Count the window as opened now.
+      elapsed, clamped = 0, true
+    elseif elapsed >= 2 * period then
+      return 0, 0, 0, false
+    elseif elapsed >= period then
+      elapsed, cur, prev = elapsed - period, 0, cur
+    end
+    -- What is compared below has to be exact.
+    if cur > LARGEST or prev * period > LARGEST then return nil end
+    if cur == 0 and prev == 0 then return 0, 0, 0, false end
+    return elapsed, cur, prev, clamped
+  end
+
+  local function take(a, b, c, i)
+    local period, quota = ARGV[i + 1] + 0, ARGV[i + 2] + 0
+    b = b + ARGV[i + 3]
+    -- With the elapsed time e and room = quota - cur - cost, the call is admitted if
+    -- floor(prev * (period - e) / period) <= room, which is prev * (period - e) < (room + 1) * period.
+    if b <= quota and c * (period - a) < (quota - b + 1) * period then return a, b end
+  end
+
+  local function store(key, a, b, c, i)
+    local period = ARGV[i + 1] + 0
+    local left = (b == 0 and period or 2 * period) + 3 - a
+    keep(key, format('%.0f:0:%.0f:%.0f', now - a, b, c), left)
+  end
+
+  algo.sliding_window = { load, take, store }
+end
