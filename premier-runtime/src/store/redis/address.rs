@@ -1,5 +1,7 @@
 //! Addresses of servers, and the settings of connections to them.
 
+use std::time::Duration;
+
 use redis::io::tcp::TcpSettings;
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError,
@@ -15,6 +17,8 @@ pub(super) struct Options {
     pub(super) password: Option<String>,
     pub(super) database: Option<i64>,
     pub(super) root_certificate: Option<Vec<u8>>,
+    /// The longest time for which a denial is believed; `None` for the default.
+    pub(super) deny_locally: Option<Duration>,
 }
 
 /// How the servers at the URLs work together.

@@ -13,6 +13,7 @@ use super::check::{Check, Few};
 use super::failure::{Failure, backend};
 use super::link::no_answer_within;
 use super::outbox::Outbox;
+use crate::algorithms::State;
 use crate::clock::waker_of_this_thread;
 use crate::error::Error;
 use crate::limit::decision::Decision;
@@ -25,7 +26,17 @@ pub(super) struct Decided {
 }
 
 impl Decided {
-    pub(super) fn new(decisions: Few<Decision>, check: Check, outbox: &Arc<Outbox>) -> Self {
+    /// `denied_by` is the state by which a call of one limit was denied, and the time of the server, if they
+    /// are known.
+    pub(super) fn new(
+        decisions: Few<Decision>,
+        denied_by: Option<(State, u64)>,
+        check: Check,
+        outbox: &Arc<Outbox>,
+    ) -> Self {
+        if let Some(question) = check.question {
+            outbox.denials.note(question, &check, &decisions, denied_by);
+        }
         Self {
             decisions: Some(decisions),
             check,
@@ -57,16 +68,26 @@ impl Drop for Decided {
 /// The decisions about a call, or the reason why there are none.
 pub(super) type Answer = Result<Decided, Failure>;
 
+/// Where the decisions about a call are.
+pub(super) enum Pending {
+    Decided(Few<Decision>),
+    Asked(oneshot::Receiver<Answer>),
+}
+
 /// Waits for an answer.
-pub(super) async fn read(answer: oneshot::Receiver<Answer>) -> Result<Few<Decision>, Error> {
-    taken(answer.await)
+pub(super) async fn read(pending: Pending) -> Result<Few<Decision>, Error> {
+    match pending {
+        Pending::Decided(decisions) => Ok(decisions),
+        Pending::Asked(answer) => taken(answer.await),
+    }
 }
 
 /// As [`read`], blocking the thread, for at most `timeout` even if nothing else in the process runs.
-pub(super) fn wait(
-    answer: oneshot::Receiver<Answer>,
-    timeout: Duration,
-) -> Result<Few<Decision>, Error> {
+pub(super) fn wait(pending: Pending, timeout: Duration) -> Result<Few<Decision>, Error> {
+    let answer = match pending {
+        Pending::Decided(decisions) => return Ok(decisions),
+        Pending::Asked(answer) => answer,
+    };
     // The thread may be that of a task whose budget is used up.
     let mut answer = pin!(unconstrained(answer));
     let waker = waker_of_this_thread();

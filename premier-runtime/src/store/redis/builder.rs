@@ -149,6 +149,29 @@ impl RedisBuilder {
         self
     }
 
+    /// Sets for how long a call that the server has denied is denied by this process without asking again, if
+    /// the denial lasts that long. Default: 100 ms, or a tenth of the limit's period if that is shorter.
+    /// Zero asks every time.
+    ///
+    /// Callers that keep asking although they are denied then cost the server little. Only equal calls, of
+    /// the same key, limit and cost, are denied; nothing is ever admitted without asking. A reset, a refund
+    /// and a change of the limit by this process end it at once. What other processes give back is noticed
+    /// after this time.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    /// use std::time::Duration;
+    ///
+    /// let redis = RedisHandler::builder("redis://cache.example")
+    ///     .deny_locally(Duration::from_millis(20))
+    ///     .build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    pub fn deny_locally(mut self, longest: Duration) -> Self {
+        self.options.deny_locally = Some(longest);
+        self
+    }
+
     /// Sets the clock by which limits decide and callers wait, for tests and simulations. Default:
     /// the server's clock for decisions and the system's clock for waits.
     ///

@@ -6,6 +6,7 @@ use std::slice;
 use tokio::sync::oneshot;
 
 use super::answer::Answer;
+use super::denials::Question;
 use super::keys::redis_keys;
 use crate::algorithms::Plan;
 use crate::error::Error;
@@ -19,6 +20,8 @@ pub(super) struct Check {
     pub(super) asked: Few<Asked>,
     /// The time of the user's clock in microseconds, if there is one.
     pub(super) now: Option<u64>,
+    /// Set while a denial may be noted.
+    pub(super) question: Option<Question>,
 }
 
 /// Who asks.
@@ -50,7 +53,7 @@ impl Caller {
 }
 
 /// What is asked of the limits of one request.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Asked {
     pub(super) plans: Few<Plan>,
     pub(super) operation: Operation,
@@ -86,7 +89,20 @@ impl Check {
                 (Few::Many(keys.collect()), Few::Many(asked))
             }
         };
-        Ok(Self { keys, asked, now })
+        Ok(Self {
+            keys,
+            asked,
+            now,
+            question: None,
+        })
+    }
+
+    /// Whether the call may make room for others.
+    pub(super) fn may_give_back(&self) -> bool {
+        self.asked.iter().any(|asked| match asked.operation {
+            Operation::Take(_) | Operation::Reserve { .. } | Operation::Peek(_) => false,
+            Operation::Reset | Operation::Refund(_) | Operation::Release(..) => true,
+        })
     }
 
     /// The calls that give back what these decisions have taken.
@@ -108,6 +124,7 @@ impl Check {
                         ..asked.clone()
                     }),
                     now: self.now,
+                    question: None,
                 })
             })
             .collect()
@@ -122,7 +139,7 @@ impl Check {
 }
 
 /// A list that needs no allocation of its own for one element.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Few<T> {
     One(T),
     Many(Vec<T>),

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::address::Options;
 use super::check::{Check, Few};
+use super::denials::Denials;
 use super::driver::{Driver, is_driver_thread};
 use super::failure::{Failure, backend};
 use super::link::{Link, lock, no_answer_within};
@@ -297,6 +298,13 @@ impl Shared {
     }
 
     async fn clear(&self, keyspace: &str) -> Result<(), Failure> {
+        let cleared = self.clear_server(keyspace).await;
+        // After it, so that no denial from before is left.
+        self.outbox.denials.clear();
+        cleared
+    }
+
+    async fn clear_server(&self, keyspace: &str) -> Result<(), Failure> {
         let session = self.link.session().await?;
         clear::clear(
             session.connection,
@@ -412,7 +420,7 @@ pub(super) fn new(
     })?;
     let link = Arc::new(Link::new(target, timeout));
     let shared = Shared {
-        outbox: Outbox::new(&link),
+        outbox: Outbox::new(&link, Denials::new(options.deny_locally)),
         link,
         driver: OnceLock::new(),
         starting: Mutex::default(),

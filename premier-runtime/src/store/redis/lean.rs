@@ -94,10 +94,7 @@ impl Kind {
                             < u128::from(plan.den()) * u128::from(LARGEST)
                 }
                 Algo::FixedWindow => quota < LARGEST,
-                Algo::SlidingWindow => {
-                    plan.period().is_multiple_of(1_000)
-                        && u128::from(quota + 1) * u128::from(period) < u128::from(LARGEST)
-                }
+                Algo::SlidingWindow => plan.period().is_multiple_of(1_000) && quota < LARGEST,
                 Algo::SlidingLog => false,
             };
         fits.then(|| match plan.limit().algo() {
@@ -129,6 +126,9 @@ pub(super) struct Batch<'a> {
     /// In the order in which they came; `None` for a call that the script does not decide.
     calls: Vec<Option<Call<'a>>>,
 }
+
+/// The decisions about a call, and the state by which a call of one limit was denied, with the server's time.
+type Answered = (Few<Decision>, Option<(State, u64)>);
 
 /// A key and its limit, which is the same for all calls.
 struct Cell<'a> {
@@ -277,7 +277,7 @@ impl<'a> Batch<'a> {
 
     /// Computes the decisions about each call from the script's reply; `None` for a call that was left out, or
     /// that the script has left to those of `script.rs`.
-    pub(super) fn read(&self, reply: Value) -> Result<Vec<Option<Few<Decision>>>, RedisError> {
+    pub(super) fn read(&self, reply: Value) -> Result<Vec<Option<Answered>>, RedisError> {
         let reply = Vec::<i64>::from_redis_value(reply)?;
         let number = |index: usize| reply.get(index).copied().ok_or_else(malformed_reply);
         let now = u64::try_from(number(0)?).map_err(|_| malformed_reply())?;
@@ -316,7 +316,7 @@ impl Cell<'_> {
 }
 
 impl Call<'_> {
-    fn decide(&self, states: &mut [Option<State>], now: u64) -> Option<Few<Decision>> {
+    fn decide(&self, states: &mut [Option<State>], now: u64) -> Option<Answered> {
         let mut all = true;
         for ((cell, _), (plan, operation)) in self.limits.iter().zip(self.check.limits()) {
             let state = states[*cell].as_ref()?;
@@ -336,10 +336,15 @@ impl Call<'_> {
             });
             round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
         };
-        Some(match &self.check.asked {
+        let decisions = match &self.check.asked {
             Few::One(asked) => Few::One(decide(asked)),
             Few::Many(asked) => Few::Many(asked.iter().map(decide).collect()),
-        })
+        };
+        let denied_by = match (&self.limits, &*decisions) {
+            (Few::One((cell, _)), [decision]) if !decision.allowed => states[*cell].clone(),
+            _ => None,
+        };
+        Some((decisions, denied_by.map(|state| (state, now))))
     }
 }
 

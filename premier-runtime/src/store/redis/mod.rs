@@ -8,6 +8,7 @@ mod answer;
 mod builder;
 mod check;
 mod clear;
+mod denials;
 mod driver;
 mod events;
 mod failure;

@@ -13,8 +13,9 @@ use redis::Value;
 use slab::Slab;
 use tokio::sync::{Notify, oneshot};
 
-use super::answer::{Answer, Decided};
-use super::check::{Caller, Check};
+use super::answer::{Decided, Pending};
+use super::check::{Caller, Check, Few};
+use super::denials::{Denials, Known};
 use super::failure::describe;
 use super::keys;
 use super::lean::{Batch, Kind, MAX_CALLS};
@@ -32,6 +33,7 @@ pub(super) struct Outbox {
     queues: Mutex<Queues>,
     /// Tells the driver that there are calls to send.
     ready: Notify,
+    pub(super) denials: Denials,
 }
 
 #[derive(Default)]
@@ -58,22 +60,28 @@ impl Queue {
 }
 
 impl Outbox {
-    pub(super) fn new(link: &Arc<Link>) -> Arc<Self> {
+    pub(super) fn new(link: &Arc<Link>, denials: Denials) -> Arc<Self> {
         Arc::new(Self {
             timeout: link.timeout,
             link: Arc::clone(link),
             queues: Mutex::default(),
             ready: Notify::new(),
+            denials,
         })
     }
 
     /// Sends a call and returns where its decisions will be, or the reason why there are none, within the
     /// timeout.
-    pub(super) fn ask(self: &Arc<Self>, check: Check) -> oneshot::Receiver<Answer> {
+    pub(super) fn ask(self: &Arc<Self>, mut check: Check) -> Pending {
+        let now = real_now();
+        let by_its_clock = check.now.map(|micros| micros.saturating_mul(1_000));
+        match self.denials.look(&check, by_its_clock.unwrap_or(now)) {
+            Known::Denied(decision) => return Pending::Decided(Few::One(decision)),
+            Known::Unknown(question) => check.question = question,
+        }
         let (caller, answer) = oneshot::channel();
-        let deadline = after(real_now(), self.timeout);
-        self.push(check, Caller::Waits(caller, deadline));
-        answer
+        self.push(check, Caller::Waits(caller, after(now, self.timeout)));
+        Pending::Asked(answer)
     }
 
     /// Sends a call about whose decisions nobody wants to know.
@@ -82,6 +90,9 @@ impl Outbox {
     }
 
     fn push(self: &Arc<Self>, check: Check, caller: Caller) {
+        if check.may_give_back() {
+            self.denials.forget(&check);
+        }
         let watch_until = match caller {
             Caller::Waits(_, deadline) => Some(deadline),
             Caller::Nobody | Caller::Gone => None,
@@ -280,7 +291,10 @@ impl Sent {
         let callers = std::mem::take(&mut *lock(&self.callers));
         for (check, caller) in checks.into_iter().zip(callers) {
             match decided.as_mut().and_then(Iterator::next).flatten() {
-                Some(decisions) => caller.tell(Ok(Decided::new(decisions, check, &self.outbox))),
+                Some((decisions, state)) => {
+                    let decided = Decided::new(decisions, state, check, &self.outbox);
+                    caller.tell(Ok(decided));
+                }
                 None if caller.is_gone() => {}
                 None => match &failure {
                     Some(failure) => caller.tell(Err(failure.clone())),
@@ -308,12 +322,16 @@ impl Sent {
             Ok(reply) => script::read(&check, reply).map_err(describe),
             Err(failure) => Err(failure),
         };
+        if check.may_give_back() {
+            // Once more: a call that came meanwhile may have been denied before this one was decided.
+            self.outbox.denials.forget(&check);
+        }
         let caller = lock(&self.callers).pop();
         match (caller, decided) {
             // Nobody wants to know.
             (None | Some(Caller::Nobody), _) => {}
             (Some(caller), Ok(decisions)) => {
-                caller.tell(Ok(Decided::new(decisions, check, &self.outbox)));
+                caller.tell(Ok(Decided::new(decisions, None, check, &self.outbox)));
             }
             (Some(caller), Err(failure)) => caller.tell(Err(failure)),
         }

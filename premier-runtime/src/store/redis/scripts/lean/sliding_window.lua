@@ -4,6 +4,24 @@
 --
 -- Arguments: period in microseconds, quota, cost.
 do
+  -- Returns whether a * b < c * d, exactly, for whole numbers below 2^52.
+  local function product_less(a, b, c, d)
+    local x, y = a * b, c * d
+    -- Each product is off by 2^-53 of itself at most.
+    if math.abs(x - y) > (x + y) * 2 ^ -51 then return x < y end
+    local function limbs(a, b)
+      local a0, a1, b0, b1 = a % 2 ^ 26, floor(a / 2 ^ 26), b % 2 ^ 26, floor(b / 2 ^ 26)
+      local low = a0 * b0
+      local middle = a0 * b1 + floor(low / 2 ^ 26)
+      local other = a1 * b0 + middle % 2 ^ 26
+      return a1 * b1 + floor(middle / 2 ^ 26) + floor(other / 2 ^ 26),
+        (other % 2 ^ 26) * 2 ^ 26 + low % 2 ^ 26
+    end
+    local high_x, low_x = limbs(a, b)
+    local high_y, low_y = limbs(c, d)
+    return high_x < high_y or (high_x == high_y and low_x < low_y)
+  end
+
   local function load(key, i)
     local state = redis.pcall('GET', key)
     if not state then return 0, 0, 0, false end
@@ -20,8 +38,7 @@ do
     elseif elapsed >= period then
       elapsed, cur, prev = elapsed - period, 0, cur
     end
-    -- What is compared below has to be exact.
-    if cur > LARGEST or prev * period > LARGEST then return nil end
+    if cur > LARGEST or prev > LARGEST then return nil end
     if cur == 0 and prev == 0 then return 0, 0, 0, false end
     return elapsed, cur, prev, clamped
   end
@@ -31,7 +48,7 @@ do
     b = b + ARGV[i + 3]
     -- With the elapsed time e and room = quota - cur - cost, the call is admitted if
     -- floor(prev * (period - e) / period) <= room, which is prev * (period - e) < (room + 1) * period.
-    if b <= quota and c * (period - a) < (quota - b + 1) * period then return a, b end
+    if b <= quota and product_less(c, period - a, quota - b + 1, period) then return a, b end
   end
 
   local function store(key, a, b, c, i)
