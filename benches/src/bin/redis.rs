@@ -267,6 +267,12 @@ fn main() {
             .await
             .expect("a connection");
         for (tasks, keys) in [(512, 1_000), (512, 1), (64, 1_000), (1, 1)] {
+            if std::env::args()
+                .nth(2)
+                .is_some_and(|only| only != format!("{tasks}/{keys}"))
+            {
+                continue;
+            }
             rows(&server.url(), &mut connection, tasks, keys).await;
         }
     });

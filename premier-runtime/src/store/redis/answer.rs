@@ -21,7 +21,7 @@ use crate::limit::decision::Decision;
 /// The decisions about a call. What they have taken is given back if nobody takes them.
 pub(super) struct Decided {
     decisions: Option<Few<Decision>>,
-    check: Check,
+    check: Box<Check>,
     outbox: Arc<Outbox>,
 }
 
@@ -31,12 +31,10 @@ impl Decided {
     pub(super) fn new(
         decisions: Few<Decision>,
         denied_by: Option<(State, u64)>,
-        check: Check,
+        check: Box<Check>,
         outbox: &Arc<Outbox>,
     ) -> Self {
-        if let Some(question) = check.question {
-            outbox.denials.note(question, &check, &decisions, denied_by);
-        }
+        outbox.denials.note(&check, &decisions, denied_by);
         Self {
             decisions: Some(decisions),
             check,
@@ -60,7 +58,7 @@ impl Drop for Decided {
             .flat_map(|decisions| self.check.releases(decisions))
         {
             // If that fails, the units stay taken, which never admits more than the limit.
-            self.outbox.send(release);
+            self.outbox.send(Box::new(release));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::slice;
 use tokio::sync::oneshot;
 
 use super::answer::Answer;
-use super::denials::Question;
+use super::denials::{Denials, KeyId, Question};
 use super::keys::redis_keys;
 use crate::algorithms::Plan;
 use crate::error::Error;
@@ -20,7 +20,9 @@ pub(super) struct Check {
     pub(super) asked: Few<Asked>,
     /// The time of the user's clock in microseconds, if there is one.
     pub(super) now: Option<u64>,
-    /// Set while a denial may be noted.
+    /// The key of each request.
+    pub(super) ids: Few<KeyId>,
+    /// What was known about the key of a single request.
     pub(super) question: Option<Question>,
 }
 
@@ -60,11 +62,16 @@ pub(super) struct Asked {
 }
 
 impl Check {
-    /// Prepares requests that are decided as one.
+    /// Prepares requests that are decided as one. `now` is the time of the user's clock in nanoseconds.
     ///
     /// # Errors
     /// [`Error::CostExceedsCapacity`].
-    pub(super) fn new(requests: &[Request<'_>], now: Option<u64>) -> Result<Self, Error> {
+    pub(super) fn new(
+        requests: &[Request<'_>],
+        denials: &Denials,
+        question: Option<Question>,
+        now: Option<u64>,
+    ) -> Result<Self, Error> {
         for request in requests {
             if let Operation::Take(cost) | Operation::Reserve { cost, .. } | Operation::Peek(cost) =
                 request.operation
@@ -76,24 +83,18 @@ impl Check {
             plans: Few::of(request.plans),
             operation: request.operation,
         };
-        let (keys, asked) = match requests {
-            [request] => {
-                let keys = redis_keys(&request.key, request.plans);
-                (Few::from(keys), Few::One(asked(request)))
-            }
-            _ => {
-                let keys = requests
-                    .iter()
-                    .flat_map(|request| redis_keys(&request.key, request.plans));
-                let asked = requests.iter().map(asked).collect();
-                (Few::Many(keys.collect()), Few::Many(asked))
-            }
-        };
+        let keys = requests
+            .iter()
+            .flat_map(|request| redis_keys(&request.key, request.plans));
         Ok(Self {
-            keys,
-            asked,
-            now,
-            question: None,
+            keys: keys.collect(),
+            asked: requests.iter().map(asked).collect(),
+            now: now.map(|now| now / 1_000),
+            ids: requests
+                .iter()
+                .map(|request| denials.id(&request.key))
+                .collect(),
+            question,
         })
     }
 
@@ -111,19 +112,20 @@ impl Check {
             return Vec::new();
         }
         let mut keys = self.keys.iter();
-        self.asked
-            .iter()
+        let requests = self.asked.iter().zip(self.ids.iter());
+        requests
             .zip(decisions)
-            .filter_map(|(asked, decision)| {
-                let keys: Vec<_> = keys.by_ref().take(asked.plans.len()).cloned().collect();
+            .filter_map(|((asked, id), decision)| {
+                let keys = keys.by_ref().take(asked.plans.len()).cloned().collect();
                 let operation = asked.operation.release(decision)?;
                 Some(Self {
-                    keys: Few::Many(keys),
+                    keys,
                     asked: Few::One(Asked {
                         operation,
                         ..asked.clone()
                     }),
                     now: self.now,
+                    ids: Few::One(*id),
                     question: None,
                 })
             })
@@ -145,13 +147,13 @@ pub(super) enum Few<T> {
     Many(Vec<T>),
 }
 
-impl<T> From<Vec<T>> for Few<T> {
-    fn from(mut elements: Vec<T>) -> Self {
-        match (elements.len(), elements.pop()) {
-            (1, Some(only)) => Self::One(only),
-            (_, last) => {
-                elements.extend(last);
-                Self::Many(elements)
+impl<T> FromIterator<T> for Few<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
+        let mut elements = elements.into_iter();
+        match (elements.next(), elements.next()) {
+            (Some(only), None) => Self::One(only),
+            (first, second) => {
+                Self::Many(first.into_iter().chain(second).chain(elements).collect())
             }
         }
     }

@@ -10,14 +10,15 @@ use std::time::Duration;
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use super::check::{Asked, Check, Few};
+use super::check::{Asked, Check};
 use super::link::lock;
 use super::script::round_up_to_micros;
 use crate::algorithms::State;
 use crate::clock::after;
+use crate::key::full::Key;
 use crate::key::hasher::secret_hasher;
 use crate::limit::decision::{Decision, nanos};
-use crate::store::request::Operation;
+use crate::store::request::{Operation, Request};
 
 /// The longest time for which a call is denied without asking again, unless the user says otherwise: this,
 /// or a tenth of the period if that is shorter.
@@ -32,7 +33,7 @@ const PER_SHARD: usize = 4_096;
 pub(super) struct Denials {
     /// `None` for the default.
     longest: Option<Duration>,
-    hasher: RandomState,
+    hashers: [RandomState; 2],
     shards: [Mutex<Shard>; SHARDS],
 }
 
@@ -43,9 +44,12 @@ struct Shard {
     changes: u64,
 }
 
+/// Stands for a key: two hashes with secrets that clients do not know. Keys with equal ones do not occur.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) struct KeyId(u64, u64);
+
 struct Denial {
-    hash: u64,
-    key: Box<str>,
+    key: KeyId,
     asked: Asked,
     evidence: Evidence,
     /// When the question was asked, and until when its answer is believed, in nanoseconds.
@@ -64,7 +68,6 @@ enum Evidence {
 /// What is known about a question while it is on its way.
 #[derive(Clone, Copy)]
 pub(super) struct Question {
-    hash: u64,
     since: u64,
     changes: u64,
 }
@@ -74,7 +77,7 @@ pub(super) enum Known {
     /// The call is denied.
     Denied(Decision),
     /// Redis has to be asked. An answer to the question may be noted.
-    Unknown(Option<Question>),
+    Unknown(Question),
 }
 
 impl Denials {
@@ -83,104 +86,81 @@ impl Denials {
     pub(super) fn new(longest: Option<Duration>) -> Self {
         Self {
             longest,
-            hasher: secret_hasher(),
+            hashers: [secret_hasher(), secret_hasher()],
             shards: Default::default(),
         }
     }
 
-    /// Looks for a denial of an equal call. `now` is in nanoseconds.
-    pub(super) fn look(&self, check: &Check, now: u64) -> Known {
-        let (Few::One(asked), Some(key)) = (&check.asked, check.keys.first()) else {
-            return Known::Unknown(None);
-        };
-        let takes = matches!(
-            asked.operation,
-            Operation::Take(_) | Operation::Reserve { .. }
-        );
-        if !takes || self.longest == Some(Duration::ZERO) {
-            return Known::Unknown(None);
-        }
-        let hash = self.hasher.hash_one(key);
-        let shard = lock(self.shard(hash));
-        let found = shard.denials.find(hash, |denial| denial.is_of(hash, key));
-        match found.and_then(|denial| denial.decision_at(asked, now)) {
+    pub(super) fn id(&self, key: &Key<'_>) -> KeyId {
+        let [first, second] = &self.hashers;
+        KeyId(first.hash_one(key), second.hash_one(key))
+    }
+
+    /// Looks for a denial of a call. `now` is in nanoseconds.
+    pub(super) fn look(&self, request: &Request<'_>, now: u64) -> Known {
+        let id = self.id(&request.key);
+        let shard = lock(self.shard(id));
+        let found = shard.denials.find(id.0, |denial| denial.key == id);
+        match found.and_then(|denial| denial.decision_at(request, now)) {
             Some(decision) => Known::Denied(decision),
-            None => Known::Unknown(Some(Question {
-                hash,
+            None => Known::Unknown(Question {
                 since: now,
                 changes: shard.changes,
-            })),
+            }),
         }
     }
 
     /// Notes what has been decided about a call, in the order of the decisions about its key. A denial is not
     /// believed if units of the key may have been given back since the question was asked. `state` is that of
     /// the key at the given time of the server, if it is known.
-    pub(super) fn note(
-        &self,
-        question: Question,
-        check: &Check,
-        decisions: &[Decision],
-        state: Option<(State, u64)>,
-    ) {
-        let (Few::One(asked), Some(key), [decision]) =
-            (&check.asked, check.keys.first(), decisions)
+    pub(super) fn note(&self, check: &Check, decisions: &[Decision], state: Option<(State, u64)>) {
+        if decisions.iter().all(|decision| decision.allowed) {
+            // What is known about the keys is of before.
+            for key in check.ids.iter() {
+                lock(self.shard(*key)).remove(*key);
+            }
+            return;
+        }
+        let (Some(question), [key], [asked], [decision]) =
+            (check.question, &*check.ids, &*check.asked, decisions)
         else {
             return;
         };
-        let Question { hash, since, .. } = question;
-        if decision.allowed {
-            // What is known about the key is of before.
-            self.remove(hash, key);
-            return;
-        }
+        let key = *key;
         let evidence = match (asked.operation, state) {
             (Operation::Take(_), Some((state, now))) => Evidence::State(state, now),
             (Operation::Take(1), None) => Evidence::Decision(*decision),
             _ => return,
         };
+        let since = question.since;
         let until = after(since, decision.retry_after.min(self.longest(asked)));
-        let mut shard = lock(self.shard(hash));
-        if shard.changes != question.changes {
-            return;
-        }
-        let is_of = |denial: &Denial| denial.is_of(hash, key);
-        if let Ok(old) = shard.denials.find_entry(hash, is_of) {
-            old.remove();
-        } else if shard.denials.len() >= PER_SHARD {
-            shard.denials.retain(|denial| denial.until > since);
-            if shard.denials.len() >= PER_SHARD {
-                return;
-            }
-        }
         let denial = Denial {
-            hash,
-            key: key.as_str().into(),
+            key,
             asked: asked.clone(),
             evidence,
             since,
             until,
         };
-        shard
-            .denials
-            .insert_unique(hash, denial, |denial| denial.hash);
-    }
-
-    /// Forgets what is known about the key of a call that may give units back.
-    pub(super) fn forget(&self, check: &Check) {
-        if let Some(key) = check.keys.first() {
-            let hash = self.hasher.hash_one(key);
-            lock(self.shard(hash)).changes += 1;
-            self.remove(hash, key);
+        let mut shard = lock(self.shard(key));
+        if shard.changes != question.changes {
+            return;
+        }
+        shard.remove(key);
+        if shard.denials.len() >= PER_SHARD {
+            shard.denials.retain(|denial| denial.until > since);
+        }
+        if shard.denials.len() < PER_SHARD {
+            shard
+                .denials
+                .insert_unique(key.0, denial, |denial| denial.key.0);
         }
     }
 
-    fn remove(&self, hash: u64, key: &str) {
-        let mut shard = lock(self.shard(hash));
-        let is_of = |denial: &Denial| denial.is_of(hash, key);
-        if let Ok(old) = shard.denials.find_entry(hash, is_of) {
-            old.remove();
-        }
+    /// Forgets what is known about a key, units of which may be given back.
+    pub(super) fn forget(&self, key: KeyId) {
+        let mut shard = lock(self.shard(key));
+        shard.changes += 1;
+        shard.remove(key);
     }
 
     /// Forgets everything.
@@ -199,34 +179,40 @@ impl Denials {
         })
     }
 
-    fn shard(&self, hash: u64) -> &Mutex<Shard> {
-        // The table uses the highest and the lowest bits.
-        &self.shards[(hash >> 32) as usize % SHARDS]
+    fn shard(&self, key: KeyId) -> &Mutex<Shard> {
+        &self.shards[key.1 as usize % SHARDS]
+    }
+}
+
+impl Shard {
+    fn remove(&mut self, key: KeyId) {
+        if let Ok(old) = self.denials.find_entry(key.0, |denial| denial.key == key) {
+            old.remove();
+        }
     }
 }
 
 impl Denial {
-    fn is_of(&self, hash: u64, key: &str) -> bool {
-        self.hash == hash && *self.key == *key
-    }
-
     /// The decision about a call, if it is certain to be denied.
-    fn decision_at(&self, asked: &Asked, now: u64) -> Option<Decision> {
-        if !(self.since..self.until).contains(&now) || *asked.plans != *self.asked.plans {
+    fn decision_at(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
+        if !(self.since..self.until).contains(&now) || *request.plans != *self.asked.plans {
             return None;
         }
         let elapsed = now - self.since;
         match &self.evidence {
             Evidence::State(state, at) => {
-                let ([plan], Operation::Take(cost)) = (&*asked.plans, asked.operation) else {
+                let ([plan], Operation::Take(cost)) = (request.plans, request.operation) else {
                     return None;
                 };
+                if cost > plan.capacity() {
+                    return None;
+                }
                 let decision = state.peek(plan, at.saturating_add(elapsed), cost);
                 (!decision.allowed).then(|| round_up_to_micros(decision))
             }
             Evidence::Decision(decision) => {
                 let elapsed = nanos(elapsed.into());
-                (asked.operation == self.asked.operation).then(|| Decision {
+                (request.operation == self.asked.operation).then(|| Decision {
                     retry_after: decision.retry_after.saturating_sub(elapsed),
                     reset_after: decision.reset_after.saturating_sub(elapsed),
                     ..*decision

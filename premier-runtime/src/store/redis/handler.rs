@@ -13,8 +13,9 @@ use redis::Value;
 use tokio::sync::oneshot;
 
 use super::address::Options;
+use super::answer::Pending;
 use super::check::{Check, Few};
-use super::denials::Denials;
+use super::denials::{Denials, Known};
 use super::driver::{Driver, is_driver_thread};
 use super::failure::{Failure, backend};
 use super::link::{Link, lock, no_answer_within};
@@ -184,11 +185,6 @@ impl RedisHandler {
         }
     }
 
-    /// Returns where calls are sent from.
-    fn outbox(&self) -> Result<&Arc<Outbox>, Error> {
-        self.driver().map(|_| &self.shared.outbox)
-    }
-
     /// Runs `work` on the driver thread and blocks the calling thread until it is done, or for at most
     /// `longest`.
     ///
@@ -282,9 +278,31 @@ impl Shared {
             .map(drop)
     }
 
-    fn check(&self, requests: &[Request<'_>]) -> Result<Check, Error> {
-        let clock = self.clock.as_ref();
-        Check::new(requests, clock.map(|clock| clock.now() / 1_000))
+    /// Asks about requests that are decided as one, unless the answer is known.
+    fn ask(&self, requests: &[Request<'_>]) -> Result<Pending, Error> {
+        let now = self.now();
+        let denials = &self.outbox.denials;
+        let mut question = None;
+        if let [request] = requests {
+            match denials.look(request, now.unwrap_or_else(real_now)) {
+                Known::Denied(decision) => return Ok(Pending::Decided(Few::One(decision))),
+                Known::Unknown(asked) => question = Some(asked),
+            }
+        }
+        let check = Check::new(requests, denials, question, now)?;
+        Ok(Pending::Asked(self.outbox.ask(Box::new(check))))
+    }
+
+    /// Sends a request about whose decision nobody wants to know.
+    fn send(&self, request: &Request<'_>) -> Result<(), Error> {
+        let check = Check::new(&[*request], &self.outbox.denials, None, self.now())?;
+        self.outbox.send(Box::new(check));
+        Ok(())
+    }
+
+    /// The time of the user's clock, if there is one.
+    fn now(&self) -> Option<u64> {
+        self.clock.as_ref().map(|clock| clock.now())
     }
 
     /// Whether one script can decide about all requests: in a cluster only if their keys are in one slot.
@@ -320,13 +338,14 @@ impl RedisHandler {
     /// Has all requests decided as one.
     fn decide(&self, requests: &[Request<'_>]) -> Result<Few<Decision>, Error> {
         refuse_on_driver_thread()?;
-        let asked = self.outbox()?.ask(self.shared.check(requests)?);
-        answer::wait(asked, self.shared.link.timeout)
+        self.driver()?;
+        answer::wait(self.shared.ask(requests)?, self.shared.link.timeout)
     }
 
     /// As [`RedisHandler::decide`], without blocking the thread.
     async fn decide_async(&self, requests: &[Request<'_>]) -> Result<Few<Decision>, Error> {
-        answer::read(self.outbox()?.ask(self.shared.check(requests)?)).await
+        self.driver()?;
+        answer::read(self.shared.ask(requests)?).await
     }
 }
 
@@ -353,8 +372,8 @@ impl Handler for RedisHandler {
     }
 
     fn handle_detached(&self, request: &Request<'_>) {
-        if let (Ok(check), Ok(outbox)) = (self.shared.check(&[*request]), self.outbox()) {
-            outbox.send(check);
+        if self.driver().is_ok() {
+            let _ = self.shared.send(request);
         }
     }
 

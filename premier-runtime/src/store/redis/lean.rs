@@ -185,22 +185,17 @@ impl<'a> Batch<'a> {
             self.skip();
             return;
         }
-        let limits: Few<_> = match (check.keys.first(), check.limits().next()) {
-            (Some(key), Some((plan, operation))) if check.keys.len() == 1 => {
-                let (cell, limit) = self.place(key, plan, operation);
-                match self.cells[cell].groups.last_mut() {
-                    Some((last, count)) if *last == limit => *count += 1,
-                    _ => self.cells[cell].groups.push((limit, 1)),
-                }
-                Few::One((cell, limit))
+        let places = check.keys.iter().zip(check.limits());
+        let limits: Few<_> = places
+            .map(|(key, (plan, operation))| self.place(key, plan, operation))
+            .collect();
+        if let Few::One((cell, limit)) = &limits {
+            let groups = &mut self.cells[*cell].groups;
+            match groups.last_mut() {
+                Some((last, count)) if last == limit => *count += 1,
+                _ => groups.push((*limit, 1)),
             }
-            _ => {
-                let places = check.keys.iter().zip(check.limits());
-                let places =
-                    places.map(|(key, (plan, operation))| self.place(key, plan, operation));
-                Few::Many(places.collect())
-            }
-        };
+        }
         self.calls.push(Some(Call { check, limits }));
     }
 
@@ -336,10 +331,7 @@ impl Call<'_> {
             });
             round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
         };
-        let decisions = match &self.check.asked {
-            Few::One(asked) => Few::One(decide(asked)),
-            Few::Many(asked) => Few::Many(asked.iter().map(decide).collect()),
-        };
+        let decisions: Few<_> = self.check.asked.iter().map(&mut decide).collect();
         let denied_by = match (&self.limits, &*decisions) {
             (Few::One((cell, _)), [decision]) if !decision.allowed => states[*cell].clone(),
             _ => None,

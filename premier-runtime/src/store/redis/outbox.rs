@@ -13,9 +13,9 @@ use redis::Value;
 use slab::Slab;
 use tokio::sync::{Notify, oneshot};
 
-use super::answer::{Decided, Pending};
-use super::check::{Caller, Check, Few};
-use super::denials::{Denials, Known};
+use super::answer::{Answer, Decided};
+use super::check::{Caller, Check};
+use super::denials::Denials;
 use super::failure::describe;
 use super::keys;
 use super::lean::{Batch, Kind, MAX_CALLS};
@@ -41,7 +41,7 @@ struct Queues {
     /// One for each [`Kind`].
     together: [Queue; Kind::ALL.len()],
     /// Calls that leave alone.
-    alone: Vec<(Check, Caller)>,
+    alone: Vec<(Box<Check>, Caller)>,
     /// The callers of the batches that have left.
     sent: Slab<Callers>,
     is_watched: bool,
@@ -49,7 +49,7 @@ struct Queues {
 
 #[derive(Default)]
 struct Queue {
-    waiting: Vec<(Check, Caller)>,
+    waiting: Vec<(Box<Check>, Caller)>,
     in_flight: usize,
 }
 
@@ -72,27 +72,20 @@ impl Outbox {
 
     /// Sends a call and returns where its decisions will be, or the reason why there are none, within the
     /// timeout.
-    pub(super) fn ask(self: &Arc<Self>, mut check: Check) -> Pending {
-        let now = real_now();
-        let by_its_clock = check.now.map(|micros| micros.saturating_mul(1_000));
-        match self.denials.look(&check, by_its_clock.unwrap_or(now)) {
-            Known::Denied(decision) => return Pending::Decided(Few::One(decision)),
-            Known::Unknown(question) => check.question = question,
-        }
+    pub(super) fn ask(self: &Arc<Self>, check: Box<Check>) -> oneshot::Receiver<Answer> {
         let (caller, answer) = oneshot::channel();
-        self.push(check, Caller::Waits(caller, after(now, self.timeout)));
-        Pending::Asked(answer)
+        let deadline = after(real_now(), self.timeout);
+        self.push(check, Caller::Waits(caller, deadline));
+        answer
     }
 
     /// Sends a call about whose decisions nobody wants to know.
-    pub(super) fn send(self: &Arc<Self>, check: Check) {
+    pub(super) fn send(self: &Arc<Self>, check: Box<Check>) {
         self.push(check, Caller::Nobody);
     }
 
-    fn push(self: &Arc<Self>, check: Check, caller: Caller) {
-        if check.may_give_back() {
-            self.denials.forget(&check);
-        }
+    fn push(self: &Arc<Self>, check: Box<Check>, caller: Caller) {
+        self.forget_denials(&check);
         let watch_until = match caller {
             Caller::Waits(_, deadline) => Some(deadline),
             Caller::Nobody | Caller::Gone => None,
@@ -121,8 +114,14 @@ impl Outbox {
         }
     }
 
+    fn forget_denials(&self, check: &Check) {
+        if check.may_give_back() {
+            check.ids.iter().for_each(|key| self.denials.forget(*key));
+        }
+    }
+
     /// Sends a call that the lean script could not decide.
-    fn push_alone(&self, check: Check, caller: Caller) {
+    fn push_alone(&self, check: Box<Check>, caller: Caller) {
         lock(&self.queues).alone.push((check, caller));
         self.ready.notify_one();
     }
@@ -156,13 +155,14 @@ impl Outbox {
     }
 
     /// Calls that one script can decide: those whose keys are in one slot of a cluster.
-    fn by_slot(&self, mut checks: Vec<(Check, Caller)>) -> Vec<Vec<(Check, Caller)>> {
+    fn by_slot(&self, mut checks: Vec<(Box<Check>, Caller)>) -> Vec<Vec<(Box<Check>, Caller)>> {
         if !self.link.target.is_cluster() {
             return vec![checks];
         }
-        let slot = |(check, _): &(Check, Caller)| check.keys.first().map(|key| keys::slot(key));
+        let slot =
+            |(check, _): &(Box<Check>, Caller)| check.keys.first().map(|key| keys::slot(key));
         checks.sort_by_cached_key(slot);
-        let mut groups: Vec<Vec<(Check, Caller)>> = Vec::new();
+        let mut groups: Vec<Vec<(Box<Check>, Caller)>> = Vec::new();
         for check in checks {
             match groups.last_mut() {
                 Some(group) if group.first().and_then(slot) == slot(&check) => group.push(check),
@@ -252,7 +252,11 @@ impl Sent {
     }
 
     /// Has calls decided by a lean script.
-    async fn together(self, kind: Kind, checks: Vec<Check>) {
+    #[expect(
+        clippy::vec_box,
+        reason = "a check is large, and moves from place to place"
+    )]
+    async fn together(self, kind: Kind, checks: Vec<Box<Check>>) {
         let mut batch = Batch::new(kind);
         let key = checks.first().and_then(|check| check.keys.first());
         let reply = self
@@ -305,7 +309,7 @@ impl Sent {
     }
 
     /// Has a call decided by the script that knows all limits and operations.
-    async fn alone(self, check: Check) {
+    async fn alone(self, check: Box<Check>) {
         let key = check.keys.first().map(String::as_str);
         let reply = self.outbox.link.run(key, async |session| {
             if lock(&self.callers).iter().all(Caller::is_gone) {
@@ -322,10 +326,8 @@ impl Sent {
             Ok(reply) => script::read(&check, reply).map_err(describe),
             Err(failure) => Err(failure),
         };
-        if check.may_give_back() {
-            // Once more: a call that came meanwhile may have been denied before this one was decided.
-            self.outbox.denials.forget(&check);
-        }
+        // Once more: a call that came meanwhile may have been denied before this one was decided.
+        self.outbox.forget_denials(&check);
         let caller = lock(&self.callers).pop();
         match (caller, decided) {
             // Nobody wants to know.

@@ -109,9 +109,7 @@ pub(super) fn read(check: &Check, reply: Value) -> Result<Few<Decision>, RedisEr
             .map(|(plan, reply)| reply.decide(plan, now, asked.operation, allowed));
         round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
     };
-    Ok(Few::from(
-        check.asked.iter().map(decide).collect::<Vec<_>>(),
-    ))
+    Ok(check.asked.iter().map(decide).collect())
 }
 
 /// Appends the arguments of the limit at `index`.

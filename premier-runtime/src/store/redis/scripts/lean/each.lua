@@ -11,12 +11,9 @@ for k = 1, #KEYS do
     reply[n], reply[n + 1], reply[n + 2] = a, b, c
     for _ = 1, groups do
       i = ARGV[next] + 0
-      for _ = 1, ARGV[next + 1] + 0 do
-        local x, y = take(a, b, c, i)
-        -- The equal calls behind it are denied as well.
-        if not x then break end
-        a, b, changed = x, y, true
-      end
+      local taken
+      a, b, taken = take(a, b, c, i, ARGV[next + 1] + 0)
+      changed = changed or taken > 0
       next = next + 2
     end
     if changed then store(key, a, b, c, i) end

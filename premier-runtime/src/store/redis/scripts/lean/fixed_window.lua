@@ -18,9 +18,10 @@ do
     return elapsed, used, 0, false
   end
 
-  local function take(a, b, _, i)
-    b = b + ARGV[i + 3]
-    if b <= ARGV[i + 2] + 0 then return a, b end
+  local function take(a, b, _, i, n)
+    local cost = ARGV[i + 3] + 0
+    local taken = max(min(n, floor((ARGV[i + 2] - b) / cost)), 0)
+    return a, b + taken * cost, taken
   end
 
   local function store(key, a, b, _, i)

@@ -15,8 +15,9 @@ while ARGV[next] do
       reply[3 * k - 1], reply[3 * k], reply[3 * k + 1] = a or -1, b or 0, c or 0
     end
     if cell[1] then
-      cell[7], cell[8] = functions[2](cell[1], cell[2], cell[3], i)
-      all = all and cell[7]
+      local taken
+      cell[7], cell[8], taken = functions[2](cell[1], cell[2], cell[3], i, 1)
+      all = all and taken > 0
     else
       all = false
     end

@@ -8,11 +8,13 @@
 -- Each algorithm has three functions, whose `i` is such an index:
 --   load(key, i)           returns three numbers, which are the state of a key at this time, and whether
 --                          it had an instant in the future; nothing if the state is not for these scripts
---   take(a, b, c, i)       returns the first two numbers of the state after the call; nothing if denied
+--   take(a, b, c, i, n)    returns the first two numbers of the state after n equal calls, and how many of
+--                          them were admitted; once one is denied, the others are as well
 --   store(key, a, b, c, i) stores the state together with its TTL
 --
 -- The reply is the time, and for each key its state before, or -1 if nothing was done about the key.
-local match, format, floor = string.match, string.format, math.floor
+local match, format = string.match, string.format
+local floor, min, max = math.floor, math.min, math.max
 local LARGEST = 2 ^ 51
 
 local virtual = ARGV[1] ~= ''

@@ -43,12 +43,18 @@ do
     return elapsed, cur, prev, clamped
   end
 
-  local function take(a, b, c, i)
-    local period, quota = ARGV[i + 1] + 0, ARGV[i + 2] + 0
-    b = b + ARGV[i + 3]
-    -- With the elapsed time e and room = quota - cur - cost, the call is admitted if
-    -- floor(prev * (period - e) / period) <= room, which is prev * (period - e) < (room + 1) * period.
-    if b <= quota and product_less(c, period - a, quota - b + 1, period) then return a, b end
+  local function take(a, b, c, i, n)
+    local period, quota, cost = ARGV[i + 1] + 0, ARGV[i + 2] + 0, ARGV[i + 3] + 0
+    for taken = 0, n - 1 do
+      local total = b + cost
+      -- With the elapsed time e and room = quota - cur - cost, the call is admitted if
+      -- floor(prev * (period - e) / period) <= room, which is prev * (period - e) < (room + 1) * period.
+      if total > quota or not product_less(c, period - a, quota - total + 1, period) then
+        return a, b, taken
+      end
+      b = total
+    end
+    return a, b, n
   end
 
   local function store(key, a, b, c, i)

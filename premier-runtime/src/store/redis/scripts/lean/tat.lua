@@ -39,12 +39,21 @@ do
     return ahead, rest, 0, false
   end
 
-  local function take(a, b, _, i)
+  local function take(a, b, _, i, n)
+    local most, most_rest = ARGV[i + 2] + 0, ARGV[i + 3] + 0
+    local cost, cost_rest = ARGV[i + 6] + 0, ARGV[i + 7] + 0
+    if b == 0 and cost_rest == 0 then
+      local taken = max(min(n, floor((most - a) / cost)), 0)
+      return a + taken * cost, 0, taken
+    end
     local den = ARGV[i + 1] + 0
-    a, b = a + ARGV[i + 6], b + ARGV[i + 7]
-    if b >= den then a, b = a + 1, b - den end
-    local most = ARGV[i + 2] + 0
-    if a < most or (a == most and b <= ARGV[i + 3] + 0) then return a, b end
+    for taken = 0, n - 1 do
+      local x, y = a + cost, b + cost_rest
+      if y >= den then x, y = x + 1, y - den end
+      if x > most or (x == most and y > most_rest) then return a, b, taken end
+      a, b = x, y
+    end
+    return a, b, n
   end
 
   local function store(key, a, b, _, i)
