@@ -278,21 +278,6 @@ impl Shared {
             .map(drop)
     }
 
-    /// Asks about requests that are decided as one, unless the answer is known.
-    fn ask(&self, requests: &[Request<'_>]) -> Result<Pending, Error> {
-        let now = self.now();
-        let denials = &self.outbox.denials;
-        let mut question = None;
-        if let [request] = requests {
-            match denials.look(request, now.unwrap_or_else(real_now)) {
-                Known::Denied(decision) => return Ok(Pending::Decided(Few::One(decision))),
-                Known::Unknown(asked) => question = Some(asked),
-            }
-        }
-        let check = Check::new(requests, denials, question, now)?;
-        Ok(Pending::Asked(self.outbox.ask(Box::new(check))))
-    }
-
     /// Sends a request about whose decision nobody wants to know.
     fn send(&self, request: &Request<'_>) -> Result<(), Error> {
         let check = Check::new(&[*request], &self.outbox.denials, None, self.now())?;
@@ -338,14 +323,28 @@ impl RedisHandler {
     /// Has all requests decided as one.
     fn decide(&self, requests: &[Request<'_>]) -> Result<Few<Decision>, Error> {
         refuse_on_driver_thread()?;
-        self.driver()?;
-        answer::wait(self.shared.ask(requests)?, self.shared.link.timeout)
+        answer::wait(self.ask(requests)?, self.shared.link.timeout)
     }
 
     /// As [`RedisHandler::decide`], without blocking the thread.
     async fn decide_async(&self, requests: &[Request<'_>]) -> Result<Few<Decision>, Error> {
+        answer::read(self.ask(requests)?).await
+    }
+
+    /// Asks about requests that are decided as one, unless the answer is known.
+    fn ask(&self, requests: &[Request<'_>]) -> Result<Pending, Error> {
+        let now = self.shared.now();
+        let denials = &self.shared.outbox.denials;
+        let mut question = None;
+        if let [request] = requests {
+            match denials.look(request, now.unwrap_or_else(real_now)) {
+                Known::Denied(decision) => return Ok(Pending::Decided(Few::One(decision))),
+                Known::Unknown(asked) => question = Some(asked),
+            }
+        }
         self.driver()?;
-        answer::read(self.shared.ask(requests)?).await
+        let check = Check::new(requests, denials, question, now)?;
+        Ok(Pending::Asked(self.shared.outbox.ask(Box::new(check))))
     }
 }
 
