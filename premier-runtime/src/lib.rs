@@ -53,6 +53,8 @@ pub use self::throttle::Throttle;
 pub mod __private {
     pub use std::boxed::Box;
 
+    pub use crate::__premier_before_body as before_body;
+
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::arguments::{
         Argument, Arguments, JsonBySerde, JsonOfReference, NoJson, NoText, Part, PartByReference,
@@ -77,6 +79,8 @@ pub mod __private {
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
     pub use crate::attributes::ending::Ending;
     pub use crate::attributes::fallback::{FallbackSite, FallbackSpec};
+    #[cfg(feature = "testing")]
+    pub use crate::attributes::fault::{FailAny, FailResult, Failing, FaultOfCall};
     pub use crate::attributes::into_arg::{UnitCost, cost, period};
     pub use crate::attributes::output::{WrapOther, WrapResult, Wrapped};
     pub use crate::attributes::rejection::{
