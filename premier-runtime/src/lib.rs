@@ -14,6 +14,7 @@ mod limiter;
 mod permit;
 mod process;
 mod store;
+mod sync;
 mod sync_future;
 mod telemetry;
 #[cfg(feature = "testing")]
