@@ -27,7 +27,7 @@ pub use self::attributes::retry::RetryEvent;
 pub use self::attributes::timeout::timeout_workers;
 pub use self::config::builder::Config;
 pub use self::config::retry_budget::RetryBudget;
-pub use self::error::Error;
+pub use self::error::{BackendSource, Error};
 #[cfg(feature = "axum")]
 pub use self::integrations::axum;
 #[cfg(feature = "dashboard")]
