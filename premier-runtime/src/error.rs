@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -344,9 +345,27 @@ impl Error {
     }
 }
 
-/// The error of a store's driver, which clones of an [`Error`] share.
+/// What the driver of a store reported: the field `source` of [`Error::Backend`]. Clones of an error share it.
 ///
-/// Not an error itself, so that `source` returns the one inside.
+/// It dereferences to the driver's error, which can be downcast, and is none itself, so that
+/// [`source`](StdError::source) of an [`Error`] returns the driver's. [`Error::with_source`] makes one.
+///
+/// ```
+/// use premier::{BackendSource, Error};
+/// use std::io;
+///
+/// fn is_timeout(source: &BackendSource) -> bool {
+///     source
+///         .downcast_ref::<io::Error>()
+///         .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+/// }
+///
+/// let late = io::Error::from(io::ErrorKind::TimedOut);
+/// match Error::backend("memcached", late.to_string()).with_source(late) {
+///     Error::Backend { source: Some(source), .. } => assert!(is_timeout(&source)),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct BackendSource(Arc<dyn StdError + Send + Sync>);
 
@@ -357,6 +376,10 @@ impl Deref for BackendSource {
         &*self.0
     }
 }
+
+// It is only read, so that a panic leaves nothing half done. Without these an `Error` would not have them.
+impl UnwindSafe for BackendSource {}
+impl RefUnwindSafe for BackendSource {}
 
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {

@@ -14,6 +14,7 @@ mod limiter;
 mod permit;
 mod process;
 mod store;
+mod sync;
 mod sync_future;
 mod telemetry;
 #[cfg(feature = "testing")]
@@ -26,7 +27,7 @@ pub use self::attributes::retry::RetryEvent;
 pub use self::attributes::timeout::timeout_workers;
 pub use self::config::builder::Config;
 pub use self::config::retry_budget::RetryBudget;
-pub use self::error::Error;
+pub use self::error::{BackendSource, Error};
 #[cfg(feature = "axum")]
 pub use self::integrations::axum;
 #[cfg(feature = "dashboard")]
@@ -53,6 +54,8 @@ pub use self::throttle::Throttle;
 pub mod __private {
     pub use std::boxed::Box;
 
+    pub use crate::__premier_before_body as before_body;
+
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::arguments::{
         Argument, Arguments, JsonBySerde, JsonOfReference, NoJson, NoText, Part, PartByReference,
@@ -77,6 +80,8 @@ pub mod __private {
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
     pub use crate::attributes::ending::Ending;
     pub use crate::attributes::fallback::{FallbackSite, FallbackSpec};
+    #[cfg(feature = "testing")]
+    pub use crate::attributes::fault::{FailAny, FailResult, Failing, FaultOfCall};
     pub use crate::attributes::into_arg::{UnitCost, cost, period};
     pub use crate::attributes::output::{WrapOther, WrapResult, Wrapped};
     pub use crate::attributes::rejection::{

@@ -29,8 +29,10 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::time::Duration;
 
 use crate::config::builder::Config;
+use crate::config::fault::MakeError;
 use crate::config::runtime::Runtime;
 use crate::config::scope;
 use crate::error::Error;
@@ -131,6 +133,77 @@ impl Scope {
     /// Ends what [`Scope::refuse`] began.
     pub fn decide(self, name: &str) {
         self.0.refuse(name, false);
+    }
+
+    /// Lets each call of a function take this long before its body begins, within all of its attributes.
+    ///
+    /// The call sleeps by the clock of the scope. Each attempt of a retry is slow. [`Duration::ZERO`] ends
+    /// it. The name is the function's, or the last part of its path, whatever `name = "…"` an attribute has.
+    /// The function has to have one of premier's attributes.
+    ///
+    /// ```
+    /// use premier::testing::Scope;
+    /// use premier::{Error, MemoryHandler, timeout};
+    /// use std::time::Duration;
+    ///
+    /// #[timeout("10ms")]
+    /// fn page() -> Result<u32, Error> {
+    ///     Ok(1)
+    /// }
+    ///
+    /// let scope = Scope::new(MemoryHandler::new());
+    /// scope.slow("page", Duration::from_millis(200));
+    /// assert!(scope.run(page).unwrap_err().is_timeout());
+    /// scope.recover("page");
+    /// assert_eq!(scope.run(page)?, 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn slow(self, name: &str, duration: Duration) {
+        self.0.slow(name, duration);
+    }
+
+    /// Lets the next `calls` calls of a function fail with an error of the test's instead of running its
+    /// body, within all of its attributes.
+    ///
+    /// Each attempt of a retry is a call. `error` makes an error of the function's own type: that of its
+    /// `Result`, or [`Error`] where the attributes put its output into a `Result`. It replaces what an
+    /// earlier `fail` asked for; [`u64::MAX`] lets all calls fail. The name is as for [`Scope::slow`], and a
+    /// call may be slow before it fails.
+    ///
+    /// # Panics
+    /// The call panics if the error is of another type, or if the function has none that a test can make:
+    /// its output is no `Result`, or the type of its error has a lifetime, a type parameter, `Self` or
+    /// `impl`.
+    ///
+    /// ```
+    /// use premier::testing::Scope;
+    /// use premier::{MemoryHandler, retry};
+    /// use std::io;
+    ///
+    /// #[retry(max = 3, base = 0)]
+    /// fn page() -> io::Result<u32> {
+    ///     Ok(1)
+    /// }
+    ///
+    /// let scope = Scope::new(MemoryHandler::new());
+    /// scope.fail("page", 2, || io::Error::other("down"));
+    /// assert_eq!(scope.run(page)?, 1);
+    /// scope.fail("page", 3, || io::Error::other("down"));
+    /// assert_eq!(scope.run(page).unwrap_err().to_string(), "down");
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    pub fn fail<E: 'static>(
+        self,
+        name: &str,
+        calls: u64,
+        error: impl Fn() -> E + Send + Sync + 'static,
+    ) {
+        self.0.fail(name, calls, MakeError::new(error));
+    }
+
+    /// Ends what [`Scope::slow`] and [`Scope::fail`] began for the functions of this name.
+    pub fn recover(self, name: &str) {
+        self.0.recover(name);
     }
 
     /// How many calls the limits of this name have decided about.

@@ -517,7 +517,33 @@
 //! ```
 //!
 //! `testing::scope_async` and `Scope::run_async` are for async tests, `Scope::refuse` lets a limit deny all
-//! calls. In a scope every decision takes the slow path, and what belongs to it is never freed: the feature is
+//! calls. `Scope::fail` and `Scope::slow` let the body of any function with an attribute fail or take long,
+//! so that a test sees what its `#[retry]`, `#[circuit_breaker]`, `#[timeout]`, `#[fallback]` and `#[cache]`
+//! do then:
+//!
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! use premier::testing::Scope;
+//! use premier::{MemoryHandler, fallback, retry};
+//! use std::io;
+//!
+//! #[fallback(|_error| Ok("a page from yesterday"))]
+//! #[retry(max = 3, base = 0)]
+//! fn page() -> io::Result<&'static str> {
+//!     Ok("the page of today")
+//! }
+//!
+//! let scope = Scope::new(MemoryHandler::new());
+//! scope.run(|| {
+//!     scope.fail("page", 2, || io::Error::other("down"));
+//!     assert_eq!(page().unwrap(), "the page of today"); // by the third attempt
+//!     scope.fail("page", 3, || io::Error::other("down"));
+//!     assert_eq!(page().unwrap(), "a page from yesterday");
+//! });
+//! # }
+//! ```
+//!
+//! In a scope every decision takes the slow path, and what belongs to it is never freed: the feature is
 //! for tests only.
 //!
 //! ## redis
@@ -652,7 +678,7 @@ pub use premier_runtime::dashboard;
 pub use premier_runtime::tower;
 #[doc(inline)]
 pub use premier_runtime::{
-    Algo, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
+    Algo, BackendSource, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
     MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Permit, Request, Reservation,
     RetryBudget, RetryEvent, Throttle, algorithms, bounds, clear, clear_async, clock, config,
     limits, outage_calls, timeout_workers,

@@ -233,3 +233,29 @@ fn callers_are_admitted_in_time_however_often_the_limit_changes() {
         );
     }
 }
+
+/// Each has its own slots of the one state: a call that finds slots of another limit sleeps until its own.
+#[test]
+fn throttles_that_share_a_name_and_not_their_limit_wait_side_by_side() {
+    let clock = ManualClock::new();
+    let memory = MemoryHandler::builder().clock(clock.clone()).build();
+    let throttle = |period| {
+        let limit = Limit::token_bucket(1, period);
+        let throttle = Throttle::new("shared by two limits", limit);
+        throttle.with_config(memory.clone()).wait()
+    };
+    let (slow, fast) = (throttle(10 * SECOND), throttle(SECOND));
+    slow.acquire("k").unwrap();
+    let mut calls = [&slow, &fast, &fast].map(|throttle| Box::pin(throttle.acquire_async("k")));
+    let mut poll = |index: usize| {
+        let mut context = Context::from_waker(Waker::noop());
+        calls[index].as_mut().poll(&mut context).is_ready()
+    };
+    assert!((0..3).all(|index| !poll(index)));
+    for (seconds, index) in [(10, 0), (10, 1), (1, 2)] {
+        clock.advance(seconds * SECOND - Duration::from_nanos(1));
+        assert!(!poll(index), "{index}");
+        clock.advance(Duration::from_nanos(1));
+        assert!(poll(index), "{index}");
+    }
+}

@@ -93,7 +93,9 @@ impl Expansion<'_> {
 
     /// Returns the code of the user within all layers.
     fn layered(&self) -> TokenStream {
-        let mut code = self.at(self.layers.len()).innermost();
+        let innermost = self.at(self.layers.len());
+        let (before, body) = (innermost.before_body(), innermost.innermost());
+        let mut code = quote!(#before #body);
         for (index, layer) in self.layers.iter().enumerate().rev() {
             code = layer.wrap(self.at(index), index, &code);
         }

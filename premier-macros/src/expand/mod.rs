@@ -18,6 +18,7 @@ pub(crate) mod crate_path;
 mod ending;
 pub(crate) mod error_filter;
 pub(crate) mod expansion;
+mod fault;
 mod function;
 pub(crate) mod key;
 mod output;

@@ -11,6 +11,7 @@ pub(crate) mod circuit_breaker;
 pub(crate) mod concurrency;
 pub(crate) mod ending;
 pub(crate) mod fallback;
+pub(crate) mod fault;
 pub(crate) mod into_arg;
 pub(crate) mod output;
 pub(crate) mod rejection;

@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use super::sleepers::{SleeperId, Sleepers};
 use super::{Clock, after};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 
 /// A clock for tests that stands still until the test moves it, and then wakes the threads and
 /// tasks whose deadline has come.
@@ -209,10 +210,7 @@ impl ManualClock {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.state)
     }
 
     /// Moves an auto-advancing clock to `deadline`. `u64::MAX` stands for a sleep without a

@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 #[cfg(feature = "coarse-clock")]
 use super::CoarseClock;
 use super::system::Counter;
 use super::{Clock, SystemClock};
+use crate::sync::{Mutex, lock};
 use crate::sync_future::SyncFuture;
 
 /// The clock of a handler, which never steps back.
@@ -148,7 +149,7 @@ impl MonotonicClock {
     // Not inlined, so that `SteadyClock::now` stays small for the system's clocks.
     #[inline(never)]
     fn now(&self) -> u64 {
-        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readings = lock(&self.readings);
         // Read under the lock: a reading from before it may be older than `readings.last`, which
         // would count as a step back.
         let raw = self.clock.now();
@@ -168,9 +169,6 @@ impl MonotonicClock {
     }
 
     fn offset(&self) -> u64 {
-        self.readings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .offset
+        lock(&self.readings).offset
     }
 }

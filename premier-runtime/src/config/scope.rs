@@ -15,6 +15,9 @@ mod with_feature {
     use std::cell::Cell;
     use std::collections::{BTreeMap, BTreeSet, HashMap};
     use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::time::Duration;
+
+    use crate::config::fault::{Fault, Faults, MakeError, is_name};
 
     /// What a value in a scope belongs to: the address of a static, and the instance of a generic function.
     pub(crate) type ScopeKey = (usize, TypeId);
@@ -26,10 +29,11 @@ mod with_feature {
         tests: Mutex<Tests>,
     }
 
-    /// What a test asks of the limits.
+    /// What a test asks of limits and functions.
     #[derive(Default)]
     struct Tests {
         refused: BTreeSet<Box<str>>,
+        faults: Faults,
         counts: BTreeMap<Box<str>, [u64; 2]>,
     }
 
@@ -103,6 +107,25 @@ mod with_feature {
             tests.refused.iter().any(|refused| is_name(name, refused))
         }
 
+        pub(crate) fn slow(&self, name: &str, duration: Duration) {
+            self.tests().faults.slow(name, duration);
+        }
+
+        pub(crate) fn fail(&self, name: &str, calls: u64, error: MakeError) {
+            let replaced = self.tests().faults.fail(name, calls, error);
+            drop(replaced);
+        }
+
+        pub(crate) fn recover(&self, name: &str) {
+            let removed = self.tests().faults.remove(name);
+            drop(removed);
+        }
+
+        /// The fault of a call of a function that begins now.
+        pub(crate) fn take_fault(&self, function: &str) -> Option<Fault> {
+            self.tests().faults.take(function)
+        }
+
         pub(crate) fn count(&self, name: &str, admitted: bool) {
             let mut tests = self.tests();
             let counts = tests.counts.entry(name.into()).or_default();
@@ -125,12 +148,6 @@ mod with_feature {
         fn tests(&self) -> MutexGuard<'_, Tests> {
             self.tests.lock().unwrap_or_else(PoisonError::into_inner)
         }
-    }
-
-    /// Whether a limit has this name, which may be its last part: `fetch` for `app::client::fetch`.
-    fn is_name(limit: &str, name: &str) -> bool {
-        let before = limit.strip_suffix(name);
-        before.is_some_and(|before| before.is_empty() || before.ends_with(':'))
     }
 
     impl std::fmt::Debug for Scope {

@@ -9,6 +9,7 @@ use crate::limit::decision::Decision;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
 use crate::limiter::wait::{First, Wait};
+use crate::limiter::wait_queue::Seen;
 
 /// A slot that begins within this time is waited for by spinning. Sleeping would take longer, and two
 /// calls may read the same time where slots are closer than the clock's step.
@@ -87,9 +88,9 @@ pub(crate) fn acquire_unrecorded(
         None => match Wait::join(limiter, key, cost, max_wait)? {
             Some(waiting) => return waiting.block(),
             None => {
-                let notifications = limiter.queues().notifications();
+                let seen = limiter.queues().seen();
                 let decision = limiter.handle(key, limiter.operation(cost, max_wait))?;
-                asked(limiter, key, max_wait, decision, notifications)?
+                asked(limiter, key, max_wait, decision, seen)?
             }
         },
     };
@@ -124,9 +125,9 @@ pub(crate) async fn acquire_unrecorded_async(
         None => match Wait::join(limiter, key, cost, max_wait)? {
             Some(waiting) => return waiting.run().await,
             None => {
-                let notifications = limiter.queues().notifications();
+                let seen = limiter.queues().seen();
                 let decision = limiter.acquire_async(key, cost, max_wait).await?;
-                asked(limiter, key, max_wait, decision, notifications)?
+                asked(limiter, key, max_wait, decision, seen)?
             }
         },
     };
@@ -154,9 +155,9 @@ pub(crate) fn first_decision(
     if !limiter.is_immediate() || Wait::would_queue(limiter, key, cost, max_wait) {
         return Ok(None);
     }
-    let notifications = limiter.queues().notifications();
+    let seen = limiter.queues().seen();
     let decision = limiter.handle(key, limiter.operation(cost, max_wait))?;
-    let first = asked(limiter, key, max_wait, decision, notifications)?;
+    let first = asked(limiter, key, max_wait, decision, seen)?;
     unless_waiting(limiter, key, max_wait, &first)?;
     Ok(Some(first))
 }
@@ -170,14 +171,14 @@ fn asked(
     key: Option<&str>,
     max_wait: MaxWait,
     decision: Decision,
-    notifications: u64,
+    seen: Seen,
 ) -> Result<First, Error> {
     if !decision.allowed && limiter.is_bucket() {
         return Err(limiter.refused(key, max_wait, decision.retry_after));
     }
     Ok(First {
         decision,
-        notifications,
+        seen: Some(seen),
     })
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod acquire;
 mod bound_store;
+#[cfg(all(test, premier_loom))]
+mod every_interleaving;
 pub(crate) mod max_wait;
 pub(crate) mod named;
 pub mod overrides;

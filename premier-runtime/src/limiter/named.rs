@@ -1,6 +1,6 @@
 //! A named limit bound to a store: what attributes, throttles and layers decide through.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::bound_store::BoundStore;
@@ -17,6 +17,7 @@ use crate::limit::decision::{Decision, Reservation};
 use crate::limit::quota::Limit;
 use crate::store::memory::FastPath;
 use crate::store::request::{BoxFuture, Operation, Request};
+use crate::sync::RwLock;
 use crate::sync_future::SyncFuture;
 use crate::telemetry::{Outcome, Telemetry};
 

@@ -19,7 +19,7 @@ use crate::limit::decision::Decision;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
 use crate::limiter::wait_queue::{
-    LimitQueue, LimitWaiter, Position, QueueHead, Slot, SlotWaiter, Turn, WaitQueues,
+    Joined, LimitQueue, LimitWaiter, Position, QueueHead, Seen, Slot, SlotWaiter, Turn, WaitQueues,
 };
 use crate::store::request::Operation;
 
@@ -27,8 +27,8 @@ use crate::store::request::Operation;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct First {
     pub(super) decision: Decision,
-    /// The number of notifications before the store was asked.
-    pub(super) notifications: u64,
+    /// What had happened before the store was asked; `None` if the fast path has decided.
+    pub(super) seen: Option<Seen>,
 }
 
 impl First {
@@ -36,7 +36,7 @@ impl First {
     pub(crate) fn of_slot(decision: Decision) -> Self {
         Self {
             decision,
-            notifications: 0,
+            seen: None,
         }
     }
 
@@ -103,7 +103,7 @@ impl<'a> Wait<'a> {
             let now = wait.began;
             wait.check_deadline(now, wait.earliest_behind(now, ahead))?;
         }
-        let seen = wait.queues().notifications();
+        let seen = wait.queues().seen();
         wait.take_place(queue, 0, seen);
         Ok(Some(wait))
     }
@@ -138,7 +138,8 @@ impl<'a> Wait<'a> {
         })?;
         // A bucket that denies a call which does not wait may have a slot for one that does.
         if first.decision.allowed || !limiter.is_bucket() {
-            wait.decided(&limiter.plans(), first.decision, first.notifications)?;
+            let seen = first.seen.unwrap_or_else(|| wait.queues().seen());
+            wait.decided(&limiter.plans(), first.decision, seen)?;
         }
         Ok(wait)
     }
@@ -177,7 +178,7 @@ impl<'a> Wait<'a> {
         self.limiter.queues()
     }
 
-    fn take_place(&mut self, queue: LimitQueue<'a>, at: u64, seen: u64) {
+    fn take_place(&mut self, queue: LimitQueue<'a>, at: u64, seen: Seen) {
         self.held = Held::InQueue(self.queues().join(queue, self.cost, at, seen));
     }
 
@@ -195,7 +196,7 @@ impl<'a> Wait<'a> {
         &mut self,
         plans: &Arc<[Plan]>,
         decision: Decision,
-        seen: u64,
+        seen: Seen,
     ) -> Result<Option<Decision>, Error> {
         let now = self.limiter.clock().now();
         if !decision.allowed {
@@ -217,14 +218,14 @@ impl<'a> Wait<'a> {
             return Ok(Some(decision));
         }
         let at = after(now, decision.delay);
-        self.hold_slot(plans, at, decision);
+        self.hold_slot(plans, at, decision, seen);
         self.check_deadline(now, at)?;
         Ok(None)
     }
 
-    /// Joins the owners of slots; if the limit has changed since the decision, gives the slot back, and the
-    /// caller asks again.
-    fn hold_slot(&mut self, plans: &Arc<[Plan]>, at: u64, decision: Decision) {
+    /// Joins the owners of slots; if the limit has changed or slots were moved since the decision, gives the
+    /// slot back, and the caller asks again.
+    fn hold_slot(&mut self, plans: &Arc<[Plan]>, at: u64, decision: Decision, seen: Seen) {
         let slot = Slot {
             at,
             units: self.cost,
@@ -234,17 +235,18 @@ impl<'a> Wait<'a> {
             Held::Slot(recalled, _) => Some(recalled),
             Held::Nothing | Held::InQueue(_) => None,
         };
-        match self.queues().hold_slot(self.key, plans, slot, recalled) {
-            Some(waiter) => {
-                self.held = Held::Slot(waiter, decision);
-                // A later change finds the waiter and recalls its slot.
-                if *self.limiter.plans() != **plans {
+        let (waiter, joined) = self.queues().hold_slot(self.key, plans, slot, recalled);
+        self.held = Held::Slot(waiter, decision);
+        match joined {
+            Joined::Recalled => self
+                .limiter
+                .release(self.key, decision.reservation, self.cost),
+            // A later change finds the waiter and recalls or moves its slot.
+            Joined::WithSlot => {
+                if self.queues().have_moved_since(seen) || *self.limiter.plans() != **plans {
                     self.give_back();
                 }
             }
-            None => self
-                .limiter
-                .release(self.key, decision.reservation, self.cost),
         }
     }
 
@@ -314,7 +316,7 @@ impl<'a> Wait<'a> {
                 Next::Done(decision) => return Ok(self.done(decision)),
                 Next::Sleep(until) => self.limiter.clock().park_until(until),
                 Next::Ask => {
-                    let (plans, seen) = (self.limiter.plans(), self.queues().notifications());
+                    let (plans, seen) = (self.limiter.plans(), self.queues().seen());
                     let decision = self.limiter.handle(self.key, self.operation())?;
                     if let Some(decision) = self.decided(&plans, decision, seen)? {
                         return Ok(self.done(decision));
@@ -329,7 +331,7 @@ impl<'a> Wait<'a> {
             if let Some(decision) = self.sleep().await? {
                 return Ok(self.done(decision));
             }
-            let (plans, seen) = (self.limiter.plans(), self.queues().notifications());
+            let (plans, seen) = (self.limiter.plans(), self.queues().seen());
             let asked = self.limiter.handle_async(self.key, self.operation());
             let decision = asked.await?;
             if let Some(decision) = self.decided(&plans, decision, seen)? {

@@ -1,6 +1,6 @@
 //! How many calls wait for one limit.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// How many calls wait in this process, under all keys.
 #[derive(Debug, Default)]

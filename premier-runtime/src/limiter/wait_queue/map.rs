@@ -2,13 +2,13 @@
 
 use std::hash::Hash;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 
 use ahash::RandomState;
 use hashbrown::HashTable;
 
 use crate::key::hasher::secret_hasher;
+use crate::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 
 /// Callers choose keys and must not be able to choose collisions.
 static HASHER: LazyLock<RandomState> = LazyLock::new(secret_hasher);
@@ -60,7 +60,7 @@ impl<K, Q> Default for QueueMap<K, Q> {
 
 impl<K, Q> QueueMap<K, Q> {
     fn lock(&self) -> MutexGuard<'_, HashTable<Slot<K, Q>>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 
     /// Whether no queue is in use. Takes no lock.

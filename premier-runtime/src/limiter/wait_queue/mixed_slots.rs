@@ -26,6 +26,15 @@ pub(super) struct Waiter {
     pub(super) waker: Option<Waker>,
 }
 
+impl Waiter {
+    /// Lets the slot begin `units` earlier.
+    pub(super) fn move_up(&mut self, units: u64, spacing: &Spacing, wakers: &mut Wakers) {
+        self.reservation = spacing.earlier(&self.reservation, units);
+        self.at = spacing.begin(&self.reservation, self.units);
+        wakers.woken.extend(self.waker.take());
+    }
+}
+
 impl MixedSlots {
     pub(super) fn is_empty(&self) -> bool {
         self.waiters.is_empty()
@@ -70,9 +79,7 @@ impl MixedSlots {
     /// Lets all slots begin `units` earlier.
     pub(super) fn advance(&mut self, units: u64, spacing: &Spacing, wakers: &mut Wakers) {
         for waiter in self.waiters.values_mut() {
-            waiter.reservation = spacing.earlier(&waiter.reservation, units);
-            waiter.at = spacing.begin(&waiter.reservation, waiter.units);
-            wakers.woken.extend(waiter.waker.take());
+            waiter.move_up(units, spacing, wakers);
         }
     }
 

@@ -20,5 +20,5 @@ mod wakers;
 
 pub(crate) use self::map::{QueueMap, QueueRef};
 pub(crate) use self::queue::{Position, QueueHead, WaitQueue, Waiter};
-pub(crate) use self::queues::{LimitQueue, LimitWaiter, WaitQueues, ask_again_in};
-pub(crate) use self::slots::{Slot, SlotWaiter, Turn};
+pub(crate) use self::queues::{LimitQueue, LimitWaiter, Seen, WaitQueues, ask_again_in};
+pub(crate) use self::slots::{Joined, Slot, SlotWaiter, Turn};

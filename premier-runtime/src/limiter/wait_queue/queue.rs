@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 
 /// How many waiters are counted to tell a waiter how much is ahead of it.
 const COUNTED: usize = 1_000;
@@ -62,7 +62,7 @@ pub(crate) struct QueueHead {
 
 impl WaitQueue {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Whether no caller waits. Takes no lock.

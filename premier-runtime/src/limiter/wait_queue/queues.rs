@@ -1,15 +1,15 @@
 //! All queues of one limit, and how waiters learn that something was given back.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::map::{QueueMap, QueueRef};
 use super::queue::{WaitQueue, Waiter};
-use super::slots::{RecalledUnits, Slot, SlotQueue, SlotWaiter};
+use super::slots::{Joined, RecalledUnits, Slot, SlotQueue, SlotWaiter};
 use super::spacing::Spacing;
 use crate::algorithms::Plan;
 use crate::limiter::waiting::WaitingCount;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The queue of the callers that wait to be admitted under one key.
 pub(crate) type LimitQueue<'a> = QueueRef<'a, (), WaitQueue>;
@@ -26,8 +26,18 @@ pub(crate) struct WaitQueues {
     /// Number of times that something was given back. A caller that was denied before and joined
     /// after it would otherwise never learn of it.
     notifications: AtomicU64,
+    /// Number of times that slots were moved or recalled. A caller whose slot was reserved before and that
+    /// joined after it would otherwise keep a slot that may be another caller's by then.
+    moves: AtomicU64,
     /// Where the registry has them.
     registered: Option<RegistryKey>,
+}
+
+/// What had happened in the queues of a limit before a store was asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    notifications: u64,
+    moves: u64,
 }
 
 /// The store and the prefix.
@@ -88,14 +98,14 @@ impl WaitQueues {
         self.waiting.enter((), key)
     }
 
-    /// Joins a queue of this limit. The head asks at `at`; 0 means at once. `seen` is the number of
-    /// [`WaitQueues::notifications`] before the decision that said so.
+    /// Joins a queue of this limit. The head asks at `at`; 0 means at once. `seen` is what
+    /// [`WaitQueues::seen`] returned before the decision that said so.
     pub(crate) fn join<'a>(
         &'a self,
         queue: LimitQueue<'a>,
         units: u64,
         at: u64,
-        seen: u64,
+        seen: Seen,
     ) -> LimitWaiter<'a> {
         let waiter = Waiter::join(queue, units, at);
         self.check_notified(&waiter, seen);
@@ -103,37 +113,46 @@ impl WaitQueues {
     }
 
     /// Sets when a waiter asks again. `seen` as for [`WaitQueues::join`].
-    pub(crate) fn ask_at(&self, waiter: &LimitWaiter<'_>, at: u64, seen: u64) {
+    pub(crate) fn ask_at(&self, waiter: &LimitWaiter<'_>, at: u64, seen: Seen) {
         waiter.ask_at(at);
         self.check_notified(waiter, seen);
     }
 
     /// [`WaitQueues::notify`] counts first and looks for the waiter then; this looks at the count
     /// after the waiter can be found. At least one of the two sees the other.
-    fn check_notified(&self, waiter: &LimitWaiter<'_>, seen: u64) {
-        if self.notifications() != seen {
+    fn check_notified(&self, waiter: &LimitWaiter<'_>, seen: Seen) {
+        if self.notifications.load(Ordering::SeqCst) != seen.notifications {
             waiter.ask_at(0);
         }
     }
 
-    /// Adds a caller that has a slot of these limits, after a recall if it had another one before. Returns
-    /// `None` if the others have slots of other limits.
+    /// Adds a caller that has a slot of these limits, after a recall if it had another one before.
     pub(crate) fn hold_slot<'a>(
         &'a self,
         key: Option<&str>,
         plans: &[Plan],
         slot: Slot,
         recalled: Option<SlotWaiter<'a>>,
-    ) -> Option<SlotWaiter<'a>> {
+    ) -> (SlotWaiter<'a>, Joined) {
         let spacing = Spacing::of(plans);
         match recalled {
-            Some(mut waiter) => waiter.rejoin(slot, spacing).then_some(waiter),
+            Some(mut waiter) => {
+                let joined = waiter.rejoin(slot, spacing);
+                (waiter, joined)
+            }
             None => SlotWaiter::join(self.slots.enter((), key), slot, spacing),
         }
     }
 
+    /// Whether slots were moved or recalled since a store was asked. They are counted first and looked for
+    /// then; this is asked once the slot can be found, so at least one of the two sees the other.
+    pub(crate) fn have_moved_since(&self, seen: Seen) -> bool {
+        self.moves.load(Ordering::SeqCst) != seen.moves
+    }
+
     /// Lets those move up who have slots of a key, because `units` were given back.
     pub(crate) fn advance(&self, key: Option<&str>, units: u64) {
+        self.moves.fetch_add(1, Ordering::SeqCst);
         if let Some(queue) = self.slots.get((), key) {
             queue.advance(units);
         }
@@ -141,6 +160,7 @@ impl WaitQueues {
 
     /// Lets those ask again who have slots of a key, because its state is gone.
     pub(crate) fn ask_again(&self, key: Option<&str>) {
+        self.moves.fetch_add(1, Ordering::SeqCst);
         if let Some(queue) = self.slots.get((), key) {
             queue.recall(|_| ());
         }
@@ -149,17 +169,25 @@ impl WaitQueues {
     /// Takes the slots of all keys from their owners, who ask again once `give_back` has returned, because the
     /// limit has changed.
     pub(crate) fn recall_all(&self, give_back: impl Fn(Option<&str>, RecalledUnits)) {
+        self.moves.fetch_add(1, Ordering::SeqCst);
         if !self.slots.is_empty() {
             for queue in self.slots.all() {
-                queue.recall(|units| give_back(queue.key(), units));
+                queue.recall(|units| {
+                    give_back(queue.key(), units);
+                    // For callers that have asked before that and join after the recall.
+                    self.moves.fetch_add(1, Ordering::SeqCst);
+                });
             }
         }
         self.notify_all();
     }
 
-    /// To be read before a store is asked; see [`WaitQueues::join`].
-    pub(crate) fn notifications(&self) -> u64 {
-        self.notifications.load(Ordering::SeqCst)
+    /// To be read before a store is asked.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            notifications: self.notifications.load(Ordering::SeqCst),
+            moves: self.moves.load(Ordering::SeqCst),
+        }
     }
 
     /// Lets the head of a key's queue ask again now, because something was given back.
@@ -251,11 +279,11 @@ mod tests {
     #[test]
     fn a_notification_before_a_caller_joins_is_not_missed() {
         let queues = WaitQueues::default();
-        let seen = queues.notifications();
+        let seen = queues.seen();
         queues.notify(Some("k"));
         let waiter = queues.join(queues.enter(Some("k")), 1, 7, seen);
         assert_eq!(queues.get(Some("k")).unwrap().head().unwrap().ask_at, 0);
-        queues.ask_at(&waiter, 8, queues.notifications());
+        queues.ask_at(&waiter, 8, queues.seen());
         assert_eq!(queues.get(Some("k")).unwrap().head().unwrap().ask_at, 8);
         queues.notify_all();
         assert_eq!(queues.get(Some("k")).unwrap().head().unwrap().ask_at, 0);

@@ -9,7 +9,6 @@
 //! different costs have slots of different lengths, which [`MixedSlots`] moves one by one.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::equal_slots::EqualSlots;
@@ -19,6 +18,7 @@ use super::order::{self, Order};
 use super::spacing::Spacing;
 use super::wakers::Wakers;
 use crate::limit::decision::Reservation;
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -31,6 +31,9 @@ struct Inner {
     slots: Slots,
     /// That of the slots, if there are any.
     spacing: Spacing,
+    /// The callers whose slots are of another limit than those of the others, because it has just changed
+    /// or because functions share a name and not their limits. They do not move up when others leave.
+    apart: BTreeMap<Order, (Spacing, Waiter)>,
     /// The largest order of a waiter so far.
     newest: Order,
     /// Slots to be given back to the store, with their units. A store takes back its last slot only,
@@ -119,7 +122,22 @@ pub(crate) struct Slot {
 
 impl Inner {
     /// Takes in a waiter, which may have had an order before.
-    fn join(&mut self, slot: Slot, had: Option<Order>, wakers: &mut Wakers) -> Order {
+    fn join(
+        &mut self,
+        slot: Slot,
+        spacing: Spacing,
+        had: Option<Order>,
+        wakers: &mut Wakers,
+    ) -> Order {
+        if self.slots.is_empty() {
+            self.spacing = spacing;
+        }
+        if self.spacing != spacing {
+            let order = had.unwrap_or_else(|| order::between(0, None, self.newest));
+            self.newest = self.newest.max(order);
+            self.apart.insert(order, (spacing, Waiter::from(slot)));
+            return order;
+        }
         let Slot {
             at,
             units,
@@ -147,18 +165,28 @@ impl Inner {
             slots => {
                 let mixed = slots.mix(wakers);
                 let order = place(&|| mixed.place(at, newest));
-                let waiter = Waiter {
-                    units,
-                    at,
-                    reservation,
-                    waker: None,
-                };
-                mixed.join(order, waiter);
+                mixed.join(order, Waiter::from(slot));
                 order
             }
         };
         self.newest = self.newest.max(order);
         order
+    }
+}
+
+impl From<Slot> for Waiter {
+    fn from(slot: Slot) -> Self {
+        let Slot {
+            at,
+            units,
+            reservation,
+        } = slot;
+        Self {
+            units,
+            at,
+            reservation,
+            waker: None,
+        }
     }
 }
 
@@ -172,7 +200,7 @@ pub(crate) struct RecalledUnits {
 
 impl SlotQueue {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// The next slot to be given back, for the one that gives them back.
@@ -195,7 +223,7 @@ impl SlotQueue {
     pub(super) fn recall(&self, give_back: impl FnOnce(RecalledUnits)) {
         let mut recalled = RecalledUnits::default();
         let mut inner = self.lock();
-        if inner.slots.is_empty() {
+        if inner.slots.is_empty() && inner.apart.is_empty() {
             return;
         }
         let mut take = |order, units: u64, from_fallback, waker| {
@@ -208,9 +236,13 @@ impl SlotQueue {
         };
         let Inner {
             slots,
+            apart,
             without_slot,
             ..
         } = &mut *inner;
+        // Their units are of another length, so they are not given back: that errs on the side of the limit.
+        let of_other_limits = std::mem::take(apart).into_iter();
+        without_slot.extend(of_other_limits.map(|(order, (_, waiter))| (order, waiter.waker)));
         match std::mem::take(slots) {
             Slots::Equal(kind, slots) => {
                 let owners = slots.into_waiters();
@@ -253,6 +285,9 @@ impl SlotQueue {
                 }
                 Slots::Mixed(slots) => slots.advance(units, &spacing, wakers),
             }
+            for (spacing, waiter) in inner.apart.values_mut() {
+                waiter.move_up(units, spacing, wakers);
+            }
         });
     }
 }
@@ -277,41 +312,55 @@ pub(crate) struct SlotWaiter<'a> {
     has_left: bool,
 }
 
+/// What became of the slot of a caller that joins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Joined {
+    /// The caller has it.
+    WithSlot,
+    /// The slots of the others are being given back, and the store may have counted them when it gave this
+    /// one. So the caller has none, asks again after the others, and gives this one back.
+    Recalled,
+}
+
 impl<'a> SlotWaiter<'a> {
-    /// Joins those who have slots. Returns `None` if the others have slots of another limit: it has been
-    /// changed, and the caller has to ask again.
+    /// Joins those who have slots.
     pub(super) fn join(
         queue: QueueRef<'a, (), SlotQueue>,
         slot: Slot,
         spacing: Spacing,
-    ) -> Option<Self> {
-        let (order, recalls) = queue.with(|inner, wakers| {
-            inner.adopt(spacing)?;
-            Some((inner.join(slot, None, wakers), inner.recalls))
-        })?;
-        Some(Self {
+    ) -> (Self, Joined) {
+        let (order, recalls, joined) = queue.with(|inner, wakers| {
+            if inner.recalling > 0 {
+                let order = order::between(0, None, inner.newest);
+                inner.newest = order;
+                inner.without_slot.insert(order, None);
+                return (order, inner.recalls - 1, Joined::Recalled);
+            }
+            let order = inner.join(slot, spacing, None, wakers);
+            (order, inner.recalls, Joined::WithSlot)
+        });
+        let waiter = Self {
             queue,
             order,
             recalls,
             has_left: false,
-        })
+        };
+        (waiter, joined)
     }
 
     /// Joins again, with another slot, after a recall. The place among those who were recalled stays.
-    /// Returns `false` where [`SlotWaiter::join`] returns `None`.
-    pub(super) fn rejoin(&mut self, slot: Slot, spacing: Spacing) -> bool {
+    pub(super) fn rejoin(&mut self, slot: Slot, spacing: Spacing) -> Joined {
         let had = self.order;
-        let joined = self.queue.with(|inner, wakers| {
-            inner.adopt(spacing)?;
-            let order = inner.join(slot, Some(had), wakers);
+        let (order, recalls, joined) = self.queue.with(|inner, wakers| {
+            if inner.recalling > 0 {
+                return (had, self.recalls, Joined::Recalled);
+            }
+            let order = inner.join(slot, spacing, Some(had), wakers);
             inner.leave_those_without_slot(had, wakers);
-            Some((order, inner.recalls))
+            (order, inner.recalls, Joined::WithSlot)
         });
-        let Some(joined) = joined else {
-            return false;
-        };
-        (self.order, self.recalls) = joined;
-        true
+        (self.order, self.recalls) = (order, recalls);
+        joined
     }
 
     /// What the caller does now. `waker` is woken when that changes.
@@ -326,6 +375,10 @@ impl<'a> SlotWaiter<'a> {
                 let old = inner.without_slot.insert(self.order, Some(waker));
                 wakers.unused.extend(old.flatten());
                 return Turn::SleepUntil(u64::MAX);
+            }
+            if let Some((_, waiter)) = inner.apart.get_mut(&self.order) {
+                wakers.unused.extend(waiter.waker.replace(waker));
+                return Turn::SleepUntil(waiter.at);
             }
             Turn::SleepUntil(match &mut inner.slots {
                 Slots::Equal(_, slots) => slots.poll(self.order, now, waker, wakers),
@@ -345,12 +398,16 @@ impl<'a> SlotWaiter<'a> {
                 return false;
             }
             let spacing = inner.spacing;
-            let freed = match &mut inner.slots {
-                Slots::Equal(kind, slots) => {
+            let freed = match (inner.apart.remove(&self.order), &mut inner.slots) {
+                (Some((_, gone)), _) => {
+                    wakers.unused.extend(gone.waker);
+                    Some((gone.reservation, gone.units))
+                }
+                (None, Slots::Equal(kind, slots)) => {
                     let reservation = slots.leave(self.order, wakers);
                     reservation.map(|reservation| (reservation, kind.units))
                 }
-                Slots::Mixed(slots) => slots.leave(self.order, &spacing, wakers),
+                (None, Slots::Mixed(slots)) => slots.leave(self.order, &spacing, wakers),
             };
             inner.freed.extend(freed);
             !std::mem::replace(&mut inner.is_releasing, true)
@@ -382,14 +439,6 @@ impl Inner {
             wakers.woken.extend(first.get_mut().take());
         }
     }
-
-    /// Returns `None` if there are slots of another spacing.
-    fn adopt(&mut self, spacing: Spacing) -> Option<()> {
-        if self.slots.is_empty() {
-            self.spacing = spacing;
-        }
-        (self.spacing == spacing).then_some(())
-    }
 }
 
 impl Drop for SlotWaiter<'_> {
@@ -402,9 +451,10 @@ impl Drop for SlotWaiter<'_> {
                 inner.leave_those_without_slot(self.order, wakers);
                 return;
             }
-            match &mut inner.slots {
-                Slots::Equal(_, slots) => slots.used(self.order, wakers),
-                Slots::Mixed(slots) => slots.used(self.order, wakers),
+            match (inner.apart.remove(&self.order), &mut inner.slots) {
+                (Some((_, gone)), _) => wakers.unused.extend(gone.waker),
+                (None, Slots::Equal(_, slots)) => slots.used(self.order, wakers),
+                (None, Slots::Mixed(slots)) => slots.used(self.order, wakers),
             }
         });
     }
@@ -435,7 +485,7 @@ mod tests {
                 reservation: Reservation::ending(end),
             };
             let queue = queues.enter((), None);
-            SlotWaiter::join(queue, slot, Spacing::of(&[plan])).unwrap()
+            SlotWaiter::join(queue, slot, Spacing::of(&[plan])).0
         };
         let begin = |waiter: &SlotWaiter<'_>| match waiter.poll(0, Waker::noop()) {
             Turn::SleepUntil(at) => at / SECOND,

@@ -6,10 +6,10 @@
 //! nothing but the word and the time, so a successful swap means that its decision still holds.
 
 use super::states::States;
-use super::sync::{AtomicU64, Mutex, Ordering, lock, reload};
 use super::window_bounds::{COUNT, WindowBounds};
 use crate::algorithms::{Answer, Gcra, Plan, Rule, State, TimeBase, Window};
 use crate::clock::SteadyClock;
+use crate::sync::{AtomicU64, Mutex, Ordering, lock, reload};
 
 /// Where a decision reads the time.
 pub(super) trait Now {

@@ -6,9 +6,9 @@ use ahash::RandomState;
 
 use super::key_count::KeyCount;
 use super::shard::Shard;
-use super::sync::{Mutex, MutexGuard, lock, try_lock};
 use crate::key::hasher::secret_hasher;
 use crate::key::subject::Subject;
+use crate::sync::{Mutex, MutexGuard, lock, try_lock};
 
 const SHARDS: usize = 32;
 /// The shard of a hash with these bits. The last shard has about twice as many keys as the first, so

@@ -11,7 +11,6 @@ mod key_count;
 mod keyed_limiter;
 mod shard;
 mod states;
-mod sync;
 mod table;
 mod tables;
 mod window_bounds;

@@ -10,13 +10,13 @@ use super::key_count::KeyCount;
 use super::keyed_limiter::KeyedLimiter;
 use super::shard::{Entry, Shard};
 use super::states::States;
-use super::sync::{Mutex, lock};
 use crate::algorithms::{Answer, Plan, Rule, TimeBase};
 use crate::clock::SteadyClock;
 use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
 use crate::store::request::{Operation, Request};
+use crate::sync::{Mutex, lock};
 
 /// How many entries of its shard a new key examines for idle ones to remove. More than one, so that
 /// removal is faster than growth.

@@ -1,7 +1,7 @@
 //! The window that a packed count belongs to.
 
-use super::sync::{AtomicU64, Ordering};
 use crate::algorithms::{State, WindowState};
+use crate::sync::{AtomicU64, Ordering};
 
 /// How many bits of the word count; those above tell one window from another.
 const COUNT_BITS: u32 = 40;

@@ -1,21 +1,28 @@
-//! The atomics and locks of the memory store: std's, or loom's where every interleaving is tried.
+//! The atomics and locks of the memory store, of manual clocks and of the queues of waiters: std's, or loom's
+//! where every interleaving is tried.
 
-pub(super) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(premier_loom))]
-pub(super) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
+pub(crate) use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, RwLock,
+    atomic::{AtomicU64, AtomicUsize},
+};
 use std::sync::{PoisonError, TryLockError};
 
 #[cfg(premier_loom)]
-pub(super) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU64};
+pub(crate) use loom::sync::{
+    Arc, Condvar, Mutex, MutexGuard, RwLock,
+    atomic::{AtomicU64, AtomicUsize},
+};
 
 /// Nothing behind these locks is left half done by a panic.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Locks unless another thread holds the lock.
 #[inline]
-pub(super) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match mutex.try_lock() {
         Ok(locked) => Some(locked),
         Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -29,7 +36,7 @@ pub(super) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 /// forth meanwhile (two threads on one limit: 16 ns a call instead of 40).
 #[cold]
 #[inline(never)]
-pub(super) fn reload(word: &AtomicU64, order: Ordering) -> u64 {
+pub(crate) fn reload(word: &AtomicU64, order: Ordering) -> u64 {
     const PAUSES: usize = 8;
     if cfg!(not(premier_loom)) {
         (0..PAUSES).for_each(|_| std::hint::spin_loop());
