@@ -538,6 +538,21 @@
 //! credentials and a timeout (500 ms by default). [`OnBackendError`] says what happens to calls
 //! while Redis cannot be reached, and [`outage_calls`] counts them.
 //!
+//! ### Permissions
+//!
+//! A user of Redis needs no more than the keys of the keyspace (`premier` by default) and these commands,
+//! which are also those of the scripts:
+//!
+//! ```text
+//! ACL SETUSER limits on >secret ~premier:* +evalsha +eval +script|load +time +get +set +del +unlink +pttl +pexpire +llen +lindex +lset +ltrim +rpush +rpop +scan
+//! ```
+//!
+//! Besides these, a cluster needs `+cluster|slots +ping +asking`, and a database other than 0 `+select`.
+//! `+role` is worth allowing behind sentinels, so that a connection to a former master is noticed at once;
+//! the user of a sentinel itself needs `+sentinel|get-master-addr-by-name`. `+client|setname` and
+//! `+client|setinfo` let `CLIENT LIST` show who is connected, and `+info` lets premier warn of
+//! [eviction](#eviction). Whatever of the latter is forbidden is left out.
+//!
 //! ## tower
 //!
 //! [`ThrottleLayer`] limits the requests of a service (axum, tonic, hyper) or of a client.

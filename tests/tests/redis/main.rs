@@ -4,6 +4,7 @@
 mod clearing;
 mod connecting;
 mod decisions;
+mod permissions;
 mod storage;
 mod tls;
 mod waiting;

@@ -93,10 +93,12 @@ pub struct RedisStatus {
 }
 
 impl RedisHandler {
-    /// Checks that the server answers, for example when a service starts.
+    /// Checks that the server can decide, for example when a service starts, by a decision about a key of
+    /// its own, which expires after a second.
     ///
     /// # Errors
-    /// [`Error::Backend`] when the server does not answer within the timeout.
+    /// [`Error::Backend`] when the server does not decide within the timeout: it does not answer, is a
+    /// replica or out of memory, or its user may not run a command that limits need.
     ///
     /// ```no_run
     /// use premier::RedisHandler;
@@ -109,11 +111,11 @@ impl RedisHandler {
         self.block(async move { shared.ping().await })
     }
 
-    /// Checks that the server answers, without blocking the calling thread. The async form of
+    /// Checks that the server can decide, without blocking the calling thread. The async form of
     /// [`RedisHandler::ping`].
     ///
     /// # Errors
-    /// [`Error::Backend`] when the server does not answer within the timeout.
+    /// [`Error::Backend`] when the server does not decide within the timeout.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), premier::Error> {
@@ -201,7 +203,7 @@ impl RedisHandler {
 
 impl Shared {
     async fn ping(&self) -> Result<(), Failure> {
-        self.link.command(None, &redis::cmd("PING")).await.map(drop)
+        self.link.ping().await
     }
 
     fn job(&self, requests: &[Request<'_>]) -> Result<Job, Error> {

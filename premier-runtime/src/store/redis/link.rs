@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::failure::{Failure, describe, is_connection_error};
 use super::keys;
-use super::probe::probe;
+use super::probe::{PING_KEY, ping, probe};
 use super::script::Call;
 use super::slot_ranges::SlotRangeOutages;
 use super::target::{Connection, Target};
@@ -87,6 +87,15 @@ impl Link {
             command.query_async(connection).await
         })
         .await
+    }
+
+    /// Checks within the timeout that the server can decide.
+    pub(super) async fn ping(self: &Arc<Self>) -> Result<(), Failure> {
+        self.bounded(Some(PING_KEY), async |connection| {
+            ping(connection).await.map(|()| Value::Okay)
+        })
+        .await
+        .map(drop)
     }
 
     /// Waits while the driver is connecting, and returns the connection with its generation.

@@ -30,7 +30,7 @@ macro_rules! script {
 }
 
 static TAT: LazyLock<Script> = script!("number", "tat", "single");
-static FIXED_WINDOW: LazyLock<Script> = script!("number", "fixed_window", "single");
+pub(super) static FIXED_WINDOW: LazyLock<Script> = script!("number", "fixed_window", "single");
 static SLIDING_WINDOW: LazyLock<Script> = script!("number", "sliding_window", "single");
 static SLIDING_LOG: LazyLock<Script> = script!("number", "sliding_log", "single");
 static GROUP: LazyLock<Script> = script!(

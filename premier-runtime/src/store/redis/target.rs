@@ -69,23 +69,22 @@ impl Target {
         }
     }
 
-    /// Connects and checks that the server answers `PING`. `closed` is called when the connection
-    /// ends, except that of a cluster, which reconnects by itself.
+    /// Connects. The server has then answered, but need not be able to decide: see
+    /// [`probe`](super::probe::probe). `closed` is called when the connection ends, except that of a cluster,
+    /// which reconnects by itself.
     pub(super) async fn connect(
         &self,
         timeout: Duration,
         closed: impl Fn() + Send + Sync + 'static,
     ) -> Result<Connection, RedisError> {
-        let mut connection = match self {
-            Self::Single(client) => Connection::Single(open(client, timeout, closed).await?),
+        match self {
+            Self::Single(client) => open(client, timeout, closed).await.map(Connection::Single),
             Self::Sentinel(sentinels) => {
                 let master = sentinels.master(timeout).await?;
-                Connection::Single(open(&master, timeout, closed).await?)
+                open(&master, timeout, closed).await.map(Connection::Single)
             }
-            Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
-        };
-        redis::cmd("PING").exec_async(&mut connection).await?;
-        Ok(connection)
+            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        }
     }
 
     pub(super) const fn is_cluster(&self) -> bool {
