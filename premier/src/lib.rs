@@ -544,7 +544,7 @@
 //! which are also those of the scripts:
 //!
 //! ```text
-//! ACL SETUSER limits on >secret ~premier:* +evalsha +eval +script|load +time +get +set +del +unlink +pttl +pexpire +llen +lindex +lset +ltrim +rpush +rpop +scan
+//! ACL SETUSER limits on >secret ~premier:* +evalsha +eval +script|load +time +get +set +del +unlink +pttl +pexpire +lindex +lset +ltrim +rpush +scan
 //! ```
 //!
 //! Besides these, a cluster needs `+cluster|slots +ping +asking`, and a database other than 0 `+select`.

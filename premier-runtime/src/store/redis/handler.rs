@@ -94,7 +94,7 @@ pub struct RedisStatus {
 
 impl RedisHandler {
     /// Checks that the server can decide, for example when a service starts, by a decision about a key of
-    /// its own, which expires after a second.
+    /// its own, which it removes.
     ///
     /// # Errors
     /// [`Error::Backend`] when the server does not decide within the timeout: it does not answer, is a

@@ -3,23 +3,23 @@
 use redis::RedisError;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
 
-use super::script::FIXED_WINDOW;
+use super::script::PROBE;
 use super::target::Connection;
 
 /// The key that [`ping`] decides about.
 pub(super) const PING_KEY: &str = "premier:ping";
 
-/// The arguments of a fixed window of a second that is never exceeded.
+/// The arguments of a fixed window that is never exceeded.
 const ARGUMENTS: [&str; 6] = ["take", "", "fixed_window", "1000000", "1000000000000", "1"];
 
 /// Checks that the server can decide about keys in the slot of `key`, by deciding about another key of
-/// this slot, which expires a second later. This needs no commands beyond those of limits.
+/// this slot, which it removes. This needs no commands beyond those of limits.
 ///
 /// `PING` is not enough: a server that answers it may be a replica, out of memory or paused.
 pub(super) async fn probe(connection: &mut Connection, key: &str) -> Result<(), RedisError> {
     // By its text, because a server that was away may not know its hash.
     let decided = redis::cmd("EVAL")
-        .arg(FIXED_WINDOW.code)
+        .arg(PROBE.code)
         .arg(1)
         .arg(probe_key(key))
         .arg(&ARGUMENTS)

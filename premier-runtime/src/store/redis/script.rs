@@ -30,9 +30,10 @@ macro_rules! script {
 }
 
 static TAT: LazyLock<Script> = script!("number", "tat", "single");
-pub(super) static FIXED_WINDOW: LazyLock<Script> = script!("number", "fixed_window", "single");
+static FIXED_WINDOW: LazyLock<Script> = script!("number", "fixed_window", "single");
 static SLIDING_WINDOW: LazyLock<Script> = script!("number", "sliding_window", "single");
 static SLIDING_LOG: LazyLock<Script> = script!("number", "sliding_log", "single");
+pub(super) static PROBE: LazyLock<Script> = script!("number", "fixed_window", "probe");
 static GROUP: LazyLock<Script> = script!(
     "number",
     "tat",
