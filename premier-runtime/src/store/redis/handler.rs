@@ -39,8 +39,8 @@ use crate::store::request::{BoxFuture, Request};
 /// # Keys
 /// Each key of a limit is one string, or one list for a sliding log, named
 /// `{keyspace}:{function}:{algo}` followed by `:{key}`. The characters `{`, `}` and `%` are escaped
-/// as `%7B`, `%7D` and `%25`. A caller's key longer than 128 bytes is replaced by `%#` and its
-/// SHA-256. The keys of `limits(…)` are in one slot of a cluster.
+/// as `%7B`, `%7D` and `%25`. A caller's key longer than 128 bytes, or any under
+/// [`RedisBuilder::hash_keys`](crate::RedisBuilder::hash_keys), is replaced by `%#` and its SHA-256. The keys of `limits(…)` are in one slot of a cluster.
 ///
 /// The throttles of one function are one script call. In a cluster their keys may be in different slots:
 /// then each is asked first, and if all admit the call, its units are taken from one after the other and
@@ -77,7 +77,7 @@ pub struct RedisHandler {
 pub(super) struct Shared {
     pub(super) link: Arc<Link>,
     driver: Mutex<Option<Driver>>,
-    options: Options,
+    pub(super) options: Options,
     /// The clock to decide by, if it is not the server's.
     clock: Option<Arc<dyn Clock>>,
 }
@@ -210,13 +210,14 @@ impl Shared {
         Job::new(
             requests,
             self.clock.as_ref().map(|clock| clock.now() / 1_000),
+            self.options.hash_keys,
         )
     }
 
     /// Whether one script can decide about all requests: in a cluster only if their keys are in one slot.
     fn can_decide_as_one(&self, requests: &[Request<'_>]) -> bool {
         let mut slots = requests.iter().map(|request| {
-            let keys = keys::redis_keys(&request.key, request.plans);
+            let keys = keys::redis_keys(&request.key, request.plans, self.options.hash_keys);
             keys.first().map_or(0, |key| keys::slot(key))
         });
         let first = slots.next();

@@ -22,6 +22,7 @@ pub(super) struct Job {
     taken: Vec<TakeRequest>,
     /// The time of the user's clock in microseconds, if there is one.
     now: Option<u64>,
+    hash_keys: bool,
 }
 
 impl Job {
@@ -29,7 +30,11 @@ impl Job {
     ///
     /// # Errors
     /// [`Error::CostExceedsCapacity`].
-    pub(super) fn new(requests: &[Request<'_>], now: Option<u64>) -> Result<Self, Error> {
+    pub(super) fn new(
+        requests: &[Request<'_>],
+        now: Option<u64>,
+        hash_keys: bool,
+    ) -> Result<Self, Error> {
         for request in requests {
             if let Operation::Take(cost) | Operation::Reserve { cost, .. } | Operation::Peek(cost) =
                 request.operation
@@ -38,9 +43,10 @@ impl Job {
             }
         }
         Ok(Self {
-            call: Call::new(requests, now),
+            call: Call::new(requests, now, hash_keys),
             taken: requests.iter().map(TakeRequest::new).collect(),
             now,
+            hash_keys,
         })
     }
 
@@ -59,7 +65,8 @@ impl Job {
         for (request, decision) in self.taken.iter().zip(decisions) {
             if let Some(release) = request.as_request().release(decision) {
                 // If this fails, the units stay taken. That never admits more than the limit.
-                let _ = link.run(&Call::new(&[release], self.now)).await;
+                let call = Call::new(&[release], self.now, self.hash_keys);
+                let _ = link.run(&call).await;
             }
         }
     }

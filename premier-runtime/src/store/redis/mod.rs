@@ -9,6 +9,7 @@ mod clear;
 mod driver;
 mod failure;
 mod handler;
+mod handshake;
 mod job;
 mod keys;
 mod link;

@@ -64,8 +64,8 @@ pub(super) struct Call {
 impl Call {
     /// Creates the call for requests, which the script decides as one. All have the operation of the first;
     /// several requests are all [`Operation::Take`]. `now` is the time of a user's clock in microseconds, or
-    /// `None` to decide by the server's clock.
-    pub(super) fn new(requests: &[Request<'_>], now: Option<u64>) -> Self {
+    /// `None` to decide by the server's clock. `hash_keys` is that of [`redis_keys`].
+    pub(super) fn new(requests: &[Request<'_>], now: Option<u64>, hash_keys: bool) -> Self {
         let operation = requests.first().map(|request| request.operation);
         let name = match operation {
             Some(Operation::Take(_) | Operation::Reserve { .. }) => "take",
@@ -89,7 +89,7 @@ impl Call {
         arguments.push(name.to_owned());
         arguments.push(now.map(|now| now.to_string()).unwrap_or_default());
         for request in requests {
-            keys.extend(redis_keys(&request.key, request.plans));
+            keys.extend(redis_keys(&request.key, request.plans, hash_keys));
             for (index, plan) in request.plans.iter().enumerate() {
                 push_arguments(&mut arguments, plan, request.operation, index);
             }

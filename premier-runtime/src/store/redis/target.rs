@@ -3,20 +3,25 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, PushInfo, PushKind, RedisError,
-    RedisFuture, Value,
-};
+use redis::{Client, Cmd, ConnectionAddr, RedisError, RedisFuture, Value};
 
-use super::address::{Options, Topology, certificates, client, connection_info, missing_address};
+use super::address::{
+    Options, Topology, certificates, client, connection_info, missing_address, tcp_settings,
+};
+use super::handshake::Handshake;
 use super::sentinel::SentinelService;
 
+/// What a handler connects to, and how a connection begins.
+pub(super) struct Target {
+    servers: Servers,
+    handshake: Handshake,
+}
+
 /// A server, a service behind sentinels, or a cluster.
-pub(super) enum Target {
+enum Servers {
     Single(Client),
     Sentinel(SentinelService),
     Cluster(ClusterClient),
@@ -44,17 +49,17 @@ impl Target {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let certificates = certificates(options);
-        match &options.topology {
+        let servers = match &options.topology {
             Topology::Single => {
                 let info = infos.into_iter().next().ok_or_else(missing_address)?;
-                client(info, certificates).map(Self::Single)
+                Servers::Single(client(info, certificates)?)
             }
             Topology::Sentinel(service) => {
-                SentinelService::new(infos, service, options, certificates).map(Self::Sentinel)
+                Servers::Sentinel(SentinelService::new(infos, service, options, certificates)?)
             }
             Topology::Cluster => {
                 let mut builder = ClusterClientBuilder::new(infos)
-                    .tcp_settings(TcpSettings::default().set_nodelay(true))
+                    .tcp_settings(tcp_settings(options))
                     // A node that does not answer must leave time to try other nodes.
                     .connection_timeout(timeout / 3)
                     .response_timeout(timeout)
@@ -64,9 +69,13 @@ impl Target {
                 if let Some(certificates) = certificates {
                     builder = builder.certs(certificates);
                 }
-                builder.build().map(Self::Cluster)
+                Servers::Cluster(builder.build()?)
             }
-        }
+        };
+        Ok(Self {
+            servers,
+            handshake: Handshake::new(&options.client_name),
+        })
     }
 
     /// Connects. The server has then answered, but need not be able to decide: see
@@ -77,32 +86,38 @@ impl Target {
         timeout: Duration,
         closed: impl Fn() + Send + Sync + 'static,
     ) -> Result<Connection, RedisError> {
-        match self {
-            Self::Single(client) => open(client, timeout, closed).await.map(Connection::Single),
-            Self::Sentinel(sentinels) => {
+        let handshake = &self.handshake;
+        let single = match &self.servers {
+            Servers::Single(client) => handshake.open(client, timeout, closed).await?,
+            Servers::Sentinel(sentinels) => {
                 let master = sentinels.master(timeout).await?;
-                open(&master, timeout, closed).await.map(Connection::Single)
+                handshake.open(&master, timeout, closed).await?
             }
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
-        }
+            Servers::Cluster(client) => {
+                let connection = client.get_async_connection().await?;
+                handshake.name_nodes(&connection);
+                return Ok(Connection::Cluster(connection));
+            }
+        };
+        Ok(Connection::Single(single))
     }
 
     pub(super) const fn is_cluster(&self) -> bool {
-        matches!(self, Self::Cluster(_))
+        matches!(self.servers, Servers::Cluster(_))
     }
 }
 
 /// Shows addresses, but neither user names nor passwords.
 impl fmt::Debug for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Single(client) => {
+        match &self.servers {
+            Servers::Single(client) => {
                 write!(formatter, "{}", client.get_connection_info().addr())
             }
-            Self::Sentinel(sentinels) => {
+            Servers::Sentinel(sentinels) => {
                 write!(formatter, "{} behind sentinels", sentinels.service)
             }
-            Self::Cluster(_) => formatter.write_str("a cluster"),
+            Servers::Cluster(_) => formatter.write_str("a cluster"),
         }
     }
 }
@@ -133,24 +148,4 @@ impl ConnectionLike for Connection {
             Self::Cluster(connection) => connection.get_db(),
         }
     }
-}
-
-async fn open(
-    client: &Client,
-    timeout: Duration,
-    closed: impl Fn() + Send + Sync + 'static,
-) -> Result<MultiplexedConnection, RedisError> {
-    // `Link::bounded` limits every call, so the connection needs no response timeout.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(timeout))
-        .set_response_timeout(None)
-        .set_push_sender(move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                closed();
-            }
-            Ok::<(), SendError>(())
-        });
-    client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
 }
