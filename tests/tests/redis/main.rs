@@ -4,6 +4,7 @@
 mod clearing;
 mod connecting;
 mod decisions;
+mod eviction;
 mod long_logs;
 mod permissions;
 mod storage;

@@ -8,6 +8,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind,
+    Value,
 };
 
 use super::address::speaking_resp2;
@@ -65,18 +66,22 @@ impl Handshake {
         };
         if let Some(name) = self.set_name() {
             let mut connection = connection.clone();
-            // Without waiting for the answer, and whether or not the user may do it.
-            tokio::spawn(async move { connection.req_packed_command(&name).await.map(drop) });
+            in_background(timeout, async move {
+                connection.req_packed_command(&name).await
+            });
         }
         Ok(connection)
     }
 
     /// Names the connections to the nodes of a cluster that are there by now.
-    pub(super) fn name_nodes(&self, connection: &ClusterConnection) {
+    pub(super) fn name_nodes(&self, connection: &ClusterConnection, timeout: Duration) {
         if let Some(name) = self.set_name() {
             let mut connection = connection.clone();
             let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllNodes, None));
-            tokio::spawn(async move { connection.route_command(name, all).await.map(drop) });
+            in_background(
+                timeout,
+                async move { connection.route_command(name, all).await },
+            );
         }
     }
 
@@ -85,6 +90,14 @@ impl Handshake {
         command.arg("SETNAME").arg(&self.client_name);
         (!self.client_name.is_empty()).then_some(command)
     }
+}
+
+/// Runs a command of which nobody needs the outcome: the user may not be allowed to run it.
+fn in_background(
+    longest: Duration,
+    command: impl Future<Output = Result<Value, RedisError>> + Send + 'static,
+) {
+    tokio::spawn(async move { tokio::time::timeout(longest, command).await.map(drop) });
 }
 
 async fn connect(

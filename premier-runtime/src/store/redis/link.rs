@@ -78,6 +78,7 @@ impl Link {
     }
 
     /// Runs a command, on `key` if it has one, within the timeout.
+    #[cfg(feature = "cache")]
     pub(super) async fn command(
         self: &Arc<Self>,
         key: Option<&str>,
@@ -92,7 +93,9 @@ impl Link {
     /// Checks within the timeout that the server can decide.
     pub(super) async fn ping(self: &Arc<Self>) -> Result<(), Failure> {
         self.bounded(Some(PING_KEY), async |connection| {
-            ping(connection).await.map(|()| Value::Okay)
+            ping(connection).await?;
+            self.target.warn_of_eviction(connection, self.timeout);
+            Ok(Value::Okay)
         })
         .await
         .map(drop)

@@ -6,7 +6,10 @@
 mod address;
 mod builder;
 mod clear;
+mod connection;
 mod driver;
+#[cfg(feature = "tracing")]
+mod eviction;
 mod failure;
 mod handler;
 mod handshake;

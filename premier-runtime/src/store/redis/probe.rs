@@ -3,8 +3,8 @@
 use redis::RedisError;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
 
+use super::connection::Connection;
 use super::script::PROBE;
-use super::target::Connection;
 
 /// The key that [`ping`] decides about.
 pub(super) const PING_KEY: &str = "premier:ping";

@@ -3,21 +3,25 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
-use redis::cluster_async::ClusterConnection;
-use redis::{Client, Cmd, ConnectionAddr, RedisError, RedisFuture, Value};
+use redis::{Client, ConnectionAddr, RedisError};
 
 use super::address::{
     Options, Topology, certificates, client, connection_info, missing_address, tcp_settings,
 };
+#[cfg(feature = "tracing")]
+use super::eviction::EvictionWarning;
 use super::handshake::Handshake;
 use super::sentinel::SentinelService;
+
+pub(super) use super::connection::Connection;
 
 /// What a handler connects to, and how a connection begins.
 pub(super) struct Target {
     servers: Servers,
     handshake: Handshake,
+    #[cfg(feature = "tracing")]
+    eviction: EvictionWarning,
 }
 
 /// A server, a service behind sentinels, or a cluster.
@@ -25,13 +29,6 @@ enum Servers {
     Single(Client),
     Sentinel(SentinelService),
     Cluster(ClusterClient),
-}
-
-/// A connection over which many concurrent calls are multiplexed.
-#[derive(Clone)]
-pub(super) enum Connection {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
 }
 
 impl Target {
@@ -75,6 +72,8 @@ impl Target {
         Ok(Self {
             servers,
             handshake: Handshake::new(&options.client_name),
+            #[cfg(feature = "tracing")]
+            eviction: EvictionWarning::default(),
         })
     }
 
@@ -87,19 +86,33 @@ impl Target {
         closed: impl Fn() + Send + Sync + 'static,
     ) -> Result<Connection, RedisError> {
         let handshake = &self.handshake;
-        let single = match &self.servers {
-            Servers::Single(client) => handshake.open(client, timeout, closed).await?,
+        let connection = match &self.servers {
+            Servers::Single(client) => {
+                Connection::Single(handshake.open(client, timeout, closed).await?)
+            }
             Servers::Sentinel(sentinels) => {
                 let master = sentinels.master(timeout).await?;
-                handshake.open(&master, timeout, closed).await?
+                Connection::Single(handshake.open(&master, timeout, closed).await?)
             }
             Servers::Cluster(client) => {
                 let connection = client.get_async_connection().await?;
-                handshake.name_nodes(&connection);
-                return Ok(Connection::Cluster(connection));
+                handshake.name_nodes(&connection, timeout);
+                Connection::Cluster(connection)
             }
         };
-        Ok(Connection::Single(single))
+        #[cfg(feature = "tracing")]
+        self.eviction
+            .check_first(&connection, timeout, || format!("{self:?}"));
+        Ok(connection)
+    }
+
+    /// Warns if the server may evict the keys of limits, once. Asks it in the background for at most `longest`.
+    pub(super) fn warn_of_eviction(&self, connection: &Connection, longest: Duration) {
+        #[cfg(feature = "tracing")]
+        self.eviction
+            .check(connection, longest, || format!("{self:?}"));
+        #[cfg(not(feature = "tracing"))]
+        let _ = (connection, longest);
     }
 
     pub(super) const fn is_cluster(&self) -> bool {
@@ -118,34 +131,6 @@ impl fmt::Debug for Target {
                 write!(formatter, "{} behind sentinels", sentinels.service)
             }
             Servers::Cluster(_) => formatter.write_str("a cluster"),
-        }
-    }
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(connection) => connection.req_packed_command(command),
-            Self::Cluster(connection) => connection.req_packed_command(command),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        commands: &'a redis::Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(connection) => connection.req_packed_commands(commands, offset, count),
-            Self::Cluster(connection) => connection.req_packed_commands(commands, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(connection) => connection.get_db(),
-            Self::Cluster(connection) => connection.get_db(),
         }
     }
 }
