@@ -564,6 +564,36 @@
 //! credentials and a timeout (500 ms by default). [`OnBackendError`] says what happens to calls
 //! while Redis cannot be reached, and [`outage_calls`] counts them.
 //!
+//! ### Permissions
+//!
+//! A user of Redis needs no more than the keys of the keyspace (`premier` by default) and these commands,
+//! which are also those of the scripts:
+//!
+//! ```text
+//! ACL SETUSER limits on >secret ~premier:* +evalsha +eval +script|load +time +get +set +del +unlink +pttl +pexpire +lindex +lset +ltrim +rpush +scan
+//! ```
+//!
+//! Besides these, a cluster needs `+cluster|slots +ping +asking`, and a database other than 0 `+select`.
+//! `+role` is worth allowing behind sentinels, so that a connection to a former master is noticed at once;
+//! the user of a sentinel itself needs `+sentinel|get-master-addr-by-name`. `+client|setname` and
+//! `+client|setinfo` let `CLIENT LIST` show who is connected, and `+info` lets premier warn of
+//! [eviction](#eviction). Whatever of the latter is forbidden is left out.
+//!
+//! ### Eviction
+//!
+//! A limit whose key a full Redis has evicted begins anew. Where `maxmemory` is set, `maxmemory-policy`
+//! should therefore be one of two:
+//!
+//! | policy | what a full Redis costs |
+//! | --- | --- |
+//! | `noeviction` | no limit is forgotten. Decisions fail until there is memory again, and [`OnBackendError`] decides |
+//! | `volatile-ttl` | those limits are forgotten that would be soonest anyway: first those of the shortest periods and of callers that owe least. Decisions go on |
+//! | `volatile-lru`, `-lfu`, `-random` | limits in use are forgotten as well, since all keys of premier have a TTL: callers get their quota again and again |
+//! | `allkeys-…` | the same, and values of other programs go with them. With too little memory, limits of 2,000 calls in all have admitted 9,840 under `allkeys-lru` |
+//!
+//! With the feature `tracing` premier warns of the last two when it has connected and at
+//! [`RedisHandler::ping`].
+//!
 //! ## tower
 //!
 //! [`ThrottleLayer`] limits the requests of a service (axum, tonic, hyper) or of a client.

@@ -1,5 +1,7 @@
 //! Helpers that the tests of premier share.
 
+pub mod old_proxy;
+pub mod proxy;
 pub mod redis;
 pub mod waits;
 

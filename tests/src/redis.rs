@@ -288,7 +288,7 @@ fn kill_after_this_process(process: u32) {
 }
 
 /// The end of the reply that begins at `start`, or `None` while the reply is incomplete.
-fn reply_end(reply: &[u8], start: usize) -> Option<usize> {
+pub(crate) fn reply_end(reply: &[u8], start: usize) -> Option<usize> {
     let rest = reply.get(start..)?;
     let line = rest.windows(2).position(|pair| pair == b"\r\n")?;
     let count = || str::from_utf8(&rest[1..line]).ok()?.parse::<i64>().ok();

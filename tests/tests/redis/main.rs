@@ -4,6 +4,9 @@
 mod clearing;
 mod connecting;
 mod decisions;
+mod eviction;
+mod long_logs;
+mod permissions;
 mod storage;
 mod tls;
 mod waiting;

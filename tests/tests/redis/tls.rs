@@ -11,34 +11,7 @@ use super::SECOND;
 /// Connects by `rediss://` to a server with a self-signed certificate.
 #[test]
 fn a_tls_connection_checks_the_certificate() {
-    let directory = tempdir();
-    let file = |name: &str| directory.join(name).display().to_string();
-    let made = std::process::Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args([
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-        ])
-        .args(["-keyout", &file("key"), "-out", &file("certificate")])
-        .output()
-        .expect("openssl must be installed: ./tests/run does that");
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
+    let (directory, file) = certificate("plain");
     let port = premier_tests::redis::free_port();
     let server = Server::with(&[
         "--tls-port",
@@ -124,8 +97,83 @@ fn a_tls_connection_checks_the_certificate() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-fn tempdir() -> std::path::PathBuf {
-    let path = std::env::temp_dir().join(format!("premier-tls-{}", std::process::id()));
+/// Connects to a server that asks clients for a certificate, as servers do by default.
+#[test]
+fn a_server_may_ask_for_a_client_certificate() {
+    let (directory, file) = certificate("client");
+    let port = premier_tests::redis::free_port();
+    let server = Server::with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("certificate"),
+        "--tls-key-file",
+        &file("key"),
+        "--tls-ca-cert-file",
+        &file("certificate"),
+        "--tls-auth-clients",
+        "yes",
+    ]);
+    let read = |name: &str| std::fs::read(file(name)).unwrap();
+    let builder = || {
+        RedisHandler::builder(format!("rediss://localhost:{port}/"))
+            .root_certificate(read("certificate"))
+            .timeout(5 * SECOND)
+    };
+    assert!(builder().build().unwrap().ping().is_err());
+    let known = builder().client_certificate(read("certificate"), read("key"));
+    assert!(!format!("{known:?}").contains("PRIVATE"));
+    let known = known.build().unwrap();
+    known.ping().unwrap();
+    let limit = Limit::fixed_window(1, 60 * SECOND);
+    let throttle = Throttle::new("tls", limit).with_config(known);
+    assert!(throttle.check("k").unwrap().allowed);
+    assert_eq!(server.keys().len(), 1);
+
+    let swapped = builder().client_certificate(read("key"), read("certificate"));
+    let error = swapped.build().unwrap_err().to_string();
+    assert!(error.contains("client certificate"), "{error}");
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// A self-signed certificate for this computer in a directory of its own, and the paths of its files.
+fn certificate(name: &str) -> (std::path::PathBuf, impl Fn(&str) -> String) {
+    let directory = tempdir(name);
+    let file = {
+        let directory = directory.clone();
+        move |name: &str| directory.join(name).display().to_string()
+    };
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args([
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .args(["-keyout", &file("key"), "-out", &file("certificate")])
+        .output()
+        .expect("openssl must be installed: ./tests/run does that");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    (directory, file)
+}
+
+fn tempdir(name: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("premier-tls-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
     path
 }

@@ -1,6 +1,8 @@
 //! Redis faults during traffic: no call hangs or panics, no key leaks, and calls are answered again
 //! within a second of the server's return.
 
+mod held_drivers;
+mod slow_networks;
 mod traffic;
 
 use std::process::Command;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use redis::io::tcp::TcpSettings;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError,
-    TlsCertificates,
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    RedisError, TlsCertificates,
 };
 
 /// The options of a [`RedisBuilder`](super::RedisBuilder) that concern the connection.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Options {
     pub(super) urls: Vec<String>,
     pub(super) topology: Topology,
@@ -19,6 +19,11 @@ pub(super) struct Options {
     pub(super) root_certificate: Option<Vec<u8>>,
     /// The longest time for which a denial is believed; `None` for the default.
     pub(super) deny_locally: Option<Duration>,
+    pub(super) client_certificate: Option<ClientTlsConfig>,
+    /// Empty for none.
+    pub(super) client_name: String,
+    pub(super) tcp_keepalive: Option<Duration>,
+    pub(super) hash_keys: bool,
 }
 
 /// How the servers at the URLs work together.
@@ -46,9 +51,12 @@ pub(super) fn connection_info(url: &str, options: &Options) -> Result<Connection
     }
     let info = url.into_connection_info()?;
     let mut settings = info.redis_settings().clone();
-    if !matches!(options.topology, Topology::Cluster) {
+    if matches!(options.topology, Topology::Single) && !names_protocol(url) {
         // With RESP3, the redis crate reports when a connection has ended.
         settings = settings.set_protocol(ProtocolVersion::RESP3);
+    }
+    if options.client_name.is_empty() {
+        settings = settings.set_skip_set_lib_name();
     }
     // Behind sentinels, the options are for the master and the URLs are those of the sentinels.
     if !matches!(options.topology, Topology::Sentinel(_)) {
@@ -64,7 +72,43 @@ pub(super) fn connection_info(url: &str, options: &Options) -> Result<Connection
     }
     Ok(info
         .set_redis_settings(settings)
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+        .set_tcp_settings(tcp_settings(options)))
+}
+
+/// Whether a URL says which protocol to speak.
+pub(super) fn names_protocol(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|part| part.starts_with("protocol="))
+}
+
+/// Returns a client that sends no `HELLO`, which some proxies refuse.
+pub(super) fn speaking_resp2(client: &Client) -> Result<Client, RedisError> {
+    let info = client.get_connection_info().clone();
+    let settings = info.redis_settings().clone();
+    Client::open(info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP2)))
+}
+
+/// Returns the settings of the sockets.
+pub(super) fn tcp_settings(options: &Options) -> TcpSettings {
+    let settings = TcpSettings::default().set_nodelay(true);
+    match options.tcp_keepalive {
+        Some(idle) => settings.set_keepalive(keepalive(idle)),
+        None => settings,
+    }
+}
+
+/// Probes a connection that was idle for this long, and a third as long after each probe.
+fn keepalive(idle: Duration) -> TcpKeepalive {
+    let keepalive = TcpKeepalive::new().with_time(idle);
+    // Elsewhere the system chooses how long after.
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        windows
+    ))]
+    let keepalive = keepalive.with_interval((idle / 3).max(Duration::from_secs(1)));
+    keepalive
 }
 
 /// Creates a client, with the certificates if the address uses TLS.
@@ -80,12 +124,12 @@ pub(super) fn client(
     }
 }
 
-/// Returns the TLS certificates of the options, if they contain a root certificate.
+/// Returns the TLS certificates of the options, if they contain any.
 pub(super) fn certificates(options: &Options) -> Option<TlsCertificates> {
-    let root_cert = Some(options.root_certificate.clone()?);
-    Some(TlsCertificates {
-        client_tls: None,
-        root_cert,
+    let (root_cert, client_tls) = (&options.root_certificate, &options.client_certificate);
+    (root_cert.is_some() || client_tls.is_some()).then(|| TlsCertificates {
+        client_tls: client_tls.clone(),
+        root_cert: root_cert.clone(),
     })
 }
 

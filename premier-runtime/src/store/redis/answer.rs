@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 
-use super::check::{Check, Few};
+use super::check::Check;
 use super::failure::{Failure, backend};
+use super::few::Few;
 use super::link::no_answer_within;
 use super::outbox::Outbox;
 use crate::algorithms::State;

@@ -4,6 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::ClientTlsConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
 use super::address::{Options, Topology};
 use super::handler::{self, RedisHandler};
 use crate::clock::Clock;
@@ -14,7 +18,8 @@ use crate::error::Error;
 /// Created by [`RedisHandler::builder`], [`RedisHandler::sentinel`] and [`RedisHandler::cluster`].
 ///
 /// Defaults: a timeout of 500 ms; user name, password and database from the URL; the system's root
-/// certificates; the server's clock.
+/// certificates and no client certificate; the client name `premier`; a TCP keepalive of 30 s; the
+/// server's clock.
 ///
 /// ```
 /// use premier::RedisHandler;
@@ -42,6 +47,8 @@ pub struct RedisBuilder {
 }
 
 const TIMEOUT: Duration = Duration::from_millis(500);
+const CLIENT_NAME: &str = "premier";
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 impl RedisBuilder {
     pub(super) fn single(url: String) -> Self {
@@ -60,7 +67,15 @@ impl RedisBuilder {
         let options = Options {
             urls,
             topology,
-            ..Options::default()
+            username: None,
+            password: None,
+            database: None,
+            root_certificate: None,
+            client_certificate: None,
+            client_name: CLIENT_NAME.to_owned(),
+            tcp_keepalive: Some(TCP_KEEPALIVE),
+            hash_keys: false,
+            deny_locally: None,
         };
         Self {
             options,
@@ -172,6 +187,86 @@ impl RedisBuilder {
         self
     }
 
+    /// Sets the certificate that the server asks for, with its private key, both in PEM. The certificate
+    /// may be followed by those that signed it. Default: none.
+    ///
+    /// A server with TLS asks for one unless its `tls-auth-clients` is `no` or `optional`.
+    ///
+    /// ```no_run
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::builder("rediss://cache.example")
+    ///     .root_certificate(std::fs::read("ca.pem")?)
+    ///     .client_certificate(std::fs::read("client.pem")?, std::fs::read("client.key")?)
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn client_certificate(
+        mut self,
+        certificate_pem: impl Into<Vec<u8>>,
+        key_pem: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.options.client_certificate = Some(ClientTlsConfig {
+            client_cert: certificate_pem.into(),
+            client_key: key_pem.into(),
+        });
+        self
+    }
+
+    /// Sets the name that `CLIENT LIST` shows for the connections of this handler. Default: `premier`.
+    ///
+    /// A user that may not run `CLIENT SETNAME` has no name. An empty name is not sent, nor is the name of
+    /// the client library, for proxies that close the connection at a command that they do not know. In a
+    /// cluster, connections to nodes that join later have no name.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::builder("redis://cache.example").client_name("checkout").build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.options.client_name = name.into();
+        self
+    }
+
+    /// Sets how long a connection is idle before TCP probes it, so that firewalls do not forget it and a
+    /// server that has vanished is noticed; `None` turns the probes off. Default: 30 s.
+    ///
+    /// Further probes follow a third of this later on Linux, Android, Windows and Apple's systems, and as the
+    /// system is configured elsewhere. Connections by Unix sockets have none.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    /// use std::time::Duration;
+    ///
+    /// let redis = RedisHandler::builder("redis://cache.example")
+    ///     .tcp_keepalive(Duration::from_secs(120))
+    ///     .build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    pub fn tcp_keepalive(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.options.tcp_keepalive = idle.into();
+        self
+    }
+
+    /// Sets whether callers' keys are replaced by their SHA-256 in Redis, so that user names and addresses
+    /// appear neither there nor in `SLOWLOG` and `MONITOR`. Default: only keys longer than 128 bytes are.
+    ///
+    /// Who can guess a key can still look whether it is there. All processes that share limits must agree: a
+    /// change starts all limits with a key anew.
+    ///
+    /// ```
+    /// use premier::RedisHandler;
+    ///
+    /// let redis = RedisHandler::builder("redis://cache.example").hash_keys(true).build()?;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    pub fn hash_keys(mut self, hash: bool) -> Self {
+        self.options.hash_keys = hash;
+        self
+    }
+
     /// Sets the clock by which limits decide and callers wait, for tests and simulations. Default:
     /// the server's clock for decisions and the system's clock for waits.
     ///
@@ -193,8 +288,9 @@ impl RedisBuilder {
     /// Builds the handler. It connects at its first use.
     ///
     /// # Errors
-    /// [`Error::Config`] when a URL is invalid, the timeout is zero, or the database of a cluster is
-    /// not 0. The message does not contain the URL, which may contain a password.
+    /// [`Error::Config`] when a URL or a certificate is invalid, the timeout is zero, the TCP keepalive is
+    /// shorter than a second, the client name has a space or another invisible or non-ASCII character, or the
+    /// database of a cluster is not 0. The message does not contain the URL, which may contain a password.
     ///
     /// ```
     /// use premier::RedisHandler;
@@ -208,6 +304,30 @@ impl RedisBuilder {
                 "the timeout of redis must be longer than zero",
             ));
         }
+        let Options {
+            client_name,
+            client_certificate,
+            tcp_keepalive,
+            ..
+        } = &self.options;
+        if !client_name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::config(
+                "the client name of redis must consist of visible ASCII characters",
+            ));
+        }
+        if tcp_keepalive.is_some_and(|idle| idle < Duration::from_secs(1)) {
+            return Err(Error::config(
+                "the TCP keepalive of redis must be a second or longer",
+            ));
+        }
+        if client_certificate
+            .as_ref()
+            .is_some_and(|pair| !is_pem(pair))
+        {
+            return Err(Error::config(
+                "the client certificate of redis and its key must be in PEM",
+            ));
+        }
         if matches!(self.options.topology, Topology::Cluster)
             && self.options.database.unwrap_or(0) != 0
         {
@@ -217,11 +337,20 @@ impl RedisBuilder {
     }
 }
 
+/// Whether there is a certificate and a private key.
+fn is_pem(pair: &ClientTlsConfig) -> bool {
+    let certificate = CertificateDer::from_pem_slice(&pair.client_cert);
+    let key = PrivateKeyDer::from_pem_slice(&pair.client_key);
+    certificate.is_ok() && key.is_ok()
+}
+
 impl RedisHandler {
     /// Creates a handler for one server with the default options. It connects at its first use.
     ///
     /// The URL is `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, or
-    /// `unix:///path/of/the/socket`.
+    /// `unix:///path/of/the/socket`. Without `?protocol=resp2` it is RESP3 that is spoken, or RESP2 to a server
+    /// or proxy that refuses `HELLO`. With RESP2 it is a call that notices that a connection was closed, and
+    /// this call fails.
     ///
     /// # Errors
     /// [`Error::Config`] when the URL is invalid. The message does not contain the URL, which may

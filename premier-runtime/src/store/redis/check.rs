@@ -1,12 +1,10 @@
 //! Calls on their way to the server and back.
 
-use std::ops::{Deref, DerefMut};
-use std::slice;
-
 use tokio::sync::oneshot;
 
 use super::answer::Answer;
 use super::denials::{Denials, KeyId, Question};
+use super::few::Few;
 use super::keys::redis_keys;
 use crate::algorithms::Plan;
 use crate::error::Error;
@@ -62,7 +60,8 @@ pub(super) struct Asked {
 }
 
 impl Check {
-    /// Prepares requests that are decided as one. `now` is the time of the user's clock in nanoseconds.
+    /// Prepares requests that are decided as one. `now` is the time of the user's clock in nanoseconds. For
+    /// `hash_keys` see [`redis_keys`].
     ///
     /// # Errors
     /// [`Error::CostExceedsCapacity`].
@@ -71,6 +70,7 @@ impl Check {
         denials: &Denials,
         question: Option<Question>,
         now: Option<u64>,
+        hash_keys: bool,
     ) -> Result<Self, Error> {
         for request in requests {
             if let Operation::Take(cost) | Operation::Reserve { cost, .. } | Operation::Peek(cost) =
@@ -83,11 +83,15 @@ impl Check {
             plans: Few::of(request.plans),
             operation: request.operation,
         };
-        let keys = requests
-            .iter()
-            .flat_map(|request| redis_keys(&request.key, request.plans));
+        let keys = |request: &Request<'_>| redis_keys(&request.key, request.plans, hash_keys);
         Ok(Self {
-            keys: keys.collect(),
+            keys: match requests {
+                [request] => keys(request),
+                _ => requests
+                    .iter()
+                    .flat_map(|request| keys(request).into_vec())
+                    .collect(),
+            },
             asked: requests.iter().map(asked).collect(),
             now: now.map(|now| now / 1_000),
             ids: requests
@@ -137,62 +141,5 @@ impl Check {
         self.asked
             .iter()
             .flat_map(|asked| asked.plans.iter().map(|plan| (plan, asked.operation)))
-    }
-}
-
-/// A list that needs no allocation of its own for one element.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Few<T> {
-    One(T),
-    Many(Vec<T>),
-}
-
-impl<T> FromIterator<T> for Few<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
-        let mut elements = elements.into_iter();
-        match (elements.next(), elements.next()) {
-            (Some(only), None) => Self::One(only),
-            (first, second) => {
-                Self::Many(first.into_iter().chain(second).chain(elements).collect())
-            }
-        }
-    }
-}
-
-impl<T> Few<T> {
-    pub(super) fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::One(element) => vec![element],
-            Self::Many(elements) => elements,
-        }
-    }
-}
-
-impl<T: Copy> Few<T> {
-    fn of(elements: &[T]) -> Self {
-        match elements {
-            [element] => Self::One(*element),
-            _ => Self::Many(elements.to_vec()),
-        }
-    }
-}
-
-impl<T> Deref for Few<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        match self {
-            Self::One(element) => slice::from_ref(element),
-            Self::Many(elements) => elements,
-        }
-    }
-}
-
-impl<T> DerefMut for Few<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        match self {
-            Self::One(element) => slice::from_mut(element),
-            Self::Many(elements) => elements,
-        }
     }
 }

@@ -7,9 +7,9 @@ use redis::{AsyncConnectionConfig, RedisError, Value};
 use tokio::time::timeout;
 
 use super::address::{Options, certificates, client, connection_info, with_host_and_port};
+use super::connection::Connection;
 use super::failure::{Failure, describe};
 use super::keys;
-use super::target::Connection;
 
 /// The number of keys that one `SCAN` checks.
 const SCAN_COUNT: usize = 1_000;

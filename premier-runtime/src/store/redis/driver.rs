@@ -11,12 +11,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::connection::Connection;
 use super::failure::{Failure, describe};
 use super::link::{Link, MAX_PROBE_DELAY, MIN_PROBE_DELAY, State, lock};
 use super::outbox::Outbox;
 use super::probe::probe;
 use super::session::Session;
-use super::target::Connection;
 
 thread_local! {
     static ON_DRIVER: Cell<bool> = const { Cell::new(false) };

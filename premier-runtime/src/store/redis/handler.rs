@@ -9,18 +9,17 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use redis::Value;
 use tokio::sync::oneshot;
 
 use super::address::Options;
 use super::answer::Pending;
-use super::check::{Check, Few};
+use super::check::Check;
 use super::denials::{Denials, Known};
 use super::driver::{Driver, is_driver_thread};
 use super::failure::{Failure, backend};
+use super::few::Few;
 use super::link::{Link, lock, no_answer_within};
 use super::outbox::Outbox;
-use super::probe::probe;
 use super::target::Target;
 use super::{answer, clear, keys};
 use crate::clock::{Clock, after, real_now, real_sleep_until};
@@ -46,8 +45,9 @@ use crate::store::request::{BoxFuture, Request};
 /// # Keys
 /// Each key of a limit is one string, or one list for a sliding log, named
 /// `{keyspace}:{function}:{algo}` followed by `:{key}`. The characters `{`, `}` and `%` are escaped
-/// as `%7B`, `%7D` and `%25`. A caller's key longer than 128 bytes is replaced by `%#` and its
-/// SHA-256. The keys of `limits(…)` are in one slot of a cluster.
+/// as `%7B`, `%7D` and `%25`. A caller's key longer than 128 bytes, or any under
+/// [`RedisBuilder::hash_keys`](crate::RedisBuilder::hash_keys), is replaced by `%#` and its SHA-256.
+/// The keys of `limits(…)` are in one slot of a cluster.
 ///
 /// The throttles of one function are one script call. In a cluster their keys may be in different slots:
 /// then each is asked first, and if all admit the call, its units are taken from one after the other and
@@ -81,16 +81,13 @@ pub struct RedisHandler {
     pub(super) shared: Arc<Shared>,
 }
 
-/// The key that [`RedisHandler::ping`] writes nothing to.
-const PING_KEY: &str = "premier:ping";
-
 pub(super) struct Shared {
     pub(super) link: Arc<Link>,
     outbox: Arc<Outbox>,
     driver: OnceLock<Driver>,
     /// Held while the driver is started.
     starting: Mutex<()>,
-    options: Options,
+    pub(super) options: Options,
     /// The clock to decide by, if it is not the server's.
     clock: Option<Arc<dyn Clock>>,
 }
@@ -106,10 +103,12 @@ pub struct RedisStatus {
 }
 
 impl RedisHandler {
-    /// Checks that the server answers, for example when a service starts.
+    /// Checks that the server can decide, for example when a service starts, by a decision about a key of
+    /// its own, which it removes.
     ///
     /// # Errors
-    /// [`Error::Backend`] when the server does not answer within the timeout.
+    /// [`Error::Backend`] when the server does not decide within the timeout: it does not answer, is a
+    /// replica or out of memory, or its user may not run a command that limits need.
     ///
     /// ```no_run
     /// use premier::RedisHandler;
@@ -122,11 +121,11 @@ impl RedisHandler {
         self.block(Some(self.timeout()), async move { shared.ping().await })
     }
 
-    /// Checks that the server answers, without blocking the calling thread. The async form of
+    /// Checks that the server can decide, without blocking the calling thread. The async form of
     /// [`RedisHandler::ping`].
     ///
     /// # Errors
-    /// [`Error::Backend`] when the server does not answer within the timeout.
+    /// [`Error::Backend`] when the server does not decide within the timeout.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), premier::Error> {
@@ -269,18 +268,18 @@ fn refuse_on_driver_thread() -> Result<(), Error> {
 
 impl Shared {
     async fn ping(&self) -> Result<(), Failure> {
-        self.link
-            .run(None, async |session| {
-                probe(&mut session.connection, PING_KEY).await?;
-                Ok(Value::Nil)
-            })
-            .await
-            .map(drop)
+        self.link.ping().await
     }
 
     /// Sends a request about whose decision nobody wants to know.
     fn send(&self, request: &Request<'_>) -> Result<(), Error> {
-        let check = Check::new(&[*request], &self.outbox.denials, None, self.now())?;
+        let check = Check::new(
+            &[*request],
+            &self.outbox.denials,
+            None,
+            self.now(),
+            self.options.hash_keys,
+        )?;
         self.outbox.send(Box::new(check));
         Ok(())
     }
@@ -293,7 +292,7 @@ impl Shared {
     /// Whether one script can decide about all requests: in a cluster only if their keys are in one slot.
     fn can_decide_as_one(&self, requests: &[Request<'_>]) -> bool {
         let mut slots = requests.iter().map(|request| {
-            let keys = keys::redis_keys(&request.key, request.plans);
+            let keys = keys::redis_keys(&request.key, request.plans, self.options.hash_keys);
             keys.first().map_or(0, |key| keys::slot(key))
         });
         let first = slots.next();
@@ -343,7 +342,13 @@ impl RedisHandler {
             }
         }
         self.driver()?;
-        let check = Check::new(requests, denials, question, now)?;
+        let check = Check::new(
+            requests,
+            denials,
+            question,
+            now,
+            self.shared.options.hash_keys,
+        )?;
         Ok(Pending::Asked(self.shared.outbox.ask(Box::new(check))))
     }
 }

@@ -10,6 +10,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use super::few::Few;
 use crate::algorithms::Plan;
 use crate::key::full::Key;
 
@@ -17,21 +18,27 @@ use crate::key::full::Key;
 /// makes a key longer.
 const MAX_SUBJECT_LEN: usize = 128;
 
-/// Returns the Redis keys of a request: one key for a single limit, and one for each limit of a group,
-/// all in one slot of a cluster.
-pub(super) fn redis_keys(key: &Key<'_>, plans: &[Plan]) -> Vec<String> {
+/// Returns the Redis key of a cached value. For `hash_all` see [`redis_keys`].
+pub(super) fn value_key(key: &Key<'_>, hash_all: bool) -> String {
     let mut base = String::with_capacity(key.prefix().len() + 64);
     push_escaped(&mut base, key.prefix());
     if let Some(subject) = key.subject() {
         base.push(':');
-        if subject.len() > MAX_SUBJECT_LEN {
+        if hash_all || subject.len() > MAX_SUBJECT_LEN {
             push_hash(&mut base, subject);
         } else {
             push_escaped(&mut base, subject);
         }
     }
+    base
+}
+
+/// Returns the Redis keys of a request: one key for a single limit, and one for each limit of a group,
+/// all in one slot of a cluster. `hash_all` says whether the caller's key is hashed even if it is short.
+pub(super) fn redis_keys(key: &Key<'_>, plans: &[Plan], hash_all: bool) -> Few<String> {
+    let base = value_key(key, hash_all);
     if plans.len() <= 1 {
-        return vec![base];
+        return Few::One(base);
     }
     // The keyspace stays outside of the braces, because `pattern` matches keys by it.
     let (keyspace, rest) = base.split_once(':').unwrap_or((&base, ""));
@@ -70,14 +77,18 @@ pub(super) fn slot(key: &str) -> u16 {
 }
 
 fn push_escaped(target: &mut String, part: &str) {
-    for character in part.chars() {
-        match character {
-            '%' => target.push_str("%25"),
-            '{' => target.push_str("%7B"),
-            '}' => target.push_str("%7D"),
-            other => target.push(other),
-        }
+    let mut rest = part;
+    while let Some(index) = rest.find(['%', '{', '}']) {
+        let (plain, special) = rest.split_at(index);
+        target.push_str(plain);
+        target.push_str(match special.as_bytes().first() {
+            Some(b'%') => "%25",
+            Some(b'{') => "%7B",
+            _ => "%7D",
+        });
+        rest = &special[1..];
     }
+    target.push_str(rest);
 }
 
 /// Appends `%#` and the SHA-256 of a key. No escaped key starts with `%#`.
@@ -94,7 +105,12 @@ mod tests {
     use super::*;
 
     fn key(subject: &str) -> String {
-        redis_keys(&Key::new("premier:shop:f:token_bucket", Some(subject)), &[]).remove(0)
+        named(subject, false)
+    }
+
+    fn named(subject: &str, hash_all: bool) -> String {
+        let key = Key::new("premier:shop:f:token_bucket", Some(subject));
+        redis_keys(&key, &[], hash_all)[0].clone()
     }
 
     #[test]
@@ -105,8 +121,9 @@ mod tests {
         let plans = [crate::limit::quota::Limit::fixed_window(1, second); 3]
             .map(|limit| Plan::new(limit).unwrap());
         for group in [
-            redis_keys(&Key::new("p:f", Some("}{x}")), &plans),
-            redis_keys(&Key::new("p:f", None), &plans),
+            redis_keys(&Key::new("p:f", Some("}{x}")), &plans, false),
+            redis_keys(&Key::new("p:f", Some("x")), &plans, true),
+            redis_keys(&Key::new("p:f", None), &plans, false),
         ] {
             let slots: Vec<u16> = group.iter().map(|key| slot(key)).collect();
             assert!(slots.iter().all(|slot| *slot == slots[0]), "{group:?}");
@@ -119,6 +136,14 @@ mod tests {
         assert!(one.len() < 100 && two.len() < 100);
         assert_ne!(one, two);
         assert_ne!(one, key(one.rsplit_once(':').unwrap().1));
+    }
+
+    #[test]
+    fn short_keys_are_hashed_if_asked() {
+        let (alice, bob) = (named("alice", true), named("bob", true));
+        assert!(!alice.contains("alice") && alice != bob, "{alice}");
+        let long = "x".repeat(200);
+        assert_eq!(named(&long, true), key(&long));
     }
 
     #[test]

@@ -4,8 +4,11 @@
 //! key had before. What was decided about each call is computed here, by the functions that also decide in
 //! memory. Calls of one key are merged: the script loads and stores its state once.
 //!
-//! Limits with larger numbers, states that other limits have left with such numbers, other operations and
-//! sliding logs are for the scripts of `script.rs`, one call at a time.
+//! A sliding log is too long for a reply. Its calls come together and are decided one after the other by the
+//! script that knows all operations.
+//!
+//! Limits with larger numbers, states that other limits have left with such numbers and other operations are
+//! for the scripts of `script.rs`, one call at a time.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -14,9 +17,10 @@ use std::sync::LazyLock;
 use ahash::AHasher;
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 
-use super::check::{Asked, Check, Few};
-use super::script::{MicroScale, Script, effect, malformed_reply, round_up_to_micros};
-use crate::algorithms::{self, Plan, State, WindowState};
+use super::check::{Asked, Check};
+use super::few::Few;
+use super::script::{MicroScale, ReplyReader, Script, effect, finish, malformed_reply};
+use crate::algorithms::{Plan, State, WindowState};
 use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
@@ -33,6 +37,14 @@ macro_rules! lean_script {
 static TAT: LazyLock<Script> = lean_script!("tat", "each");
 static FIXED_WINDOW: LazyLock<Script> = lean_script!("fixed_window", "each");
 static SLIDING_WINDOW: LazyLock<Script> = lean_script!("sliding_window", "each");
+/// The script of a log is as short for one operation as for all.
+static SLIDING_LOG: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/number.lua"),
+        include_str!("scripts/sliding_log.lua"),
+        include_str!("scripts/lean/logs.lua")
+    ))
+});
 static GROUP: LazyLock<Script> = lean_script!("tat", "fixed_window", "sliding_window", "group");
 
 /// The most calls that one script decides, because the server serves nobody else meanwhile.
@@ -47,32 +59,35 @@ pub(super) enum Kind {
     Tat,
     FixedWindow,
     SlidingWindow,
+    SlidingLog,
     /// Several limits that decide as one.
     Group,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Tat,
         Self::FixedWindow,
         Self::SlidingWindow,
+        Self::SlidingLog,
         Self::Group,
     ];
 
     /// The script for a call; `None` if it is not for these scripts.
     pub(super) fn of(check: &Check) -> Option<Self> {
-        let mut only = None;
-        for (plan, operation) in check.limits() {
-            only = Some(Self::of_limit(plan, operation)?);
+        let mut limits = check.limits();
+        let (plan, operation) = limits.next()?;
+        let first = Self::of_limit(plan, operation)?;
+        let keys = &*check.keys;
+        if keys.len() == 1 {
+            return Some(first);
         }
-        match check.keys.len() {
-            1 => only,
-            // A script looks at all limits of a call before it takes from the first.
-            keys if (1..keys).all(|k| !check.keys[..k].contains(&check.keys[k])) => {
-                Some(Self::Group)
-            }
-            _ => None,
-        }
+        let is_lean = |(plan, operation)| {
+            Self::of_limit(plan, operation).is_some_and(|kind| kind != Self::SlidingLog)
+        };
+        // A script looks at all limits of a call before it takes from the first.
+        let are_different = (1..keys.len()).all(|k| !keys[..k].contains(&keys[k]));
+        (first != Self::SlidingLog && limits.all(is_lean) && are_different).then_some(Self::Group)
     }
 
     fn of_limit(plan: &Plan, operation: Operation) -> Option<Self> {
@@ -95,12 +110,13 @@ impl Kind {
                 }
                 Algo::FixedWindow => quota < LARGEST,
                 Algo::SlidingWindow => plan.period().is_multiple_of(1_000) && quota < LARGEST,
-                Algo::SlidingLog => false,
+                Algo::SlidingLog => quota < LARGEST,
             };
         fits.then(|| match plan.limit().algo() {
             Algo::FixedWindow => Self::FixedWindow,
             Algo::SlidingWindow => Self::SlidingWindow,
-            _ => Self::Tat,
+            Algo::SlidingLog => Self::SlidingLog,
+            Algo::LeakyBucket | Algo::TokenBucket => Self::Tat,
         })
     }
 
@@ -109,6 +125,7 @@ impl Kind {
             Self::Tat => &TAT,
             Self::FixedWindow => &FIXED_WINDOW,
             Self::SlidingWindow => &SLIDING_WINDOW,
+            Self::SlidingLog => &SLIDING_LOG,
             Self::Group => &GROUP,
         }
     }
@@ -242,10 +259,21 @@ impl<'a> Batch<'a> {
         for cell in &self.cells {
             command.arg(cell.key);
         }
+        if self.kind == Kind::SlidingLog {
+            command.arg("take");
+        }
         match self.now {
             Some(now) => command.arg(now),
             None => command.arg(""),
         };
+        if self.kind == Kind::SlidingLog {
+            for call in self.calls.iter().flatten() {
+                for (cell, limit) in call.limits.iter() {
+                    command.arg(cell + 1).arg(&self.limits[*limit].numbers);
+                }
+            }
+            return;
+        }
         command.arg(self.next_index());
         for limit in &self.limits {
             command.arg(limit.name);
@@ -273,6 +301,9 @@ impl<'a> Batch<'a> {
     /// Computes the decisions about each call from the script's reply; `None` for a call that was left out, or
     /// that the script has left to those of `script.rs`.
     pub(super) fn read(&self, reply: Value) -> Result<Vec<Option<Answered>>, RedisError> {
+        if self.kind == Kind::SlidingLog {
+            return self.read_logs(reply);
+        }
         let reply = Vec::<i64>::from_redis_value(reply)?;
         let number = |index: usize| reply.get(index).copied().ok_or_else(malformed_reply);
         let now = u64::try_from(number(0)?).map_err(|_| malformed_reply())?;
@@ -285,6 +316,24 @@ impl<'a> Batch<'a> {
         }
         let decide = |call: &Option<Call<'_>>| call.as_ref()?.decide(&mut states, now);
         Ok(self.calls.iter().map(decide).collect())
+    }
+}
+
+impl Batch<'_> {
+    fn read_logs(&self, reply: Value) -> Result<Vec<Option<Answered>>, RedisError> {
+        let reply = Vec::<String>::from_redis_value(reply)?;
+        let mut reader = ReplyReader::new(&reply);
+        let now = reader.number::<u64>()?.saturating_mul(1_000);
+        let mut answers = Vec::with_capacity(self.calls.len());
+        for call in &self.calls {
+            answers.push(match call {
+                Some(call) => reader
+                    .log_decision(call.check, now)?
+                    .map(|decision| (Few::One(decision), None)),
+                None => None,
+            });
+        }
+        Ok(answers)
     }
 }
 
@@ -329,7 +378,7 @@ impl Call<'_> {
                     state.decide(plan, now, cost, effect)
                 })
             });
-            round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
+            finish(decisions, now)
         };
         let decisions: Few<_> = self.check.asked.iter().map(&mut decide).collect();
         let denied_by = match (&self.limits, &*decisions) {
@@ -347,7 +396,8 @@ impl<'a> LimitArguments<'a> {
         let (name, numbers) = match plan.limit().algo() {
             Algo::FixedWindow => ("fixed_window", vec![period, plan.limit().quota(), cost]),
             Algo::SlidingWindow => ("sliding_window", vec![period, plan.limit().quota(), cost]),
-            _ => {
+            Algo::SlidingLog => ("sliding_log", vec![period, plan.limit().quota(), cost]),
+            Algo::LeakyBucket | Algo::TokenBucket => {
                 let scale = MicroScale::of(plan);
                 let mut numbers = vec![scale.den()];
                 let [allowance, full, charge] = scale.times(plan, operation, cost);

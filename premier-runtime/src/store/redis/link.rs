@@ -12,13 +12,14 @@ use redis::{RedisError, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use super::connection::Connection;
 use super::events::{Event, Events};
 use super::failure::{Failure, describe, is_connection_error};
 use super::keys;
-use super::probe::probe;
+use super::probe::{PING_KEY, ping, probe};
 use super::session::Session;
 use super::slot_ranges::SlotRangeOutages;
-use super::target::{Connection, Target};
+use super::target::Target;
 
 /// The longest delay between two probes of a server that is down.
 pub(super) const MAX_PROBE_DELAY: Duration = Duration::from_millis(250);
@@ -75,6 +76,7 @@ impl Link {
     }
 
     /// Runs a command, on `key` if it has one.
+    #[cfg(feature = "cache")]
     pub(super) async fn command(
         self: &Arc<Self>,
         key: Option<&str>,
@@ -84,6 +86,18 @@ impl Link {
             command.query_async(&mut session.connection).await
         })
         .await
+    }
+
+    /// Checks that the server can decide.
+    pub(super) async fn ping(self: &Arc<Self>) -> Result<(), Failure> {
+        self.run(Some(PING_KEY), async |session| {
+            ping(&mut session.connection).await?;
+            self.target
+                .warn_of_eviction(&session.connection, self.timeout);
+            Ok(Value::Okay)
+        })
+        .await
+        .map(drop)
     }
 
     /// Waits while the driver is connecting, and returns the connection.

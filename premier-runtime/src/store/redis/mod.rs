@@ -8,11 +8,16 @@ mod answer;
 mod builder;
 mod check;
 mod clear;
+mod connection;
 mod denials;
 mod driver;
 mod events;
+#[cfg(feature = "tracing")]
+mod eviction;
 mod failure;
+mod few;
 mod handler;
+mod handshake;
 mod keys;
 mod lean;
 mod link;

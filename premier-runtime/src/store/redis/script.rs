@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 
-use super::check::{Asked, Check, Few};
+use super::check::{Asked, Check};
+use super::few::Few;
 use crate::algorithms::{self, Effect, Plan, State, WindowState};
 use crate::clock::after;
 use crate::limit::algo::Algo;
@@ -33,6 +34,7 @@ static TAT: LazyLock<Script> = script!("number", "tat", "single");
 static FIXED_WINDOW: LazyLock<Script> = script!("number", "fixed_window", "single");
 static SLIDING_WINDOW: LazyLock<Script> = script!("number", "sliding_window", "single");
 static SLIDING_LOG: LazyLock<Script> = script!("number", "sliding_log", "single");
+pub(super) static PROBE: LazyLock<Script> = script!("number", "fixed_window", "probe");
 static GROUP: LazyLock<Script> = script!(
     "number",
     "tat",
@@ -93,7 +95,7 @@ pub(super) fn write(check: &Check, command: &mut Cmd) {
 /// Computes the decisions about a call, one for each request, from the script's reply.
 pub(super) fn read(check: &Check, reply: Value) -> Result<Few<Decision>, RedisError> {
     let reader = Vec::<String>::from_redis_value(reply)?;
-    let mut reader = ReplyReader(reader.iter());
+    let mut reader = ReplyReader::new(&reader);
     let now = reader.number::<u64>()?.saturating_mul(1_000);
     let mut replies = Vec::with_capacity(check.keys.len());
     for (plan, _) in check.limits() {
@@ -107,9 +109,14 @@ pub(super) fn read(check: &Check, reply: Value) -> Result<Few<Decision>, RedisEr
             .iter()
             .zip(&mut replies)
             .map(|(plan, reply)| reply.decide(plan, now, asked.operation, allowed));
-        round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
+        finish(decisions, now)
     };
     Ok(check.asked.iter().map(decide).collect())
+}
+
+/// One decision of those of several limits at `now`.
+pub(super) fn finish(decisions: impl Iterator<Item = Decision>, now: u64) -> Decision {
+    round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
 }
 
 /// Appends the arguments of the limit at `index`.
@@ -350,9 +357,32 @@ pub(super) fn round_up_to_micros(decision: Decision) -> Decision {
 }
 
 /// Reads the elements of a reply one by one.
-struct ReplyReader<'a>(std::slice::Iter<'a, String>);
+pub(super) struct ReplyReader<'a>(std::slice::Iter<'a, String>);
 
-impl ReplyReader<'_> {
+impl<'a> ReplyReader<'a> {
+    pub(super) fn new(reply: &'a [String]) -> Self {
+        Self(reply.iter())
+    }
+
+    /// Reads the decision about a call of one sliding log; `None` if it was not decided.
+    pub(super) fn log_decision(
+        &mut self,
+        check: &Check,
+        now: u64,
+    ) -> Result<Option<Decision>, RedisError> {
+        let Some((plan, operation)) = check.limits().next() else {
+            return Ok(None);
+        };
+        if self.0.as_slice().first().is_some_and(String::is_empty) {
+            self.0.nth(3);
+            return Ok(None);
+        }
+        let reply = LimitReply::read(self, plan, now)?;
+        let allowed = reply.allowed;
+        let decision = reply.decide(plan, now, operation, allowed);
+        Ok(Some(finish([decision].into_iter(), now)))
+    }
+
     fn next(&mut self) -> Result<&str, RedisError> {
         self.0
             .next()
@@ -360,7 +390,7 @@ impl ReplyReader<'_> {
             .ok_or_else(malformed_reply)
     }
 
-    fn number<N: std::str::FromStr>(&mut self) -> Result<N, RedisError> {
+    pub(super) fn number<N: std::str::FromStr>(&mut self) -> Result<N, RedisError> {
         self.next()?.parse().map_err(|_| malformed_reply())
     }
 }

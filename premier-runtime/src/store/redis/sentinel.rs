@@ -6,10 +6,15 @@
 
 use std::time::Duration;
 
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisError, TlsCertificates, Value};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, RedisError, TlsCertificates,
+    Value,
+};
 use tokio::task::JoinSet;
 
-use super::address::{Options, client, missing_address, with_host_and_port};
+use super::address::{
+    Options, client, missing_address, names_protocol, speaking_resp2, with_host_and_port,
+};
 
 /// A service monitored by sentinels.
 pub(super) struct SentinelService {
@@ -32,8 +37,11 @@ impl SentinelService {
     ) -> Result<Self, RedisError> {
         let first = infos.first().cloned().ok_or_else(missing_address)?;
         let mut settings = redis::RedisConnectionInfo::default()
-            .set_protocol(redis::ProtocolVersion::RESP3)
+            .set_protocol(protocol(&first, options))
             .set_db(options.database.unwrap_or(first.redis_settings().db()));
+        if options.client_name.is_empty() {
+            settings = settings.set_skip_set_lib_name();
+        }
         if let Some(username) = &options.username {
             settings = settings.set_username(username);
         }
@@ -67,7 +75,7 @@ impl SentinelService {
                 let (host, port) = master_address(&sentinel, &service, timeout).await?;
                 let address = with_host_and_port(template.addr(), host, port);
                 let master = client(template.set_addr(address), certificates)?;
-                check_is_master(&master, timeout).await?;
+                check_is_master(&speaking_resp2(&master)?, timeout).await?;
                 Ok::<Client, RedisError>(master)
             });
         }
@@ -80,6 +88,14 @@ impl SentinelService {
             }
         }
         Err(failure)
+    }
+}
+
+/// The protocol of the URL, or the one by which the redis crate reports when a connection has ended.
+fn protocol(first: &ConnectionInfo, options: &Options) -> ProtocolVersion {
+    match options.urls.first() {
+        Some(url) if names_protocol(url) => first.redis_settings().protocol(),
+        _ => ProtocolVersion::RESP3,
     }
 }
 

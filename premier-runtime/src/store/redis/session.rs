@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::OnceCell;
 
+use super::connection::Connection;
 use super::failure::is_connection_error;
 use super::link::lock;
 use super::script::Script;
-use super::target::Connection;
 
 /// A connection, from its beginning to its end.
 #[derive(Clone)]

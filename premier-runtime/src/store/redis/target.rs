@@ -3,30 +3,32 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
-use redis::cluster_async::ClusterConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, PushInfo, PushKind, RedisError,
-    RedisFuture, Value,
-};
+use redis::{Client, ConnectionAddr, RedisError};
 
-use super::address::{Options, Topology, certificates, client, connection_info, missing_address};
+use super::address::{
+    Options, Topology, certificates, client, connection_info, missing_address, tcp_settings,
+};
+#[cfg(feature = "tracing")]
+use super::eviction::EvictionWarning;
+use super::handshake::Handshake;
 use super::sentinel::SentinelService;
 
+pub(super) use super::connection::Connection;
+
+/// What a handler connects to, and how a connection begins.
+pub(super) struct Target {
+    servers: Servers,
+    handshake: Handshake,
+    #[cfg(feature = "tracing")]
+    eviction: EvictionWarning,
+}
+
 /// A server, a service behind sentinels, or a cluster.
-pub(super) enum Target {
+enum Servers {
     Single(Client),
     Sentinel(SentinelService),
     Cluster(ClusterClient),
-}
-
-/// A connection over which many concurrent calls are multiplexed.
-#[derive(Clone)]
-pub(super) enum Connection {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
 }
 
 impl Target {
@@ -44,17 +46,17 @@ impl Target {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let certificates = certificates(options);
-        match &options.topology {
+        let servers = match &options.topology {
             Topology::Single => {
                 let info = infos.into_iter().next().ok_or_else(missing_address)?;
-                client(info, certificates).map(Self::Single)
+                Servers::Single(client(info, certificates)?)
             }
             Topology::Sentinel(service) => {
-                SentinelService::new(infos, service, options, certificates).map(Self::Sentinel)
+                Servers::Sentinel(SentinelService::new(infos, service, options, certificates)?)
             }
             Topology::Cluster => {
                 let mut builder = ClusterClientBuilder::new(infos)
-                    .tcp_settings(TcpSettings::default().set_nodelay(true))
+                    .tcp_settings(tcp_settings(options))
                     // A node that does not answer must leave time to try other nodes.
                     .connection_timeout(timeout / 3)
                     .response_timeout(timeout)
@@ -64,94 +66,71 @@ impl Target {
                 if let Some(certificates) = certificates {
                     builder = builder.certs(certificates);
                 }
-                builder.build().map(Self::Cluster)
+                Servers::Cluster(builder.build()?)
             }
-        }
+        };
+        Ok(Self {
+            servers,
+            handshake: Handshake::new(&options.client_name),
+            #[cfg(feature = "tracing")]
+            eviction: EvictionWarning::default(),
+        })
     }
 
-    /// Connects and checks that the server answers `PING`. `closed` is called when the connection
-    /// ends, except that of a cluster, which reconnects by itself.
+    /// Connects. The server has then answered, but need not be able to decide: see
+    /// [`probe`](super::probe::probe). `closed` is called when the connection ends, except that of a cluster,
+    /// which reconnects by itself.
     pub(super) async fn connect(
         &self,
         timeout: Duration,
         closed: impl Fn() + Send + Sync + 'static,
     ) -> Result<Connection, RedisError> {
-        let mut connection = match self {
-            Self::Single(client) => Connection::Single(open(client, timeout, closed).await?),
-            Self::Sentinel(sentinels) => {
-                let master = sentinels.master(timeout).await?;
-                Connection::Single(open(&master, timeout, closed).await?)
+        let handshake = &self.handshake;
+        let connection = match &self.servers {
+            Servers::Single(client) => {
+                Connection::Single(handshake.open(client, timeout, closed).await?)
             }
-            Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+            Servers::Sentinel(sentinels) => {
+                let master = sentinels.master(timeout).await?;
+                Connection::Single(handshake.open(&master, timeout, closed).await?)
+            }
+            Servers::Cluster(client) => {
+                let connection = client.get_async_connection().await?;
+                handshake.name_nodes(&connection, timeout);
+                Connection::Cluster(connection)
+            }
         };
-        redis::cmd("PING").exec_async(&mut connection).await?;
+        #[cfg(feature = "tracing")]
+        self.eviction
+            .check_first(&connection, timeout, || format!("{self:?}"));
         Ok(connection)
     }
 
+    /// Warns if the server may evict the keys of limits, once. Asks it in the background for at most `longest`.
+    pub(super) fn warn_of_eviction(&self, connection: &Connection, longest: Duration) {
+        #[cfg(feature = "tracing")]
+        self.eviction
+            .check(connection, longest, || format!("{self:?}"));
+        #[cfg(not(feature = "tracing"))]
+        let _ = (connection, longest);
+    }
+
     pub(super) const fn is_cluster(&self) -> bool {
-        matches!(self, Self::Cluster(_))
+        matches!(self.servers, Servers::Cluster(_))
     }
 }
 
 /// Shows addresses, but neither user names nor passwords.
 impl fmt::Debug for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Single(client) => {
+        match &self.servers {
+            Servers::Single(client) => {
                 write!(formatter, "{}", client.get_connection_info().addr())
             }
-            Self::Sentinel(sentinels) => {
+            Servers::Sentinel(sentinels) => {
                 write!(formatter, "{} behind sentinels", sentinels.service)
             }
-            Self::Cluster(_) => formatter.write_str("a cluster"),
+            Servers::Cluster(_) => formatter.write_str("a cluster"),
         }
     }
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(connection) => connection.req_packed_command(command),
-            Self::Cluster(connection) => connection.req_packed_command(command),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        commands: &'a redis::Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(connection) => connection.req_packed_commands(commands, offset, count),
-            Self::Cluster(connection) => connection.req_packed_commands(commands, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(connection) => connection.get_db(),
-            Self::Cluster(connection) => connection.get_db(),
-        }
-    }
-}
-
-async fn open(
-    client: &Client,
-    timeout: Duration,
-    closed: impl Fn() + Send + Sync + 'static,
-) -> Result<MultiplexedConnection, RedisError> {
-    // `Link::bounded` limits every call, so the connection needs no response timeout.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(timeout))
-        .set_response_timeout(None)
-        .set_push_sender(move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                closed();
-            }
-            Ok::<(), SendError>(())
-        });
-    client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
 }

@@ -18,7 +18,7 @@ const LOAD: &str = "return { redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS
 
 impl RedisHandler {
     fn command(&self, key: Key<'_>, build: impl FnOnce(&str) -> redis::Cmd) -> CommandFuture {
-        let key = keys::redis_keys(&key, &[]).remove(0);
+        let key = keys::value_key(&key, self.shared.options.hash_keys);
         let command = build(&key);
         let link = std::sync::Arc::clone(&self.shared.link);
         Box::pin(async move { link.command(Some(&key), &command).await })

@@ -14,64 +14,80 @@ algo.sliding_log = function(key, op, i)
     return tonumber(t), tonumber(s), tonumber(u)
   end
   local function text(t, s, u) return string.format('%.0f:%.0f:%.0f', t, s, u) end
-  -- Returns the index of the first entry in [low, high) for which `is` holds, or `high`. Binary
-  -- search: `is` must hold for all entries after it.
-  local function first_that(low, high, is)
+  -- Returns for how many entries in a row `is` holds, from the one at `index` towards the tail (step 1)
+  -- or the head (step -1), and the entry after them. Looks at entries twice as far away each time and
+  -- then between the last two, because LINDEX is slow only far from both ends.
+  local function count(index, step, is)
+    local low, high = 0, 0
+    local t, s, u = entry(index)
+    while t and is(t, s, u) do
+      low, high = high + 1, 2 * high + 1
+      t, s, u = entry(index + step * high)
+    end
     while low < high do
       local middle = math.floor((low + high) / 2)
-      if is(entry(middle)) then high = middle else low = middle + 1 end
+      local mt, ms, mu = entry(index + step * middle)
+      if mt and is(mt, ms, mu) then
+        low = middle + 1
+      else
+        high, t, s, u = middle, mt, ms, mu
+      end
     end
-    return low
+    return low, t, s, u
   end
 
-  local length = redis.call('LLEN', key)
   local last, sum, units = entry(-1)
   local writes = op ~= 'peek'
-  -- After the clock was set back, entries in the future count as taken now.
+  -- After the clock was set back, entries in the future count as taken now: as one entry.
   if last and last > now then
     any_clamped = true
     if writes then
-      local future = first_that(0, length, function(t) return t > now end)
-      for index = future, length - 1 do
-        local _, s, u = entry(index)
-        redis.call('LSET', key, index, text(now, s, u))
+      local future, _, before = count(-1, -1, function(t) return t > now end)
+      if not before then
+        local _, s, u = entry(0)
+        before = s - u
       end
-      last = now
+      redis.call('LTRIM', key, 0, -1 - future)
+      last, units = now, sum - before
+      redis.call('RPUSH', key, text(now, sum, units))
       redis.call('PEXPIRE', key, ttl(0, period))
     end
   end
 
   -- Skip entries that have left the window, and remove them if the operation writes.
-  local first = first_that(0, length, function(t) return now - t < period end)
+  local first, t, s, u = count(0, 1, function(t) return now - t >= period end)
   if writes and first > 0 then
     redis.call('LTRIM', key, first, -1)
-    first, length = 0, length - first
+    first = 0
   end
-  local t, s, u = entry(first)
   local used = t and sum - s + u or 0
 
   if op == 'release' and last == since then op = 'refund' end
   local allowed = true
   local retry = 0
   if op == 'refund' then
-    local left = cost
-    while left > 0 and used > 0 do
-      local given = math.min(left, units)
-      left, used = left - given, used - given
-      if given == units then
-        redis.call('RPOP', key)
-      else
-        redis.call('LSET', key, -1, text(last, sum - given, units - given))
-      end
-      last, sum, units = entry(-1)
+    local given = math.min(cost, used)
+    if given == used then
+      if given > 0 then redis.call('DEL', key) end
+    elseif given > 0 then
+      -- The newest units go: whole entries, and those of the last entry that stays beyond the new sum.
+      local left = sum - given
+      local gone, t, s, u = count(-1, -1, function(_, s, u) return s - u >= left end)
+      if gone > 0 then redis.call('LTRIM', key, 0, -1 - gone) end
+      if s > left then redis.call('LSET', key, -1, text(t, left, u - (s - left))) end
+      last = t
     end
+    used = used - given
   elseif op ~= 'release' and op ~= 'clamp' then
     allowed = cost == 0 or used + cost <= quota
     if not allowed then
       -- The call is admitted once the entries up to this sum have left the window.
-      local gone = s - u + used + cost - quota
-      local index = first_that(first, length - 1, function(_, s) return s >= gone end)
-      retry = period - math.max(0, now - entry(index))
+      local gone = sum + cost - quota
+      if s < gone then
+        local _, later = count(first, 1, function(_, s) return s < gone end)
+        t = later
+      end
+      retry = period - math.max(0, now - t)
     elseif op == 'take' and cost > 0 then
       if used > 0 and last == now then
         redis.call('LSET', key, -1, text(now, sum + cost, units + cost))

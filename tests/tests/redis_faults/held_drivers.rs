@@ -1,0 +1,165 @@
+//! Every call ends within its timeout, whatever holds the thread that drives the connection.
+
+use std::fmt::{self, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier::{Handler, RedisHandler, Throttle};
+use premier_tests::redis::Server;
+use premier_tests::waits::{finishes, joined};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use super::traffic::{TIMEOUT, limit};
+
+/// How long after its timeout a call may end on a busy machine.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// A subscriber that sleeps in the events about one server: that of the armed address.
+struct Sleepy;
+
+static ARMED: Mutex<Option<(String, Duration)>> = Mutex::new(None);
+
+impl Sleepy {
+    /// Makes the next event about the server at this port take as long as that.
+    fn arm(port: u16, nap: Duration) {
+        static INSTALLED: OnceLock<()> = OnceLock::new();
+        INSTALLED.get_or_init(|| tracing::subscriber::set_global_default(Self).unwrap());
+        *ARMED.lock().unwrap() = Some((format!(":{port}"), nap));
+    }
+}
+
+impl Subscriber for Sleepy {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "premier"
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        struct Text(String);
+        impl Visit for Text {
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                let _ = write!(self.0, "{}={value:?} ", field.name());
+            }
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        let nap = ARMED
+            .lock()
+            .unwrap()
+            .take_if(|(address, _)| text.0.contains(&*address));
+        if let Some((_, nap)) = nap {
+            thread::sleep(nap);
+        }
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// Calls for as long as that, in a thread and in a task at the same time. Returns how long the longest call
+/// of each took.
+fn longest_calls(throttle: &Throttle, during: Duration) -> [Duration; 2] {
+    let end = Instant::now() + during;
+    let longest = move |mut call: Box<dyn FnMut()>| {
+        let mut longest = Duration::ZERO;
+        while Instant::now() < end {
+            let began = Instant::now();
+            call();
+            longest = longest.max(began.elapsed());
+            thread::sleep(Duration::from_millis(1));
+        }
+        longest
+    };
+    let (by_thread, by_task) = (throttle.clone(), throttle.clone());
+    let blocking = thread::spawn(move || longest(Box::new(move || drop(by_thread.check("k")))));
+    let waiting = thread::spawn(move || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.build().unwrap();
+        longest(Box::new(move || {
+            drop(runtime.block_on(by_task.check_async("k")));
+        }))
+    });
+    [blocking, waiting].map(|caller| joined("a caller ends", caller).unwrap())
+}
+
+#[track_caller]
+fn assert_in_time(longest: [Duration; 2]) {
+    let [thread, task] = longest;
+    assert!(
+        thread <= TIMEOUT + GRACE && task <= TIMEOUT + GRACE,
+        "the longest call of a thread took {thread:?}, that of a task {task:?}"
+    );
+}
+
+#[test]
+fn a_subscriber_that_sleeps_holds_no_call() {
+    let mut server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let throttle = Throttle::new("held", limit()).with_config(redis);
+    throttle.acquire("k").unwrap();
+    Sleepy::arm(server.port(), Duration::from_secs(8));
+    server.kill();
+    assert_in_time(longest_calls(&throttle, Duration::from_secs(2)));
+    assert!(ARMED.lock().unwrap().is_none(), "an event was emitted");
+    // While the subscriber still sleeps.
+    server.restart();
+    let back = Instant::now();
+    finishes("calls are decided again", move || {
+        while throttle.check("k").is_err() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    assert!(
+        back.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        back.elapsed()
+    );
+}
+
+#[test]
+fn a_stopped_server_holds_no_call() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let throttle = Throttle::new("held", limit()).with_config(redis.clone());
+    throttle.acquire("k").unwrap();
+    server.signal("STOP");
+    assert_in_time(longest_calls(&throttle, Duration::from_secs(2)));
+    for operation in [
+        Box::new(|| redis.ping().is_err()) as Box<dyn Fn() -> bool>,
+        Box::new(|| throttle.peek("k").is_err()),
+        Box::new(|| throttle.reset("k").is_err()),
+        Box::new(|| throttle.refund("k", 1).is_err()),
+        Box::new(|| redis.clear("premier").is_err()),
+    ] {
+        let began = Instant::now();
+        assert!(operation());
+        assert!(began.elapsed() <= TIMEOUT + GRACE, "{:?}", began.elapsed());
+    }
+    server.signal("CONT");
+}
+
+/// A process that forks has no threads in its child but the one that forked: nothing drives the connection.
+#[test]
+fn a_forked_child_waits_no_longer_than_the_timeout() {
+    let server = Server::start();
+    for caller in ["thread", "task"] {
+        let mut parent = Command::new(env!("CARGO_BIN_EXE_forked_child"))
+            .args([&server.url(), caller])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = parent.stdout.take().unwrap();
+        let millis = finishes("the child has called", move || {
+            std::io::read_to_string(output).unwrap()
+        });
+        assert!(parent.wait().unwrap().success());
+        let took = Duration::from_millis(millis.trim().parse().unwrap());
+        assert!(took <= TIMEOUT + GRACE, "a {caller} waited {took:?}");
+    }
+}
