@@ -1,17 +1,19 @@
 //! Calls on their way to the server, and how many of them leave together.
 //!
 //! A call that comes while fewer than two scripts of its kind are in flight leaves at once. Others wait for
-//! one of these to return, or until there are enough for a full batch, and leave together. Callers never
+//! one of these to return, for a millisecond, or until there are enough for a full batch, whichever comes
+//! first, and leave together. Callers never
 //! wait for the driver longer than the timeout: the timer thread looks after them.
 
 use std::iter::repeat_with;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 use slab::Slab;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
 
 use super::answer::{Answer, Decided};
 use super::check::{Caller, Check};
@@ -25,6 +27,9 @@ use crate::clock::{after, real_now, wake_at};
 
 /// How many scripts of a kind are in flight before calls wait for each other.
 const IN_FLIGHT: usize = 2;
+
+/// How long calls wait for each other, because a slow network is no reason to wait.
+const LONGEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The calls of a handler that have no answer yet.
 pub(super) struct Outbox {
@@ -51,11 +56,16 @@ struct Queues {
 struct Queue {
     waiting: Vec<(Box<Check>, Caller)>,
     in_flight: usize,
+    /// When a batch left last.
+    left: Option<Instant>,
 }
 
 impl Queue {
     fn can_leave(&self) -> bool {
-        !self.waiting.is_empty() && (self.in_flight < IN_FLIGHT || self.waiting.len() >= MAX_CALLS)
+        !self.waiting.is_empty()
+            && (self.in_flight < IN_FLIGHT
+                || self.waiting.len() >= MAX_CALLS
+                || self.left.is_none_or(|left| left.elapsed() >= LONGEST_WAIT))
     }
 }
 
@@ -129,12 +139,16 @@ impl Outbox {
     /// Sends calls as they come, on the driver's runtime.
     pub(super) async fn run(self: Arc<Self>) {
         loop {
-            self.ready.notified().await;
-            self.send_all();
+            match self.send_all() {
+                // The time is up for those that wait.
+                true => drop(timeout(LONGEST_WAIT, self.ready.notified()).await),
+                false => self.ready.notified().await,
+            }
         }
     }
 
-    fn send_all(self: &Arc<Self>) {
+    /// Sends the calls that need not wait. Returns whether others wait.
+    fn send_all(self: &Arc<Self>) -> bool {
         let mut queues = lock(&self.queues);
         for (check, caller) in std::mem::take(&mut queues.alone) {
             let sent = Sent::new(self, &mut queues, None, vec![caller]);
@@ -145,6 +159,7 @@ impl Outbox {
                 let queue = &mut queues.together[kind as usize];
                 let last = queue.waiting.len().min(MAX_CALLS);
                 let leaving = queue.waiting.drain(..last).collect();
+                queue.left = Some(Instant::now());
                 for together in self.by_slot(leaving) {
                     let (checks, callers) = together.into_iter().unzip();
                     let sent = Sent::new(self, &mut queues, Some(kind), callers);
@@ -152,6 +167,8 @@ impl Outbox {
                 }
             }
         }
+        let mut queues = queues.together.iter();
+        queues.any(|queue| !queue.waiting.is_empty())
     }
 
     /// Calls that one script can decide: those whose keys are in one slot of a cluster.

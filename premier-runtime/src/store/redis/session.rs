@@ -1,13 +1,14 @@
 //! A connection with the scripts that its server is known to have.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
+use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
-use tokio::sync::OnceCell;
 
 use super::connection::Connection;
-use super::failure::is_connection_error;
 use super::link::lock;
 use super::script::Script;
 
@@ -17,26 +18,24 @@ pub(super) struct Session {
     pub(super) connection: Connection,
     /// How many connections there have been.
     pub(super) generation: u64,
-    loaded: Arc<Mutex<HashMap<&'static str, Arc<Loaded>>>>,
+    /// How often each script has been sent, by its hash.
+    sent: Arc<Mutex<HashMap<&'static str, u64>>>,
 }
-
-/// Set once the server has been given the text of a script: whether it has accepted it.
-type Loaded = OnceCell<bool>;
 
 impl Session {
     pub(super) fn new(connection: Connection, generation: u64) -> Self {
         Self {
             connection,
             generation,
-            loaded: Arc::default(),
+            sent: Arc::default(),
         }
     }
 
     /// Runs a script. `write` appends the number of keys, the keys and the arguments.
     ///
-    /// The text is sent once, before the first call, and all calls name its hash. A server that has lost the
-    /// text, after a flush or a failover, is given it again. Each node of a cluster, and a server that
-    /// refuses `SCRIPT LOAD`, gets the text with a call that it could not run by the hash.
+    /// The text is sent once, right before the first call and without waiting for its reply, and all calls
+    /// name its hash. A server that has lost the text, after a flush, is sent it again. A node of a cluster,
+    /// and a server that refuses `SCRIPT LOAD`, gets the text with a call that it could not run by the hash.
     ///
     /// Repeating a call is safe, because the server has not run a script that it does not know.
     pub(super) async fn eval(
@@ -50,57 +49,56 @@ impl Session {
             write(&mut command);
             command
         };
+        let by_hash = command("EVALSHA", &script.hash);
+        let mut unknown_after = None;
         for _ in 0..2 {
-            let loaded = Arc::clone(lock(&self.loaded).entry(&script.hash).or_default());
-            if !self.load(script, &loaded).await? {
-                break;
-            }
-            let result = command("EVALSHA", &script.hash)
-                .query_async(&mut self.connection)
-                .await;
-            match result {
-                Err(error) if is_unknown_script(&error) => self.forget(script, &loaded),
+            let (times, is_to_be_sent) = self.next_sending(script, unknown_after);
+            let result = match &self.connection {
+                Connection::Single(_) if is_to_be_sent => self.load_and(script, &by_hash).await,
+                _ => self.connection.req_packed_command(&by_hash).await,
+            };
+            match result.and_then(checked) {
+                Err(error) if is_unknown_script(&error) => unknown_after = Some(times),
                 result => return result,
             }
         }
-        let result = command("EVALSHA", &script.hash)
+        command("EVAL", script.code)
             .query_async(&mut self.connection)
-            .await;
-        match result {
-            Err(error) if is_unknown_script(&error) => {
-                command("EVAL", script.code)
-                    .query_async(&mut self.connection)
-                    .await
-            }
-            result => result,
-        }
+            .await
     }
 
-    /// Gives the server the text of a script, unless that has been done. Callers that come meanwhile wait.
-    async fn load(&mut self, script: &Script, loaded: &Loaded) -> Result<bool, RedisError> {
-        let Connection::Single(connection) = &mut self.connection else {
-            return Ok(false);
-        };
-        let load = async || {
-            let mut command = redis::cmd("SCRIPT");
-            command.arg("LOAD").arg(script.code);
-            match command.exec_async(connection).await {
-                Ok(()) => Ok(true),
-                Err(error) if is_connection_error(&error) => Err(error),
-                Err(_) => Ok(false),
-            }
-        };
-        loaded.get_or_try_init(load).await.copied()
+    /// Returns how often a script has been sent, and whether that includes a time that is left to the caller.
+    /// `unknown_after` is how often it had been sent when the server did not know it.
+    fn next_sending(&self, script: &'static Script, unknown_after: Option<u64>) -> (u64, bool) {
+        let mut sent = lock(&self.sent);
+        let times = sent.entry(&script.hash).or_default();
+        let is_to_be_sent = *times == unknown_after.unwrap_or(0);
+        *times += u64::from(is_to_be_sent);
+        (*times, is_to_be_sent)
     }
 
-    fn forget(&self, script: &Script, loaded: &Arc<Loaded>) {
-        let mut all = lock(&self.loaded);
-        if all
-            .get(&*script.hash)
-            .is_some_and(|known| Arc::ptr_eq(known, loaded))
-        {
-            all.remove(&*script.hash);
-        }
+    /// Sends a script and a call of it, which the server receives in this order.
+    async fn load_and(&self, script: &Script, call: &Cmd) -> Result<Value, RedisError> {
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(script.code);
+        let (mut first, mut second) = (self.connection.clone(), self.connection.clone());
+        let mut load = pin!(first.req_packed_command(&load));
+        let mut call = pin!(second.req_packed_command(call));
+        let mut is_loaded = false;
+        poll_fn(|context| {
+            // If it is refused, the call fails.
+            is_loaded = is_loaded || load.as_mut().poll(context).is_ready();
+            call.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+/// The error that a reply is. Scripts return none within their replies.
+fn checked(reply: Value) -> Result<Value, RedisError> {
+    match reply {
+        Value::ServerError(_) => reply.extract_error(),
+        reply => Ok(reply),
     }
 }
 
