@@ -16,7 +16,7 @@ use tracing::{Event, Metadata, Subscriber};
 use super::traffic::{TIMEOUT, limit};
 
 /// How long after its timeout a call may end on a busy machine.
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// A subscriber that sleeps in the events about one server: that of the armed address.
 struct Sleepy;

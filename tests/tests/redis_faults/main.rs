@@ -2,7 +2,6 @@
 //! within a second of the server's return.
 
 mod held_drivers;
-mod slow_networks;
 mod traffic;
 
 use std::process::Command;

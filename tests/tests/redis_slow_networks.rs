@@ -10,10 +10,13 @@ use premier_tests::proxy::DelayingProxy;
 use premier_tests::redis::Server;
 use premier_tests::waits::{done, eventually_async, within};
 
-use super::traffic::TIMEOUT;
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Each way of a round trip of 150 ms.
 const HALF_TRIP: Duration = Duration::from_millis(75);
+
+/// Held by each test: some load the machine, others leave little time to spare.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A server behind a proxy, and a throttle with a handler of its own that reaches the server by the proxy.
 fn behind_proxy() -> (Server, DelayingProxy, RedisHandler, Throttle) {
@@ -93,11 +96,23 @@ impl Callers {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_a_round_trip_of_150_ms_a_killed_connection_is_soon_replaced() {
+    let _alone = ALONE.lock().await;
+    kill_a_connection(HALF_TRIP).await;
+}
+
+/// Those who wait for the connection have too little time left for a round trip.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_a_round_trip_of_200_ms_a_killed_connection_is_soon_replaced() {
+    let _alone = ALONE.lock().await;
+    kill_a_connection(Duration::from_millis(100)).await;
+}
+
+async fn kill_a_connection(half_trip: Duration) {
     let (server, proxy, _, throttle) = behind_proxy();
     let callers = Callers::start(64, &throttle, Duration::ZERO);
     callers.answered(1_000).await;
-    proxy.set_delay(HALF_TRIP, HALF_TRIP);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    proxy.set_delay(half_trip, half_trip);
+    tokio::time::sleep(Duration::from_millis(500)).await;
 
     server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     let soon = Instant::now() + Duration::from_secs(1);
@@ -111,6 +126,7 @@ async fn at_a_round_trip_of_150_ms_a_killed_connection_is_soon_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_a_round_trip_of_150_ms_calls_that_begin_together_connect_and_are_decided() {
+    let _alone = ALONE.lock().await;
     let (_server, proxy, redis, throttle) = behind_proxy();
     proxy.set_delay(HALF_TRIP, HALF_TRIP);
     let calls: Vec<_> = (0..400)
@@ -130,6 +146,7 @@ async fn at_a_round_trip_of_150_ms_calls_that_begin_together_connect_and_are_dec
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_takes_longer_than_the_timeout_to_make_is_used_once_it_is_there() {
+    let _alone = ALONE.lock().await;
     let (_server, proxy, redis, throttle) = behind_proxy();
     // Two trips do not fit the timeout, one does.
     proxy.set_delay(2 * HALF_TRIP, 2 * HALF_TRIP);
@@ -147,6 +164,7 @@ async fn a_connection_that_takes_longer_than_the_timeout_to_make_is_used_once_it
 /// When no call is decided for a second, that is an outage, whether or not a connection can be made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_counted_once_and_a_short_delay_is_none() {
+    let _alone = ALONE.lock().await;
     let (_server, proxy, redis, throttle) = behind_proxy();
     let callers = Callers::start(64, &throttle, Duration::from_millis(10));
     callers.answered(1_000).await;
@@ -174,6 +192,7 @@ async fn an_outage_is_counted_once_and_a_short_delay_is_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_one_slow_answer_5_000_tasks_open_only_a_handful_of_connections() {
+    let _alone = ALONE.lock().await;
     let (_server, proxy, _, throttle) = behind_proxy();
     proxy.set_delay(Duration::from_millis(10), Duration::from_millis(10));
     let callers = Callers::start(5_000, &throttle, Duration::from_secs(1));
@@ -192,6 +211,7 @@ async fn after_one_slow_answer_5_000_tasks_open_only_a_handful_of_connections() 
 /// All checks are sent before the server can say that it does not know their script.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cold_start_of_5_000_checks_does_not_send_the_script_with_every_check() {
+    let _alone = ALONE.lock().await;
     let server = Server::start();
     let proxy = DelayingProxy::to(server.port());
     proxy.set_delay(2 * HALF_TRIP, 2 * HALF_TRIP);
