@@ -176,10 +176,7 @@ fn asked(
     if !decision.allowed && limiter.is_bucket() {
         return Err(limiter.refused(key, max_wait, decision.retry_after));
     }
-    Ok(First {
-        decision,
-        seen: Some(seen),
-    })
+    Ok(First { decision, seen })
 }
 
 /// The decision, if it needs no waiting.

@@ -27,8 +27,8 @@ use crate::store::request::Operation;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct First {
     pub(super) decision: Decision,
-    /// What had happened before the store was asked; `None` if the fast path has decided.
-    pub(super) seen: Option<Seen>,
+    /// What had happened before the store was asked.
+    pub(super) seen: Seen,
 }
 
 impl First {
@@ -36,7 +36,7 @@ impl First {
     pub(crate) fn of_slot(decision: Decision) -> Self {
         Self {
             decision,
-            seen: None,
+            seen: Seen::UNKNOWN,
         }
     }
 
@@ -138,8 +138,7 @@ impl<'a> Wait<'a> {
         })?;
         // A bucket that denies a call which does not wait may have a slot for one that does.
         if first.decision.allowed || !limiter.is_bucket() {
-            let seen = first.seen.unwrap_or_else(|| wait.queues().seen());
-            wait.decided(&limiter.plans(), first.decision, seen)?;
+            wait.decided(&limiter.plans(), first.decision, first.seen)?;
         }
         Ok(wait)
     }

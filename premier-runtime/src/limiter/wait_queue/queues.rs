@@ -40,6 +40,15 @@ pub(crate) struct Seen {
     moves: u64,
 }
 
+impl Seen {
+    /// Before the fast path has given a slot, which does not look: it is not told from what came later.
+    pub(crate) const UNKNOWN: Self = Self {
+        notifications: 0,
+        // Not an `Option`, which costs async calls two instructions.
+        moves: u64::MAX,
+    };
+}
+
 /// The store and the prefix.
 type RegistryKey = (usize, Arc<str>);
 
@@ -147,7 +156,7 @@ impl WaitQueues {
     /// Whether slots were moved or recalled since a store was asked. They are counted first and looked for
     /// then; this is asked once the slot can be found, so at least one of the two sees the other.
     pub(crate) fn have_moved_since(&self, seen: Seen) -> bool {
-        self.moves.load(Ordering::SeqCst) != seen.moves
+        seen.moves != Seen::UNKNOWN.moves && self.moves.load(Ordering::SeqCst) != seen.moves
     }
 
     /// Lets those move up who have slots of a key, because `units` were given back.
