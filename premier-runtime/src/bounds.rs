@@ -12,7 +12,7 @@ pub use crate::attributes::cache::codec::CacheValue;
 pub use crate::attributes::cache::codec::probe as cached_value;
 #[cfg(feature = "cache")]
 pub use crate::attributes::cache::output::OptionalValue;
-pub use crate::attributes::into_arg::{Algorithm, LengthOfTime, WholeNumber};
+pub use crate::attributes::into_arg::{Algorithm, LeaseSize, LengthOfTime, WholeNumber};
 pub use crate::attributes::output::{NoResult, ResultOutput};
 pub use crate::attributes::rejection::ErrorOfRejection;
 pub use crate::attributes::retry::{ArgumentOfRetry, DelayFunction, ErrorOfBadValue};

@@ -37,6 +37,7 @@ pub use self::integrations::tower;
 pub use self::key::full::Key;
 pub use self::limit::algo::Algo;
 pub use self::limit::decision::{Decision, Reservation};
+pub use self::limit::lease::Lease;
 pub use self::limit::quota::Limit;
 pub use self::limiter::overrides as limits;
 pub use self::permit::Permit;

@@ -58,7 +58,10 @@ fn a_text_that_is_not_a_limit_says_why_and_what_is_one() {
         ("1/s burst", "burst needs a number"),
         ("1/s burst many", "burst needs a number"),
         ("1/s burst 1 burst 2", "burst is there twice"),
-        ("1/s per user", "\"per\" is neither burst nor bucket_size"),
+        (
+            "1/s per user",
+            "\"per\" is none of burst, bucket_size and lease",
+        ),
         (
             "fixed_window 1/s burst 2",
             "burst is for token_bucket, not for fixed_window",

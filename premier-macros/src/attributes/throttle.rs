@@ -22,11 +22,11 @@ use crate::validate::callback::take_on_reject;
 use crate::validate::checked::Checked;
 use crate::validate::key::{check_independent, check_key};
 use crate::validate::limit::{
-    Algorithm, Rate, check_algorithm, check_capacity, check_rates, check_sizes,
+    Algorithm, Rate, check_algorithm, check_capacity, check_lease, check_rates, check_sizes,
 };
 use crate::validate::values;
 
-const KNOWN: &str = "quota, duration, rate, limits, algo, burst, bucket_size, keymaker, key, cost, wait, max_waiting, name, on_reject, crate";
+const KNOWN: &str = "quota, duration, rate, limits, algo, burst, bucket_size, lease, keymaker, key, cost, wait, max_waiting, name, on_reject, crate";
 
 /// The arguments as the user wrote them.
 struct ThrottleArgs {
@@ -108,6 +108,9 @@ impl ThrottleArgs {
         }
         if let Some(size) = sizes.bucket_size {
             setters.set("bucket_size", size);
+        }
+        if let Some(lease) = check_lease(&self.limit, algorithm, errors) {
+            setters.set("lease", by_bound(lease, "LeaseSize", "into_lease"));
         }
         // The algorithm may be that of the configuration.
         let may_wait = algorithm.is_none_or(|algorithm| algorithm == Algorithm::LeakyBucket);

@@ -19,6 +19,7 @@ pub(crate) struct LimitArgs {
     pub(crate) algo: Option<Expr>,
     pub(crate) burst: NamedExpr,
     pub(crate) bucket_size: NamedExpr,
+    pub(crate) lease: NamedExpr,
 }
 
 impl LimitArgs {
@@ -32,6 +33,7 @@ impl LimitArgs {
             algo: arguments.expr("algo").map(|(_, algo)| algo),
             burst: arguments.expr("burst"),
             bucket_size: arguments.expr("bucket_size"),
+            lease: arguments.expr("lease"),
         }
     }
 
@@ -43,6 +45,7 @@ impl LimitArgs {
             &self.rate,
             &self.burst,
             &self.bucket_size,
+            &self.lease,
         ];
         let limits = self.limits.iter().flat_map(|(_, limits)| limits);
         named

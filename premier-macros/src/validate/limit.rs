@@ -253,6 +253,51 @@ pub(crate) fn check_sizes(
     }
 }
 
+/// Checks `lease`, which is for one limit whose units need not be counted one by one.
+pub(crate) fn check_lease<'a>(
+    limit: &'a LimitArgs,
+    algorithm: Option<Algorithm>,
+    errors: &mut Errors,
+) -> Option<&'a Expr> {
+    const EXPECTED: &str = "expected a percentage from \"1%\" to \"100%\" or a number of units";
+    let (name, lease) = limit.lease.as_ref()?;
+    if let Some(algorithm @ (Algorithm::LeakyBucket | Algorithm::SlidingLog)) = algorithm {
+        let message = format!(
+            "`lease` is for token_bucket, fixed_window and sliding_window, not for {}",
+            algorithm.name()
+        );
+        errors.push_at(name.span(), message);
+    }
+    if let Some((_, limits)) = &limit.limits
+        && limits.len() > 1
+    {
+        errors.push_at(
+            name.span(),
+            "`lease` is for one limit that decides alone, not for `limits`",
+        );
+    }
+    let is_valid = match literal(lease) {
+        Some(Literal::Text(text)) => match text.value().strip_suffix('%') {
+            Some(percent) => percent
+                .trim_end()
+                .parse::<u8>()
+                .is_ok_and(|percent| (1..=100).contains(&percent)),
+            None => text
+                .value()
+                .replace('_', "")
+                .parse::<u64>()
+                .is_ok_and(|units| units > 0),
+        },
+        Some(Literal::Whole { .. }) => number_in(lease).is_some_and(|units| units > 0),
+        Some(_) => false,
+        None => true,
+    };
+    if !is_valid {
+        errors.push(Error::new_spanned(lease, EXPECTED));
+    }
+    Some(lease)
+}
+
 /// Checks that `argument` is given for its algorithm, `owner`, or for one that is not known yet.
 fn check_owner(
     argument: &Ident,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::limit::algo::Algo;
+use crate::limit::lease::Lease;
 
 /// Whole numbers: all integer types, and those of `NonZero`.
 #[diagnostic::on_unimplemented(
@@ -163,6 +164,61 @@ macro_rules! into_period {
     )*};
 }
 into_period!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+
+/// Leases: a number of units, a percentage as text, or a [`Lease`].
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` is not a lease",
+    label = "is neither a number of units, nor a percentage, nor a `premier::Lease`",
+    note = "write a percentage as in \"10%\", a number of units, or a `premier::Lease`"
+)]
+pub trait LeaseSize {
+    /// Converts the lease.
+    ///
+    /// # Errors
+    /// [`Error::Config`], which lists the accepted forms.
+    fn into_lease(self) -> Result<Lease, Error>;
+}
+
+#[diagnostic::do_not_recommend]
+impl LeaseSize for Lease {
+    fn into_lease(self) -> Result<Lease, Error> {
+        Ok(self)
+    }
+}
+
+/// A lease that is converted already.
+#[diagnostic::do_not_recommend]
+impl LeaseSize for Result<Lease, Error> {
+    fn into_lease(self) -> Self {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl LeaseSize for &str {
+    fn into_lease(self) -> Result<Lease, Error> {
+        self.parse()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl LeaseSize for String {
+    fn into_lease(self) -> Result<Lease, Error> {
+        self.parse()
+    }
+}
+
+macro_rules! into_lease {
+    ($($number:ty)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl LeaseSize for $number {
+            fn into_lease(self) -> Result<Lease, Error> {
+                self.into_units("lease").map(Lease::Units)
+            }
+        }
+    )*};
+}
+into_lease!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
 
 /// Algorithms: an [`Algo`] or its name.
 #[diagnostic::on_unimplemented(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::limit::algo::Algo;
+use crate::limit::lease::Lease;
 
 /// A limit of `quota` units per period, decided by an [`Algo`].
 ///
@@ -41,6 +42,7 @@ pub struct Limit {
     period: Duration,
     burst: Option<u64>,
     bucket_size: Option<u64>,
+    lease: Option<Lease>,
 }
 
 impl Limit {
@@ -61,6 +63,7 @@ impl Limit {
             period,
             burst: None,
             bucket_size: None,
+            lease: None,
         }
     }
 
@@ -178,6 +181,37 @@ impl Limit {
         self
     }
 
+    /// Lets a process take units of a key ahead, and hand them out without asking the store for each call.
+    /// Default: no lease. For stores that processes share, as Redis is; in memory it does nothing.
+    ///
+    /// A process that is asked often takes up to this many units in one call, more as soon as half of them
+    /// are used, and so decides at the speed of memory. Together the processes never admit more than the
+    /// limit. They admit less by at most what they have taken and not used: units are given back after half a
+    /// second without a call, and lapse with the window, or as the bucket would have refilled. Until then
+    /// [`Throttle::peek`](crate::Throttle::peek) counts them as taken. A reset by another process is noticed
+    /// when the units have been used.
+    ///
+    /// With [`Algo::LeakyBucket`], whose calls are spaced, and [`Algo::SlidingLog`], which counts the instant
+    /// of each unit, the limit is invalid, and so are several limits that decide as one.
+    ///
+    /// ```
+    /// use premier::{Lease, Limit};
+    /// use std::time::Duration;
+    ///
+    /// let limit = Limit::token_bucket(10_000, Duration::from_secs(1)).lease(Lease::Percent(10));
+    /// assert_eq!(limit.to_string(), "token_bucket 10000/1s, lease 10%");
+    /// ```
+    #[must_use]
+    pub const fn lease(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    /// The lease, if [`Limit::lease`] was called.
+    pub(crate) const fn stated_lease(&self) -> Option<Lease> {
+        self.lease
+    }
+
     /// Returns the algorithm.
     #[must_use]
     pub const fn algo(&self) -> Algo {
@@ -286,6 +320,15 @@ impl Limit {
                 ));
             }
             premier_parse::check_bucket_size(u128::from(size))?;
+        }
+        if let Some(lease) = self.lease {
+            if matches!(self.algo, Algo::LeakyBucket | Algo::SlidingLog) {
+                return Err(format!(
+                    "lease is for token_bucket, fixed_window and sliding_window, not for {}",
+                    self.algo
+                ));
+            }
+            lease.check(self.capacity())?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::limit::algo::Algo;
+use crate::limit::lease::Lease;
 use crate::limit::quota::Limit;
 
 /// What `FromStr` and serde accept.
@@ -18,8 +19,11 @@ impl fmt::Display for Limit {
         if let Some(tokens) = self.stated_burst() {
             write!(formatter, ", burst {tokens}")?;
         }
-        match self.stated_bucket_size() {
-            Some(units) => write!(formatter, ", bucket_size {units}"),
+        if let Some(units) = self.stated_bucket_size() {
+            write!(formatter, ", bucket_size {units}")?;
+        }
+        match self.stated_lease() {
+            Some(lease) => write!(formatter, ", lease {lease}"),
             None => Ok(()),
         }
     }
@@ -57,12 +61,22 @@ fn parse(text: &str) -> Result<Limit, String> {
     };
     let rate = words.next().ok_or("it has no rate")?;
     let (quota, nanos) = premier_parse::parse_rate(rate)?;
-    let (mut burst, mut bucket_size) = (None, None);
+    let (mut burst, mut bucket_size, mut lease) = (None, None, None);
     while let Some(name) = words.next() {
+        if name == "lease" {
+            let value = words.next().unwrap_or_default().parse::<Lease>();
+            if lease
+                .replace(value.map_err(|error| error.to_string())?)
+                .is_some()
+            {
+                return Err("lease is there twice".into());
+            }
+            continue;
+        }
         let number = match name {
             "burst" => &mut burst,
             "bucket_size" => &mut bucket_size,
-            _ => return Err(format!("{name:?} is neither burst nor bucket_size")),
+            _ => return Err(format!("{name:?} is none of burst, bucket_size and lease")),
         };
         let value = words
             .next()
@@ -83,6 +97,9 @@ fn parse(text: &str) -> Result<Limit, String> {
     }
     if let Some(units) = bucket_size {
         limit = limit.bucket_size(units);
+    }
+    if let Some(lease) = lease {
+        limit = limit.lease(lease);
     }
     limit.check()?;
     Ok(limit)

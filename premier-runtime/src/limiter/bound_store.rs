@@ -91,6 +91,9 @@ impl BoundStore {
         match self {
             Self::Memory(table) => table.handle(request),
             Self::Other { handler, .. } => {
+                if let Some(decision) = handler.decide_locally(request) {
+                    return Ok(decision);
+                }
                 let timer = Timer::start();
                 let result = handler.handle(request);
                 timer.stop(&result);
@@ -104,6 +107,9 @@ impl BoundStore {
         match self {
             Self::Memory(table) => table.handle(&request),
             Self::Other { handler, .. } => {
+                if let Some(decision) = handler.decide_locally(&request) {
+                    return Ok(decision);
+                }
                 let timer = Timer::start();
                 let result = handler.handle_async(request).await;
                 timer.stop(&result);

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::key::full::Key;
 use crate::key::subject::{Subject, with_text};
 use crate::limit::decision::{Decision, Reservation};
+use crate::limit::lease::Lease;
 use crate::limit::quota::Limit;
 use crate::store::memory::FastPath;
 use crate::store::request::{BoxFuture, Operation, Request};
@@ -141,8 +142,21 @@ impl Limiter {
         std::mem::replace(&mut *current, plans)
     }
 
+    /// Other limits. One without a lease has that of the code.
     fn replacement(&self, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
-        let plans = plans(&self.name, limits)?;
+        let stated = self
+            .stated
+            .first()
+            .and_then(|plan| plan.limit().stated_lease());
+        let with_lease = |limit: &Limit| match (limit.stated_lease(), stated) {
+            (None, Some(Lease::Units(units))) => {
+                limit.lease(Lease::Units(units.min(limit.capacity())))
+            }
+            (None, Some(lease)) => limit.lease(lease),
+            _ => *limit,
+        };
+        let limits: Vec<_> = limits.iter().map(with_lease).collect();
+        let plans = plans(&self.name, &limits)?;
         if plans.len() != self.stated.len() {
             return Err(Error::config(format!(
                 "{} limits cannot stand for {}: the state of each is kept",
@@ -519,6 +533,12 @@ fn plans(name: &str, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
     let Some(first) = plans.first() else {
         return Err(Error::config(format!("{name} has no limit")));
     };
+    if plans.len() > 1 && limits.iter().any(|limit| limit.stated_lease().is_some()) {
+        return Err(Error::config(format!(
+            "{name} has {} limits: a lease is for one limit that decides alone",
+            plans.len()
+        )));
+    }
     if plans.len() > Reservation::LIMITS && first.is_queue() {
         return Err(Error::config(format!(
             "{name} has {} limits: at most {} leaky buckets can be decided as one",

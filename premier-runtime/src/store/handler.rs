@@ -70,6 +70,16 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
     /// [`Error::CostExceedsCapacity`] for a call that can never be admitted.
     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error>;
 
+    /// Decides about a call from what is known in this process, or returns `None` if the store has to be
+    /// asked. Must not block.
+    ///
+    /// Called before [`Handler::handle`] and [`Handler::handle_async`] for calls that take units. The default
+    /// is `None`. Override it in a store that remembers denials, or takes units ahead.
+    fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
+        let _ = request;
+        None
+    }
+
     /// Carries out one operation on one key without blocking the calling thread.
     ///
     /// The default calls [`Handler::handle`]. Override it in a store whose `handle` blocks.

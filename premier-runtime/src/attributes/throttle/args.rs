@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::attributes::into_arg::{
-    Algorithm as IntoAlgo, LengthOfTime as IntoPeriod, WholeNumber as IntoUnits,
+    Algorithm as IntoAlgo, LeaseSize as IntoLease, LengthOfTime as IntoPeriod,
+    WholeNumber as IntoUnits,
 };
 use crate::attributes::spec::Spec;
 use crate::error::Error;
@@ -60,6 +61,14 @@ impl ThrottleSpec {
     pub fn bucket_size(self, units: impl IntoUnits) -> Self {
         self.set(units.into_units("bucket_size"), |args, units| {
             args.limit.bucket_size = Some(units);
+        })
+    }
+
+    /// `lease = …`: how many units a process takes ahead.
+    #[must_use]
+    pub fn lease(self, lease: impl IntoLease) -> Self {
+        self.set(lease.into_lease(), |args, lease| {
+            args.limit.lease = Some(lease);
         })
     }
 

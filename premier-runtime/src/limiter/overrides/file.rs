@@ -277,6 +277,7 @@ fn file_entry(name: String, line: usize, entry: FileLimit) -> Result<FileEntry, 
             rates,
             burst: entry.burst,
             bucket_size: entry.bucket_size,
+            lease: None,
         },
     };
     // What is left to be checked depends on the limit that it is for.

@@ -13,8 +13,6 @@ use super::check::Check;
 use super::failure::{Failure, backend};
 use super::few::Few;
 use super::link::no_answer_within;
-use super::outbox::Outbox;
-use crate::algorithms::State;
 use crate::clock::waker_of_this_thread;
 use crate::error::Error;
 use crate::limit::decision::Decision;
@@ -23,28 +21,29 @@ use crate::limit::decision::Decision;
 pub(super) struct Decided {
     decisions: Option<Few<Decision>>,
     check: Box<Check>,
-    outbox: Arc<Outbox>,
+    sender: Arc<dyn Sender>,
+}
+
+/// Sends calls about whose decisions nobody wants to know.
+pub(super) trait Sender: Send + Sync {
+    fn send(self: Arc<Self>, check: Box<Check>);
 }
 
 impl Decided {
-    /// `denied_by` is the state by which a call of one limit was denied, and the time of the server, if they
-    /// are known.
     pub(super) fn new(
         decisions: Few<Decision>,
-        denied_by: Option<(State, u64)>,
         check: Box<Check>,
-        outbox: &Arc<Outbox>,
+        sender: Arc<dyn Sender>,
     ) -> Self {
-        outbox.denials.note(&check, &decisions, denied_by);
         Self {
             decisions: Some(decisions),
             check,
-            outbox: Arc::clone(outbox),
+            sender,
         }
     }
 
     /// Takes the decisions.
-    pub(super) fn take(mut self) -> Few<Decision> {
+    fn take(mut self) -> Few<Decision> {
         self.decisions
             .take()
             .unwrap_or_else(|| Few::Many(Vec::new()))
@@ -53,13 +52,12 @@ impl Decided {
 
 impl Drop for Decided {
     fn drop(&mut self) {
-        for release in self
-            .decisions
-            .iter()
-            .flat_map(|decisions| self.check.releases(decisions))
-        {
+        let Some(decisions) = &self.decisions else {
+            return;
+        };
+        for release in self.check.releases(decisions) {
             // If that fails, the units stay taken, which never admits more than the limit.
-            self.outbox.send(Box::new(release));
+            Arc::clone(&self.sender).send(Box::new(release));
         }
     }
 }
@@ -67,26 +65,44 @@ impl Drop for Decided {
 /// The decisions about a call, or the reason why there are none.
 pub(super) type Answer = Result<Decided, Failure>;
 
-/// Where the decisions about a call are.
-pub(super) enum Pending {
-    Decided(Few<Decision>),
-    Asked(oneshot::Receiver<Answer>),
+/// Who asks.
+pub(super) enum Caller {
+    /// Nobody wants to know the decisions.
+    Nobody,
+    /// Waits for the decisions until this time, in nanoseconds of [`real_now`](crate::clock::real_now).
+    Waits(oneshot::Sender<Answer>, u64),
+    /// Has been told that there was no answer in time.
+    Gone,
 }
 
-/// Waits for an answer.
-pub(super) async fn read(pending: Pending) -> Result<Few<Decision>, Error> {
-    match pending {
-        Pending::Decided(decisions) => Ok(decisions),
-        Pending::Asked(answer) => taken(answer.await),
+impl Caller {
+    /// Whether a call that has not been sent need not be.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Waits(caller, _) => caller.is_closed(),
+            Self::Gone => true,
+        }
+    }
+
+    /// Tells the caller, if it waits.
+    pub(super) fn tell(self, answer: Answer) {
+        if let Self::Waits(caller, _) = self {
+            let _ = caller.send(answer);
+        }
     }
 }
 
+/// Waits for an answer.
+pub(super) async fn read(answer: oneshot::Receiver<Answer>) -> Result<Few<Decision>, Error> {
+    taken(answer.await)
+}
+
 /// As [`read`], blocking the thread, for at most `timeout` even if nothing else in the process runs.
-pub(super) fn wait(pending: Pending, timeout: Duration) -> Result<Few<Decision>, Error> {
-    let answer = match pending {
-        Pending::Decided(decisions) => return Ok(decisions),
-        Pending::Asked(answer) => answer,
-    };
+pub(super) fn wait(
+    answer: oneshot::Receiver<Answer>,
+    timeout: Duration,
+) -> Result<Few<Decision>, Error> {
     // The thread may be that of a task whose budget is used up.
     let mut answer = pin!(unconstrained(answer));
     let waker = waker_of_this_thread();

@@ -1,11 +1,9 @@
 //! Calls on their way to the server and back.
 
-use tokio::sync::oneshot;
-
-use super::answer::Answer;
 use super::denials::{Denials, KeyId, Question};
 use super::few::Few;
 use super::keys::redis_keys;
+use super::leases::Unused;
 use crate::algorithms::Plan;
 use crate::error::Error;
 use crate::limit::decision::Decision;
@@ -22,34 +20,16 @@ pub(super) struct Check {
     pub(super) ids: Few<KeyId>,
     /// What was known about the key of a single request.
     pub(super) question: Option<Question>,
+    /// Set if units are taken ahead, one by one, as far as there are any.
+    pub(super) fetch: Option<Fetch>,
 }
 
-/// Who asks.
-pub(super) enum Caller {
-    /// Nobody wants to know the decisions.
-    Nobody,
-    /// Waits for the decisions until this time, in nanoseconds of [`real_now`](crate::clock::real_now).
-    Waits(oneshot::Sender<Answer>, u64),
-    /// Has been told that there was no answer in time.
-    Gone,
-}
-
-impl Caller {
-    /// Whether a call that has not been sent need not be.
-    pub(super) fn is_gone(&self) -> bool {
-        match self {
-            Self::Nobody => false,
-            Self::Waits(caller, _) => caller.is_closed(),
-            Self::Gone => true,
-        }
-    }
-
-    /// Tells the caller, if it waits.
-    pub(super) fn tell(self, answer: Answer) {
-        if let Self::Waits(caller, _) = self {
-            let _ = caller.send(answer);
-        }
-    }
+/// Units to be taken ahead of calls.
+#[derive(Clone, Copy)]
+pub(super) struct Fetch {
+    pub(super) units: u64,
+    /// When they were asked for.
+    pub(super) asked_at: u64,
 }
 
 /// What is asked of the limits of one request.
@@ -68,7 +48,6 @@ impl Check {
     pub(super) fn new(
         requests: &[Request<'_>],
         denials: &Denials,
-        question: Option<Question>,
         now: Option<u64>,
         hash_keys: bool,
     ) -> Result<Self, Error> {
@@ -98,8 +77,24 @@ impl Check {
                 .iter()
                 .map(|request| denials.id(&request.key))
                 .collect(),
-            question,
+            question: None,
+            fetch: None,
         })
+    }
+
+    /// Units that are given back.
+    pub(super) fn of_unused(unused: Unused, now: Option<u64>) -> Self {
+        Self {
+            keys: Few::One(unused.redis_key),
+            asked: Few::One(Asked {
+                plans: Few::One(unused.plan),
+                operation: unused.operation,
+            }),
+            now: now.map(|now| now / 1_000),
+            ids: Few::One(unused.key),
+            question: None,
+            fetch: None,
+        }
     }
 
     /// Whether the call may make room for others.
@@ -131,6 +126,7 @@ impl Check {
                     now: self.now,
                     ids: Few::One(*id),
                     question: None,
+                    fetch: None,
                 })
             })
             .collect()

@@ -10,10 +10,10 @@ use std::time::Duration;
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use super::check::{Asked, Check};
-use super::link::lock;
-use super::script::round_up_to_micros;
-use crate::algorithms::State;
+use super::few::Few;
+use super::lock::lock;
+use super::micros::round_up_to_micros;
+use crate::algorithms::{Plan, State};
 use crate::clock::after;
 use crate::key::full::Key;
 use crate::key::hasher::secret_hasher;
@@ -46,11 +46,19 @@ struct Shard {
 
 /// Stands for a key: two hashes with secrets that clients do not know. Keys with equal ones do not occur.
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) struct KeyId(u64, u64);
+pub(super) struct KeyId(pub(super) u64, u64);
+
+impl KeyId {
+    /// Which of `count` shards the key is in.
+    pub(super) fn shard(self, count: usize) -> usize {
+        self.1 as usize % count
+    }
+}
 
 struct Denial {
     key: KeyId,
-    asked: Asked,
+    plans: Few<Plan>,
+    operation: Operation,
     evidence: Evidence,
     /// When the question was asked, and until when its answer is believed, in nanoseconds.
     since: u64,
@@ -72,14 +80,6 @@ pub(super) struct Question {
     changes: u64,
 }
 
-/// What is known before a question is sent.
-pub(super) enum Known {
-    /// The call is denied.
-    Denied(Decision),
-    /// Redis has to be asked. An answer to the question may be noted.
-    Unknown(Question),
-}
-
 impl Denials {
     /// `longest` is the bound for how long a denial is believed; `None` stands for the default, and zero for
     /// never.
@@ -96,47 +96,50 @@ impl Denials {
         KeyId(first.hash_one(key), second.hash_one(key))
     }
 
-    /// Looks for a denial of a call. `now` is in nanoseconds.
-    pub(super) fn look(&self, request: &Request<'_>, now: u64) -> Known {
-        let id = self.id(&request.key);
-        let shard = lock(self.shard(id));
-        let found = shard.denials.find(id.0, |denial| denial.key == id);
-        match found.and_then(|denial| denial.decision_at(request, now)) {
-            Some(decision) => Known::Denied(decision),
-            None => Known::Unknown(Question {
+    /// The decision about a call that is certain to be denied. `now` is in nanoseconds.
+    pub(super) fn look(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
+        if self.longest == Some(Duration::ZERO) {
+            return None;
+        }
+        let key = self.id(&request.key);
+        let shard = lock(self.shard(key));
+        let found = shard.denials.find(key.0, |denial| denial.key == key)?;
+        found.decision_at(request, now)
+    }
+
+    /// What an answer has to be noted with, unless denials are never believed.
+    pub(super) fn question(&self, key: Option<&KeyId>, now: u64) -> Option<Question> {
+        match self.longest {
+            Some(Duration::ZERO) => None,
+            _ => Some(Question {
                 since: now,
-                changes: shard.changes,
+                changes: lock(self.shard(*key?)).changes,
             }),
         }
     }
 
-    /// Notes what has been decided about a call, in the order of the decisions about its key. A denial is not
-    /// believed if units of the key may have been given back since the question was asked. `state` is that of
-    /// the key at the given time of the server, if it is known.
-    pub(super) fn note(&self, check: &Check, decisions: &[Decision], state: Option<(State, u64)>) {
-        if decisions.iter().all(|decision| decision.allowed) {
-            // What is known about the keys is of before.
-            for key in check.ids.iter() {
-                lock(self.shard(*key)).remove(*key);
-            }
-            return;
-        }
-        let (Some(question), [key], [asked], [decision]) =
-            (check.question, &*check.ids, &*check.asked, decisions)
-        else {
-            return;
-        };
-        let key = *key;
-        let evidence = match (asked.operation, state) {
+    /// Notes that a call was denied, in the order of the decisions about its key, unless units of the key may
+    /// have been given back since the question was asked. `state` is that of the key at the given time of the
+    /// server, if it is known.
+    pub(super) fn note(
+        &self,
+        key: KeyId,
+        question: Question,
+        (plans, operation): (&Few<Plan>, Operation),
+        decision: &Decision,
+        state: Option<(State, u64)>,
+    ) {
+        let evidence = match (operation, state) {
             (Operation::Take(_), Some((state, now))) => Evidence::State(state, now),
             (Operation::Take(1), None) => Evidence::Decision(*decision),
             _ => return,
         };
         let since = question.since;
-        let until = after(since, decision.retry_after.min(self.longest(asked)));
+        let until = after(since, decision.retry_after.min(self.longest(plans)));
         let denial = Denial {
             key,
-            asked: asked.clone(),
+            plans: plans.clone(),
+            operation,
             evidence,
             since,
             until,
@@ -156,6 +159,11 @@ impl Denials {
         }
     }
 
+    /// Forgets a denial of a key, because the key was used since.
+    pub(super) fn outdate(&self, key: KeyId) {
+        lock(self.shard(key)).remove(key);
+    }
+
     /// Forgets what is known about a key, units of which may be given back.
     pub(super) fn forget(&self, key: KeyId) {
         let mut shard = lock(self.shard(key));
@@ -172,15 +180,15 @@ impl Denials {
         }
     }
 
-    fn longest(&self, asked: &Asked) -> Duration {
+    fn longest(&self, plans: &[Plan]) -> Duration {
         self.longest.unwrap_or_else(|| {
-            let shortest = asked.plans.iter().map(|plan| plan.period()).min();
+            let shortest = plans.iter().map(Plan::period).min();
             LONGEST.min(Duration::from_nanos(shortest.unwrap_or(0) / 10))
         })
     }
 
     fn shard(&self, key: KeyId) -> &Mutex<Shard> {
-        &self.shards[key.1 as usize % SHARDS]
+        &self.shards[key.shard(SHARDS)]
     }
 }
 
@@ -195,7 +203,7 @@ impl Shard {
 impl Denial {
     /// The decision about a call, if it is certain to be denied.
     fn decision_at(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
-        if !(self.since..self.until).contains(&now) || *request.plans != *self.asked.plans {
+        if !(self.since..self.until).contains(&now) || *request.plans != *self.plans {
             return None;
         }
         let elapsed = now - self.since;
@@ -212,7 +220,7 @@ impl Denial {
             }
             Evidence::Decision(decision) => {
                 let elapsed = nanos(elapsed.into());
-                (request.operation == self.asked.operation).then(|| Decision {
+                (request.operation == self.operation).then(|| Decision {
                     retry_after: decision.retry_after.saturating_sub(elapsed),
                     reset_after: decision.reset_after.saturating_sub(elapsed),
                     ..*decision

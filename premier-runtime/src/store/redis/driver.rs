@@ -13,7 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
 use super::failure::{Failure, describe};
-use super::link::{Link, MAX_PROBE_DELAY, MIN_PROBE_DELAY, State, lock};
+use super::link::{Link, MAX_PROBE_DELAY, MIN_PROBE_DELAY, State};
+use super::lock::lock;
 use super::outbox::Outbox;
 use super::probe::probe;
 use super::session::Session;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::failure::Failure;
-use super::link::lock;
+use super::lock::lock;
 use crate::telemetry;
 
 /// The thread that tells subscribers and recorders, which the first event starts.

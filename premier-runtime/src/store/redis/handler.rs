@@ -7,21 +7,22 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::address::Options;
-use super::answer::Pending;
-use super::check::Check;
-use super::denials::{Denials, Known};
+use super::answer::Sender;
+use super::denials::Denials;
 use super::driver::{Driver, is_driver_thread};
 use super::failure::{Failure, backend};
 use super::few::Few;
-use super::link::{Link, lock, no_answer_within};
+use super::link::{Link, no_answer_within};
+use super::lock::lock;
 use super::outbox::Outbox;
 use super::target::Target;
-use super::{answer, clear, keys};
+use super::{clear, keys};
 use crate::clock::{Clock, after, real_now, real_sleep_until};
 use crate::error::Error;
 use crate::limit::decision::Decision;
@@ -83,13 +84,13 @@ pub struct RedisHandler {
 
 pub(super) struct Shared {
     pub(super) link: Arc<Link>,
-    outbox: Arc<Outbox>,
+    pub(super) outbox: Arc<Outbox>,
     driver: OnceLock<Driver>,
     /// Held while the driver is started.
     starting: Mutex<()>,
     pub(super) options: Options,
     /// The clock to decide by, if it is not the server's.
-    clock: Option<Arc<dyn Clock>>,
+    pub(super) clock: Option<Arc<dyn Clock>>,
 }
 
 /// The state of a connection, returned by [`RedisHandler::status`].
@@ -158,7 +159,7 @@ impl RedisHandler {
     }
 
     /// Returns the driver, which the first call starts.
-    fn driver(&self) -> Result<&Driver, Error> {
+    pub(super) fn driver(&self) -> Result<&Driver, Error> {
         let shared = &*self.shared;
         let driver = match shared.driver.get() {
             Some(driver) => driver,
@@ -257,7 +258,7 @@ impl RedisHandler {
 
 /// # Errors
 /// On a thread that drives a connection.
-fn refuse_on_driver_thread() -> Result<(), Error> {
+pub(super) fn refuse_on_driver_thread() -> Result<(), Error> {
     match is_driver_thread() {
         true => Err(backend(
             "a thread that drives a connection to redis cannot wait for an answer".into(),
@@ -269,24 +270,6 @@ fn refuse_on_driver_thread() -> Result<(), Error> {
 impl Shared {
     async fn ping(&self) -> Result<(), Failure> {
         self.link.ping().await
-    }
-
-    /// Sends a request about whose decision nobody wants to know.
-    fn send(&self, request: &Request<'_>) -> Result<(), Error> {
-        let check = Check::new(
-            &[*request],
-            &self.outbox.denials,
-            None,
-            self.now(),
-            self.options.hash_keys,
-        )?;
-        self.outbox.send(Box::new(check));
-        Ok(())
-    }
-
-    /// The time of the user's clock, if there is one.
-    fn now(&self) -> Option<u64> {
-        self.clock.as_ref().map(|clock| clock.now())
     }
 
     /// Whether one script can decide about all requests: in a cluster only if their keys are in one slot.
@@ -303,6 +286,7 @@ impl Shared {
         let cleared = self.clear_server(keyspace).await;
         // After it, so that no denial from before is left.
         self.outbox.denials.clear();
+        self.outbox.leases.clear();
         cleared
     }
 
@@ -315,41 +299,6 @@ impl Shared {
             self.link.timeout,
         )
         .await
-    }
-}
-
-impl RedisHandler {
-    /// Has all requests decided as one.
-    fn decide(&self, requests: &[Request<'_>]) -> Result<Few<Decision>, Error> {
-        refuse_on_driver_thread()?;
-        answer::wait(self.ask(requests)?, self.shared.link.timeout)
-    }
-
-    /// As [`RedisHandler::decide`], without blocking the thread.
-    async fn decide_async(&self, requests: &[Request<'_>]) -> Result<Few<Decision>, Error> {
-        answer::read(self.ask(requests)?).await
-    }
-
-    /// Asks about requests that are decided as one, unless the answer is known.
-    fn ask(&self, requests: &[Request<'_>]) -> Result<Pending, Error> {
-        let now = self.shared.now();
-        let denials = &self.shared.outbox.denials;
-        let mut question = None;
-        if let [request] = requests {
-            match denials.look(request, now.unwrap_or_else(real_now)) {
-                Known::Denied(decision) => return Ok(Pending::Decided(Few::One(decision))),
-                Known::Unknown(asked) => question = Some(asked),
-            }
-        }
-        self.driver()?;
-        let check = Check::new(
-            requests,
-            denials,
-            question,
-            now,
-            self.shared.options.hash_keys,
-        )?;
-        Ok(Pending::Asked(self.shared.outbox.ask(Box::new(check))))
     }
 }
 
@@ -375,9 +324,13 @@ impl Handler for RedisHandler {
         Box::pin(async move { self.decide_async(&[request]).await.map(only) })
     }
 
+    fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
+        self.shared.decide_locally(request)
+    }
+
     fn handle_detached(&self, request: &Request<'_>) {
-        if self.driver().is_ok() {
-            let _ = self.shared.send(request);
+        if let (Ok(_), Ok(check)) = (self.driver(), self.shared.check(&[*request])) {
+            Arc::clone(&self.shared.outbox).send(Box::new(check));
         }
     }
 
@@ -429,6 +382,23 @@ impl fmt::Debug for RedisHandler {
     }
 }
 
+impl Drop for Shared {
+    /// Gives back what was taken ahead, as far as that takes no time to speak of.
+    fn drop(&mut self) {
+        let is_idle = !self.outbox.leases.are_used() || is_driver_thread();
+        if is_idle || !self.link.is_up() {
+            return;
+        }
+        self.outbox.give_back_unused(true);
+        for _ in 0..50 {
+            if self.outbox.is_empty() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
 pub(super) fn new(
     options: Options,
     timeout: Duration,
@@ -443,7 +413,7 @@ pub(super) fn new(
     })?;
     let link = Arc::new(Link::new(target, timeout));
     let shared = Shared {
-        outbox: Outbox::new(&link, Denials::new(options.deny_locally)),
+        outbox: Outbox::new(&link, Denials::new(options.deny_locally), clock.clone()),
         link,
         driver: OnceLock::new(),
         starting: Mutex::default(),

@@ -19,7 +19,8 @@ use redis::{Cmd, FromRedisValue, RedisError, Value};
 
 use super::check::{Asked, Check};
 use super::few::Few;
-use super::script::{MicroScale, ReplyReader, Script, effect, finish, malformed_reply};
+use super::micros::MicroScale;
+use super::script::{ReplyReader, Script, effect, finish, malformed_reply};
 use crate::algorithms::{Plan, State, WindowState};
 use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
@@ -144,15 +145,22 @@ pub(super) struct Batch<'a> {
     calls: Vec<Option<Call<'a>>>,
 }
 
-/// The decisions about a call, and the state by which a call of one limit was denied, with the server's time.
-type Answered = (Few<Decision>, Option<(State, u64)>);
+/// What has been decided about a call.
+pub(super) struct Answered {
+    pub(super) decisions: Few<Decision>,
+    /// The state of a key with one limit by which it was denied, or after units were taken ahead, and the time
+    /// of the server.
+    pub(super) state: Option<(State, u64)>,
+    /// How many units were taken ahead.
+    pub(super) fetched: u64,
+}
 
 /// A key and its limit, which is the same for all calls.
 struct Cell<'a> {
     key: &'a str,
     plan: &'a Plan,
     /// For [`Kind`]s of one limit: the arguments of a limit, and how many equal calls have them.
-    groups: Vec<(usize, usize)>,
+    groups: Vec<(usize, u64)>,
 }
 
 struct Call<'a> {
@@ -208,9 +216,10 @@ impl<'a> Batch<'a> {
             .collect();
         if let Few::One((cell, limit)) = &limits {
             let groups = &mut self.cells[*cell].groups;
+            let calls = check.fetch.map_or(1, |fetch| fetch.units);
             match groups.last_mut() {
-                Some((last, count)) if last == limit => *count += 1,
-                _ => groups.push((*limit, 1)),
+                Some((last, count)) if last == limit => *count += calls,
+                _ => groups.push((*limit, calls)),
             }
         }
         self.calls.push(Some(Call { check, limits }));
@@ -329,7 +338,11 @@ impl Batch<'_> {
             answers.push(match call {
                 Some(call) => reader
                     .log_decision(call.check, now)?
-                    .map(|decision| (Few::One(decision), None)),
+                    .map(|decision| Answered {
+                        decisions: Few::One(decision),
+                        state: None,
+                        fetched: 0,
+                    }),
                 None => None,
             });
         }
@@ -361,6 +374,9 @@ impl Cell<'_> {
 
 impl Call<'_> {
     fn decide(&self, states: &mut [Option<State>], now: u64) -> Option<Answered> {
+        if let Some(fetch) = self.check.fetch {
+            return self.fetch(states, fetch.units, now);
+        }
         let mut all = true;
         for ((cell, _), (plan, operation)) in self.limits.iter().zip(self.check.limits()) {
             let state = states[*cell].as_ref()?;
@@ -385,7 +401,32 @@ impl Call<'_> {
             (Few::One((cell, _)), [decision]) if !decision.allowed => states[*cell].clone(),
             _ => None,
         };
-        Some((decisions, denied_by.map(|state| (state, now))))
+        Some(Answered {
+            decisions,
+            state: denied_by.map(|state| (state, now)),
+            fetched: 0,
+        })
+    }
+}
+
+impl Call<'_> {
+    /// Takes as many units ahead as there are.
+    fn fetch(&self, states: &mut [Option<State>], most: u64, now: u64) -> Option<Answered> {
+        let (cell, _) = self.limits.first()?;
+        let (plan, _) = self.check.limits().next()?;
+        let state = states[*cell].as_mut()?;
+        let first = state.peek(plan, now, 1);
+        // None if one is denied.
+        let fetched = most.min(first.remaining);
+        let decision = match fetched {
+            0 => first,
+            units => state.take(plan, now, units),
+        };
+        Some(Answered {
+            decisions: Few::One(finish([decision].into_iter(), now)),
+            state: Some((state.clone(), now)),
+            fetched,
+        })
     }
 }
 

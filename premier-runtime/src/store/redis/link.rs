@@ -5,7 +5,7 @@
 //! affect the keys of the others.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::{RedisError, Value};
@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::events::{Event, Events};
 use super::failure::{Failure, describe, is_connection_error};
 use super::keys;
+use super::lock::lock;
 use super::probe::{PING_KEY, ping, probe};
 use super::session::Session;
 use super::slot_ranges::SlotRangeOutages;
@@ -248,8 +249,4 @@ impl Link {
 
 pub(super) fn no_answer_within(timeout: Duration) -> Failure {
     format!("no answer within {timeout:?}").into()
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,13 @@
 //! The Redis handler, through which processes share limits and cached values.
 //!
-//! A call goes from [`handler`] as a [`check`] to the [`outbox`], from where the thread in [`driver`] sends
-//! it over the connection in [`link`]: with others by a script of [`lean`], or alone by one of [`script`].
+//! A call that [`calls`] cannot decide by [`leases`] or [`denials`] goes as a [`check`] to the [`outbox`], from
+//! where the thread in [`driver`] sends it over the connection in [`link`]: with others by a script of
+//! [`lean`], or alone by one of [`script`]. Its caller waits for the [`answer`].
 
 mod address;
 mod answer;
 mod builder;
+mod calls;
 mod check;
 mod clear;
 mod connection;
@@ -20,7 +22,10 @@ mod handler;
 mod handshake;
 mod keys;
 mod lean;
+mod leases;
 mod link;
+mod lock;
+mod micros;
 mod outbox;
 mod probe;
 mod script;

@@ -13,23 +13,31 @@ use std::time::{Duration, Instant};
 use redis::Value;
 use slab::Slab;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::answer::{Answer, Decided};
-use super::check::{Caller, Check};
+use super::answer::{Answer, Caller, Decided, Sender};
+use super::check::{Check, Fetch};
 use super::denials::Denials;
 use super::failure::describe;
+use super::few::Few;
 use super::keys;
-use super::lean::{Batch, Kind, MAX_CALLS};
-use super::link::{Link, lock, no_answer_within};
+use super::lean::{Answered, Batch, Kind, MAX_CALLS};
+use super::leases::{Leases, Unused};
+use super::link::{Link, no_answer_within};
+use super::lock::lock;
 use super::script;
-use crate::clock::{after, real_now, wake_at};
+use crate::algorithms::State;
+use crate::clock::{Clock, after, real_now, wake_at};
+use crate::limit::decision::Decision;
+use crate::store::request::Operation;
 
 /// How many scripts of a kind are in flight before calls wait for each other.
 const IN_FLIGHT: usize = 2;
 
 /// How long calls wait for each other, because a slow network is no reason to wait.
 const LONGEST_WAIT: Duration = Duration::from_millis(1);
+
+const BETWEEN_SWEEPS: Duration = Duration::from_millis(100);
 
 /// The calls of a handler that have no answer yet.
 pub(super) struct Outbox {
@@ -39,6 +47,9 @@ pub(super) struct Outbox {
     /// Tells the driver that there are calls to send.
     ready: Notify,
     pub(super) denials: Denials,
+    pub(super) leases: Leases,
+    /// The user's clock, if there is one.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 #[derive(Default)]
@@ -50,6 +61,8 @@ struct Queues {
     /// The callers of the batches that have left.
     sent: Slab<Callers>,
     is_watched: bool,
+    /// Whether a task gives back what was taken ahead and is not used.
+    has_sweeper: bool,
 }
 
 #[derive(Default)]
@@ -70,13 +83,19 @@ impl Queue {
 }
 
 impl Outbox {
-    pub(super) fn new(link: &Arc<Link>, denials: Denials) -> Arc<Self> {
+    pub(super) fn new(
+        link: &Arc<Link>,
+        denials: Denials,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             timeout: link.timeout,
             link: Arc::clone(link),
             queues: Mutex::default(),
             ready: Notify::new(),
             denials,
+            leases: Leases::default(),
+            clock,
         })
     }
 
@@ -89,13 +108,8 @@ impl Outbox {
         answer
     }
 
-    /// Sends a call about whose decisions nobody wants to know.
-    pub(super) fn send(self: &Arc<Self>, check: Box<Check>) {
-        self.push(check, Caller::Nobody);
-    }
-
     fn push(self: &Arc<Self>, check: Box<Check>, caller: Caller) {
-        self.forget_denials(&check);
+        self.forget_what_changes(&check);
         let watch_until = match caller {
             Caller::Waits(_, deadline) => Some(deadline),
             Caller::Nobody | Caller::Gone => None,
@@ -124,7 +138,14 @@ impl Outbox {
         }
     }
 
-    fn forget_denials(&self, check: &Check) {
+    fn forget_what_changes(&self, check: &Check) {
+        if check
+            .asked
+            .iter()
+            .any(|asked| asked.operation == Operation::Reset)
+        {
+            check.ids.iter().for_each(|key| self.leases.forget(*key));
+        }
         if check.may_give_back() {
             check.ids.iter().for_each(|key| self.denials.forget(*key));
         }
@@ -150,6 +171,10 @@ impl Outbox {
     /// Sends the calls that need not wait. Returns whether others wait.
     fn send_all(self: &Arc<Self>) -> bool {
         let mut queues = lock(&self.queues);
+        if !queues.has_sweeper && self.leases.are_used() {
+            queues.has_sweeper = true;
+            tokio::spawn(sweep(Arc::clone(self)));
+        }
         for (check, caller) in std::mem::take(&mut queues.alone) {
             let sent = Sent::new(self, &mut queues, None, vec![caller]);
             tokio::spawn(sent.alone(check));
@@ -189,6 +214,102 @@ impl Outbox {
         groups
     }
 
+    /// Tells a caller what has been decided. `state` is that by which a call of one limit was denied.
+    fn tell(
+        self: &Arc<Self>,
+        caller: Caller,
+        check: Box<Check>,
+        decisions: Few<Decision>,
+        state: Option<(State, u64)>,
+    ) {
+        match (check.question, &*check.ids, &*check.asked, &*decisions) {
+            (_, keys, _, decisions) if decisions.iter().all(|decision| decision.allowed) => {
+                keys.iter().for_each(|key| self.denials.outdate(*key));
+            }
+            (Some(question), [key], [asked], [decision]) => {
+                let asked = (&asked.plans, asked.operation);
+                self.denials.note(*key, question, asked, decision, state);
+            }
+            _ => {}
+        }
+        let sender = Arc::clone(self) as Arc<dyn Sender>;
+        caller.tell(Ok(Decided::new(decisions, check, sender)));
+    }
+
+    /// Takes units ahead, unless that is being done.
+    pub(super) fn fetch(self: &Arc<Self>, mut check: Check, units: u64, asked_at: u64) {
+        let (Some(redis_key), [key]) = (check.keys.first(), &*check.ids) else {
+            return;
+        };
+        let Some((plan, _)) = check.limits().next() else {
+            return;
+        };
+        if Kind::of(&check).is_some() && self.leases.begin(*key, redis_key, plan, units, asked_at) {
+            check.fetch = Some(Fetch { units, asked_at });
+            self.push(Box::new(check), Caller::Nobody);
+        }
+    }
+
+    /// Stores units that were taken ahead.
+    fn fetched(self: &Arc<Self>, check: &Check, answered: Option<Answered>) {
+        let ([key], Some(fetch), Some((plan, _))) =
+            (&*check.ids, check.fetch, check.limits().next())
+        else {
+            return;
+        };
+        let now = self.now();
+        let Some(answered) = answered else {
+            self.leases.fail(*key, now);
+            return;
+        };
+        let decision = answered.decisions.first().copied().unwrap_or_default();
+        let unused = self.leases.add(
+            *key,
+            plan,
+            (answered.fetched, decision),
+            answered.state,
+            fetch.asked_at,
+        );
+        if let (Some(operation), Some(redis_key)) = (unused, check.keys.first()) {
+            self.give_back(Unused {
+                key: *key,
+                redis_key: redis_key.clone(),
+                plan: *plan,
+                operation,
+            });
+        }
+    }
+
+    fn give_back(self: &Arc<Self>, unused: Unused) {
+        let now = self.clock.as_ref().map(|clock| clock.now());
+        self.push(Box::new(Check::of_unused(unused, now)), Caller::Nobody);
+    }
+
+    /// Gives back units that were taken ahead and are not used, all of them or those of idle keys. Returns
+    /// whether some are left.
+    pub(super) fn give_back_unused(self: &Arc<Self>, all: bool) -> bool {
+        let (unused, are_left) = self.leases.take_idle(self.now(), all, self.timeout);
+        unused.into_iter().for_each(|unused| self.give_back(unused));
+        are_left
+    }
+
+    /// The time by which units lapse and denials end, in nanoseconds of whole microseconds, which is how the
+    /// server counts it.
+    pub(super) fn now(&self) -> u64 {
+        let now = self
+            .clock
+            .as_ref()
+            .map_or_else(real_now, |clock| clock.now());
+        now / 1_000 * 1_000
+    }
+
+    /// Whether every call has its answer.
+    pub(super) fn is_empty(&self) -> bool {
+        let queues = lock(&self.queues);
+        let mut waiting = queues.together.iter().map(|queue| queue.waiting.len());
+        queues.alone.is_empty() && queues.sent.is_empty() && waiting.all(|count| count == 0)
+    }
+
     /// Has the timer thread look for callers that have waited long enough.
     fn watch(self: &Arc<Self>, deadline: u64) {
         let watch = Watch(Arc::downgrade(self));
@@ -223,6 +344,27 @@ impl Outbox {
             caller.tell(Err(no_answer_within(self.timeout)));
         }
         next
+    }
+}
+
+impl Sender for Outbox {
+    fn send(self: Arc<Self>, check: Box<Check>) {
+        self.push(check, Caller::Nobody);
+    }
+}
+
+/// Gives back what was taken ahead and is not used, as long as there is such.
+async fn sweep(outbox: Arc<Outbox>) {
+    loop {
+        sleep(BETWEEN_SWEEPS).await;
+        if !outbox.give_back_unused(false) {
+            let mut queues = lock(&outbox.queues);
+            // Units may have come meanwhile.
+            if outbox.leases.end_use() {
+                queues.has_sweeper = false;
+                return;
+            }
+        }
     }
 }
 
@@ -312,9 +454,11 @@ impl Sent {
         let callers = std::mem::take(&mut *lock(&self.callers));
         for (check, caller) in checks.into_iter().zip(callers) {
             match decided.as_mut().and_then(Iterator::next).flatten() {
-                Some((decisions, state)) => {
-                    let decided = Decided::new(decisions, state, check, &self.outbox);
-                    caller.tell(Ok(decided));
+                answered if check.fetch.is_some() => self.outbox.fetched(&check, answered),
+                Some(Answered {
+                    decisions, state, ..
+                }) => {
+                    self.outbox.tell(caller, check, decisions, state);
                 }
                 None if caller.is_gone() => {}
                 None => match &failure {
@@ -344,13 +488,13 @@ impl Sent {
             Err(failure) => Err(failure),
         };
         // Once more: a call that came meanwhile may have been denied before this one was decided.
-        self.outbox.forget_denials(&check);
+        self.outbox.forget_what_changes(&check);
         let caller = lock(&self.callers).pop();
         match (caller, decided) {
             // Nobody wants to know.
             (None | Some(Caller::Nobody), _) => {}
             (Some(caller), Ok(decisions)) => {
-                caller.tell(Ok(Decided::new(decisions, None, check, &self.outbox)));
+                self.outbox.tell(caller, check, decisions, None);
             }
             (Some(caller), Err(failure)) => caller.tell(Err(failure)),
         }

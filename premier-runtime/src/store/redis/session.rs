@@ -9,7 +9,7 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::connection::Connection;
-use super::link::lock;
+use super::lock::lock;
 use super::script::Script;
 
 /// A connection, from its beginning to its end.
