@@ -592,7 +592,7 @@
 //! | `allkeys-…` | the same, and values of other programs go with them. With too little memory, limits of 2,000 calls in all have admitted 9,840 under `allkeys-lru` |
 //!
 //! With the feature `tracing` premier warns of the last two when it has connected and at
-//! [`RedisHandler::ping`].
+//! `RedisHandler::ping`.
 //!
 //! ## tower
 //!

@@ -62,7 +62,7 @@ fn processes_that_take_ahead_never_admit_more_than_the_limit() {
             if random.u8(..4) == 0 {
                 // No call is on its way with the time of before: the second of these is behind it.
                 for throttle in processes.iter().chain(&processes) {
-                    throttle.peek("another").unwrap();
+                    let _ = throttle.peek("another").unwrap();
                 }
                 clock.advance(Duration::from_micros(random.u64(..40_000)));
             }
@@ -191,7 +191,7 @@ fn a_changed_limit_keeps_the_lease_of_the_code() {
     let redis = RedisHandler::connect(server.url()).unwrap();
     let limit = Limit::fixed_window(1_000_000, 3_600 * SECOND).lease(Lease::Percent(10));
     let throttle = Throttle::new("changed and leased", limit).with_config(redis);
-    throttle.check("k").unwrap();
+    let _ = throttle.check("k").unwrap();
     premier::limits::set(
         "changed and leased",
         Limit::fixed_window(500_000, 3_600 * SECOND),

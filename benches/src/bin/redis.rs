@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use premier::{Config, Limit, RedisHandler, Throttle};
+use premier::{Config, Lease, Limit, RedisHandler, Throttle};
 use redis::aio::MultiplexedConnection;
 
 /// How long a round of a row takes.
@@ -193,6 +193,10 @@ fn limits() -> Vec<(&'static str, Vec<Limit>)> {
                 Limit::token_bucket(quota, HOUR),
                 Limit::fixed_window(quota, HOUR),
             ],
+        ),
+        (
+            "token bucket, leased",
+            vec![Limit::token_bucket(quota, HOUR).lease(Lease::Percent(10))],
         ),
         ("token bucket, denied", vec![Limit::token_bucket(1, HOUR)]),
     ]

@@ -32,6 +32,9 @@ const LASTS: u64 = 100_000_000;
 /// Units of a key without calls for this long are given back.
 const IDLE: u64 = 500_000_000;
 
+/// For how many calls the first units of a key are.
+const FIRST_CALLS: u64 = 8;
+
 /// The most units that a script counts one by one.
 const MOST_COUNTED: u64 = 2_000;
 
@@ -268,7 +271,7 @@ impl Leases {
         let count = shard.len();
         match shard.find_mut(key.0, |lease| lease.key == key) {
             Some(lease) => lease.wanted(most, now),
-            None => (count < PER_SHARD).then(|| cost.min(most)),
+            None => (count < PER_SHARD).then(|| cost.saturating_mul(FIRST_CALLS).min(most)),
         }
     }
 
@@ -313,7 +316,7 @@ impl Lease {
         }
         let lasted = now.saturating_sub(self.since);
         let size = match lasted {
-            ..LASTS => self.size.saturating_mul(2),
+            ..LASTS => self.size.saturating_mul(4),
             _ if lasted < 10 * LASTS => self.size,
             _ => self.size / 2,
         };

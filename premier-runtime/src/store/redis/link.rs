@@ -106,6 +106,9 @@ impl Link {
     /// # Errors
     /// When the server is down.
     pub(super) async fn session(&self) -> Result<Session, Failure> {
+        if let State::Up(session) = &*self.state.borrow() {
+            return Ok(session.clone());
+        }
         let mut state = self.state.subscribe();
         let known = state
             .wait_for(|state| !matches!(state, State::Connecting))
