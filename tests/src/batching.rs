@@ -101,14 +101,10 @@ impl Call {
         }
     }
 
-    /// Whether this call takes units, and from a single limit.
+    /// Whether this call takes units of a single limit, without waiting.
     #[must_use]
     pub fn takes_from_one_limit(&self) -> bool {
-        let takes = matches!(
-            self.operation,
-            Operation::Take(_) | Operation::Reserve { .. }
-        );
-        takes && self.asked.iter().all(|(case, _)| *case < 6)
+        matches!(self.operation, Operation::Take(_)) && self.asked.iter().all(|(case, _)| *case < 6)
     }
 
     /// The requests.

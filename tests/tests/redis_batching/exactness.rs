@@ -334,7 +334,7 @@ fn every_decision_is_that_of_the_pure_algorithm_in_the_order_of_redis() {
 
 #[test]
 fn a_clock_that_goes_on_during_calls_splits_what_leaves_together_without_changing_decisions() {
-    let (told, scripts) = run(1, 0, "walk");
+    let (told, scripts) = run(4, 0, "walk");
     let cases = cases();
     let (replayed, _, _) = replayed(&cases, &scripts);
     assert_eq!(without_replayed(told, &replayed), [] as [String; 0]);
