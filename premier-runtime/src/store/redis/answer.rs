@@ -56,7 +56,7 @@ impl Drop for Decided {
         for release in self
             .decisions
             .iter()
-            .flat_map(|decisions| self.check.releases(decisions))
+            .flat_map(|decisions| self.check.releases(decisions, self.outbox.now()))
         {
             // If that fails, the units stay taken, which never admits more than the limit.
             self.outbox.send(Box::new(release));

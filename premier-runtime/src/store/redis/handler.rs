@@ -88,8 +88,6 @@ pub(super) struct Shared {
     /// Held while the driver is started.
     starting: Mutex<()>,
     pub(super) options: Options,
-    /// The clock to decide by, if it is not the server's.
-    clock: Option<Arc<dyn Clock>>,
 }
 
 /// The state of a connection, returned by [`RedisHandler::status`].
@@ -277,16 +275,11 @@ impl Shared {
             &[*request],
             &self.outbox.denials,
             None,
-            self.now(),
+            self.outbox.now(),
             self.options.hash_keys,
         )?;
         self.outbox.send(Box::new(check));
         Ok(())
-    }
-
-    /// The time of the user's clock, if there is one.
-    fn now(&self) -> Option<u64> {
-        self.clock.as_ref().map(|clock| clock.now())
     }
 
     /// Whether one script can decide about all requests: in a cluster only if their keys are in one slot.
@@ -332,7 +325,7 @@ impl RedisHandler {
 
     /// Asks about requests that are decided as one, unless the answer is known.
     fn ask(&self, requests: &[Request<'_>]) -> Result<Pending, Error> {
-        let now = self.shared.now();
+        let now = self.shared.outbox.now();
         let denials = &self.shared.outbox.denials;
         let mut question = None;
         if let [request] = requests {
@@ -414,7 +407,7 @@ impl Handler for RedisHandler {
     }
 
     fn clock(&self) -> Option<Arc<dyn Clock>> {
-        self.shared.clock.clone()
+        self.shared.outbox.clock.clone()
     }
 }
 
@@ -443,12 +436,11 @@ pub(super) fn new(
     })?;
     let link = Arc::new(Link::new(target, timeout));
     let shared = Shared {
-        outbox: Outbox::new(&link, Denials::new(options.deny_locally)),
+        outbox: Outbox::new(&link, Denials::new(options.deny_locally), clock),
         link,
         driver: OnceLock::new(),
         starting: Mutex::default(),
         options,
-        clock,
     };
     Ok(RedisHandler {
         shared: Arc::new(shared),

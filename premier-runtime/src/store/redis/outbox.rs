@@ -23,7 +23,7 @@ use super::keys;
 use super::lean::{Batch, Kind, MAX_CALLS};
 use super::link::{Link, lock, no_answer_within};
 use super::script;
-use crate::clock::{after, real_now, wake_at};
+use crate::clock::{Clock, after, real_now, wake_at};
 
 /// How many scripts of a kind are in flight before calls wait for each other.
 const IN_FLIGHT: usize = 2;
@@ -39,6 +39,8 @@ pub(super) struct Outbox {
     /// Tells the driver that there are calls to send.
     ready: Notify,
     pub(super) denials: Denials,
+    /// The clock to decide by, if it is not the server's.
+    pub(super) clock: Option<Arc<dyn Clock>>,
 }
 
 #[derive(Default)]
@@ -70,14 +72,24 @@ impl Queue {
 }
 
 impl Outbox {
-    pub(super) fn new(link: &Arc<Link>, denials: Denials) -> Arc<Self> {
+    pub(super) fn new(
+        link: &Arc<Link>,
+        denials: Denials,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             timeout: link.timeout,
             link: Arc::clone(link),
             queues: Mutex::default(),
             ready: Notify::new(),
             denials,
+            clock,
         })
+    }
+
+    /// The time of the user's clock in nanoseconds, if there is one.
+    pub(super) fn now(&self) -> Option<u64> {
+        self.clock.as_ref().map(|clock| clock.now())
     }
 
     /// Sends a call and returns where its decisions will be, or the reason why there are none, within the
