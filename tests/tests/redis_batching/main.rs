@@ -4,6 +4,7 @@
 mod denials;
 mod exactness;
 mod monitor;
+mod neighbours;
 
 use std::sync::OnceLock;
 use std::time::Duration;
