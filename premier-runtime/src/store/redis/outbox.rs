@@ -114,11 +114,12 @@ impl Outbox {
         };
         let kind = Kind::of(&check);
         let mut queues = lock(&self.queues);
-        let can_leave = match kind {
+        let is_to_be_told = match kind {
             Some(kind) => {
                 let queue = &mut queues.together[kind as usize];
                 queue.waiting.push((check, caller));
-                queue.can_leave()
+                // The driver measures how long the first waits.
+                queue.waiting.len() == 1 || queue.can_leave()
             }
             None => {
                 queues.alone.push((check, caller));
@@ -128,7 +129,7 @@ impl Outbox {
         let watch_until = watch_until.filter(|_| !queues.is_watched);
         queues.is_watched |= watch_until.is_some();
         drop(queues);
-        if can_leave {
+        if is_to_be_told {
             self.ready.notify_one();
         }
         if let Some(deadline) = watch_until {
