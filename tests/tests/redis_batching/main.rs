@@ -1,6 +1,7 @@
 //! Calls that leave together are decided as if each had come alone, and cost the server less.
 #![forbid(unsafe_code)]
 
+mod batches;
 mod denials;
 mod exactness;
 mod monitor;
