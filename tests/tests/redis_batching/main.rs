@@ -6,6 +6,7 @@ mod denials;
 mod exactness;
 mod monitor;
 mod neighbours;
+mod numbers;
 
 use std::sync::OnceLock;
 use std::time::Duration;
