@@ -4,9 +4,11 @@
 mod batches;
 mod denials;
 mod exactness;
+mod fleet;
 mod monitor;
 mod neighbours;
 mod numbers;
+mod outages;
 
 use std::sync::OnceLock;
 use std::time::Duration;
