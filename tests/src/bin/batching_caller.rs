@@ -24,19 +24,20 @@ impl Random {
     }
 }
 
-/// Makes a call and describes it. While the clock walks, only the decision knows its time.
+/// Makes a call and describes it.
 async fn ask(
     handler: RedisHandler,
     cases: Arc<Vec<Case>>,
     call: Call,
-    standing_at: Option<u64>,
+    clock: ManualClock,
 ) -> String {
+    // The handler reads the clock before anything else runs.
+    let now = clock.now();
     let requests = call.requests(&cases);
     let decisions = match requests.as_slice() {
         [request] => vec![handler.handle_async(*request).await.expect("a decision")],
         requests => handler.take_all_async(requests).await.expect("decisions"),
     };
-    let now = standing_at.unwrap_or_else(|| decisions[0].reservation().taken_at());
     call.line(now, &decisions)
 }
 
@@ -61,7 +62,6 @@ async fn main() {
         let (command, micros) = line.split_once(' ').expect("a command and a time");
         clock.set(Duration::from_micros(number(micros)));
         let walks = command == "walk";
-        let standing_at = (!walks).then(|| clock.now());
         let mut waiting = Vec::new();
         for _ in 0..number(calls) {
             let mut call = Call::random(|end| random.below(end));
@@ -74,7 +74,7 @@ async fn main() {
                 clock.advance(Duration::from_micros(random.below(900) as u64));
                 tokio::task::yield_now().await;
             }
-            let call = ask(handler.clone(), Arc::clone(&cases), call, standing_at);
+            let call = ask(handler.clone(), Arc::clone(&cases), call, clock.clone());
             waiting.push(tokio::spawn(call));
         }
         for call in waiting {
