@@ -1,5 +1,6 @@
 //! Helpers that the tests of premier share.
 
+pub mod batching;
 pub mod old_proxy;
 pub mod proxy;
 pub mod redis;

@@ -27,6 +27,9 @@ pub(super) struct Decided {
 /// Sends calls about whose decisions nobody wants to know.
 pub(super) trait Sender: Send + Sync {
     fn send(self: Arc<Self>, check: Box<Check>);
+
+    /// The time of the user's clock, if there is one, in nanoseconds.
+    fn user_time(&self) -> Option<u64>;
 }
 
 impl Decided {
@@ -55,7 +58,7 @@ impl Drop for Decided {
         let Some(decisions) = &self.decisions else {
             return;
         };
-        for release in self.check.releases(decisions) {
+        for release in self.check.releases(decisions, self.sender.user_time()) {
             // If that fails, the units stay taken, which never admits more than the limit.
             Arc::clone(&self.sender).send(Box::new(release));
         }

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Sender};
 use super::check::Check;
 use super::denials::KeyId;
 use super::few::Few;
@@ -14,7 +14,7 @@ use crate::store::request::{Operation, Request};
 
 impl Shared {
     pub(super) fn check(&self, requests: &[Request<'_>]) -> Result<Check, Error> {
-        let now = self.clock.as_ref().map(|clock| clock.now());
+        let now = self.outbox.user_time();
         Check::new(requests, &self.outbox.denials, now, self.options.hash_keys)
     }
 

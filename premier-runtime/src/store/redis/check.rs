@@ -105,8 +105,9 @@ impl Check {
         })
     }
 
-    /// The calls that give back what these decisions have taken.
-    pub(super) fn releases(&self, decisions: &[Decision]) -> Vec<Self> {
+    /// The calls that give back what these decisions have taken. `now` is the time of the user's clock in
+    /// nanoseconds, which may have gone on since the decisions.
+    pub(super) fn releases(&self, decisions: &[Decision], now: Option<u64>) -> Vec<Self> {
         if !decisions.iter().all(|decision| decision.allowed) {
             return Vec::new();
         }
@@ -123,7 +124,7 @@ impl Check {
                         operation,
                         ..asked.clone()
                     }),
-                    now: self.now,
+                    now: now.map(|now| now / 1_000),
                     ids: Few::One(*id),
                     question: None,
                     fetch: None,

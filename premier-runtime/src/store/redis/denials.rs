@@ -29,6 +29,9 @@ const SHARDS: usize = 16;
 /// The most denials of a shard. A denial that finds no place costs a call more.
 const PER_SHARD: usize = 4_096;
 
+/// A full shard is searched for denials that have ended once for this many denials that need a place.
+const SEARCHED_ONCE_IN: usize = 256;
+
 /// The denials of the keys that have been denied last.
 pub(super) struct Denials {
     /// `None` for the default.
@@ -42,6 +45,8 @@ struct Shard {
     denials: HashTable<Denial>,
     /// How often units of keys of this shard were given back.
     changes: u64,
+    /// How many denials have needed a place while there was none.
+    crowded: usize,
 }
 
 /// Stands for a key: two hashes with secrets that clients do not know. Keys with equal ones do not occur.
@@ -150,7 +155,10 @@ impl Denials {
         }
         shard.remove(key);
         if shard.denials.len() >= PER_SHARD {
-            shard.denials.retain(|denial| denial.until > since);
+            if shard.crowded.is_multiple_of(SEARCHED_ONCE_IN) {
+                shard.denials.retain(|denial| denial.until > since);
+            }
+            shard.crowded += 1;
         }
         if shard.denials.len() < PER_SHARD {
             shard

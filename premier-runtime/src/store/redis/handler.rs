@@ -89,8 +89,6 @@ pub(super) struct Shared {
     /// Held while the driver is started.
     starting: Mutex<()>,
     pub(super) options: Options,
-    /// The clock to decide by, if it is not the server's.
-    pub(super) clock: Option<Arc<dyn Clock>>,
 }
 
 /// The state of a connection, returned by [`RedisHandler::status`].
@@ -317,11 +315,19 @@ impl Handler for RedisHandler {
     }
 
     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
-        self.decide(&[*request]).map(only)
+        match self.decide_locally(request) {
+            Some(decision) => Ok(decision),
+            None => self.decide(&[*request]).map(only),
+        }
     }
 
     fn handle_async<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Decision, Error>> {
-        Box::pin(async move { self.decide_async(&[request]).await.map(only) })
+        Box::pin(async move {
+            match self.decide_locally(&request) {
+                Some(decision) => Ok(decision),
+                None => self.decide_async(&[request]).await.map(only),
+            }
+        })
     }
 
     fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
@@ -367,7 +373,7 @@ impl Handler for RedisHandler {
     }
 
     fn clock(&self) -> Option<Arc<dyn Clock>> {
-        self.shared.clock.clone()
+        self.shared.outbox.clock.clone()
     }
 }
 
@@ -418,7 +424,6 @@ pub(super) fn new(
         driver: OnceLock::new(),
         starting: Mutex::default(),
         options,
-        clock,
     };
     Ok(RedisHandler {
         shared: Arc::new(shared),

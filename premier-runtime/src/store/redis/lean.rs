@@ -440,7 +440,7 @@ impl<'a> LimitArguments<'a> {
             Algo::SlidingLog => ("sliding_log", vec![period, plan.limit().quota(), cost]),
             Algo::LeakyBucket | Algo::TokenBucket => {
                 let scale = MicroScale::of(plan);
-                let mut numbers = vec![scale.den()];
+                let mut numbers = vec![scale.den() as u64];
                 let [allowance, full, charge] = scale.times(plan, operation, cost);
                 for (whole, rest) in [allowance, full, charge] {
                     // No state is as far ahead as the longest wait.

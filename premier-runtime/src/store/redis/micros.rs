@@ -31,8 +31,8 @@ impl MicroScale {
     }
 
     /// How many remainders make a microsecond.
-    pub(super) fn den(&self) -> u64 {
-        u64::try_from(self.den).unwrap_or(u64::MAX)
+    pub(super) fn den(&self) -> u128 {
+        self.den
     }
 
     /// How far the TAT of an admitted call may be ahead, how far it can be at most unless callers wait, and

@@ -48,8 +48,8 @@ pub(super) struct Outbox {
     ready: Notify,
     pub(super) denials: Denials,
     pub(super) leases: Leases,
-    /// The user's clock, if there is one.
-    clock: Option<Arc<dyn Clock>>,
+    /// The clock to decide by, if it is not the server's.
+    pub(super) clock: Option<Arc<dyn Clock>>,
 }
 
 #[derive(Default)]
@@ -116,11 +116,12 @@ impl Outbox {
         };
         let kind = Kind::of(&check);
         let mut queues = lock(&self.queues);
-        let can_leave = match kind {
+        let is_to_be_told = match kind {
             Some(kind) => {
                 let queue = &mut queues.together[kind as usize];
                 queue.waiting.push((check, caller));
-                queue.can_leave()
+                // The driver measures how long the first waits.
+                queue.waiting.len() == 1 || queue.can_leave()
             }
             None => {
                 queues.alone.push((check, caller));
@@ -130,7 +131,7 @@ impl Outbox {
         let watch_until = watch_until.filter(|_| !queues.is_watched);
         queues.is_watched |= watch_until.is_some();
         drop(queues);
-        if can_leave {
+        if is_to_be_told {
             self.ready.notify_one();
         }
         if let Some(deadline) = watch_until {
@@ -348,6 +349,10 @@ impl Outbox {
 }
 
 impl Sender for Outbox {
+    fn user_time(&self) -> Option<u64> {
+        self.clock.as_ref().map(|clock| clock.now())
+    }
+
     fn send(self: Arc<Self>, check: Box<Check>) {
         self.push(check, Caller::Nobody);
     }

@@ -1,0 +1,200 @@
+//! When calls leave, and what many of them cost the server.
+
+use std::time::{Duration, Instant};
+
+use premier::{Algo, Limit, RedisHandler, Throttle};
+use premier_tests::proxy::DelayingProxy;
+use premier_tests::redis::Server;
+use premier_tests::waits::done;
+
+use super::{SECOND, server};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// How often a server has run a command.
+fn runs(server: &Server, command: &str) -> u64 {
+    let stats = server.command(&["INFO", "commandstats"]);
+    let start = format!("cmdstat_{command}:calls=");
+    let count = stats.split(&start).nth(1).unwrap_or("0,");
+    count.split(',').next().unwrap().parse().unwrap()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[test]
+fn a_lone_call_leaves_at_once() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let limit = Limit::token_bucket(1_000_000, SECOND);
+    let throttle = Throttle::new("lone", limit).with_config(redis);
+    assert!(throttle.check("k").unwrap().allowed);
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut client = client.get_connection().unwrap();
+    let script = redis::Script::new("redis.call('GET', KEYS[1]) return {1, 2, 3, 4}");
+    let mut plain = Vec::new();
+    let mut checks = Vec::new();
+    // One after the other, so that a busy machine slows both down.
+    for _ in 0..400 {
+        let began = Instant::now();
+        let _: Vec<i64> = script.key("k").invoke(&mut client).unwrap();
+        plain.push(began.elapsed());
+        let began = Instant::now();
+        assert!(throttle.check("k").unwrap().allowed);
+        checks.push(began.elapsed());
+    }
+    let (plain, checks) = (median(plain), median(checks));
+    // A call takes two changes of the thread more. Waiting for others would take a millisecond.
+    let most = 3 * plain + Duration::from_micros(300);
+    assert!(checks < most, "{checks:?}, and a plain script {plain:?}");
+}
+
+#[tokio::test]
+async fn a_burst_leaves_in_full_batches() {
+    const CALLS: u64 = 5_000;
+    for algo in [
+        Algo::TokenBucket,
+        Algo::FixedWindow,
+        Algo::SlidingWindow,
+        Algo::SlidingLog,
+    ] {
+        let server = Server::start();
+        let redis = RedisHandler::builder(server.url())
+            .timeout(10 * SECOND)
+            .build()
+            .unwrap();
+        let throttle = Throttle::new("burst", Limit::new(algo, 10_000, HOUR)).with_config(redis);
+        assert!(throttle.check_async("k").await.unwrap().allowed);
+        let calls: Vec<_> = (0..CALLS)
+            .map(|call| {
+                let throttle = throttle.clone();
+                tokio::spawn(async move { throttle.check_async(&(call % 1_000)).await })
+            })
+            .collect();
+        for call in calls {
+            assert!(done("a call is answered", call).await.unwrap().allowed);
+        }
+        let scripts = runs(&server, "evalsha") - 1;
+        assert!(
+            scripts <= 3 * CALLS.div_ceil(128),
+            "{algo}: {scripts} scripts"
+        );
+    }
+}
+
+#[tokio::test]
+async fn equal_calls_of_a_key_are_one_step_of_a_script() {
+    let server = Server::start();
+    let redis = RedisHandler::builder(server.url())
+        .timeout(10 * SECOND)
+        .build()
+        .unwrap();
+    let throttle = Throttle::new("equal", Limit::fixed_window(10_000, HOUR)).with_config(redis);
+    let calls: Vec<_> = (0..1_000)
+        .map(|_| {
+            let throttle = throttle.clone();
+            tokio::spawn(async move { throttle.check_async("k").await })
+        })
+        .collect();
+    for call in calls {
+        assert!(done("a call is answered", call).await.unwrap().allowed);
+    }
+    let (scripts, reads, writes) = (
+        runs(&server, "evalsha"),
+        runs(&server, "get"),
+        runs(&server, "set"),
+    );
+    assert_eq!(
+        (reads, writes),
+        (scripts, scripts),
+        "a script reads and writes the key once"
+    );
+    assert!(scripts <= 30, "{scripts} scripts");
+    assert_eq!(throttle.peek("k").unwrap().remaining, 9_000);
+}
+
+#[tokio::test]
+async fn denied_calls_write_nothing() {
+    let server = Server::start();
+    let redis = RedisHandler::builder(server.url())
+        .deny_locally(Duration::ZERO)
+        .build()
+        .unwrap();
+    for algo in [Algo::TokenBucket, Algo::FixedWindow, Algo::SlidingWindow] {
+        let name = format!("denied-{algo}");
+        let throttle = Throttle::new(&name, Limit::new(algo, 1, HOUR)).with_config(redis.clone());
+        assert!(throttle.check_async("k").await.unwrap().allowed);
+        let before = runs(&server, "set");
+        for _ in 0..10 {
+            assert!(!throttle.check_async("k").await.unwrap().allowed);
+        }
+        assert_eq!(runs(&server, "set"), before, "{algo}");
+    }
+}
+
+/// Two scripts are in flight already, and their answers take long.
+#[tokio::test]
+async fn a_call_does_not_wait_for_the_answers_of_others_on_a_slow_network() {
+    let proxy = DelayingProxy::to(server().port());
+    let redis = RedisHandler::builder(proxy.url())
+        .timeout(10 * SECOND)
+        .build()
+        .unwrap();
+    let throttle = Throttle::new("slow", Limit::fixed_window(1_000, HOUR)).with_config(redis);
+    let call = |key: u32| {
+        let throttle = throttle.clone();
+        tokio::spawn(async move { throttle.check_async(&key).await })
+    };
+    assert!(
+        done("the connection is ready", call(0))
+            .await
+            .unwrap()
+            .allowed
+    );
+    let delay = Duration::from_millis(200);
+    proxy.set_delay(Duration::ZERO, delay);
+    for round in 0..3 {
+        let mut calls = Vec::new();
+        for key in 1..=4 {
+            calls.push(call(10 * round + key));
+            // It has left before the next call comes, and no millisecond is over.
+            tokio::task::yield_now().await;
+            std::thread::sleep(Duration::from_micros(150));
+        }
+        let began = Instant::now();
+        for call in calls {
+            assert!(done("a call is answered", call).await.unwrap().allowed);
+        }
+        let took = began.elapsed();
+        assert!(took < delay + delay / 2, "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn limits_of_one_name_with_different_numbers_do_not_decide_together() {
+    let redis = RedisHandler::connect(server().url()).unwrap();
+    let throttle = |quota| {
+        let limit = Limit::fixed_window(quota, HOUR);
+        Throttle::new("two-limits", limit).with_config(redis.clone())
+    };
+    let (few, many) = (throttle(5), throttle(50));
+    let calls: Vec<_> = (0..100)
+        .map(|call| {
+            let throttle = if call % 2 == 0 {
+                few.clone()
+            } else {
+                many.clone()
+            };
+            tokio::spawn(async move { throttle.check_async("k").await })
+        })
+        .collect();
+    let mut admitted = 0;
+    for call in calls {
+        let decision = done("a call is answered", call).await.unwrap();
+        assert!(decision.remaining < decision.limit);
+        admitted += u64::from(decision.allowed);
+    }
+    assert_eq!(admitted, 50, "the larger limit is the bound of the key");
+}
