@@ -17,10 +17,12 @@ mod events;
 #[cfg(feature = "tracing")]
 mod eviction;
 mod failure;
+mod fetching;
 mod few;
 mod handler;
 mod handshake;
 mod keys;
+mod kind;
 mod lean;
 mod leases;
 mod link;

@@ -13,16 +13,17 @@ use std::time::{Duration, Instant};
 use redis::Value;
 use slab::Slab;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::answer::{Answer, Caller, Decided, Sender};
-use super::check::{Check, Fetch};
+use super::check::Check;
 use super::denials::Denials;
 use super::failure::describe;
 use super::few::Few;
 use super::keys;
-use super::lean::{Answered, Batch, Kind, MAX_CALLS};
-use super::leases::{Leases, Unused};
+use super::kind::{Kind, MAX_CALLS};
+use super::lean::{Answered, Batch};
+use super::leases::Leases;
 use super::link::{Link, no_answer_within};
 use super::lock::lock;
 use super::script;
@@ -37,12 +38,10 @@ const IN_FLIGHT: usize = 2;
 /// How long calls wait for each other, because a slow network is no reason to wait.
 const LONGEST_WAIT: Duration = Duration::from_millis(1);
 
-const BETWEEN_SWEEPS: Duration = Duration::from_millis(100);
-
 /// The calls of a handler that have no answer yet.
 pub(super) struct Outbox {
     link: Arc<Link>,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     queues: Mutex<Queues>,
     /// Tells the driver that there are calls to send.
     ready: Notify,
@@ -108,7 +107,7 @@ impl Outbox {
         answer
     }
 
-    fn push(self: &Arc<Self>, check: Box<Check>, caller: Caller) {
+    pub(super) fn push(self: &Arc<Self>, check: Box<Check>, caller: Caller) {
         self.forget_what_changes(&check);
         let watch_until = match caller {
             Caller::Waits(_, deadline) => Some(deadline),
@@ -174,7 +173,7 @@ impl Outbox {
         let mut queues = lock(&self.queues);
         if !queues.has_sweeper && self.leases.are_used() {
             queues.has_sweeper = true;
-            tokio::spawn(sweep(Arc::clone(self)));
+            tokio::spawn(Arc::clone(self).sweep());
         }
         for (check, caller) in std::mem::take(&mut queues.alone) {
             let sent = Sent::new(self, &mut queues, None, vec![caller]);
@@ -237,63 +236,6 @@ impl Outbox {
         caller.tell(Ok(Decided::new(decisions, check, sender)));
     }
 
-    /// Takes units ahead, unless that is being done.
-    pub(super) fn fetch(self: &Arc<Self>, mut check: Check, units: u64, asked_at: u64) {
-        let (Some(redis_key), [key]) = (check.keys.first(), &*check.ids) else {
-            return;
-        };
-        let Some((plan, _)) = check.limits().next() else {
-            return;
-        };
-        if Kind::of(&check).is_some() && self.leases.begin(*key, redis_key, plan, units, asked_at) {
-            check.fetch = Some(Fetch { units, asked_at });
-            self.push(Box::new(check), Caller::Nobody);
-        }
-    }
-
-    /// Stores units that were taken ahead.
-    fn fetched(self: &Arc<Self>, check: &Check, answered: Option<Answered>) {
-        let ([key], Some(fetch), Some((plan, _))) =
-            (&*check.ids, check.fetch, check.limits().next())
-        else {
-            return;
-        };
-        let now = self.now();
-        let Some(answered) = answered else {
-            self.leases.fail(*key, now);
-            return;
-        };
-        let decision = answered.decisions.first().copied().unwrap_or_default();
-        let unused = self.leases.add(
-            *key,
-            plan,
-            (answered.fetched, decision),
-            answered.state,
-            fetch.asked_at,
-        );
-        if let (Some(operation), Some(redis_key)) = (unused, check.keys.first()) {
-            self.give_back(Unused {
-                key: *key,
-                redis_key: redis_key.clone(),
-                plan: *plan,
-                operation,
-            });
-        }
-    }
-
-    fn give_back(self: &Arc<Self>, unused: Unused) {
-        let now = self.clock.as_ref().map(|clock| clock.now());
-        self.push(Box::new(Check::of_unused(unused, now)), Caller::Nobody);
-    }
-
-    /// Gives back units that were taken ahead and are not used, all of them or those of idle keys. Returns
-    /// whether some are left.
-    pub(super) fn give_back_unused(self: &Arc<Self>, all: bool) -> bool {
-        let (unused, are_left) = self.leases.take_idle(self.now(), all, self.timeout);
-        unused.into_iter().for_each(|unused| self.give_back(unused));
-        are_left
-    }
-
     /// The time by which units lapse and denials end, in nanoseconds of whole microseconds, which is how the
     /// server counts it.
     pub(super) fn now(&self) -> u64 {
@@ -302,6 +244,13 @@ impl Outbox {
             .as_ref()
             .map_or_else(real_now, |clock| clock.now());
         now / 1_000 * 1_000
+    }
+
+    /// Ends the sweeping, unless units have come meanwhile.
+    pub(super) fn needs_no_sweeper(&self) -> bool {
+        let mut queues = lock(&self.queues);
+        queues.has_sweeper = !self.leases.end_use();
+        !queues.has_sweeper
     }
 
     /// Whether every call has its answer.
@@ -355,21 +304,6 @@ impl Sender for Outbox {
 
     fn send(self: Arc<Self>, check: Box<Check>) {
         self.push(check, Caller::Nobody);
-    }
-}
-
-/// Gives back what was taken ahead and is not used, as long as there is such.
-async fn sweep(outbox: Arc<Outbox>) {
-    loop {
-        sleep(BETWEEN_SWEEPS).await;
-        if !outbox.give_back_unused(false) {
-            let mut queues = lock(&outbox.queues);
-            // Units may have come meanwhile.
-            if outbox.leases.end_use() {
-                queues.has_sweeper = false;
-                return;
-            }
-        }
     }
 }
 
