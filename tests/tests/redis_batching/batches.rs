@@ -53,12 +53,11 @@ fn a_lone_call_leaves_at_once() {
 
 #[tokio::test]
 async fn a_burst_leaves_in_full_batches() {
-    const CALLS: u64 = 5_000;
-    for algo in [
-        Algo::TokenBucket,
-        Algo::FixedWindow,
-        Algo::SlidingWindow,
-        Algo::SlidingLog,
+    for (algo, count) in [
+        (Algo::TokenBucket, 5_000_u64),
+        (Algo::FixedWindow, 1_500),
+        (Algo::SlidingWindow, 1_500),
+        (Algo::SlidingLog, 1_500),
     ] {
         let server = Server::start();
         let redis = RedisHandler::builder(server.url())
@@ -67,7 +66,7 @@ async fn a_burst_leaves_in_full_batches() {
             .unwrap();
         let throttle = Throttle::new("burst", Limit::new(algo, 10_000, HOUR)).with_config(redis);
         assert!(throttle.check_async("k").await.unwrap().allowed);
-        let calls: Vec<_> = (0..CALLS)
+        let calls: Vec<_> = (0..count)
             .map(|call| {
                 let throttle = throttle.clone();
                 tokio::spawn(async move { throttle.check_async(&(call % 1_000)).await })
@@ -78,7 +77,7 @@ async fn a_burst_leaves_in_full_batches() {
         }
         let scripts = runs(&server, "evalsha") - 1;
         assert!(
-            scripts <= 3 * CALLS.div_ceil(128),
+            scripts <= 3 * count.div_ceil(128),
             "{algo}: {scripts} scripts"
         );
     }

@@ -4,7 +4,6 @@
 mod batches;
 mod denials;
 mod exactness;
-mod fleet;
 mod monitor;
 mod neighbours;
 mod numbers;

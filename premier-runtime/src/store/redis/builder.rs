@@ -168,10 +168,10 @@ impl RedisBuilder {
     /// the denial lasts that long. Default: 100 ms, or a tenth of the limit's period if that is shorter.
     /// Zero asks every time.
     ///
-    /// Callers that keep asking although they are denied then cost the server little. Only equal calls, of
-    /// the same key, limit and cost, are denied; nothing is ever admitted without asking. A reset, a refund
-    /// and a change of the limit by this process end it at once. What other processes give back is noticed
-    /// after this time.
+    /// Callers that keep asking although they are denied then cost the server little. Only calls of the same
+    /// key and limit are denied, and those of another cost only if the server would deny them too; nothing is
+    /// ever admitted without asking. A reset, a refund and a change of the limit by this process end it at
+    /// once. What other processes give back is noticed after this time.
     ///
     /// ```
     /// use premier::RedisHandler;
