@@ -6,7 +6,7 @@ use quote::{ToTokens, quote};
 use crate::parse::arguments::Arguments;
 use crate::parse::errors::Errors;
 use crate::parse::wait::{Wait, WaitArgs};
-use crate::validate::values::{duration, positive, positive_duration};
+use crate::validate::values::{duration, positive, positive_duration, share};
 
 /// `.name("page").ttl(…)`, in the order of the calls below.
 #[derive(Default)]
@@ -37,6 +37,15 @@ impl Setters {
             return false;
         };
         self.set_at(&ident, positive(name, &number, &mut arguments.errors));
+        true
+    }
+
+    /// Takes `name = 0.5`, a share of all, and adds a call of the setter. Returns whether the argument was given.
+    pub(crate) fn take_share(&mut self, name: &str, arguments: &mut Arguments) -> bool {
+        let Some((ident, fraction)) = arguments.expr(name) else {
+            return false;
+        };
+        self.set_at(&ident, share(name, &fraction, &mut arguments.errors));
         true
     }
 
