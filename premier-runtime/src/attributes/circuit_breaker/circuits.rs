@@ -138,9 +138,7 @@ mod tests {
                 .circuit(&number.to_string(), &rules, || now)
                 .unwrap();
             let (entry, _) = keyed.circuit.enter(None, &rules, || now).unwrap();
-            keyed
-                .circuit
-                .record(entry, Outcome::Failed, &rules, || now);
+            keyed.circuit.record(entry, Outcome::Failed, &rules, || now);
             assert!(len(&circuits) <= FEW);
         }
     }

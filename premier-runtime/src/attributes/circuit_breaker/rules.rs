@@ -47,7 +47,10 @@ pub(super) enum Verdict {
 
 /// Whether `part` of `whole` is at least `rate`. A division, because `3.0 / 30.0 == 0.1` holds and
 /// `0.1 * 30.0 == 3.0` does not.
-#[allow(clippy::cast_precision_loss, reason = "numbers of calls are below 2^53")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "numbers of calls are below 2^53"
+)]
 fn reaches(rate: f64, part: u64, whole: u64) -> bool {
     part > 0 && part as f64 / whole as f64 >= rate
 }
@@ -59,12 +62,22 @@ impl Rules {
     }
 
     /// Whether the rates are reached, whatever the number of calls.
-    pub(super) fn rates_are_reached(&self, Tally { calls, failed, slow }: Tally) -> bool {
+    pub(super) fn rates_are_reached(
+        &self,
+        Tally {
+            calls,
+            failed,
+            slow,
+        }: Tally,
+    ) -> bool {
         let failed = match self.failures {
             FailureRule::Count(_) => false,
             FailureRule::Rate(rate) => reaches(rate, failed, calls),
         };
-        failed || self.slow_rate.is_some_and(|rate| reaches(rate, slow, calls))
+        failed
+            || self
+                .slow_rate
+                .is_some_and(|rate| reaches(rate, slow, calls))
     }
 
     /// What follows from the probes that have ended: as soon as those that are left cannot change it.

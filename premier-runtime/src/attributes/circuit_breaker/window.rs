@@ -63,8 +63,7 @@ impl Window {
             } else {
                 pack(tenth.tag(), 1)
             };
-            let swapped =
-                bucket.compare_exchange(word, next, Ordering::Relaxed, Ordering::Relaxed);
+            let swapped = bucket.compare_exchange(word, next, Ordering::Relaxed, Ordering::Relaxed);
             match swapped {
                 Ok(_) => return,
                 Err(_) => word = reload(bucket, Ordering::Relaxed),
