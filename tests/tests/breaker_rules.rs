@@ -524,11 +524,11 @@ fn rules_that_are_invalid_at_run_time_are_config_errors() {
         for (result, message) in [
             (
                 rate(),
-                "failure_rate must be more than 0 and at most 1, not 1.5",
+                "failure_rate must be above 0 and at most 1, not 1.5",
             ),
             (
                 slow_rate(),
-                "slow_rate must be more than 0 and at most 1, not NaN",
+                "slow_rate must be above 0 and at most 1, not NaN",
             ),
             (
                 open_for_max(),

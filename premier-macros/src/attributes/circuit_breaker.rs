@@ -17,6 +17,7 @@ use crate::parse::function::Function;
 use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::validate::callback::take_on_reject;
+use crate::validate::checked::Nanos;
 use crate::validate::error_filter::take_error_filter;
 use crate::validate::key::{check_independent, check_key};
 
@@ -35,10 +36,11 @@ pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<d
     let mut arguments = Arguments::parse("circuit_breaker", KNOWN, invocation)?;
     let mut setters = Setters::default();
     take_thresholds(&mut setters, &mut arguments);
-    for name in ["within", "slow", "open_for", "open_for_max"] {
+    setters.take_positive("half_open", &mut arguments);
+    for name in ["within", "slow"] {
         setters.take_positive_duration(name, &mut arguments);
     }
-    setters.take_positive("half_open", &mut arguments);
+    take_open_times(&mut setters, &mut arguments);
     setters.take_text("name", &mut arguments);
     check_independent(&setters, function, &mut arguments.errors);
     let key = KeyArgs::take(&mut arguments);
@@ -72,6 +74,25 @@ fn take_thresholds(setters: &mut Setters, arguments: &mut Arguments) {
         arguments.errors.push_at(
             minimum_calls,
             "`minimum_calls` is for rates, and `failures` counts failures whatever the number of calls",
+        );
+    }
+}
+
+/// The default of `open_for` in nanoseconds, which is the runtime's.
+const OPEN_FOR: Nanos = Nanos(30_000_000_000);
+
+fn take_open_times(setters: &mut Setters, arguments: &mut Arguments) {
+    let default = arguments.span_of("open_for").is_none().then_some(OPEN_FOR);
+    let open_for = setters.take_positive_duration("open_for", arguments);
+    let max = arguments.span_of("open_for_max");
+    let open_for_max = setters.take_positive_duration("open_for_max", arguments);
+    if let (Some(Nanos(open_for)), Some(Nanos(open_for_max)), Some(max)) =
+        (open_for.or(default), open_for_max, max)
+        && open_for_max < open_for
+    {
+        arguments.errors.push_at(
+            max,
+            "open_for_max must be at least as long as open_for (30 s by default)",
         );
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn share(name: &str, expr: &Expr, errors: &mut Errors) -> Option<Chec
     errors.keep(checked.map_err(|()| {
         Error::new_spanned(
             expr,
-            format!("{name} is a number above 0 and up to 1, as in `{name} = 0.5`"),
+            format!("{name} must be a number above 0 and at most 1, as in `{name} = 0.5`"),
         )
     }))
 }

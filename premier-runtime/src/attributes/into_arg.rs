@@ -82,7 +82,7 @@ pub(super) fn share(what: &str, share: f64) -> Result<f64, Error> {
         Ok(share)
     } else {
         Err(Error::config(format!(
-            "{what} must be more than 0 and at most 1, not {share}"
+            "{what} must be above 0 and at most 1, not {share}"
         )))
     }
 }
