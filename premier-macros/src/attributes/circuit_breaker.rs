@@ -17,11 +17,11 @@ use crate::parse::function::Function;
 use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::validate::callback::take_on_reject;
+use crate::validate::checked::Nanos;
 use crate::validate::error_filter::take_error_filter;
 use crate::validate::key::{check_independent, check_key};
 
-const KNOWN: &str =
-    "failures, within, open_for, half_open, on, when, key, keymaker, name, on_reject, crate";
+const KNOWN: &str = "failure_rate, minimum_calls, failures, within, slow, slow_rate, open_for, open_for_max, half_open, on, when, key, keymaker, name, on_reject, crate";
 
 struct CircuitBreaker {
     setters: Setters,
@@ -35,12 +35,12 @@ struct CircuitBreaker {
 pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<dyn Layer>> {
     let mut arguments = Arguments::parse("circuit_breaker", KNOWN, invocation)?;
     let mut setters = Setters::default();
-    for name in ["failures", "half_open"] {
-        setters.take_positive(name, &mut arguments);
-    }
-    for name in ["within", "open_for"] {
+    take_thresholds(&mut setters, &mut arguments);
+    setters.take_positive("half_open", &mut arguments);
+    for name in ["within", "slow"] {
         setters.take_positive_duration(name, &mut arguments);
     }
+    take_open_times(&mut setters, &mut arguments);
     setters.take_text("name", &mut arguments);
     check_independent(&setters, function, &mut arguments.errors);
     let key = KeyArgs::take(&mut arguments);
@@ -52,6 +52,49 @@ pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<d
         crate_path: take_crate_path(&mut arguments),
     };
     arguments.finish(Box::new(breaker))
+}
+
+/// Takes the arguments that say when the breaker opens.
+fn take_thresholds(setters: &mut Setters, arguments: &mut Arguments) {
+    let failures = arguments.span_of("failures");
+    setters.take_positive("failures", arguments);
+    let has_failure_rate = setters.take_share("failure_rate", arguments);
+    let has_slow_rate = setters.take_share("slow_rate", arguments);
+    let minimum_calls = arguments.span_of("minimum_calls");
+    setters.take_positive("minimum_calls", arguments);
+    let Some(failures) = failures else {
+        return;
+    };
+    if has_failure_rate {
+        arguments.errors.push_at(
+            failures,
+            "`failures` counts failures whatever the number of calls, and `failure_rate` is their share: give one of the two",
+        );
+    } else if let (Some(minimum_calls), false) = (minimum_calls, has_slow_rate) {
+        arguments.errors.push_at(
+            minimum_calls,
+            "`minimum_calls` is for rates, and `failures` counts failures whatever the number of calls",
+        );
+    }
+}
+
+/// The default of `open_for` in nanoseconds, which is the runtime's.
+const OPEN_FOR: Nanos = Nanos(30_000_000_000);
+
+fn take_open_times(setters: &mut Setters, arguments: &mut Arguments) {
+    let default = arguments.span_of("open_for").is_none().then_some(OPEN_FOR);
+    let open_for = setters.take_positive_duration("open_for", arguments);
+    let max = arguments.span_of("open_for_max");
+    let open_for_max = setters.take_positive_duration("open_for_max", arguments);
+    if let (Some(Nanos(open_for)), Some(Nanos(open_for_max)), Some(max)) =
+        (open_for.or(default), open_for_max, max)
+        && open_for_max < open_for
+    {
+        arguments.errors.push_at(
+            max,
+            "open_for_max must be at least as long as open_for (30 s by default)",
+        );
+    }
 }
 
 impl Layer for CircuitBreaker {
@@ -91,12 +134,13 @@ impl Layer for CircuitBreaker {
         let scope = expansion.scope(inner, index);
         let is_failure = selects(&self.filter, &quote_spanned!(span=> __premier_failure));
         let outcome = expansion.outcome_as_result(crate_path);
+        let enter = expansion.method("enter");
         let uncounted = self.uncounted(expansion, index, &guard);
         quote_spanned! {span=>
             let #guard = {
                 #items
                 #statements
-                let #guard = __PREMIER_SITE.enter(#instance, #value);
+                let #guard = __PREMIER_SITE.#enter(#instance, #value);
                 #guard
             };
             #unwrap_guard
@@ -126,21 +170,21 @@ impl CircuitBreaker {
         let span = Span::mixed_site();
         let ending = expansion.ending_of_below(index);
         let mut arms = Vec::new();
-        let drop = quote_spanned!(span=> ::core::mem::drop(#guard));
+        let ignore = quote_spanned!(span=> #guard.ignore());
         if let Some(ending) = &ending {
-            arms.push(quote_spanned!(span=> _ if #ending.is_substitute() => #drop,));
+            arms.push(quote_spanned!(span=> _ if #ending.is_substitute() => #ignore,));
         }
         if self.filter.names_refusals() {
             return arms;
         }
         if let Some(ending) = ending {
-            arms.push(quote_spanned!(span=> _ if #ending.is_refusal() => #drop,));
+            arms.push(quote_spanned!(span=> _ if #ending.is_refusal() => #ignore,));
         }
         let crate_path = &self.crate_path;
         let cause = cause_of(crate_path, &quote_spanned!(span=> __premier_failure));
         arms.push(quote_spanned! {span=>
             ::core::result::Result::Err(__premier_failure)
-                if #crate_path::__private::is_refusal(#cause) => #drop,
+                if #crate_path::__private::is_refusal(#cause) => #ignore,
         });
         arms
     }

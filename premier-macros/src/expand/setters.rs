@@ -6,7 +6,8 @@ use quote::{ToTokens, quote};
 use crate::parse::arguments::Arguments;
 use crate::parse::errors::Errors;
 use crate::parse::wait::{Wait, WaitArgs};
-use crate::validate::values::{duration, positive, positive_duration};
+use crate::validate::checked::Nanos;
+use crate::validate::values::{duration, positive, positive_duration, share};
 
 /// `.name("page").ttl(…)`, in the order of the calls below.
 #[derive(Default)]
@@ -40,14 +41,26 @@ impl Setters {
         true
     }
 
-    /// Takes `name = "5s"`, where the duration is longer than zero, and adds a call of the setter.
-    pub(crate) fn take_positive_duration(&mut self, name: &str, arguments: &mut Arguments) {
-        if let Some((ident, length)) = arguments.expr(name) {
-            self.set_at(
-                &ident,
-                positive_duration(name, &length, &mut arguments.errors),
-            );
-        }
+    /// Takes `name = 0.5`, a share of all, and adds a call of the setter. Returns whether the argument was given.
+    pub(crate) fn take_share(&mut self, name: &str, arguments: &mut Arguments) -> bool {
+        let Some((ident, fraction)) = arguments.expr(name) else {
+            return false;
+        };
+        self.set_at(&ident, share(name, &fraction, &mut arguments.errors));
+        true
+    }
+
+    /// Takes `name = "5s"`, where the duration is longer than zero, and adds a call of the setter. Returns
+    /// the duration if it is a literal.
+    pub(crate) fn take_positive_duration(
+        &mut self,
+        name: &str,
+        arguments: &mut Arguments,
+    ) -> Option<Nanos> {
+        let (ident, length) = arguments.expr(name)?;
+        let duration = positive_duration(name, &length, &mut arguments.errors);
+        self.set_at(&ident, &duration);
+        duration?.literal().copied()
     }
 
     /// Adds the calls for `wait` and `max_waiting`, if they were given. `may_wait` says whether calls may wait

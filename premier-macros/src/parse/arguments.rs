@@ -210,6 +210,12 @@ impl Arguments {
         }
     }
 
+    /// Returns where the argument `name` stands, if it was given.
+    pub(crate) fn span_of(&self, name: &str) -> Option<Span> {
+        let argument = self.given.iter().find(|given| given.name == name)?;
+        Some(argument.name.span())
+    }
+
     /// Where the attribute stands, for what is missing in it.
     pub(crate) const fn span(&self) -> Span {
         self.span

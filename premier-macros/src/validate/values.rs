@@ -66,6 +66,35 @@ pub(crate) fn attempts(expr: &Expr, errors: &mut Errors) -> Option<Checked<u64>>
     }))
 }
 
+/// Checks a share of all: more than 0 and at most 1.
+pub(crate) fn share(name: &str, expr: &Expr, errors: &mut Errors) -> Option<Checked<f64>> {
+    let checked = match literal(expr) {
+        None => Ok(Checked::Runtime(expr.clone())),
+        Some(
+            Literal::Whole {
+                digits,
+                negative: false,
+                ..
+            }
+            | Literal::Fraction {
+                digits,
+                negative: false,
+                ..
+            },
+        ) => match digits.parse() {
+            Ok(fraction) if fraction > 0.0 && fraction <= 1.0 => Ok(Checked::Literal(fraction)),
+            _ => Err(()),
+        },
+        Some(_) => Err(()),
+    };
+    errors.keep(checked.map_err(|()| {
+        Error::new_spanned(
+            expr,
+            format!("{name} must be a number above 0 and at most 1, as in `{name} = 0.5`"),
+        )
+    }))
+}
+
 /// Checks a duration: a string with a unit, a number of seconds, or another expression.
 pub(crate) fn duration(expr: &Expr, errors: &mut Errors) -> Option<Checked<Nanos>> {
     errors.keep(parse_duration(expr))

@@ -77,6 +77,17 @@ pub(super) fn positive(what: &str, number: impl WholeNumber) -> Result<u64, Erro
     }
 }
 
+/// Converts a share of calls: more than 0 and at most 1.
+pub(super) fn share(what: &str, share: f64) -> Result<f64, Error> {
+    if share > 0.0 && share <= 1.0 {
+        Ok(share)
+    } else {
+        Err(Error::config(format!(
+            "{what} must be above 0 and at most 1, not {share}"
+        )))
+    }
+}
+
 /// Lengths of time: seconds as a number, text with a unit, or a [`Duration`].
 #[diagnostic::on_unimplemented(
     message = "a value of type `{Self}` is not a length of time",

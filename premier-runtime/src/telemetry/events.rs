@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+#[cfg(all(feature = "metrics", feature = "cache"))]
+use super::registered::registered;
 use crate::error::Error;
 #[cfg(feature = "tracing")]
 use crate::error::EscapedKey;
@@ -101,9 +103,7 @@ impl Lookups {
         #[cfg(feature = "metrics")]
         {
             let counter = |outcome: &'static str| metrics::counter!("premier_cache_lookups_total", "function" => Arc::clone(cache), "outcome" => outcome);
-            let counters = self
-                .counters
-                .get_or_init(|| [counter("miss"), counter("hit")]);
+            let counters = registered(&self.counters, || [counter("miss"), counter("hit")]);
             counters[usize::from(hit)].increment(1);
         }
         #[cfg(feature = "tracing")]

@@ -8,6 +8,8 @@ use std::time::Duration;
 #[cfg(feature = "dashboard")]
 use super::counts::Counts;
 use super::outcome::Outcome;
+#[cfg(feature = "metrics")]
+use super::registered::registered;
 #[cfg(feature = "tracing")]
 use crate::error::EscapedKey;
 use crate::key::subject::Subject;
@@ -110,8 +112,9 @@ impl Telemetry {
     /// does not receive them.
     #[cfg(feature = "metrics")]
     fn metrics(&self) -> &LimitMetrics {
-        self.metrics
-            .get_or_init(|| LimitMetrics::new(&self.function, self.algo))
+        registered(&self.metrics, || {
+            LimitMetrics::new(&self.function, self.algo)
+        })
     }
 }
 

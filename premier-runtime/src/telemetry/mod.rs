@@ -9,6 +9,8 @@ pub(crate) mod counts;
 mod events;
 mod limiter;
 mod outcome;
+#[cfg(feature = "metrics")]
+mod registered;
 
 #[cfg(feature = "cache")]
 pub(crate) use self::events::Lookups;

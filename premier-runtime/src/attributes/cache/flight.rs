@@ -23,6 +23,19 @@ struct Target {
     /// The epoch in which the computation began.
     epoch: Epoch,
     _place: QueuePlace,
+    /// Dropped after the place.
+    _miss: Miss,
+}
+
+/// Records a lookup that has found no value, when it is dropped: a recorder may call the function for the same
+/// key, and would wait for itself while this caller has its place.
+#[derive(Debug)]
+struct Miss(&'static BoundCache);
+
+impl Drop for Miss {
+    fn drop(&mut self) {
+        self.0.record_lookup(false);
+    }
 }
 
 impl<T: CacheValue> Flight<T> {
@@ -40,6 +53,7 @@ impl<T: CacheValue> Flight<T> {
                 key,
                 epoch,
                 _place: place,
+                _miss: Miss(cache),
             }),
             codec,
             stale,

@@ -160,13 +160,14 @@ impl<T: CacheValue> Lookup<T> {
     pub(super) fn finish(self, known: Known<T>, place: QueuePlace) -> Result<T, Flight<T>> {
         let stale = match known {
             Known::Fresh(value) => {
+                // A recorder may call the function for the same key.
+                drop(place);
                 self.cache.record_lookup(true);
                 return Ok(value);
             }
             Known::Stale(value) => Some(value),
             Known::Nothing => None,
         };
-        self.cache.record_lookup(false);
         // The computation begins now.
         let epoch = self.cache.epoch(self.key.subject());
         Err(Flight::new(

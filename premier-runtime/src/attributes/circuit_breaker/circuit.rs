@@ -1,164 +1,328 @@
 //! One circuit: the states of a breaker for one key, or for a function without keys.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::args::BreakerConfig;
+use super::rules::{FailureRule, Rules, Tally, Verdict};
+use super::window::{Tenth, Window};
 use crate::clock::after;
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::telemetry::BreakerState;
 
+/// In the word of a circuit: the circuit is closed, and a success cannot open it. Calls then enter and succeed
+/// without the lock.
+const LOCK_FREE: u64 = 1;
+
 /// A circuit, closed at first.
-#[derive(Debug, Default)]
+///
+/// Nothing but its own arithmetic runs under its lock: clocks are read before, and changes are reported after.
+#[derive(Debug)]
 pub(super) struct Circuit {
-    state: State,
-    /// The number of the last change of the state; zero before the first. The outcome of a call counts only if
-    /// the state is still the one in which the call began.
-    generation: u64,
-    /// When the state last changed.
-    changed_at: u64,
-    /// A change that was not reported yet.
-    change: Option<BreakerState>,
+    /// The number of the last change of the phase, shifted by one, and [`LOCK_FREE`]. Written under the lock.
+    word: AtomicU64,
+    calls: Window,
+    failed: Window,
+    slow: Window,
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
-enum State {
-    /// The instants of the recent failures, oldest first.
+struct State {
+    phase: Phase,
+    /// How often the circuit has opened since it was closed.
+    trips: u32,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The instants of the recent failures, oldest first, where failures are counted absolutely. There are fewer
+    /// than open the circuit.
     Closed(VecDeque<u64>),
     /// The instant at which the circuit becomes half open.
     Open(u64),
     HalfOpen {
-        running: u64,
-        succeeded: u64,
+        /// When the probes began that hold a place: no more than there are places.
+        running: Vec<u64>,
+        ended: Tally,
     },
 }
 
-impl Default for State {
-    fn default() -> Self {
+impl Phase {
+    const fn closed() -> Self {
         Self::Closed(VecDeque::new())
     }
 }
 
+/// A call that was let through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Entry {
+    /// The number of the phase in which the call began. Its outcome counts only in this phase.
+    generation: u64,
+    /// When the call began, if that is known.
+    started: Option<u64>,
+}
+
 /// How a call ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
+    /// The caller has dropped it. It has failed if it had run for as long as a slow call does.
     Dropped,
     Failed,
+    /// It tells nothing about the function.
+    Ignored,
     Succeeded,
 }
 
-impl Circuit {
-    /// Whether the circuit is as a new one: closed, without a failure that still counts, and for so long that
-    /// calls of an earlier state have ended.
-    pub(super) fn is_idle(&self, config: &BreakerConfig, now: impl FnOnce() -> u64) -> bool {
-        let State::Closed(failures) = &self.state else {
-            return false;
-        };
-        match (failures.back(), self.generation) {
-            (None, 0) => true,
-            (last, generation) => {
-                let now = now();
-                let settled = after(after(self.changed_at, config.open_for), config.within);
-                last.is_none_or(|last| after(*last, config.within) <= now)
-                    && (generation == 0 || settled <= now)
-            }
+impl Default for Circuit {
+    fn default() -> Self {
+        Self {
+            word: AtomicU64::new(LOCK_FREE),
+            calls: Window::default(),
+            failed: Window::default(),
+            slow: Window::default(),
+            state: Mutex::new(State {
+                phase: Phase::closed(),
+                trips: 0,
+            }),
         }
     }
+}
 
-    /// Whether the circuit has let calls through for long, and none has come.
-    pub(super) fn is_abandoned(&self, config: &BreakerConfig, now: u64) -> bool {
-        matches!(self.state, State::Open(until) if after(until, config.within) <= now)
-    }
-
-    /// Returns the last change of the state, once.
-    pub(super) const fn take_change(&mut self) -> Option<BreakerState> {
-        self.change.take()
-    }
-
-    /// Lets a call through, whose generation is returned. `changes` numbers the changes of all circuits.
+impl Circuit {
+    /// Lets a call through that began at the instant `started`, if it is known. Returns the state of the circuit
+    /// if it has changed.
     ///
     /// # Errors
     /// How long the circuit lets no call through.
+    #[inline]
     pub(super) fn enter(
-        &mut self,
-        probes: u64,
-        changes: &AtomicU64,
+        &self,
+        started: Option<u64>,
+        rules: &Rules,
         now: impl FnOnce() -> u64,
-    ) -> Result<u64, Duration> {
-        match &mut self.state {
-            State::Closed(_) => {}
-            State::Open(until) => {
-                let now = now();
+    ) -> Result<(Entry, Option<BreakerState>), Duration> {
+        let word = self.word.load(Ordering::Acquire);
+        if word & LOCK_FREE != 0 {
+            let generation = word >> 1;
+            return Ok((
+                Entry {
+                    generation,
+                    started,
+                },
+                None,
+            ));
+        }
+        self.enter_locked(started.unwrap_or_else(now), rules)
+    }
+
+    #[cold]
+    fn enter_locked(
+        &self,
+        now: u64,
+        rules: &Rules,
+    ) -> Result<(Entry, Option<BreakerState>), Duration> {
+        let mut state = lock(&self.state);
+        let mut change = None;
+        match &mut state.phase {
+            Phase::Closed(_) => {}
+            Phase::Open(until) => {
                 if now < *until {
                     return Err(Duration::from_nanos(*until - now));
                 }
-                let half_open = State::HalfOpen {
-                    running: 1,
-                    succeeded: 0,
+                state.phase = Phase::HalfOpen {
+                    running: vec![now],
+                    ended: Tally::default(),
                 };
-                self.change(half_open, now, changes);
+                self.next_generation(false);
+                change = Some(BreakerState::HalfOpen);
             }
-            State::HalfOpen { running, succeeded } => {
-                if *running + *succeeded >= probes {
+            Phase::HalfOpen { running, ended } => {
+                let is_full =
+                    |running: &Vec<u64>| running.len() as u64 + ended.calls >= rules.probes;
+                if is_full(running) {
+                    running.retain(|started| now < after(*started, rules.open_for));
+                }
+                if is_full(running) {
                     // When the running probes will end is unknown.
                     return Err(Duration::from_millis(1));
                 }
-                *running += 1;
+                running.push(now);
             }
         }
-        Ok(self.generation)
+        let generation = self.word.load(Ordering::Relaxed) >> 1;
+        let started = Some(now);
+        Ok((
+            Entry {
+                generation,
+                started,
+            },
+            change,
+        ))
     }
 
-    /// Records how a call of a generation ended.
+    /// Records how a call ended. Returns the state of the circuit if it has changed.
+    #[inline]
     pub(super) fn record(
-        &mut self,
-        generation: u64,
+        &self,
+        entry: Entry,
         outcome: Outcome,
-        config: &BreakerConfig,
-        changes: &AtomicU64,
+        rules: &Rules,
         now: impl FnOnce() -> u64,
-    ) {
-        if self.generation != generation {
-            return;
+    ) -> Option<BreakerState> {
+        let is_unchanged = self.word.load(Ordering::Acquire) == entry.generation << 1 | LOCK_FREE;
+        if outcome != Outcome::Succeeded || !is_unchanged {
+            return self.record_locked(entry, outcome, rules, now());
         }
-        match (&mut self.state, outcome) {
-            (State::Open(_), _) | (State::Closed(_), Outcome::Succeeded | Outcome::Dropped) => {}
-            (State::Closed(failures), Outcome::Failed) => {
-                let now = now();
-                while failures
-                    .front()
-                    .is_some_and(|first| after(*first, config.within) <= now)
-                {
-                    failures.pop_front();
-                }
-                failures.push_back(now);
-                if failures.len() as u64 >= config.failures {
-                    self.change(State::Open(after(now, config.open_for)), now, changes);
-                }
+        if rules.count_calls() {
+            let now = now();
+            if rules.slow_rate.is_some() && entry.is_slow(rules, now) {
+                return self.record_locked(entry, outcome, rules, now);
             }
-            (State::HalfOpen { .. }, Outcome::Failed) => {
-                let now = now();
-                self.change(State::Open(after(now, config.open_for)), now, changes);
-            }
-            (State::HalfOpen { running, .. }, Outcome::Dropped) => *running -= 1,
-            (State::HalfOpen { running, succeeded }, Outcome::Succeeded) => {
-                *running -= 1;
-                *succeeded += 1;
-                if *succeeded >= config.probes {
-                    self.change(State::default(), now(), changes);
+            // The circuit may open and close at this very moment: then its new phase counts a success too many.
+            self.calls.add(Tenth::of(now, rules.within));
+        }
+        None
+    }
+
+    #[cold]
+    fn record_locked(
+        &self,
+        entry: Entry,
+        outcome: Outcome,
+        rules: &Rules,
+        now: u64,
+    ) -> Option<BreakerState> {
+        let is_slow = entry.is_slow(rules, now);
+        let failed = match outcome {
+            Outcome::Dropped => is_slow,
+            Outcome::Failed => true,
+            Outcome::Ignored | Outcome::Succeeded => false,
+        };
+        let counts = failed || outcome == Outcome::Succeeded;
+        let mut state = lock(&self.state);
+        if self.word.load(Ordering::Relaxed) >> 1 != entry.generation {
+            return None;
+        }
+        let verdict = match &mut state.phase {
+            Phase::Open(_) => return None,
+            Phase::Closed(_) if !counts => return None,
+            Phase::Closed(failures) => self.count(failures, failed, is_slow, rules, now),
+            Phase::HalfOpen { running, ended } => {
+                let place = running
+                    .iter()
+                    .position(|started| Some(*started) == entry.started);
+                if let Some(place) = place {
+                    running.swap_remove(place);
                 }
+                if !counts {
+                    return None;
+                }
+                ended.calls += 1;
+                ended.failed += u64::from(failed);
+                ended.slow += u64::from(is_slow);
+                rules.judge(*ended)
+            }
+        };
+        match verdict {
+            Verdict::Wait => None,
+            Verdict::Open => {
+                state.trips = state.trips.saturating_add(1);
+                let length = rules.open_time(state.trips, fastrand::f64);
+                state.phase = Phase::Open(after(now, length));
+                self.next_generation(false);
+                Some(BreakerState::Open)
+            }
+            Verdict::Close => {
+                state.phase = Phase::closed();
+                state.trips = 0;
+                for window in [&self.calls, &self.failed, &self.slow] {
+                    window.clear();
+                }
+                self.next_generation(true);
+                Some(BreakerState::Closed)
             }
         }
     }
 
-    fn change(&mut self, state: State, now: u64, changes: &AtomicU64) {
-        self.change = Some(match state {
-            State::Closed(_) => BreakerState::Closed,
-            State::Open(_) => BreakerState::Open,
-            State::HalfOpen { .. } => BreakerState::HalfOpen,
-        });
-        self.state = state;
-        self.generation = changes.fetch_add(1, Ordering::Relaxed) + 1;
-        self.changed_at = now;
+    /// Counts a call of a closed circuit.
+    fn count(
+        &self,
+        failures: &mut VecDeque<u64>,
+        failed: bool,
+        is_slow: bool,
+        rules: &Rules,
+        now: u64,
+    ) -> Verdict {
+        if let FailureRule::Count(most) = rules.failures
+            && failed
+        {
+            while failures
+                .front()
+                .is_some_and(|first| after(*first, rules.within) <= now)
+            {
+                failures.pop_front();
+            }
+            failures.push_back(now);
+            if failures.len() as u64 >= most {
+                return Verdict::Open;
+            }
+        }
+        if !rules.count_calls() {
+            return Verdict::Wait;
+        }
+        let tenth = Tenth::of(now, rules.within);
+        self.calls.add(tenth);
+        if failed {
+            self.failed.add(tenth);
+        }
+        if is_slow {
+            self.slow.add(tenth);
+        }
+        let tally = Tally {
+            calls: self.calls.count(tenth),
+            failed: self.failed.count(tenth),
+            slow: self.slow.count(tenth),
+        };
+        let is_reached = rules.rates_are_reached(tally);
+        if is_reached && tally.calls >= rules.minimum_calls {
+            return Verdict::Open;
+        }
+        // Where only the number of calls is too low, a success may raise it to the minimum.
+        let generation = self.word.load(Ordering::Relaxed) & !LOCK_FREE;
+        let word = generation | if is_reached { 0 } else { LOCK_FREE };
+        self.word.store(word, Ordering::Release);
+        Verdict::Wait
+    }
+
+    /// Numbers a new phase. The lock is held.
+    fn next_generation(&self, is_closed: bool) {
+        let generation = (self.word.load(Ordering::Relaxed) >> 1) + 1;
+        let word = generation << 1 | u64::from(is_closed);
+        self.word.store(word, Ordering::Release);
+    }
+
+    /// Whether the circuit is as a new one: closed, without a call that still counts. The calls that it has let
+    /// through have to have ended.
+    pub(super) fn is_idle(&self, rules: &Rules, now: u64) -> bool {
+        let state = lock(&self.state);
+        let Phase::Closed(failures) = &state.phase else {
+            return false;
+        };
+        let last = failures.back();
+        last.is_none_or(|last| after(*last, rules.within) <= now)
+            && self.calls.count(Tenth::of(now, rules.within)) == 0
+    }
+
+    /// Whether the circuit has let calls through for long, and none has come.
+    pub(super) fn is_abandoned(&self, rules: &Rules, now: u64) -> bool {
+        matches!(lock(&self.state).phase, Phase::Open(until) if after(until, rules.within) <= now)
+    }
+}
+
+impl Entry {
+    /// Whether a call that ends now has run for at least as long as a slow call.
+    fn is_slow(&self, rules: &Rules, now: u64) -> bool {
+        self.started
+            .is_some_and(|started| after(started, rules.slow) <= now)
     }
 }

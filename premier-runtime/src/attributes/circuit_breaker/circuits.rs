@@ -1,120 +1,166 @@
 //! The circuits of a function with keys.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use ahash::RandomState;
+use hashbrown::HashTable;
 
-use super::args::BreakerConfig;
 use super::circuit::Circuit;
+use super::rules::Rules;
 use crate::clock::after;
 use crate::key::hasher::secret_hasher;
+use crate::sync::{Arc, Mutex, lock};
 
-/// The most keys whose circuits are kept. The failures of further keys do not count.
+/// The most keys whose circuits are kept. The calls of further keys are not counted.
 const MAX_KEYS: usize = 1 << 20;
 
-/// How long a map that stays nearly full is not looked through again, which takes milliseconds.
+/// The smallest number of circuits among which idle ones are looked for.
+const FEW: usize = 64;
+
+/// How long a table that stays nearly full is not looked through again, which takes milliseconds.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
-/// The circuits that are not as a new one would be. Those that have become idle are removed when the map has
-/// doubled since they were last looked for.
+/// The circuit of one key.
+#[derive(Debug)]
+pub(super) struct KeyedCircuit {
+    hash: u64,
+    pub(super) key: Box<str>,
+    pub(super) circuit: Circuit,
+}
+
+/// The circuits of all keys. The lock is held to find, insert or remove a circuit and for nothing else.
 #[derive(Debug)]
 pub(super) struct Circuits {
     // Callers choose keys and must not be able to choose collisions.
-    by_key: HashMap<Box<str>, Circuit, RandomState>,
+    hasher: RandomState,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    circuits: HashTable<Arc<KeyedCircuit>>,
+    /// The number of circuits at which idle ones are looked for.
     sweep_at: usize,
-    /// When a map that stays nearly full may be looked through again.
+    /// When a table that stays nearly full may be looked through again.
     sweep_after: u64,
 }
 
 impl Default for Circuits {
     fn default() -> Self {
         Self {
-            by_key: HashMap::with_hasher(secret_hasher()),
-            sweep_at: 64,
-            sweep_after: 0,
+            hasher: secret_hasher(),
+            table: Mutex::new(Table {
+                circuits: HashTable::new(),
+                sweep_at: FEW,
+                sweep_after: 0,
+            }),
         }
     }
 }
 
 impl Circuits {
-    /// Calls `work` with the circuit of a key.
-    pub(super) fn with<R>(
-        &mut self,
+    /// Returns the circuit of a key, which is made if there is none. `None` if there are too many.
+    pub(super) fn circuit(
+        &self,
         key: &str,
-        config: &BreakerConfig,
-        now: impl Fn() -> u64,
-        work: impl FnOnce(&mut Circuit) -> R,
-    ) -> R {
-        if let Some(circuit) = self.by_key.get_mut(key) {
-            let result = work(circuit);
-            if circuit.is_idle(config, now) {
-                self.by_key.remove(key);
-            }
-            return result;
+        rules: &Rules,
+        now: impl FnOnce() -> u64,
+    ) -> Option<Arc<KeyedCircuit>> {
+        let hash = self.hasher.hash_one(key);
+        let is_it = |circuit: &Arc<KeyedCircuit>| *circuit.key == *key;
+        if let Some(circuit) = lock(&self.table).circuits.find(hash, is_it) {
+            return Some(Arc::clone(circuit));
         }
-        let mut circuit = Circuit::default();
-        let result = work(&mut circuit);
-        if !circuit.is_idle(config, &now) && self.has_room(config, now) {
-            self.by_key.insert(key.into(), circuit);
+        let circuit = Arc::new(KeyedCircuit {
+            hash,
+            key: key.into(),
+            circuit: Circuit::default(),
+        });
+        // Read before the lock is taken: a clock is code of the user's.
+        let now = now();
+        let mut table = lock(&self.table);
+        if let Some(circuit) = table.circuits.find(hash, is_it) {
+            return Some(Arc::clone(circuit));
         }
-        result
-    }
-
-    fn has_room(&mut self, config: &BreakerConfig, now: impl Fn() -> u64) -> bool {
-        if self.by_key.len() >= self.sweep_at {
-            let now = now();
-            if now < self.sweep_after {
-                return self.by_key.len() < MAX_KEYS;
-            }
-            self.by_key.retain(|_, circuit| {
-                !circuit.is_idle(config, || now) && !circuit.is_abandoned(config, now)
-            });
-            self.by_key.shrink_to(self.by_key.len() * 2);
-            self.sweep_at = (self.by_key.len() * 2).clamp(64, MAX_KEYS);
-            if self.by_key.len() > MAX_KEYS / 2 {
-                self.sweep_after = after(now, SWEEP_PAUSE);
-            }
+        if !table.has_room(rules, now) {
+            return None;
         }
-        self.by_key.len() < MAX_KEYS
+        table
+            .circuits
+            .insert_unique(hash, Arc::clone(&circuit), |circuit| circuit.hash);
+        Some(circuit)
     }
 }
 
-#[cfg(test)]
+impl Table {
+    /// Whether there is room for one more circuit. Removes those that are as a new one when their number has
+    /// doubled since it was last done.
+    fn has_room(&mut self, rules: &Rules, now: u64) -> bool {
+        if self.circuits.len() >= self.sweep_at && now >= self.sweep_after {
+            self.circuits.retain(|keyed| {
+                // A call that runs holds its circuit, in which its outcome will count.
+                Arc::strong_count(keyed) > 1
+                    || !(keyed.circuit.is_idle(rules, now)
+                        || keyed.circuit.is_abandoned(rules, now))
+            });
+            let len = self.circuits.len();
+            self.circuits.shrink_to(len * 2, |circuit| circuit.hash);
+            self.sweep_at = (len * 2).clamp(FEW, MAX_KEYS);
+            if len > MAX_KEYS / 2 {
+                self.sweep_after = after(now, SWEEP_PAUSE);
+            }
+        }
+        self.circuits.len() < MAX_KEYS
+    }
+}
+
+#[cfg(all(test, not(premier_loom)))]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU64;
 
+    use crate::attributes::circuit_breaker::args::BreakerArgs;
     use crate::attributes::circuit_breaker::circuit::Outcome;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn len(circuits: &Circuits) -> usize {
+        lock(&circuits.table).circuits.len()
+    }
 
     #[test]
     fn only_circuits_with_something_to_remember_are_kept() {
-        let mut circuits = Circuits::default();
-        let (config, changes) = (BreakerConfig::default(), AtomicU64::new(0));
-        let mut end = |key: &str, now: u64, outcome| {
-            circuits.with(
-                key,
-                &config,
-                || now,
-                |circuit| {
-                    let generation = circuit.enter(1, &changes, || now).unwrap();
-                    circuit.record(generation, outcome, &config, &changes, || now);
-                },
-            );
-            circuits.by_key.len()
-        };
-        assert_eq!(end("succeeds", 0, Outcome::Succeeded), 0);
-        assert_eq!(end("fails", 0, Outcome::Failed), 1);
-        assert_eq!(end("fails", 0, Outcome::Succeeded), 1);
-        let later = 10_000_000_000;
-        assert_eq!(
-            end("fails", later, Outcome::Succeeded),
-            0,
-            "nothing counts any more"
-        );
-        for key in 0..1_000 {
-            // Each of these is idle when the next fails.
-            assert!(end(&key.to_string(), later * (key + 2), Outcome::Failed) <= 65);
+        let circuits = Circuits::default();
+        let rules = BreakerArgs::default().rules().unwrap();
+        for number in 0..1_000 {
+            // Each of these is idle when the next call comes.
+            let now = number * 10 * SECOND;
+            let keyed = circuits
+                .circuit(&number.to_string(), &rules, || now)
+                .unwrap();
+            let (entry, _) = keyed.circuit.enter(None, &rules, || now).unwrap();
+            keyed.circuit.record(entry, Outcome::Failed, &rules, || now);
+            assert!(len(&circuits) <= FEW);
         }
+    }
+
+    #[test]
+    fn circuits_that_count_calls_and_those_of_running_calls_are_kept() {
+        let circuits = Circuits::default();
+        let rules = BreakerArgs::default().rules().unwrap();
+        let running = circuits.circuit("runs", &rules, || 0).unwrap();
+        for number in 0..1_000 {
+            let keyed = circuits.circuit(&number.to_string(), &rules, || 0).unwrap();
+            let (entry, _) = keyed.circuit.enter(None, &rules, || 0).unwrap();
+            keyed
+                .circuit
+                .record(entry, Outcome::Succeeded, &rules, || 0);
+        }
+        assert_eq!(len(&circuits), 1_001);
+        for number in 0..1_000 {
+            circuits.circuit(&format!("new {number}"), &rules, || 20 * SECOND);
+        }
+        let again = circuits.circuit("runs", &rules, || 20 * SECOND).unwrap();
+        assert!(Arc::ptr_eq(&running, &again));
+        assert!(len(&circuits) < 1_100, "{}", len(&circuits));
     }
 }

@@ -1,34 +1,38 @@
 //! `#[circuit_breaker]` rejects calls for a while when the function keeps failing.
 //!
-//! - Closed: calls go through, and their failures are counted. Enough failures within a time open
-//!   the breaker.
+//! - Closed: calls go through. When the share of those that fail or are slow reaches its threshold among
+//!   enough calls, or when enough have failed, the breaker opens.
 //! - Open: calls are rejected. After a time the breaker is half open.
-//! - Half open: a few calls go through as probes. One failure opens the breaker again; when as many
-//!   calls as there are probes have succeeded, it closes.
+//! - Half open: a few calls go through as probes, and their outcomes decide whether the breaker opens again or
+//!   closes.
 //!
 //! Source: Nygard, "Release It!".
 
 mod args;
 mod circuit;
 mod circuits;
+#[cfg(all(test, premier_loom))]
+mod every_interleaving;
+mod rules;
+mod window;
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use self::args::BreakerConfig;
+use self::args::BreakerArgs;
 pub use self::args::BreakerSpec;
-use self::circuit::{Circuit, Outcome};
-use self::circuits::Circuits;
+use self::circuit::{Circuit, Entry, Outcome};
+use self::circuits::{Circuits, KeyedCircuit};
+use self::rules::Rules;
 use super::call_site::CallSite;
 use super::site::{Instance, Policy, Site};
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
-use crate::key::buffer::KeyBuffer;
 use crate::key::subject::IntoSubject;
-use crate::telemetry;
+use crate::sync;
+use crate::telemetry::{self, BreakerState};
 
 /// The static of one `#[circuit_breaker]`.
 pub type BreakerSite = Site<Breaker>;
@@ -37,58 +41,70 @@ pub type BreakerSite = Site<Breaker>;
 #[derive(Debug)]
 pub struct Breaker {
     function: Arc<str>,
-    config: BreakerConfig,
+    rules: Rules,
     clock: &'static SteadyClock,
     log_keys: bool,
-    /// How often a circuit has changed its state.
-    changes: AtomicU64,
     /// The circuit of a function without keys.
-    only: Mutex<Circuit>,
+    only: Circuit,
     /// Those of a function with keys.
-    by_key: Mutex<Circuits>,
+    by_key: Circuits,
 }
 
 impl Policy for Breaker {
     const ATTRIBUTE: &'static str = "circuit_breaker";
-    type Args = BreakerConfig;
+    type Args = BreakerArgs;
 
-    fn bind(call_site: &CallSite, config: BreakerConfig) -> Result<Self, Error> {
+    fn bind(call_site: &CallSite, args: BreakerArgs) -> Result<Self, Error> {
         let runtime = Runtime::global();
         Ok(Self {
             function: call_site.path().into(),
-            config,
+            rules: args.rules()?,
             clock: runtime.clock(),
             log_keys: runtime.log_keys(),
-            changes: AtomicU64::new(0),
-            only: Mutex::default(),
-            by_key: Mutex::default(),
+            only: Circuit::default(),
+            by_key: Circuits::default(),
         })
     }
 }
 
+/// The circuit of a call.
+#[derive(Debug)]
+enum CircuitRef {
+    Only,
+    ByKey(sync::Arc<KeyedCircuit>),
+    /// There are too many keys: the call is let through and not counted.
+    Untracked,
+}
+
 impl Breaker {
-    /// Calls `work` with the circuit of a key, under its lock, and afterwards reports a change of its state.
-    /// The circuit of a key that has none is a new one; it is kept if it has anything to remember.
-    fn with_circuit<R>(&self, key: Option<&str>, work: impl FnOnce(&mut Circuit) -> R) -> R {
-        let (result, change) = match key {
-            None => {
-                let mut circuit = self.only.lock().unwrap_or_else(PoisonError::into_inner);
-                (work(&mut circuit), circuit.take_change())
-            }
+    fn circuit_ref(&self, key: Option<&str>) -> CircuitRef {
+        match key {
+            None => CircuitRef::Only,
             Some(key) => {
-                let mut circuits = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
-                circuits.with(
-                    key,
-                    &self.config,
-                    || self.clock.now(),
-                    |circuit| (work(circuit), circuit.take_change()),
-                )
+                let circuit = self.by_key.circuit(key, &self.rules, || self.clock.now());
+                circuit.map_or(CircuitRef::Untracked, CircuitRef::ByKey)
             }
-        };
-        if let Some(state) = change {
-            telemetry::breaker(&self.function, key, self.log_keys, state);
         }
-        result
+    }
+
+    fn circuit<'a>(&'a self, of: &'a CircuitRef) -> Option<&'a Circuit> {
+        match of {
+            CircuitRef::Only => Some(&self.only),
+            CircuitRef::ByKey(keyed) => Some(&keyed.circuit),
+            CircuitRef::Untracked => None,
+        }
+    }
+
+    /// Reports a change of a circuit. No lock is held, so subscribers and recorders may call the function.
+    fn report(&self, of: &CircuitRef, change: Option<BreakerState>) {
+        let Some(state) = change else {
+            return;
+        };
+        let key = match of {
+            CircuitRef::ByKey(keyed) => Some(&*keyed.key),
+            CircuitRef::Only | CircuitRef::Untracked => None,
+        };
+        telemetry::breaker(&self.function, key, self.log_keys, state);
     }
 
     fn rejection(&self, key: Option<&str>, retry_after: Duration) -> Error {
@@ -99,58 +115,73 @@ impl Breaker {
         }
     }
 
-    fn enter(&'static self, key: Option<&str>) -> Result<CallGuard, Error> {
-        let entered = self.with_circuit(key, |circuit| {
-            circuit.enter(self.config.probes, &self.changes, || self.clock.now())
-        });
+    #[inline]
+    fn enter(&'static self, key: Option<&str>, may_be_dropped: bool) -> Result<CallGuard, Error> {
+        let reference = self.circuit_ref(key);
+        let is_timed = may_be_dropped || self.rules.slow_rate.is_some();
+        let started = is_timed.then(|| self.clock.now());
+        let entered = match self.circuit(&reference) {
+            None => Ok((Entry::default(), None)),
+            Some(circuit) => circuit.enter(started, &self.rules, || self.clock.now()),
+        };
         match entered {
-            Ok(generation) => Ok(CallGuard {
-                breaker: self,
-                key: key.map(KeyBuffer::format),
-                generation,
-                outcome: Outcome::Dropped,
-            }),
+            Ok((entry, change)) => {
+                self.report(&reference, change);
+                Ok(CallGuard {
+                    breaker: self,
+                    circuit: reference,
+                    entry,
+                    outcome: Outcome::Dropped,
+                })
+            }
             Err(retry_after) => Err(self.rejection(key, retry_after)),
         }
-    }
-
-    fn record(&self, key: Option<&str>, generation: u64, outcome: Outcome) {
-        self.with_circuit(key, |circuit| {
-            circuit.record(generation, outcome, &self.config, &self.changes, || {
-                self.clock.now()
-            });
-        });
     }
 }
 
 impl BreakerSite {
-    /// Lets a call through, or rejects it.
+    /// Lets a call of a function that blocks through, or rejects it.
     ///
     /// # Errors
     /// [`Error::CircuitOpen`] if the circuit is open; [`Error::Config`] if an argument is invalid.
+    #[inline]
     pub fn enter(
         &'static self,
-        instance: Instance<BreakerConfig>,
+        instance: Instance<BreakerArgs>,
         key: impl IntoSubject,
     ) -> Result<CallGuard, Error> {
         let breaker = self.bound(instance)?;
-        key.with_text(|key| breaker.enter(key))
+        key.with_text(|key| breaker.enter(key, false))
+    }
+
+    /// Lets a call through that its caller may drop while it runs, or rejects it.
+    ///
+    /// # Errors
+    /// As for [`BreakerSite::enter`].
+    #[inline]
+    pub fn enter_async(
+        &'static self,
+        instance: Instance<BreakerArgs>,
+        key: impl IntoSubject,
+    ) -> Result<CallGuard, Error> {
+        let breaker = self.bound(instance)?;
+        key.with_text(|key| breaker.enter(key, true))
     }
 }
 
-/// A call that was let through. A call that panics has failed; the outcome of a call that is
-/// dropped does not count.
+/// A call that was let through. A call that panics has failed, and so has one that is dropped after it has run
+/// for as long as a slow call does.
 #[derive(Debug)]
 pub struct CallGuard {
     breaker: &'static Breaker,
-    key: Option<KeyBuffer>,
-    /// The generation of the circuit in which the call began.
-    generation: u64,
+    circuit: CircuitRef,
+    entry: Entry,
     outcome: Outcome,
 }
 
 impl CallGuard {
     /// Records the outcome of the call.
+    #[inline]
     pub fn finish(mut self, failed: bool) {
         self.outcome = if failed {
             Outcome::Failed
@@ -158,15 +189,25 @@ impl CallGuard {
             Outcome::Succeeded
         };
     }
+
+    /// Ends a call whose outcome tells nothing about the function.
+    pub fn ignore(mut self) {
+        self.outcome = Outcome::Ignored;
+    }
 }
 
 impl Drop for CallGuard {
+    #[inline]
     fn drop(&mut self) {
+        let Some(circuit) = self.breaker.circuit(&self.circuit) else {
+            return;
+        };
         let outcome = match self.outcome {
             Outcome::Dropped if thread::panicking() => Outcome::Failed,
             outcome => outcome,
         };
-        let key = self.key.as_ref().map(KeyBuffer::as_str);
-        self.breaker.record(key, self.generation, outcome);
+        let breaker = self.breaker;
+        let change = circuit.record(self.entry, outcome, &breaker.rules, || breaker.clock.now());
+        breaker.report(&self.circuit, change);
     }
 }

@@ -170,22 +170,32 @@ impl Watched {
         Ok(())
     }
 
+    /// Keeps the outcome for [`file_status`] and reports it, without the lock: a subscriber may ask for the status.
     fn record(&self, result: Result<(), Error>) {
-        let mut status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = status.get_or_insert_default();
-        match result {
-            Ok(()) => {
-                status.applied += 1;
-                status.error = None;
-                #[cfg(feature = "tracing")]
+        #[cfg(feature = "tracing")]
+        let failure = result.as_ref().err().cloned();
+        set_status(result);
+        #[cfg(feature = "tracing")]
+        match failure {
+            None => {
                 tracing::info!(target: "premier", file = %self.path.display(), "limits applied");
             }
-            Err(error) => {
-                #[cfg(feature = "tracing")]
+            Some(error) => {
                 tracing::error!(target: "premier", %error, "limits stay as they are");
-                status.error = Some(error);
             }
         }
+    }
+}
+
+fn set_status(result: Result<(), Error>) {
+    let mut status = STATUS.lock().unwrap_or_else(PoisonError::into_inner);
+    let status = status.get_or_insert_default();
+    match result {
+        Ok(()) => {
+            status.applied += 1;
+            status.error = None;
+        }
+        Err(error) => status.error = Some(error),
     }
 }
 
