@@ -1,10 +1,11 @@
 //! What an admitted call has taken, to give it back or to correct it afterwards.
 
+use std::cmp;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::algorithms::Plan;
 use crate::error::Error;
 use crate::key::buffer::KeyBuffer;
 use crate::limit::decision::Decision;
@@ -16,8 +17,8 @@ use crate::store::request::Operation;
 ///
 /// Dropping a permit does nothing: the units stay taken, as those of any admitted call. A caller that
 /// does not use them gives them back with [`Permit::refund`], and one that learns only afterwards what
-/// the call has cost corrects them with [`Permit::settle`]. Both consume the permit, so that units go
-/// back once at most.
+/// the call has cost corrects them with [`Permit::settle`]. Whichever is called first counts: a permit is
+/// settled once at most, also by threads that share it.
 ///
 /// Units go back only as far as the limit still counts those of this permit, so that none are taken from
 /// another caller:
@@ -47,6 +48,7 @@ pub struct Permit {
     key: KeyBuffer,
     cost: u64,
     decision: Decision,
+    is_settled: AtomicBool,
 }
 
 impl Permit {
@@ -65,6 +67,7 @@ impl Permit {
             key,
             cost,
             decision,
+            is_settled: AtomicBool::new(false),
         }
     }
 
@@ -103,32 +106,36 @@ impl Permit {
         self.decision.delay
     }
 
-    /// Gives the units back, as far as the limit still counts them.
+    /// Gives the units back, as far as the limit still counts them. The same as settling for a cost of 0.
     ///
     /// # Errors
-    /// [`Error::Backend`] when the store cannot be reached; the units then stay taken.
-    pub fn refund(self) -> Result<(), Error> {
-        self.give_back(self.cost)
+    /// As for [`Permit::settle`].
+    pub fn refund(&self) -> Result<(), Error> {
+        self.settle(0)
     }
 
     /// As [`Permit::refund`] for async callers. Dropping the future may leave the units taken.
     ///
     /// # Errors
-    /// As for [`Permit::refund`].
-    pub async fn refund_async(self) -> Result<(), Error> {
-        self.give_back_async(self.cost).await
+    /// As for [`Permit::settle`].
+    pub async fn refund_async(&self) -> Result<(), Error> {
+        self.settle_async(0).await
     }
 
-    /// Corrects the cost of the call to `actual` units, for callers that learn it afterwards.
+    /// Corrects the cost of the call to `actual` units, for callers that learn it afterwards. Does nothing if
+    /// the permit has been settled or refunded before.
     ///
     /// If the call has cost less than was taken, the rest is given back as by [`Permit::refund`]. If it
-    /// has cost more, the difference is charged, without waiting:
+    /// has cost more, the difference is charged, whether or not the limit has room for it. Later calls wait or
+    /// are denied until this debt is paid off:
     ///
-    /// - a bucket goes into debt, so that later calls wait or are denied until it is paid off;
-    /// - a window charges as much as it has room for.
+    /// | algorithm | the debt is paid off |
+    /// | --- | --- |
+    /// | token and leaky bucket | with one unit each time the bucket would gain one |
+    /// | fixed and sliding window | by the windows that follow: the units above the quota open the next one as already used, up to its quota, and so on |
+    /// | sliding log | when the units leave the log, one period later |
     ///
-    /// At most the capacity of the limit is charged in addition, which is the most that one call can
-    /// cost.
+    /// A key owes at most one capacity of the limit; what goes beyond is not charged.
     ///
     /// ```
     /// use premier::{Limit, Throttle};
@@ -146,74 +153,54 @@ impl Permit {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Backend`] when the store cannot be reached; what was taken then stays taken.
-    pub fn settle(self, actual: u64) -> Result<(), Error> {
-        if actual <= self.cost {
-            return self.give_back(self.cost - actual);
+    /// [`Error::Backend`] when the store cannot be reached. The cost then stays as it was, or has been
+    /// corrected if only the answer was lost. The permit counts as settled in any case.
+    pub fn settle(&self, actual: u64) -> Result<(), Error> {
+        let (key, slot) = (Some(self.key.as_str()), self.decision.reservation);
+        match self.correction(actual) {
+            Correction::None => Ok(()),
+            Correction::GiveBack(units) => self.limiter.give_back(key, slot, units),
+            Correction::Charge(charge) => self.limiter.charge(key, charge, slot.from_fallback),
         }
-        let key = Some(self.key.as_str());
-        let extra = self.chargeable(actual - self.cost);
-        let decision = self.limiter.handle(key, charge(extra))?;
-        if let Some(rest) = what_has_room(&decision) {
-            let take = Operation::Take(rest.min(extra));
-            self.limiter.handle(key, take).map(drop)?;
-        }
-        Ok(())
     }
 
     /// As [`Permit::settle`] for async callers. Dropping the future may leave the cost as it was.
     ///
     /// # Errors
     /// As for [`Permit::settle`].
-    pub async fn settle_async(self, actual: u64) -> Result<(), Error> {
-        if actual <= self.cost {
-            return self.give_back_async(self.cost - actual).await;
-        }
-        let key = Some(self.key.as_str());
-        let extra = self.chargeable(actual - self.cost);
-        let decision = self.limiter.handle_async(key, charge(extra)).await?;
-        if let Some(rest) = what_has_room(&decision) {
-            let take = Operation::Take(rest.min(extra));
-            self.limiter.handle_async(key, take).await.map(drop)?;
-        }
-        Ok(())
-    }
-
-    fn give_back(&self, units: u64) -> Result<(), Error> {
+    pub async fn settle_async(&self, actual: u64) -> Result<(), Error> {
         let (key, slot) = (Some(self.key.as_str()), self.decision.reservation);
-        match units {
-            0 => Ok(()),
-            _ => self.limiter.give_back(key, slot, units),
+        match self.correction(actual) {
+            Correction::None => Ok(()),
+            Correction::GiveBack(units) => self.limiter.give_back_async(key, slot, units).await,
+            Correction::Charge(charge) => {
+                let charged = self.limiter.charge_async(key, charge, slot.from_fallback);
+                charged.await
+            }
         }
     }
 
-    async fn give_back_async(&self, units: u64) -> Result<(), Error> {
-        let (key, slot) = (Some(self.key.as_str()), self.decision.reservation);
-        match units {
-            0 => Ok(()),
-            _ => self.limiter.give_back_async(key, slot, units).await,
+    /// What makes the cost of the call `actual`. Nothing after the first time.
+    fn correction(&self, actual: u64) -> Correction {
+        if self.is_settled.swap(true, Ordering::Relaxed) {
+            return Correction::None;
         }
-    }
-
-    /// The part of `units` that one operation can charge.
-    fn chargeable(&self, units: u64) -> u64 {
-        let plans = self.limiter.plans();
-        let capacity = plans.iter().map(Plan::capacity).min();
-        units.min(capacity.unwrap_or_default())
+        match actual.cmp(&self.cost) {
+            cmp::Ordering::Less => Correction::GiveBack(self.cost - actual),
+            cmp::Ordering::Equal => Correction::None,
+            cmp::Ordering::Greater => Correction::Charge(Operation::Charge {
+                units: actual - self.cost,
+                max_debt: None,
+            }),
+        }
     }
 }
 
-/// Takes units that were used already: from a bucket also those that it does not have yet.
-const fn charge(cost: u64) -> Operation {
-    Operation::Reserve {
-        cost,
-        longest: Duration::MAX,
-    }
-}
-
-/// The units that can be charged after a limit had no room for all of them.
-fn what_has_room(decision: &Decision) -> Option<u64> {
-    (!decision.allowed && decision.remaining > 0).then_some(decision.remaining)
+/// How the cost of a call is corrected.
+enum Correction {
+    None,
+    GiveBack(u64),
+    Charge(Operation),
 }
 
 impl fmt::Debug for Permit {

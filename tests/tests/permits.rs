@@ -1,5 +1,6 @@
 //! What an admitted call has taken can be given back, or corrected afterwards.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -165,8 +166,8 @@ fn settling_for_more_than_there_is_puts_a_token_bucket_into_debt() {
 }
 
 #[test]
-fn settling_for_more_than_there_is_takes_all_that_is_left_of_other_limits() {
-    for algo in ALGOS.into_iter().filter(|&algo| algo != Algo::TokenBucket) {
+fn settling_for_more_than_there_is_takes_all_that_is_left_of_any_limit() {
+    for algo in ALGOS {
         let (_, throttle) = manual(Limit::new(algo, 10, MINUTE));
         throttle.cost(8).acquire("k").unwrap().settle(15).unwrap();
         assert_eq!(remaining(&throttle), 0, "{algo}");
@@ -174,11 +175,66 @@ fn settling_for_more_than_there_is_takes_all_that_is_left_of_other_limits() {
 }
 
 #[test]
-fn settling_for_more_than_a_call_can_cost_charges_the_capacity_once_more() {
+fn settling_for_more_than_there_is_opens_the_next_window_as_already_used() {
+    for algo in [Algo::FixedWindow, Algo::SlidingWindow] {
+        let (clock, throttle) = manual(Limit::new(algo, 10, MINUTE));
+        throttle.cost(8).acquire("k").unwrap().settle(17).unwrap();
+        clock.advance(MINUTE - SECOND);
+        assert!(!throttle.check("k").unwrap().allowed, "{algo}");
+        // Of a sliding window, what the window before has counted fades.
+        let faded = if algo == Algo::SlidingWindow { 60 } else { 1 };
+        clock.advance(faded * SECOND);
+        assert_eq!(remaining(&throttle), 3, "{algo}");
+    }
+}
+
+#[test]
+fn what_the_next_window_cannot_pay_is_paid_by_those_after_it() {
+    let (clock, throttle) = manual(Limit::fixed_window(10, MINUTE));
+    throttle.cost(10).acquire("k").unwrap().settle(20).unwrap();
+    throttle.cost(0).acquire("k").unwrap().settle(1).unwrap();
+    let denied = throttle.check("k").unwrap();
+    assert_eq!(denied.retry_after, 2 * MINUTE, "a key owes one capacity");
+    clock.advance(MINUTE);
+    throttle.cost(0).acquire("k").unwrap().settle(4).unwrap();
+    clock.advance(MINUTE);
+    assert_eq!(remaining(&throttle), 6);
+}
+
+#[test]
+fn settling_for_more_than_a_call_can_cost_charges_until_the_key_owes_one_capacity() {
     let (_, throttle) = manual(Limit::token_bucket(10, 10 * SECOND));
     let permit = throttle.acquire("k").unwrap();
     permit.settle(u64::MAX).unwrap();
-    assert_eq!(throttle.check("k").unwrap().retry_after, 2 * SECOND);
+    assert_eq!(throttle.check("k").unwrap().retry_after, 11 * SECOND);
+}
+
+#[test]
+fn a_permit_is_settled_once_also_by_threads_that_share_it() {
+    for algo in ALGOS {
+        let (_, throttle) = manual(Limit::new(algo, 10, MINUTE));
+        let before = remaining(&throttle);
+        for actual in [3, 5] {
+            let permit = Arc::new(throttle.cost(4).acquire("k").unwrap());
+            let settle = || {
+                let permit = Arc::clone(&permit);
+                thread::spawn(move || permit.settle(actual).unwrap())
+            };
+            for thread in [settle(), settle()] {
+                joined("settling ends", thread).unwrap();
+            }
+            permit.refund().unwrap();
+            drop(permit);
+            if algo == Algo::LeakyBucket {
+                // The next call has to wait for its slot.
+                assert_eq!(remaining(&throttle), before - actual, "{algo}");
+                throttle.reset("k").unwrap();
+            }
+        }
+        if algo != Algo::LeakyBucket {
+            assert_eq!(remaining(&throttle), before - 8, "{algo}");
+        }
+    }
 }
 
 #[test]

@@ -126,15 +126,12 @@ impl BoundStore {
         }
     }
 
-    /// Gives units back to the store that they were taken from, blocking the thread where the store does.
+    /// Gives units back to the store that they were taken from, or charges more there, blocking the thread where
+    /// the store does.
     ///
     /// # Errors
     /// When the store cannot be reached. The outage policy does not apply, because it decides about calls.
-    pub(super) fn give_back(
-        &self,
-        request: &Request<'_>,
-        from_fallback: bool,
-    ) -> Result<(), Error> {
+    pub(super) fn correct(&self, request: &Request<'_>, from_fallback: bool) -> Result<(), Error> {
         let decided = match self {
             Self::Other { fallback, .. } if from_fallback => fallback.handle(request),
             Self::Memory(table) => table.handle(request),
@@ -143,11 +140,11 @@ impl BoundStore {
         decided.map(drop)
     }
 
-    /// As [`BoundStore::give_back`], without blocking the thread.
+    /// As [`BoundStore::correct`], without blocking the thread.
     ///
     /// # Errors
-    /// As for [`BoundStore::give_back`].
-    pub(super) async fn give_back_async(
+    /// As for [`BoundStore::correct`].
+    pub(super) async fn correct_async(
         &self,
         request: Request<'_>,
         from_fallback: bool,
@@ -156,7 +153,7 @@ impl BoundStore {
             Self::Other { handler, .. } if !from_fallback => {
                 handler.handle_async(request).await.map(drop)
             }
-            Self::Other { .. } | Self::Memory(_) => self.give_back(&request, from_fallback),
+            Self::Other { .. } | Self::Memory(_) => self.correct(&request, from_fallback),
         }
     }
 

@@ -95,6 +95,7 @@ impl Kind {
             Operation::Take(cost) | Operation::Reserve { cost, .. } => cost,
             Operation::Peek(_)
             | Operation::Reset
+            | Operation::Charge { .. }
             | Operation::Refund(_)
             | Operation::Release(..) => 0,
         };
