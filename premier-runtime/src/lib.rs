@@ -39,6 +39,7 @@ pub use self::limit::algo::Algo;
 pub use self::limit::decision::{Decision, Reservation};
 pub use self::limit::quota::Limit;
 pub use self::limiter::overrides as limits;
+pub use self::limiter::settling::OnDrop;
 pub use self::permit::Permit;
 pub use self::process::{clear, clear_async, config};
 pub use self::store::handler::Handler;

@@ -1,22 +1,17 @@
 //! What an admitted call has taken, to give it back or to correct it afterwards.
 
-use std::cmp;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::key::buffer::KeyBuffer;
 use crate::limit::decision::Decision;
-use crate::limiter::named::Limiter;
-use crate::store::request::Operation;
+use crate::limiter::taken::Taken;
 
 /// The units that an admitted call has taken, returned by
 /// [`Throttle::acquire`](crate::Throttle::acquire).
 ///
-/// Dropping a permit does nothing: the units stay taken, as those of any admitted call. A caller that
-/// does not use them gives them back with [`Permit::refund`], and one that learns only afterwards what
+/// Dropping a permit does nothing: the units stay taken, as those of any admitted call, unless
+/// [`Throttle::on_drop`](crate::Throttle::on_drop) says otherwise. A caller that does not use them gives them back with [`Permit::refund`], and one that learns only afterwards what
 /// the call has cost corrects them with [`Permit::settle`]. Whichever is called first counts: a permit is
 /// settled once at most, also by threads that share it.
 ///
@@ -43,32 +38,54 @@ use crate::store::request::Operation;
 /// assert_eq!(exports.peek("alice")?.remaining, 10);
 /// # Ok::<(), premier::Error>(())
 /// ```
+///
+/// # Streams
+/// A permit borrows nothing and can be sent, so a stream can carry it to its end. What the call has cost is
+/// known when the stream is over; a stream that is dropped before leaves the estimate, or, with
+/// [`OnDrop::Refund`](crate::OnDrop::Refund), nothing.
+///
+/// ```
+/// use premier::{Limit, Permit, Throttle};
+/// use std::time::Duration;
+///
+/// /// The words of an answer, which settles what they have cost.
+/// struct Answer {
+///     words: std::vec::IntoIter<&'static str>,
+///     tokens: u64,
+///     permit: Permit,
+/// }
+///
+/// // As a `Stream`, `poll_next` does the same.
+/// impl Iterator for Answer {
+///     type Item = &'static str;
+///
+///     fn next(&mut self) -> Option<&'static str> {
+///         let word = self.words.next();
+///         match word {
+///             Some(_) => self.tokens += 1,
+///             // An error is for the log: the answer is complete.
+///             None => drop(self.permit.settle(self.tokens)),
+///         }
+///         word
+///     }
+/// }
+///
+/// let tokens = Throttle::new("answers", Limit::token_bucket(100, Duration::from_secs(3_600)));
+/// let permit = tokens.cost(50).acquire("alice")?;
+/// let words = vec!["four", "words", "were", "enough"].into_iter();
+/// let answer = Answer { words, tokens: 0, permit };
+/// assert_eq!(answer.count(), 4);
+/// assert_eq!(tokens.peek("alice")?.remaining, 96);
+/// # Ok::<(), premier::Error>(())
+/// ```
 pub struct Permit {
-    limiter: Arc<Limiter>,
-    key: KeyBuffer,
-    cost: u64,
+    taken: Taken,
     decision: Decision,
-    is_settled: AtomicBool,
 }
 
 impl Permit {
-    pub(crate) fn new(
-        limiter: &Arc<Limiter>,
-        key: KeyBuffer,
-        cost: u64,
-        mut decision: Decision,
-    ) -> Self {
-        if !limiter.is_queue() {
-            // The wait for a token is over. What counts is whether the bucket still remembers it.
-            decision.reservation = decision.reservation.without_slots();
-        }
-        Self {
-            limiter: Arc::clone(limiter),
-            key,
-            cost,
-            decision,
-            is_settled: AtomicBool::new(false),
-        }
+    pub(crate) const fn new(taken: Taken, decision: Decision) -> Self {
+        Self { taken, decision }
     }
 
     /// Returns the capacity of the limit in units. Of several limits, that of the tightest.
@@ -135,7 +152,8 @@ impl Permit {
     /// | fixed and sliding window | by the windows that follow: the units above the quota open the next one as already used, up to its quota, and so on |
     /// | sliding log | when the units leave the log, one period later |
     ///
-    /// A key owes at most one capacity of the limit; what goes beyond is not charged.
+    /// A key owes at most one capacity of the limit, or what [`Throttle::max_debt`](crate::Throttle::max_debt)
+    /// says; what goes beyond is not charged.
     ///
     /// ```
     /// use premier::{Limit, Throttle};
@@ -156,12 +174,7 @@ impl Permit {
     /// [`Error::Backend`] when the store cannot be reached. The cost then stays as it was, or has been
     /// corrected if only the answer was lost. The permit counts as settled in any case.
     pub fn settle(&self, actual: u64) -> Result<(), Error> {
-        let (key, slot) = (Some(self.key.as_str()), self.decision.reservation);
-        match self.correction(actual) {
-            Correction::None => Ok(()),
-            Correction::GiveBack(units) => self.limiter.give_back(key, slot, units),
-            Correction::Charge(charge) => self.limiter.charge(key, charge, slot.from_fallback),
-        }
+        self.taken.settle(actual)
     }
 
     /// As [`Permit::settle`] for async callers. Dropping the future may leave the cost as it was.
@@ -169,46 +182,16 @@ impl Permit {
     /// # Errors
     /// As for [`Permit::settle`].
     pub async fn settle_async(&self, actual: u64) -> Result<(), Error> {
-        let (key, slot) = (Some(self.key.as_str()), self.decision.reservation);
-        match self.correction(actual) {
-            Correction::None => Ok(()),
-            Correction::GiveBack(units) => self.limiter.give_back_async(key, slot, units).await,
-            Correction::Charge(charge) => {
-                let charged = self.limiter.charge_async(key, charge, slot.from_fallback);
-                charged.await
-            }
-        }
+        self.taken.settle_async(actual).await
     }
-
-    /// What makes the cost of the call `actual`. Nothing after the first time.
-    fn correction(&self, actual: u64) -> Correction {
-        if self.is_settled.swap(true, Ordering::Relaxed) {
-            return Correction::None;
-        }
-        match actual.cmp(&self.cost) {
-            cmp::Ordering::Less => Correction::GiveBack(self.cost - actual),
-            cmp::Ordering::Equal => Correction::None,
-            cmp::Ordering::Greater => Correction::Charge(Operation::Charge {
-                units: actual - self.cost,
-                max_debt: None,
-            }),
-        }
-    }
-}
-
-/// How the cost of a call is corrected.
-enum Correction {
-    None,
-    GiveBack(u64),
-    Charge(Operation),
 }
 
 impl fmt::Debug for Permit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Permit")
-            .field("name", self.limiter.name())
-            .field("cost", &self.cost)
+            .field("name", self.taken.limiter().name())
+            .field("cost", &self.taken.cost())
             .field("remaining", &self.remaining())
             .field("waited", &self.waited())
             .finish_non_exhaustive()

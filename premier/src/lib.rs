@@ -709,9 +709,9 @@ pub use premier_runtime::tower;
 #[doc(inline)]
 pub use premier_runtime::{
     Algo, BackendSource, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
-    MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Permit, Request, Reservation,
-    RetryBudget, RetryEvent, Throttle, algorithms, bounds, clear, clear_async, clock, config,
-    limits, outage_calls, timeout_workers,
+    MemoryHandlerBuilder, OnBackendError, OnDrop, Operation, OutageCalls, Permit, Request,
+    Reservation, RetryBudget, RetryEvent, Throttle, algorithms, bounds, clear, clear_async, clock,
+    config, limits, outage_calls, timeout_workers,
 };
 #[cfg(feature = "redis")]
 #[doc(inline)]

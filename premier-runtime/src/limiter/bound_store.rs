@@ -112,9 +112,9 @@ impl BoundStore {
         }
     }
 
-    /// Gives a slot back to the store that reserved it. A failure is not reported; the slot is then
-    /// lost.
-    pub(super) fn release(&self, request: &Request<'_>, slot: Reservation) {
+    /// Corrects what was taken with this slot at the store that it was taken from, in the background: gives
+    /// units back, or charges more. A failure is not reported.
+    pub(super) fn correct_detached(&self, request: &Request<'_>, slot: Reservation) {
         match self {
             Self::Memory(table) => {
                 let _ = table.handle(request);

@@ -333,7 +333,7 @@ impl Limiter {
     pub(crate) fn release(&self, key: Option<&str>, slot: Reservation, units: u64) {
         let plans = self.plans();
         let request = self.request(key, &plans, Operation::Release(slot, units));
-        self.store.release(&request, slot);
+        self.store.correct_detached(&request, slot);
         match slot.end(0) {
             0 => self.refunded(key, units),
             // Those behind the slot have moved up already.
@@ -410,6 +410,21 @@ impl Limiter {
         let request = self.request(key, &plans, charge);
         let charged = self.store.correct_async(request, from_fallback).await;
         charged.map_err(|error| error.at(&self.name, key))
+    }
+
+    /// As [`Limiter::give_back`], in the background. A failure is not reported.
+    pub(super) fn give_back_detached(&self, key: Option<&str>, slot: Reservation, units: u64) {
+        let plans = self.plans();
+        let request = self.request(key, &plans, Operation::Release(slot, units));
+        self.store.correct_detached(&request, slot);
+        self.given_back(key, &plans, slot, units);
+    }
+
+    /// As [`Limiter::charge`], in the background. A failure is not reported.
+    pub(super) fn charge_detached(&self, key: Option<&str>, charge: Operation, slot: Reservation) {
+        let plans = self.plans();
+        self.store
+            .correct_detached(&self.request(key, &plans, charge), slot);
     }
 
     /// Lets those who wait move up, if the units are known to have been given back. That is not known of a
