@@ -91,8 +91,8 @@ pub mod __private {
     pub use crate::attributes::retry::{Attempts, RetrySite, RetrySpec, Strategy};
     pub use crate::attributes::site::Instance;
     pub use crate::attributes::throttle::{
-        Admission, SyncAdmission, ThrottlePart, ThrottleSite, ThrottleSpec, enter_all,
-        enter_all_async, once,
+        Admission, Settlement, SyncAdmission, ThrottlePart, ThrottleSite, ThrottleSpec, enter_all,
+        enter_all_async, enter_all_to_settle, enter_all_to_settle_async, once,
     };
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec};
     pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey};

@@ -113,11 +113,11 @@ impl State {
     /// use premier::algorithms::{Plan, State};
     /// use std::time::Duration;
     ///
-    /// let plan = Plan::new(Limit::fixed_window(10, Duration::from_nanos(100)))?;
+    /// let plan = Plan::new(Limit::fixed_window(10, Duration::from_nanos(1_000)))?;
     /// let mut state = State::default();
     /// state.charge(&plan, 0, 17, 10);
-    /// assert_eq!(state.peek(&plan, 99, 1).remaining, 0);
-    /// assert_eq!(state.peek(&plan, 100, 1).remaining, 3);
+    /// assert_eq!(state.peek(&plan, 999, 1).remaining, 0);
+    /// assert_eq!(state.peek(&plan, 1_000, 1).remaining, 3);
     /// # Ok::<(), premier::Error>(())
     /// ```
     pub fn charge(&mut self, plan: &Plan, now: u64, units: u64, max_debt: u64) {
