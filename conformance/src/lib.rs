@@ -18,7 +18,7 @@
 //! What is checked:
 //! - decisions: 59 sequences of 60 calls, computed in exact arithmetic (`data/sequences.jsonl`), and random
 //!   operations, compared with [`Request::apply`](premier::Request::apply);
-//! - operations: peek, refund, release, reserve and reset, for every algorithm, and several limits at once;
+//! - operations: peek, charge, refund, release, reserve and reset, for every algorithm, and several limits at once;
 //! - keys: any text, each apart from the others; [`Handler::clear`] removes one keyspace and nothing else;
 //! - threads: together they never take more than a limit admits; [`Handler::take_all`] takes from all keys
 //!   or from none; the async methods decide as the others;
@@ -29,6 +29,7 @@
 //! them in keyspaces that begin with `premier-conformance`, which are cleared before.
 
 mod case;
+mod charges;
 mod clearing;
 mod keys;
 mod operations;
@@ -131,6 +132,7 @@ impl<H: Handler, F: Fn(ManualClock) -> H> Suite<F> {
     fn checks(&self) -> Vec<Check> {
         let mut checks = Vec::new();
         checks.extend(operations::CHECKS);
+        checks.extend(charges::CHECKS);
         checks.extend(several::CHECKS);
         checks.extend(waiting::CHECKS);
         checks.extend(keys::CHECKS);

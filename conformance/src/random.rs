@@ -17,7 +17,15 @@ pub(crate) const CHECKS: [Check; 2] = [
 const OPERATIONS: u64 = 150;
 
 fn one_limit(case: &Case<'_>) -> Result<(), String> {
-    let limits = each_algorithm(5).into_iter().chain(each_algorithm(7));
+    // Windows whose ends are no whole microseconds.
+    let odd = [
+        Limit::fixed_window(3, MINUTE / 7),
+        Limit::sliding_window(3, MINUTE / 7),
+    ];
+    let limits = each_algorithm(5)
+        .into_iter()
+        .chain(each_algorithm(7))
+        .chain(odd);
     for (seed, limit) in (1..).zip(limits) {
         check(case, seed, &[limit])?;
     }
@@ -64,7 +72,7 @@ fn check(case: &Case<'_>, seed: u64, limits: &[Limit]) -> Result<(), String> {
                 .advance(Duration::from_millis(random.below(20_000)));
         }
         let units = random.below(4);
-        let (operation, expected) = match random.below(12) {
+        let (operation, expected) = match random.below(14) {
             0 => same(Operation::Reset),
             1 => same(Operation::Peek(units)),
             2 => same(Operation::Refund(units)),
@@ -74,6 +82,10 @@ fn check(case: &Case<'_>, seed: u64, limits: &[Limit]) -> Result<(), String> {
                 let release = |of: Decision| Operation::Release(*of.reservation(), units);
                 (release(got), release(expected))
             }
+            12 | 13 => same(Operation::Charge {
+                units: 2 * units,
+                max_debt: Some(random.below(12)).filter(|debt| *debt < 9),
+            }),
             5..=7 => same(Operation::Reserve {
                 cost: units,
                 longest: Duration::from_millis(random.below(90_000)),

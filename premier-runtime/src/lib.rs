@@ -40,6 +40,7 @@ pub use self::limit::decision::{Decision, Reservation};
 pub use self::limit::lease::Lease;
 pub use self::limit::quota::Limit;
 pub use self::limiter::overrides as limits;
+pub use self::limiter::settling::OnDrop;
 pub use self::permit::Permit;
 pub use self::process::{clear, clear_async, config};
 pub use self::store::handler::Handler;
@@ -91,8 +92,8 @@ pub mod __private {
     pub use crate::attributes::retry::{Attempts, RetrySite, RetrySpec, Strategy};
     pub use crate::attributes::site::Instance;
     pub use crate::attributes::throttle::{
-        Admission, SyncAdmission, ThrottlePart, ThrottleSite, ThrottleSpec, enter_all,
-        enter_all_async, once,
+        Admission, Settlement, SyncAdmission, ThrottlePart, ThrottleSite, ThrottleSpec, enter_all,
+        enter_all_async, enter_all_to_settle, enter_all_to_settle_async, once,
     };
     pub use crate::attributes::timeout::{TimeoutSite, TimeoutSpec};
     pub use crate::key::subject::{KeyFast, KeyFormatted, NoKey};

@@ -1,23 +1,19 @@
 //! What an admitted call has taken, to give it back or to correct it afterwards.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::algorithms::Plan;
 use crate::error::Error;
-use crate::key::buffer::KeyBuffer;
 use crate::limit::decision::Decision;
-use crate::limiter::named::Limiter;
-use crate::store::request::Operation;
+use crate::limiter::taken::Taken;
 
 /// The units that an admitted call has taken, returned by
 /// [`Throttle::acquire`](crate::Throttle::acquire).
 ///
-/// Dropping a permit does nothing: the units stay taken, as those of any admitted call. A caller that
-/// does not use them gives them back with [`Permit::refund`], and one that learns only afterwards what
-/// the call has cost corrects them with [`Permit::settle`]. Both consume the permit, so that units go
-/// back once at most.
+/// Dropping a permit does nothing: the units stay taken, as those of any admitted call, unless
+/// [`Throttle::on_drop`](crate::Throttle::on_drop) says otherwise. A caller that does not use them gives them back with [`Permit::refund`], and one that learns only afterwards what
+/// the call has cost corrects them with [`Permit::settle`]. Whichever is called first counts: a permit is
+/// settled once at most, also by threads that share it.
 ///
 /// Units go back only as far as the limit still counts those of this permit, so that none are taken from
 /// another caller:
@@ -42,30 +38,54 @@ use crate::store::request::Operation;
 /// assert_eq!(exports.peek("alice")?.remaining, 10);
 /// # Ok::<(), premier::Error>(())
 /// ```
+///
+/// # Streams
+/// A permit borrows nothing and can be sent, so a stream can carry it to its end. What the call has cost is
+/// known when the stream is over; a stream that is dropped before leaves the estimate, or, with
+/// [`OnDrop::Refund`](crate::OnDrop::Refund), nothing.
+///
+/// ```
+/// use premier::{Limit, Permit, Throttle};
+/// use std::time::Duration;
+///
+/// /// The words of an answer, which settles what they have cost.
+/// struct Answer {
+///     words: std::vec::IntoIter<&'static str>,
+///     tokens: u64,
+///     permit: Permit,
+/// }
+///
+/// // As a `Stream`, `poll_next` does the same.
+/// impl Iterator for Answer {
+///     type Item = &'static str;
+///
+///     fn next(&mut self) -> Option<&'static str> {
+///         let word = self.words.next();
+///         match word {
+///             Some(_) => self.tokens += 1,
+///             // An error is for the log: the answer is complete.
+///             None => drop(self.permit.settle(self.tokens)),
+///         }
+///         word
+///     }
+/// }
+///
+/// let tokens = Throttle::new("answers", Limit::token_bucket(100, Duration::from_secs(3_600)));
+/// let permit = tokens.cost(50).acquire("alice")?;
+/// let words = vec!["four", "words", "were", "enough"].into_iter();
+/// let answer = Answer { words, tokens: 0, permit };
+/// assert_eq!(answer.count(), 4);
+/// assert_eq!(tokens.peek("alice")?.remaining, 96);
+/// # Ok::<(), premier::Error>(())
+/// ```
 pub struct Permit {
-    limiter: Arc<Limiter>,
-    key: KeyBuffer,
-    cost: u64,
+    taken: Taken,
     decision: Decision,
 }
 
 impl Permit {
-    pub(crate) fn new(
-        limiter: &Arc<Limiter>,
-        key: KeyBuffer,
-        cost: u64,
-        mut decision: Decision,
-    ) -> Self {
-        if !limiter.is_queue() {
-            // The wait for a token is over. What counts is whether the bucket still remembers it.
-            decision.reservation = decision.reservation.without_slots();
-        }
-        Self {
-            limiter: Arc::clone(limiter),
-            key,
-            cost,
-            decision,
-        }
+    pub(crate) const fn new(taken: Taken, decision: Decision) -> Self {
+        Self { taken, decision }
     }
 
     /// Returns the capacity of the limit in units. Of several limits, that of the tightest.
@@ -103,32 +123,37 @@ impl Permit {
         self.decision.delay
     }
 
-    /// Gives the units back, as far as the limit still counts them.
+    /// Gives the units back, as far as the limit still counts them. The same as settling for a cost of 0.
     ///
     /// # Errors
-    /// [`Error::Backend`] when the store cannot be reached; the units then stay taken.
-    pub fn refund(self) -> Result<(), Error> {
-        self.give_back(self.cost)
+    /// As for [`Permit::settle`].
+    pub fn refund(&self) -> Result<(), Error> {
+        self.settle(0)
     }
 
     /// As [`Permit::refund`] for async callers. Dropping the future may leave the units taken.
     ///
     /// # Errors
-    /// As for [`Permit::refund`].
-    pub async fn refund_async(self) -> Result<(), Error> {
-        self.give_back_async(self.cost).await
+    /// As for [`Permit::settle`].
+    pub async fn refund_async(&self) -> Result<(), Error> {
+        self.settle_async(0).await
     }
 
-    /// Corrects the cost of the call to `actual` units, for callers that learn it afterwards.
+    /// Corrects the cost of the call to `actual` units, for callers that learn it afterwards. Does nothing if
+    /// the permit has been settled or refunded before.
     ///
     /// If the call has cost less than was taken, the rest is given back as by [`Permit::refund`]. If it
-    /// has cost more, the difference is charged, without waiting:
+    /// has cost more, the difference is charged, whether or not the limit has room for it. Later calls wait or
+    /// are denied until this debt is paid off:
     ///
-    /// - a bucket goes into debt, so that later calls wait or are denied until it is paid off;
-    /// - a window charges as much as it has room for.
+    /// | algorithm | the debt is paid off |
+    /// | --- | --- |
+    /// | token and leaky bucket | with one unit each time the bucket would gain one |
+    /// | fixed and sliding window | by the windows that follow: the units above the quota open the next one as already used, up to its quota, and so on |
+    /// | sliding log | when the units leave the log, one period later |
     ///
-    /// At most the capacity of the limit is charged in addition, which is the most that one call can
-    /// cost.
+    /// A key owes at most one capacity of the limit, or what [`Throttle::max_debt`](crate::Throttle::max_debt)
+    /// says; what goes beyond is not charged.
     ///
     /// ```
     /// use premier::{Limit, Throttle};
@@ -146,82 +171,27 @@ impl Permit {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Backend`] when the store cannot be reached; what was taken then stays taken.
-    pub fn settle(self, actual: u64) -> Result<(), Error> {
-        if actual <= self.cost {
-            return self.give_back(self.cost - actual);
-        }
-        let key = Some(self.key.as_str());
-        let extra = self.chargeable(actual - self.cost);
-        let decision = self.limiter.handle(key, charge(extra))?;
-        if let Some(rest) = what_has_room(&decision) {
-            let take = Operation::Take(rest.min(extra));
-            self.limiter.handle(key, take).map(drop)?;
-        }
-        Ok(())
+    /// [`Error::Backend`] when the store cannot be reached. The cost then stays as it was, or has been
+    /// corrected if only the answer was lost. The permit counts as settled in any case.
+    pub fn settle(&self, actual: u64) -> Result<(), Error> {
+        self.taken.settle(actual)
     }
 
     /// As [`Permit::settle`] for async callers. Dropping the future may leave the cost as it was.
     ///
     /// # Errors
     /// As for [`Permit::settle`].
-    pub async fn settle_async(self, actual: u64) -> Result<(), Error> {
-        if actual <= self.cost {
-            return self.give_back_async(self.cost - actual).await;
-        }
-        let key = Some(self.key.as_str());
-        let extra = self.chargeable(actual - self.cost);
-        let decision = self.limiter.handle_async(key, charge(extra)).await?;
-        if let Some(rest) = what_has_room(&decision) {
-            let take = Operation::Take(rest.min(extra));
-            self.limiter.handle_async(key, take).await.map(drop)?;
-        }
-        Ok(())
+    pub async fn settle_async(&self, actual: u64) -> Result<(), Error> {
+        self.taken.settle_async(actual).await
     }
-
-    fn give_back(&self, units: u64) -> Result<(), Error> {
-        let (key, slot) = (Some(self.key.as_str()), self.decision.reservation);
-        match units {
-            0 => Ok(()),
-            _ => self.limiter.give_back(key, slot, units),
-        }
-    }
-
-    async fn give_back_async(&self, units: u64) -> Result<(), Error> {
-        let (key, slot) = (Some(self.key.as_str()), self.decision.reservation);
-        match units {
-            0 => Ok(()),
-            _ => self.limiter.give_back_async(key, slot, units).await,
-        }
-    }
-
-    /// The part of `units` that one operation can charge.
-    fn chargeable(&self, units: u64) -> u64 {
-        let plans = self.limiter.plans();
-        let capacity = plans.iter().map(Plan::capacity).min();
-        units.min(capacity.unwrap_or_default())
-    }
-}
-
-/// Takes units that were used already: from a bucket also those that it does not have yet.
-const fn charge(cost: u64) -> Operation {
-    Operation::Reserve {
-        cost,
-        longest: Duration::MAX,
-    }
-}
-
-/// The units that can be charged after a limit had no room for all of them.
-fn what_has_room(decision: &Decision) -> Option<u64> {
-    (!decision.allowed && decision.remaining > 0).then_some(decision.remaining)
 }
 
 impl fmt::Debug for Permit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Permit")
-            .field("name", self.limiter.name())
-            .field("cost", &self.cost)
+            .field("name", self.taken.limiter().name())
+            .field("cost", &self.taken.cost())
             .field("remaining", &self.remaining())
             .field("waited", &self.waited())
             .finish_non_exhaustive()

@@ -17,6 +17,8 @@ use crate::limiter::acquire::{acquire, acquire_async};
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
+use crate::limiter::settling::{OnDrop, Settling};
+use crate::limiter::taken::Taken;
 use crate::permit::Permit;
 use crate::store::request::Operation;
 
@@ -72,6 +74,7 @@ pub struct Throttle {
     shared: Arc<Shared>,
     cost: u64,
     max_wait: MaxWait,
+    settling: Settling,
 }
 
 struct Shared {
@@ -142,6 +145,7 @@ impl Throttle {
         Self {
             cost: self.cost,
             max_wait: self.max_wait,
+            settling: self.settling,
             ..Self::build(
                 Arc::clone(&self.shared.name),
                 &self.shared.limits,
@@ -170,6 +174,7 @@ impl Throttle {
         Self {
             cost: self.cost,
             max_wait: self.max_wait,
+            settling: self.settling,
             ..Self::build(Arc::clone(name), &[limit], runtime.clone())
         }
     }
@@ -235,6 +240,60 @@ impl Throttle {
         }
     }
 
+    /// Lets a key owe at most `units` after [`Permit::settle`] has charged more than was taken. Default: one
+    /// capacity of the limit, of several limits that of each. With 0 it owes nothing.
+    ///
+    /// The slots of callers that wait for a bucket count as owed.
+    ///
+    /// ```
+    /// use premier::{Limit, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let tokens = Throttle::new("tokens", Limit::fixed_window(100, minute)).max_debt(250);
+    /// tokens.cost(100).acquire("alice")?.settle(350)?;
+    /// // Two windows are used up by the debt, and half of a third one.
+    /// assert!(tokens.check("alice")?.retry_after > 2 * minute);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub fn max_debt(&self, units: u64) -> Self {
+        let settling = Settling {
+            max_debt: Some(units),
+            ..self.settling
+        };
+        Self {
+            settling,
+            ..self.clone()
+        }
+    }
+
+    /// Sets what happens to the units of a [`Permit`] that is dropped before it has been settled or refunded.
+    /// Default: [`OnDrop::Keep`].
+    ///
+    /// ```
+    /// use premier::{Limit, OnDrop, Throttle};
+    /// use std::time::Duration;
+    ///
+    /// let jobs = Throttle::new("jobs", Limit::token_bucket(10, Duration::from_secs(3_600)));
+    /// let permit = jobs.on_drop(OnDrop::Refund).cost(4).acquire("alice")?;
+    /// // The job did not come to its end.
+    /// drop(permit);
+    /// assert_eq!(jobs.peek("alice")?.remaining, 10);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_drop(&self, on_drop: OnDrop) -> Self {
+        let settling = Settling {
+            on_drop,
+            ..self.settling
+        };
+        Self {
+            settling,
+            ..self.clone()
+        }
+    }
+
     /// Decides, and takes the cost if it is admitted. A denial is a [`Decision`], not an error. On
     /// a leaky bucket the caller has to wait for [`Decision::delay`] itself.
     ///
@@ -272,7 +331,7 @@ impl Throttle {
         let limiter = self.limiter()?;
         let key = KeyBuffer::format(key);
         let decision = acquire(limiter, Some(key.as_str()), self.cost, self.max_wait)?;
-        Ok(Permit::new(limiter, key, self.cost, decision))
+        Ok(self.permit(limiter, key, decision))
     }
 
     /// As [`Throttle::acquire`] for async callers. Dropping the future takes nothing.
@@ -284,7 +343,7 @@ impl Throttle {
         let key = KeyBuffer::format(key);
         let acquired = acquire_async(limiter, Some(key.as_str()), self.cost, self.max_wait);
         let decision = acquired.await?;
-        Ok(Permit::new(limiter, key, self.cost, decision))
+        Ok(self.permit(limiter, key, decision))
     }
 
     /// Decides as [`Throttle::check`] does and takes nothing.
@@ -352,6 +411,11 @@ impl Throttle {
         Ok(())
     }
 
+    fn permit(&self, limiter: &Arc<Limiter>, key: KeyBuffer, decision: Decision) -> Permit {
+        let taken = Taken::new(limiter, Some(key), self.cost, &decision, self.settling);
+        Permit::new(taken, decision)
+    }
+
     fn build(name: Arc<str>, limits: &[Limit], runtime: Option<Arc<Runtime>>) -> Self {
         let shared = Shared {
             name,
@@ -363,6 +427,7 @@ impl Throttle {
             shared: Arc::new(shared),
             cost: 1,
             max_wait: MaxWait::NONE,
+            settling: Settling::default(),
         }
     }
 

@@ -715,9 +715,9 @@ pub use premier_runtime::tower;
 #[doc(inline)]
 pub use premier_runtime::{
     Algo, BackendSource, BoxFuture, Config, Decision, Error, Handler, Key, Lease, Limit,
-    MemoryHandler, MemoryHandlerBuilder, OnBackendError, Operation, OutageCalls, Permit, Request,
-    Reservation, RetryBudget, RetryEvent, Throttle, algorithms, bounds, clear, clear_async, clock,
-    config, limits, outage_calls, timeout_workers,
+    MemoryHandler, MemoryHandlerBuilder, OnBackendError, OnDrop, Operation, OutageCalls, Permit,
+    Request, Reservation, RetryBudget, RetryEvent, Throttle, algorithms, bounds, clear,
+    clear_async, clock, config, limits, outage_calls, timeout_workers,
 };
 #[cfg(feature = "redis")]
 #[doc(inline)]

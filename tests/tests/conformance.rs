@@ -27,6 +27,8 @@ enum Fault {
     ReleaseRefunds,
     RefundIsIgnored,
     ReserveIsTake,
+    ChargeIsTake,
+    ChargeIsUnbounded,
     ResetIsIgnored,
     ClearsByPrefix,
     OneStateForAllKeys,
@@ -53,6 +55,11 @@ impl Faulty {
             | (Fault::ResetIsIgnored, Operation::Reset) => Operation::Peek(0),
             (Fault::ReleaseRefunds, Operation::Release(_, units)) => Operation::Refund(units),
             (Fault::ReserveIsTake, Operation::Reserve { cost, .. }) => Operation::Take(cost),
+            (Fault::ChargeIsTake, Operation::Charge { units, .. }) => Operation::Take(units.min(3)),
+            (Fault::ChargeIsUnbounded, Operation::Charge { units, .. }) => Operation::Charge {
+                units,
+                max_debt: Some(u64::MAX),
+            },
             (_, operation) => operation,
         }
     }
@@ -190,6 +197,11 @@ fn the_suite_names_the_check_that_a_faulty_store_fails() {
             Fault::ReserveIsTake,
             "slots follow one another in the order of the callers:",
         ),
+        (
+            Fault::ChargeIsTake,
+            "later calls pay for units that are owed:",
+        ),
+        (Fault::ChargeIsUnbounded, "a key owes max_debt at most:"),
         (Fault::ResetIsIgnored, "a reset key is as one never seen:"),
         (
             Fault::ClearsByPrefix,

@@ -1,9 +1,13 @@
 //! What an admitted call has taken can be given back, or corrected afterwards.
 
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use premier::{Algo, Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle};
+use premier::{
+    Algo, Config, Error, Limit, MemoryHandler, OnBackendError, OnDrop, Permit, RedisHandler,
+    Throttle,
+};
 use premier_tests::manual;
 use premier_tests::redis::Server;
 use premier_tests::waits::{joined, sleepers};
@@ -165,8 +169,8 @@ fn settling_for_more_than_there_is_puts_a_token_bucket_into_debt() {
 }
 
 #[test]
-fn settling_for_more_than_there_is_takes_all_that_is_left_of_other_limits() {
-    for algo in ALGOS.into_iter().filter(|&algo| algo != Algo::TokenBucket) {
+fn settling_for_more_than_there_is_takes_all_that_is_left_of_any_limit() {
+    for algo in ALGOS {
         let (_, throttle) = manual(Limit::new(algo, 10, MINUTE));
         throttle.cost(8).acquire("k").unwrap().settle(15).unwrap();
         assert_eq!(remaining(&throttle), 0, "{algo}");
@@ -174,11 +178,145 @@ fn settling_for_more_than_there_is_takes_all_that_is_left_of_other_limits() {
 }
 
 #[test]
-fn settling_for_more_than_a_call_can_cost_charges_the_capacity_once_more() {
+fn settling_for_more_than_there_is_opens_the_next_window_as_already_used() {
+    for algo in [Algo::FixedWindow, Algo::SlidingWindow] {
+        let (clock, throttle) = manual(Limit::new(algo, 10, MINUTE));
+        throttle.cost(8).acquire("k").unwrap().settle(17).unwrap();
+        clock.advance(MINUTE - SECOND);
+        assert!(!throttle.check("k").unwrap().allowed, "{algo}");
+        // Of a sliding window, what the window before has counted fades.
+        let faded = if algo == Algo::SlidingWindow { 60 } else { 1 };
+        clock.advance(faded * SECOND);
+        assert_eq!(remaining(&throttle), 3, "{algo}");
+    }
+}
+
+#[test]
+fn what_the_next_window_cannot_pay_is_paid_by_those_after_it() {
+    let (clock, throttle) = manual(Limit::fixed_window(10, MINUTE));
+    throttle.cost(10).acquire("k").unwrap().settle(20).unwrap();
+    throttle.cost(0).acquire("k").unwrap().settle(1).unwrap();
+    let denied = throttle.check("k").unwrap();
+    assert_eq!(denied.retry_after, 2 * MINUTE, "a key owes one capacity");
+    clock.advance(MINUTE);
+    throttle.cost(0).acquire("k").unwrap().settle(4).unwrap();
+    clock.advance(MINUTE);
+    assert_eq!(remaining(&throttle), 6);
+}
+
+#[test]
+fn settling_for_more_than_a_call_can_cost_charges_until_the_key_owes_one_capacity() {
     let (_, throttle) = manual(Limit::token_bucket(10, 10 * SECOND));
     let permit = throttle.acquire("k").unwrap();
     permit.settle(u64::MAX).unwrap();
-    assert_eq!(throttle.check("k").unwrap().retry_after, 2 * SECOND);
+    assert_eq!(throttle.check("k").unwrap().retry_after, 11 * SECOND);
+}
+
+#[test]
+fn a_permit_is_settled_once_also_by_threads_that_share_it() {
+    for algo in ALGOS {
+        let (_, throttle) = manual(Limit::new(algo, 10, MINUTE));
+        let before = remaining(&throttle);
+        for actual in [3, 5] {
+            let permit = Arc::new(throttle.cost(4).acquire("k").unwrap());
+            let settle = || {
+                let permit = Arc::clone(&permit);
+                thread::spawn(move || permit.settle(actual).unwrap())
+            };
+            for thread in [settle(), settle()] {
+                joined("settling ends", thread).unwrap();
+            }
+            permit.refund().unwrap();
+            drop(permit);
+            if algo == Algo::LeakyBucket {
+                // The next call has to wait for its slot.
+                assert_eq!(remaining(&throttle), before - actual, "{algo}");
+                throttle.reset("k").unwrap();
+            }
+        }
+        if algo != Algo::LeakyBucket {
+            assert_eq!(remaining(&throttle), before - 8, "{algo}");
+        }
+    }
+}
+
+#[test]
+fn a_key_owes_what_max_debt_says_at_most() {
+    for max_debt in [0, 1, 35] {
+        let (_, throttle) = manual(Limit::token_bucket(10, 10 * SECOND));
+        let throttle = throttle.max_debt(max_debt);
+        let permit = throttle.cost(10).acquire("k").unwrap();
+        permit.settle(1_000).unwrap();
+        let retry_after = throttle.check("k").unwrap().retry_after;
+        assert_eq!(retry_after, SECOND * (max_debt as u32 + 1));
+    }
+    for algo in ALGOS {
+        let (_, throttle) = manual(Limit::new(algo, 10, MINUTE));
+        let throttle = throttle.max_debt(0);
+        throttle.acquire("k").unwrap().settle(1_000).unwrap();
+        let before = throttle.peek("k").unwrap();
+        throttle.cost(0).acquire("k").unwrap().settle(5).unwrap();
+        assert_eq!(throttle.peek("k").unwrap(), before, "{algo}");
+        assert_eq!(before.remaining, 0, "{algo}");
+    }
+}
+
+#[test]
+fn a_permit_that_is_dropped_gives_its_units_back_if_asked() {
+    for algo in ALGOS {
+        let (_, throttle) = manual(Limit::new(algo, 5, MINUTE));
+        let throttle = throttle.on_drop(OnDrop::Refund);
+        let before = remaining(&throttle);
+        drop(throttle.cost(2).acquire("k").unwrap());
+        assert_eq!(remaining(&throttle), before, "{algo}");
+        let permit = throttle.cost(2).acquire("k").unwrap();
+        permit.settle(2).unwrap();
+        drop(permit);
+        assert_eq!(remaining(&throttle), before - 2, "{algo}: settled");
+    }
+}
+
+#[test]
+fn a_permit_that_is_dropped_gives_its_units_back_to_redis_in_the_background() {
+    let server = Server::start();
+    let redis = RedisHandler::connect(server.url()).unwrap();
+    let limit = Limit::fixed_window(5, 3_600 * SECOND);
+    let throttle = Throttle::new("dropped", limit).with_config(redis);
+    let throttle = throttle.on_drop(OnDrop::Refund);
+    drop(throttle.cost(2).acquire("k").unwrap());
+    let began = Instant::now();
+    while remaining(&throttle) < 5 {
+        assert!(began.elapsed() < 20 * SECOND, "the units are given back");
+    }
+}
+
+/// The stream of an answer, which settles what its words have cost.
+struct Words(std::vec::IntoIter<&'static str>, u64, Permit);
+
+impl Words {
+    async fn next(&mut self) -> Option<&'static str> {
+        let word = self.0.next();
+        match word {
+            Some(_) => self.1 += 1,
+            None => self.2.settle_async(self.1).await.unwrap(),
+        }
+        word
+    }
+}
+
+#[tokio::test]
+async fn a_stream_carries_a_permit_to_its_end() {
+    let (_, throttle) = manual(Limit::token_bucket(10, MINUTE));
+    let throttle = throttle.on_drop(OnDrop::Refund);
+    let permit = throttle.cost(5).acquire_async("k").await.unwrap();
+    let words = vec!["four", "words", "were", "enough"].into_iter();
+    let mut stream = Words(words, 0, permit);
+    let read = tokio::spawn(async move { while stream.next().await.is_some() {} });
+    read.await.unwrap();
+    assert_eq!(remaining(&throttle), 6);
+    let permit = throttle.cost(5).acquire_async("k").await.unwrap();
+    drop(Words(Vec::new().into_iter(), 0, permit));
+    assert_eq!(remaining(&throttle), 6, "dropped before its end");
 }
 
 #[test]

@@ -50,10 +50,22 @@ fn reserved(plan: &Plan) -> State {
     state
 }
 
+/// A state that owes units.
+fn charged(plan: &Plan) -> State {
+    let mut state = used(plan);
+    state.charge(plan, NOW + 1_300_000_000, 8, 7);
+    state
+}
+
 #[test]
 fn a_state_that_was_stored_decides_as_the_original() {
     for plan in plans() {
-        for mut state in [State::default(), used(&plan), reserved(&plan)] {
+        for mut state in [
+            State::default(),
+            used(&plan),
+            reserved(&plan),
+            charged(&plan),
+        ] {
             let mut read = State::from_bytes(&state.to_bytes()).unwrap();
             assert_eq!(read, state);
             for step in 0..8 {
@@ -83,6 +95,14 @@ fn the_format_of_stored_states_stays_as_it_is() {
     assert_eq!(
         waited_for,
         "01020000000000000000000002bc96604a000000000000000003000000e8d4a51000000000000000000000000000b2d05e00"
+    );
+    let owing = [0, 1].map(|index| hex(&charged(&plans()[index]).to_bytes()));
+    assert_eq!(
+        owing,
+        [
+            "010500000000e922217d000000000000000009000000000000000000000000000000060000000000000003",
+            "010501000000e9103fda000000000000000009000000000000000200000000000000060000000000000003",
+        ]
     );
     assert_eq!(hex(&State::default().to_bytes()), "0100");
 }
@@ -120,12 +140,18 @@ fn damaged_bytes_never_cause_a_panic() {
             longest: Duration::MAX,
         },
         Operation::Peek(3),
+        Operation::Charge {
+            units: u64::MAX,
+            max_debt: Some(u64::MAX),
+        },
+        Operation::Take(1),
         Operation::Refund(u64::MAX),
         Operation::Take(3),
     ];
     for plan in plans() {
         let plans = [plan];
-        for bytes in [used(&plan).to_bytes(), reserved(&plan).to_bytes()] {
+        for state in [used(&plan), reserved(&plan), charged(&plan)] {
+            let bytes = state.to_bytes();
             for position in 1..bytes.len() {
                 for byte in [0, 1, 0x7F, 0x80, 0xFF] {
                     let mut damaged = bytes.clone();
@@ -150,7 +176,11 @@ fn damaged_bytes_never_cause_a_panic() {
 #[test]
 fn a_state_expires_when_it_decides_as_one_never_seen() {
     for plan in plans() {
-        for (state, now) in [(used(&plan), NOW + 1_300_000_000), (reserved(&plan), NOW)] {
+        for (state, now) in [
+            (used(&plan), NOW + 1_300_000_000),
+            (charged(&plan), NOW + 1_300_000_000),
+            (reserved(&plan), NOW),
+        ] {
             let expires_in = state.expires_in(&plan, now);
             assert!(expires_in > Duration::ZERO, "{}", plan.limit());
             let end = now + u64::try_from(expires_in.as_nanos()).unwrap();

@@ -6,19 +6,21 @@ use syn::{Expr, LitStr, Result};
 
 use crate::expand::arguments::borrow_patterns;
 use crate::expand::call_site::{CallSite, Sharing};
+use crate::expand::callback::call;
 use crate::expand::crate_path::take_crate_path;
 use crate::expand::expansion::{Expansion, Layer};
 use crate::expand::key::KeyTokens;
 use crate::expand::setters::Setters;
-use crate::expand::values::{by_bound, import_bounds};
+use crate::expand::values::{by_bound, import_bounds, units_of_callback};
 use crate::parse::arguments::Arguments;
 use crate::parse::errors::Errors;
 use crate::parse::function::Function;
 use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::limit::LimitArgs;
+use crate::parse::settling::SettlingArgs;
 use crate::parse::wait::WaitArgs;
-use crate::validate::callback::take_on_reject;
+use crate::validate::callback::{take_on_reject, take_settle};
 use crate::validate::checked::Checked;
 use crate::validate::key::{check_independent, check_key};
 use crate::validate::limit::{
@@ -26,13 +28,14 @@ use crate::validate::limit::{
 };
 use crate::validate::values;
 
-const KNOWN: &str = "quota, duration, rate, limits, algo, burst, bucket_size, lease, keymaker, key, cost, wait, max_waiting, name, on_reject, crate";
+const KNOWN: &str = "quota, duration, rate, limits, algo, burst, bucket_size, lease, keymaker, key, cost, settle, max_debt, on_drop, wait, max_waiting, name, on_reject, crate";
 
 /// The arguments as the user wrote them.
 struct ThrottleArgs {
     limit: LimitArgs,
     key: KeyArgs,
     cost: Option<Expr>,
+    settling: SettlingArgs,
     wait: WaitArgs,
     name: Option<LitStr>,
     on_reject: Option<Expr>,
@@ -46,6 +49,7 @@ struct Throttle {
     setters: Setters,
     key: Option<Key>,
     cost: Option<Checked<u64>>,
+    settle: Option<Expr>,
     on_reject: Option<Expr>,
     crate_path: TokenStream,
 }
@@ -74,7 +78,9 @@ pub(super) fn parse(
 
 impl ThrottleArgs {
     fn take(arguments: &mut Arguments) -> Self {
+        let settle = take_settle(arguments);
         Self {
+            settling: SettlingArgs::take(arguments, settle),
             limit: LimitArgs::take(arguments),
             key: KeyArgs::take(arguments),
             cost: arguments.expr("cost").map(|(_, cost)| cost),
@@ -115,15 +121,28 @@ impl ThrottleArgs {
         // The algorithm may be that of the configuration.
         let may_wait = algorithm.is_none_or(|algorithm| algorithm == Algorithm::LeakyBucket);
         setters.set_wait(&self.wait, may_wait, errors);
+        setters.set_settling(&self.settling, errors);
         check_capacity(&self.limit, algorithm, self.cost.as_ref(), errors);
         setters
     }
 
     /// Checks that the limit is the same for all calls.
     fn check_independent(&self, function: &Function, errors: &mut Errors) {
-        for expr in self.limit.exprs().chain(self.wait.exprs()) {
+        for expr in self
+            .limit
+            .exprs()
+            .chain(self.wait.exprs())
+            .chain(self.settling.max_debt.as_ref().map(|(_, debt)| debt))
+        {
             check_independent(expr, function, errors);
         }
+    }
+}
+
+impl Throttles {
+    /// Whether the output of a call says what it has really cost.
+    fn are_settled(&self) -> bool {
+        self.0.iter().any(|throttle| throttle.settle.is_some())
     }
 }
 
@@ -133,7 +152,7 @@ impl Layer for Throttles {
     }
 
     fn encloses_body(&self) -> bool {
-        false
+        self.are_settled()
     }
 
     fn can_reject(&self) -> bool {
@@ -145,9 +164,12 @@ impl Layer for Throttles {
     }
 
     fn wrap(&self, expansion: &Expansion<'_>, index: usize, inner: &TokenStream) -> TokenStream {
+        if self.are_settled() {
+            return settled(&self.0, expansion, index, inner);
+        }
         let enter = match &self.0[..] {
             [only] => only.enter(expansion, index),
-            several => enter_all(several, expansion, index),
+            several => enter_all(several, false, expansion, index),
         };
         quote!(#enter #inner)
     }
@@ -167,8 +189,14 @@ fn name_in(invocation: &Invocation) -> Option<String> {
 }
 
 /// Returns statements that leave the function unless all of `throttles` admit the call. The keys are text
-/// of their own, because what one key borrows cannot be kept until the last is known.
-fn enter_all(throttles: &[Throttle], expansion: &Expansion<'_>, index: usize) -> TokenStream {
+/// of their own, because what one key borrows cannot be kept until the last is known. Calls that are settled have
+/// what they have taken in `__premier_entered` then.
+fn enter_all(
+    throttles: &[Throttle],
+    is_settled: bool,
+    expansion: &Expansion<'_>,
+    index: usize,
+) -> TokenStream {
     let span = Span::mixed_site();
     let crate_path = &throttles[0].crate_path;
     let part = Ident::new("part", span);
@@ -212,15 +240,73 @@ fn enter_all(throttles: &[Throttle], expansion: &Expansion<'_>, index: usize) ->
         }
         [] => TokenStream::new(),
     };
-    let (enter_all, awaited) = (expansion.method("enter_all"), expansion.awaited());
+    let awaited = expansion.awaited();
+    if !is_settled {
+        let enter_all = expansion.method("enter_all");
+        return quote_spanned! {span=>
+            let __premier_parts = [#(#parts),*];
+            if let ::core::result::Result::Err((__premier_number, #error)) =
+                #crate_path::__private::#enter_all(__premier_parts) #awaited
+            {
+                let _ = __premier_number;
+                return #output;
+            }
+        };
+    }
+    let enter_all = expansion.method("enter_all_to_settle");
     quote_spanned! {span=>
         let __premier_parts = [#(#parts),*];
-        if let ::core::result::Result::Err((__premier_number, #error)) =
-            #crate_path::__private::#enter_all(__premier_parts) #awaited
+        let __premier_entered = match #crate_path::__private::#enter_all(__premier_parts) #awaited {
+            ::core::result::Result::Ok(__premier_entered) => __premier_entered,
+            ::core::result::Result::Err((__premier_number, #error)) => {
+                let _ = __premier_number;
+                return #output;
+            }
+        };
+    }
+}
+
+/// Returns the code of a call that `throttles` admit, and that is settled by its output.
+fn settled(
+    throttles: &[Throttle],
+    expansion: &Expansion<'_>,
+    index: usize,
+    inner: &TokenStream,
+) -> TokenStream {
+    let span = Span::mixed_site();
+    let enter = enter_all(throttles, true, expansion, index);
+    let (ascription, scope) = (expansion.ascription(), expansion.scope(inner, index));
+    let crate_path = &throttles[0].crate_path;
+    let import_bounds = import_bounds(crate_path);
+    let output = quote_spanned!(span=> __premier_output);
+    let settle = throttles.iter().enumerate().map(|(number, throttle)| {
+        let callee = throttle.settle.as_ref()?;
+        let units = units_of_callback(&call(callee, &output), callee);
+        Some(quote_spanned! {span=>
+            __premier_entered[#number].settle(#crate_path::__private::cost(#units));
+        })
+    });
+    let settle = settle.flatten();
+    // An error that the function cannot have returned is that of a layer below.
+    let settle = match expansion.is_wrapped() {
+        true => quote_spanned! {span=>
+            if let ::core::result::Result::Ok(#output) = &__premier_outcome {
+                #(#settle)*
+            }
+        },
+        false => quote_spanned! {span=>
+            let #output = &__premier_outcome;
+            #(#settle)*
+        },
+    };
+    quote_spanned! {span=>
+        #enter
+        let __premier_outcome #ascription = #scope;
         {
-            let _ = __premier_number;
-            return #output;
+            #import_bounds
+            #settle
         }
+        __premier_outcome
     }
 }
 
@@ -249,6 +335,7 @@ impl Throttle {
             setters,
             key,
             cost,
+            settle: args.settling.settle,
             on_reject: args.on_reject,
             crate_path: args.crate_path,
         })

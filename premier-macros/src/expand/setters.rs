@@ -2,12 +2,15 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
+use syn::Error;
 
 use crate::parse::arguments::Arguments;
 use crate::parse::errors::Errors;
+use crate::parse::literal::{Literal, literal};
+use crate::parse::settling::SettlingArgs;
 use crate::parse::wait::{Wait, WaitArgs};
 use crate::validate::checked::Nanos;
-use crate::validate::values::{duration, positive, positive_duration, share};
+use crate::validate::values::{duration, positive, positive_duration, share, units};
 
 /// `.name("page").ttl(…)`, in the order of the calls below.
 #[derive(Default)]
@@ -81,6 +84,34 @@ impl Setters {
             );
         }
         self.set_at(name, positive("max_waiting", calls, errors));
+    }
+
+    /// Adds the calls for `max_debt` and `on_drop`, if they were given.
+    pub(crate) fn set_settling(&mut self, settling: &SettlingArgs, errors: &mut Errors) {
+        if settling.settle.is_none() {
+            for name in settling.names() {
+                let message = format!("`{name}` is for calls that are settled: give `settle`, too");
+                errors.push_at(name.span(), message);
+            }
+        }
+        if let Some((name, debt)) = &settling.max_debt {
+            self.set_at(name, units("max_debt", debt, errors));
+        }
+        let Some((_, on_drop)) = &settling.on_drop else {
+            return;
+        };
+        let text = match literal(on_drop) {
+            Some(Literal::Text(text)) => text.value(),
+            _ => String::new(),
+        };
+        match text.as_str() {
+            "keep" => {}
+            "refund" => self.set("refund_on_drop", TokenStream::new()),
+            _ => errors.push(Error::new_spanned(
+                on_drop,
+                "expected `on_drop = \"keep\"` or `on_drop = \"refund\"`",
+            )),
+        }
     }
 }
 

@@ -52,10 +52,18 @@ pub(crate) fn import_bounds(crate_path: &TokenStream) -> TokenStream {
 
 /// Converts an expression by one of the traits of [`import_bounds`].
 pub(crate) fn by_bound(expr: &Expr, bound: &str, method: &str) -> TokenStream {
-    let span = span_of(expr);
+    tokens_by_bound(expr, span_of(expr), bound, method)
+}
+
+/// Converts the number of units that is the value of `tokens`, which call `callee`.
+pub(crate) fn units_of_callback(tokens: &TokenStream, callee: &Expr) -> TokenStream {
+    tokens_by_bound(tokens, span_of(callee), "WholeNumber", "into_number")
+}
+
+fn tokens_by_bound(value: impl ToTokens, span: Span, bound: &str, method: &str) -> TokenStream {
     let bounds = Ident::new(BOUNDS, span);
     let (bound, method) = (Ident::new(bound, span), Ident::new(method, span));
-    quote_spanned!(span=> #bounds::#bound::#method(#expr))
+    quote_spanned!(span=> #bounds::#bound::#method(#value))
 }
 
 fn span_of(expr: &Expr) -> Span {

@@ -17,6 +17,7 @@ pub(crate) mod literal;
 pub(crate) mod manifest;
 pub(crate) mod parameter;
 pub(crate) mod positional;
+pub(crate) mod settling;
 pub(crate) mod shape;
 pub(crate) mod types;
 pub(crate) mod wait;

@@ -27,6 +27,15 @@ pub(crate) fn take_on_reject(arguments: &mut Arguments) -> Option<Expr> {
     )
 }
 
+/// Takes `settle = |output| units`.
+pub(crate) fn take_settle(arguments: &mut Arguments) -> Option<Expr> {
+    take_callback(
+        arguments,
+        "settle",
+        "a reference to the output, as in `settle = |output| …`",
+    )
+}
+
 pub(crate) fn check_callback(callee: &Expr, name: &str, argument: &str) -> Result<()> {
     let Expr::Closure(closure) = peel(callee) else {
         return Ok(());

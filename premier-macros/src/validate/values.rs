@@ -50,11 +50,16 @@ pub(crate) fn positive(name: &str, expr: &Expr, errors: &mut Errors) -> Option<C
     }))
 }
 
+/// Checks a number of units, which may be 0.
+pub(crate) fn units(name: &str, expr: &Expr, errors: &mut Errors) -> Option<Checked<u64>> {
+    errors.keep(whole(name, expr, |units| {
+        u64::try_from(units).map_err(|_| format!("{name} is too large"))
+    }))
+}
+
 /// Checks the cost of a call, which may be 0.
 pub(crate) fn cost(expr: &Expr, errors: &mut Errors) -> Option<Checked<u64>> {
-    errors.keep(whole("cost", expr, |cost| {
-        u64::try_from(cost).map_err(|_| "cost is too large".into())
-    }))
+    units("cost", expr, errors)
 }
 
 /// Checks the number of attempts.

@@ -1,6 +1,7 @@
 //! States as bytes, for stores that keep values without understanding them.
 //! The format is in the documentation of [`State::to_bytes`].
 
+use super::owing_window::OwingWindow;
 use super::sliding_log::LogState;
 use super::state::{Repr, State};
 use super::tat::{Reserved, Tat};
@@ -18,6 +19,7 @@ const BUCKET: u8 = 1;
 const RESERVED_BUCKET: u8 = 2;
 const WINDOW: u8 = 3;
 const LOG: u8 = 4;
+const OWING_WINDOW: u8 = 5;
 
 impl State {
     /// Returns the state as bytes, which [`State::from_bytes`] reads.
@@ -36,6 +38,7 @@ impl State {
     /// | 2 | of a bucket that callers wait for | as 1, then the time of the last change (8), its full debt in ticks (16) |
     /// | 3 | of a window | whether it slides (1), its start, units in it, units in the one before (8 each) |
     /// | 4 | of a sliding log | number of entries (4), of each its time and its units (8 each) |
+    /// | 5 | of a window that owes units | as 3, then the units in it that are owed, how many of them a window pays (8 each) |
     ///
     /// Times are those that were passed to [`State::take`], in nanoseconds.
     ///
@@ -119,10 +122,14 @@ fn write(bytes: &mut Vec<u8>, state: &State) {
             bytes.extend(reserved.full.to_be_bytes());
         }
         Repr::Window(window) => {
-            bytes.extend([WINDOW, u8::from(window.slides)]);
-            for number in [window.start, window.cur, window.prev] {
-                bytes.extend(number.to_be_bytes());
-            }
+            bytes.push(WINDOW);
+            write_window(bytes, window);
+        }
+        Repr::Owing(owing) => {
+            bytes.push(OWING_WINDOW);
+            write_window(bytes, &owing.window);
+            bytes.extend(owing.debt.to_be_bytes());
+            bytes.extend(owing.quota.to_be_bytes());
         }
         Repr::Log(log) => {
             let entries = log.entries();
@@ -142,6 +149,13 @@ fn write_tat(bytes: &mut Vec<u8>, tat: &Tat) {
     bytes.extend(tat.den.to_be_bytes());
 }
 
+fn write_window(bytes: &mut Vec<u8>, window: &WindowState) {
+    bytes.push(u8::from(window.slides));
+    for number in [window.start, window.cur, window.prev] {
+        bytes.extend(number.to_be_bytes());
+    }
+}
+
 fn read(bytes: &mut &[u8]) -> Result<State, Error> {
     let [kind] = take(bytes)?;
     let state = match kind {
@@ -152,17 +166,18 @@ fn read(bytes: &mut &[u8]) -> Result<State, Error> {
             stored: read_number(bytes)?,
             full: u128::from_be_bytes(take(bytes)?),
         })),
-        WINDOW => {
-            let [slides] = take(bytes)?;
-            if slides > 1 {
-                return Err(unreadable("a window neither slides nor is fixed"));
+        WINDOW => Repr::Window(read_window(bytes)?),
+        OWING_WINDOW => {
+            let window = read_window(bytes)?;
+            let (debt, quota) = (read_units(bytes)?, read_units(bytes)?);
+            if debt > window.cur || quota == 0 {
+                return Err(unreadable("a window owes more than it counts, or for ever"));
             }
-            Repr::Window(WindowState {
-                slides: slides == 1,
-                start: read_number(bytes)?,
-                cur: read_units(bytes)?,
-                prev: read_units(bytes)?,
-            })
+            Repr::Owing(Box::new(OwingWindow {
+                window,
+                debt,
+                quota,
+            }))
         }
         LOG => {
             let count = u32::from_be_bytes(take(bytes)?);
@@ -183,6 +198,19 @@ fn read(bytes: &mut &[u8]) -> Result<State, Error> {
         other => return Err(unreadable(&format!("there is no state of kind {other}"))),
     };
     Ok(State(state))
+}
+
+fn read_window(bytes: &mut &[u8]) -> Result<WindowState, Error> {
+    let [slides] = take(bytes)?;
+    if slides > 1 {
+        return Err(unreadable("a window neither slides nor is fixed"));
+    }
+    Ok(WindowState {
+        slides: slides == 1,
+        start: read_number(bytes)?,
+        cur: read_units(bytes)?,
+        prev: read_units(bytes)?,
+    })
 }
 
 fn read_tat(bytes: &mut &[u8]) -> Result<Tat, Error> {

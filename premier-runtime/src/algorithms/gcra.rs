@@ -133,6 +133,15 @@ impl Gcra<u128> {
         self.delay(call).duration(self.den)
     }
 
+    /// The TAT after a charge of `units` at `now`, at most a full debt and `max_debt` units ahead. One that lies
+    /// further ahead stays.
+    pub(super) fn charged(&self, tat: u128, now: u128, units: u64, max_debt: u64) -> u128 {
+        let ticks = |units: u64| self.interval * u128::from(units);
+        let start = tat.max(now);
+        let latest = now + self.full + ticks(max_debt);
+        (start + ticks(units)).min(latest).max(start)
+    }
+
     /// Whether a TAT lies further ahead of `now` than calls that need not wait can have moved it.
     pub(super) fn exceeds_full_debt(&self, tat: u128, now: u128) -> bool {
         tat > now + self.full

@@ -14,6 +14,7 @@ mod encoding;
 mod fixed_window;
 mod gcra;
 mod leaky_bucket;
+mod owing_window;
 mod packed;
 mod plan;
 mod rule;
@@ -30,6 +31,8 @@ pub(crate) use self::combined::combine;
 pub(crate) use self::combined::{earliest_behind, take_all};
 pub(crate) use self::encoding::{decode, encode};
 pub(crate) use self::gcra::Gcra;
+#[cfg(feature = "redis")]
+pub(crate) use self::owing_window::{OwingWindow, most_units};
 pub(crate) use self::packed::TimeBase;
 pub use self::plan::Plan;
 pub(crate) use self::rule::Rule;

@@ -50,6 +50,11 @@ impl Plan {
         self.capacity
     }
 
+    /// How many units a key may owe, where a charge states this.
+    pub(crate) fn max_debt(&self, stated: Option<u64>) -> u64 {
+        stated.unwrap_or(self.capacity)
+    }
+
     /// The period in nanoseconds.
     #[must_use]
     pub const fn period(&self) -> u64 {

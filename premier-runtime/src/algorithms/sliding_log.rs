@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::answer::{Answer, Effect};
+use super::owing_window::most_units;
 use crate::limit::decision::Decision;
 use crate::limit::quota::Limit;
 
@@ -98,6 +99,18 @@ impl Log {
             decision.reset_after = self.leaves_in(instant, now);
         }
         decision
+    }
+
+    /// Adds units taken at `now` whether or not there is room, as far as at most `max_debt` units then lie
+    /// above the quota.
+    pub(super) fn charge(&self, state: &mut LogState, now: u64, units: u64, max_debt: u64) {
+        state.clamp(now);
+        state.expire(self.period, now);
+        let most = most_units(self.quota, max_debt);
+        let charged = units.min(most.saturating_sub(state.used));
+        if charged > 0 {
+            state.push(now, charged);
+        }
     }
 
     /// Gives back the newest units first.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::answer::{Answer, Effect};
 use super::gcra::Gcra;
+use super::owing_window::OwingWindow;
 use super::plan::Plan;
 use super::rule::Rule;
 use super::sliding_log::LogState;
 use super::tat::{Reserved, Tat};
-use super::window::WindowState;
+use super::window::{Window, WindowState};
 use crate::limit::decision::{Decision, Reservation, nanos};
 
 /// The state of one key under one limit. [`State::default`] is the state of a key never seen.
@@ -40,6 +41,8 @@ pub(super) enum Repr {
     /// A bucket with more than a full debt: callers wait for their slots.
     Reserved(Box<Reserved>),
     Window(WindowState),
+    /// A window with units above its quota, which were charged.
+    Owing(Box<OwingWindow>),
 }
 
 impl State {
@@ -84,7 +87,59 @@ impl State {
                 *state = window.at(*state, now);
                 state.cur = state.cur.saturating_sub(units);
             }
+            (Repr::Owing(owing), Rule::Window(window)) => {
+                let mut owing = owing.at(window, now);
+                owing.refund(units);
+                self.set_window(owing);
+            }
             _ => {}
+        }
+        self.forget_if_fresh(plan, now);
+    }
+
+    /// Takes `units` that were used already, whether or not the limit admits them, as far as the key then owes
+    /// at most `max_debt` units:
+    ///
+    /// - a bucket owes what its theoretical arrival time lies ahead beyond a full debt. The slots of callers
+    ///   that wait count;
+    /// - a window owes the units in it above the quota. They open the next window as already used, up to the
+    ///   quota, and what is left the windows after it;
+    /// - a sliding log owes its units above the quota. As all units in a log, they count for one period.
+    ///
+    /// A bucket is charged up to the bound exactly, the others in whole units.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::algorithms::{Plan, State};
+    /// use std::time::Duration;
+    ///
+    /// let plan = Plan::new(Limit::fixed_window(10, Duration::from_nanos(1_000)))?;
+    /// let mut state = State::default();
+    /// state.charge(&plan, 0, 17, 10);
+    /// assert_eq!(state.peek(&plan, 999, 1).remaining, 0);
+    /// assert_eq!(state.peek(&plan, 1_000, 1).remaining, 3);
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    pub fn charge(&mut self, plan: &Plan, now: u64, units: u64, max_debt: u64) {
+        match plan.rule() {
+            Rule::Gcra(gcra) => {
+                let at = u128::from(now) * u128::from(gcra.den());
+                let (ticks, _) = self.instant_under(gcra, now, at);
+                self.set_instant(gcra, now, gcra.charged(ticks, at, units, max_debt));
+            }
+            Rule::Log(log) => {
+                if !matches!(self.0, Repr::Log(_)) {
+                    self.0 = Repr::Log(Box::default());
+                }
+                if let Repr::Log(state) = &mut self.0 {
+                    log.charge(state, now, units, max_debt);
+                }
+            }
+            Rule::Window(window) => {
+                let mut owing = self.window_under(window).at(window, now);
+                owing.charge(window, units, max_debt);
+                self.set_window(owing);
+            }
         }
         self.forget_if_fresh(plan, now);
     }
@@ -120,6 +175,7 @@ impl State {
             Repr::Tat(tat) => nanos(tat.ahead_of(now)),
             Repr::Reserved(reserved) => nanos(reserved.tat.ahead_of(now)),
             Repr::Window(state) => Duration::from_nanos(state.expires_in(plan.period(), now)),
+            Repr::Owing(owing) => nanos(owing.expires_in(plan.period(), now)),
         }
     }
 
@@ -132,6 +188,7 @@ impl State {
             Repr::Tat(tat) => tat.is_past(now),
             Repr::Reserved(reserved) => reserved.tat.is_past(now),
             Repr::Window(state) => state.is_fresh(period, now),
+            Repr::Owing(owing) => owing.expires_in(period, now) == 0,
         }
     }
 
@@ -164,6 +221,11 @@ impl State {
                 false
             }
             (Repr::Window(state), _) => state.start <= slot.since,
+            // Of a window after that of the call, only the debt of it is left.
+            (Repr::Owing(owing), _) => match plan.rule() {
+                Rule::Window(window) => owing.at(window, now).window.start <= slot.since,
+                Rule::Gcra(_) | Rule::Log(_) => false,
+            },
         };
         if is_counted {
             self.refund(plan, now, units);
@@ -231,20 +293,17 @@ impl State {
                 }
             },
             Rule::Window(window) => {
-                let before = match &self.0 {
-                    Repr::Window(state) => *state,
-                    _ => WindowState::default(),
-                };
-                let mut state = window.at(before, now);
-                let allowed = window.admits(&state, now, cost);
+                let before = self.window_under(window);
+                let mut state = before.at(window, now);
+                let allowed = window.admits(&state.window, now, cost);
                 if takes(allowed) {
-                    state.cur += cost;
-                    self.0 = Repr::Window(state);
-                } else if before.start > now && effect.takes() {
-                    self.0 = Repr::Window(state);
+                    state.window.cur += cost;
+                    self.set_window(state);
+                } else if before.window.start > now && effect.takes() {
+                    self.set_window(state);
                 }
                 A::new(allowed, false, || {
-                    window.decision(&state, now, cost, allowed)
+                    state.decision(window, now, cost, allowed)
                 })
             }
         }
@@ -288,7 +347,7 @@ impl State {
                 (reserved.tat.read_reserved(gcra), false)
             }
             Repr::Tat(_) | Repr::Reserved(_) => self.tat().read(gcra, at),
-            Repr::Fresh | Repr::Log(_) | Repr::Window(_) => (0, false),
+            Repr::Fresh | Repr::Log(_) | Repr::Window(_) | Repr::Owing(_) => (0, false),
         }
     }
 
@@ -297,8 +356,26 @@ impl State {
         match &self.0 {
             Repr::Tat(tat) => *tat,
             Repr::Reserved(reserved) => reserved.tat,
-            Repr::Fresh | Repr::Log(_) | Repr::Window(_) => Tat::default(),
+            Repr::Fresh | Repr::Log(_) | Repr::Window(_) | Repr::Owing(_) => Tat::default(),
         }
+    }
+
+    /// The counters of a window, as they were stored.
+    fn window_under(&self, rule: &Window) -> OwingWindow {
+        match &self.0 {
+            Repr::Window(state) => OwingWindow::of(*state, rule),
+            Repr::Owing(owing) => **owing,
+            Repr::Fresh | Repr::Log(_) | Repr::Tat(_) | Repr::Reserved(_) => {
+                OwingWindow::of(WindowState::default(), rule)
+            }
+        }
+    }
+
+    fn set_window(&mut self, state: OwingWindow) {
+        self.0 = match state.debt {
+            0 => Repr::Window(state.window),
+            _ => Repr::Owing(Box::new(state)),
+        };
     }
 
     fn set_instant(&mut self, gcra: &Gcra<u128>, now: u64, ticks: u128) {
@@ -343,12 +420,20 @@ impl State {
     pub(crate) const fn window(&self) -> Option<WindowState> {
         match &self.0 {
             Repr::Window(state) => Some(*state),
-            Repr::Fresh | Repr::Log(_) | Repr::Tat(_) | Repr::Reserved(..) => None,
+            Repr::Fresh | Repr::Log(_) | Repr::Tat(_) | Repr::Reserved(..) | Repr::Owing(_) => None,
         }
     }
 
     pub(crate) const fn of_window(state: WindowState) -> Self {
         Self(Repr::Window(state))
+    }
+
+    /// A window that may owe units.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of_owing_window(state: OwingWindow) -> Self {
+        let mut of = Self::default();
+        of.set_window(state);
+        of
     }
 
     fn forget_if_fresh(&mut self, plan: &Plan, now: u64) {

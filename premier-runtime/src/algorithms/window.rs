@@ -43,6 +43,10 @@ impl Window {
         cost.wrapping_sub(1) < self.quota
     }
 
+    pub(super) const fn quota(&self) -> u64 {
+        self.quota
+    }
+
     pub(crate) const fn period(&self) -> u64 {
         self.period
     }
@@ -152,7 +156,7 @@ impl WindowState {
 }
 
 /// The first e at which floor(count · (d − e) / d) ≤ room: count · (d − e) < (room + 1) · d.
-fn shrinks_to(period: u64, count: u64, room: u64) -> u64 {
+pub(super) fn shrinks_to(period: u64, count: u64, room: u64) -> u64 {
     if count <= room {
         return 0;
     }

@@ -118,9 +118,9 @@ impl BoundStore {
         }
     }
 
-    /// Gives a slot back to the store that reserved it. A failure is not reported; the slot is then
-    /// lost.
-    pub(super) fn release(&self, request: &Request<'_>, slot: Reservation) {
+    /// Corrects what was taken with this slot at the store that it was taken from, in the background: gives
+    /// units back, or charges more. A failure is not reported.
+    pub(super) fn correct_detached(&self, request: &Request<'_>, slot: Reservation) {
         match self {
             Self::Memory(table) => {
                 let _ = table.handle(request);
@@ -132,15 +132,12 @@ impl BoundStore {
         }
     }
 
-    /// Gives units back to the store that they were taken from, blocking the thread where the store does.
+    /// Gives units back to the store that they were taken from, or charges more there, blocking the thread where
+    /// the store does.
     ///
     /// # Errors
     /// When the store cannot be reached. The outage policy does not apply, because it decides about calls.
-    pub(super) fn give_back(
-        &self,
-        request: &Request<'_>,
-        from_fallback: bool,
-    ) -> Result<(), Error> {
+    pub(super) fn correct(&self, request: &Request<'_>, from_fallback: bool) -> Result<(), Error> {
         let decided = match self {
             Self::Other { fallback, .. } if from_fallback => fallback.handle(request),
             Self::Memory(table) => table.handle(request),
@@ -149,11 +146,11 @@ impl BoundStore {
         decided.map(drop)
     }
 
-    /// As [`BoundStore::give_back`], without blocking the thread.
+    /// As [`BoundStore::correct`], without blocking the thread.
     ///
     /// # Errors
-    /// As for [`BoundStore::give_back`].
-    pub(super) async fn give_back_async(
+    /// As for [`BoundStore::correct`].
+    pub(super) async fn correct_async(
         &self,
         request: Request<'_>,
         from_fallback: bool,
@@ -162,7 +159,7 @@ impl BoundStore {
             Self::Other { handler, .. } if !from_fallback => {
                 handler.handle_async(request).await.map(drop)
             }
-            Self::Other { .. } | Self::Memory(_) => self.give_back(&request, from_fallback),
+            Self::Other { .. } | Self::Memory(_) => self.correct(&request, from_fallback),
         }
     }
 

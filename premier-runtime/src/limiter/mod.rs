@@ -7,6 +7,8 @@ mod every_interleaving;
 pub(crate) mod max_wait;
 pub(crate) mod named;
 pub mod overrides;
+pub(crate) mod settling;
+pub(crate) mod taken;
 pub(crate) mod together;
 pub(crate) mod wait;
 pub(crate) mod wait_queue;

@@ -126,7 +126,7 @@ impl Limiter {
             for (units, from_fallback) in [(recalled.units, false), (recalled.of_fallback, true)] {
                 if units > 0 {
                     let request = self.request(key, before, Operation::Refund(units));
-                    let _ = self.store.give_back(&request, from_fallback);
+                    let _ = self.store.correct(&request, from_fallback);
                 }
             }
         });
@@ -347,7 +347,7 @@ impl Limiter {
     pub(crate) fn release(&self, key: Option<&str>, slot: Reservation, units: u64) {
         let plans = self.plans();
         let request = self.request(key, &plans, Operation::Release(slot, units));
-        self.store.release(&request, slot);
+        self.store.correct_detached(&request, slot);
         match slot.end(0) {
             0 => self.refunded(key, units),
             // Those behind the slot have moved up already.
@@ -368,7 +368,7 @@ impl Limiter {
         let plans = self.plans();
         let request = self.request(key, &plans, Operation::Release(slot, units));
         self.store
-            .give_back(&request, slot.from_fallback)
+            .correct(&request, slot.from_fallback)
             .map_err(|error| error.at(&self.name, key))?;
         self.given_back(key, &plans, slot, units);
         Ok(())
@@ -387,11 +387,58 @@ impl Limiter {
         let plans = self.plans();
         let request = self.request(key, &plans, Operation::Release(slot, units));
         self.store
-            .give_back_async(request, slot.from_fallback)
+            .correct_async(request, slot.from_fallback)
             .await
             .map_err(|error| error.at(&self.name, key))?;
         self.given_back(key, &plans, slot, units);
         Ok(())
+    }
+
+    /// Takes units that a call has used beyond those that it took, blocking the thread where the store does.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub(crate) fn charge(
+        &self,
+        key: Option<&str>,
+        charge: Operation,
+        from_fallback: bool,
+    ) -> Result<(), Error> {
+        let plans = self.plans();
+        self.store
+            .correct(&self.request(key, &plans, charge), from_fallback)
+            .map_err(|error| error.at(&self.name, key))
+    }
+
+    /// As [`Limiter::charge`], without blocking the thread.
+    ///
+    /// # Errors
+    /// As for [`Limiter::charge`].
+    pub(crate) async fn charge_async(
+        &self,
+        key: Option<&str>,
+        charge: Operation,
+        from_fallback: bool,
+    ) -> Result<(), Error> {
+        let plans = self.plans();
+        let request = self.request(key, &plans, charge);
+        let charged = self.store.correct_async(request, from_fallback).await;
+        charged.map_err(|error| error.at(&self.name, key))
+    }
+
+    /// As [`Limiter::give_back`], in the background. A failure is not reported.
+    pub(super) fn give_back_detached(&self, key: Option<&str>, slot: Reservation, units: u64) {
+        let plans = self.plans();
+        let request = self.request(key, &plans, Operation::Release(slot, units));
+        self.store.correct_detached(&request, slot);
+        self.given_back(key, &plans, slot, units);
+    }
+
+    /// As [`Limiter::charge`], in the background. A failure is not reported.
+    pub(super) fn charge_detached(&self, key: Option<&str>, charge: Operation, slot: Reservation) {
+        let plans = self.plans();
+        self.store
+            .correct_detached(&self.request(key, &plans, charge), slot);
     }
 
     /// Lets those who wait move up, if the units are known to have been given back. That is not known of a

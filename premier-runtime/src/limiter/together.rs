@@ -33,18 +33,22 @@ pub(crate) struct Part<'a> {
 /// An error with the number of the limit that it comes from.
 type PartError = (usize, Error);
 
-/// Acquires from all limits, and records their decisions.
+/// Acquires from all limits, and records their decisions. Calls `admitted` with these.
 ///
 /// # Errors
 /// When one of them does not admit the call.
-pub(crate) fn acquire_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<(), PartError> {
+pub(crate) fn acquire_all<const N: usize, R>(
+    parts: &[Part<'_>; N],
+    admitted: impl FnOnce(&[Decision; N]) -> R,
+) -> Result<R, PartError> {
     let began = now(parts);
     let begun = match would_queue(parts) {
-        true => Some(Taken::nothing(parts)),
+        true => Begun::Waits(Taken::nothing(parts)),
         false => begin(parts, take_all(parts))?,
     };
-    let Some(mut taken) = begun else {
-        return Ok(());
+    let mut taken = match begun {
+        Begun::Admitted(decisions) => return Ok(admitted(&decisions)),
+        Begun::Waits(taken) => taken,
     };
     for index in taken.order() {
         let Some((part, first)) = taken.next(index, began) else {
@@ -53,24 +57,25 @@ pub(crate) fn acquire_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<(), P
         let acquired = acquire_unrecorded(part.limiter, part.key, part.cost, part.max_wait, first);
         taken.finish(index, acquired)?;
     }
-    taken.keep();
-    Ok(())
+    Ok(admitted(&taken.keep()))
 }
 
 /// As [`acquire_all`], without blocking the thread.
 ///
 /// # Errors
 /// As for [`acquire_all`].
-pub(crate) async fn acquire_all_async<const N: usize>(
+pub(crate) async fn acquire_all_async<const N: usize, R>(
     parts: &[Part<'_>; N],
-) -> Result<(), PartError> {
+    admitted: impl FnOnce(&[Decision; N]) -> R,
+) -> Result<R, PartError> {
     let began = now(parts);
     let begun = match would_queue(parts) {
-        true => Some(Taken::nothing(parts)),
+        true => Begun::Waits(Taken::nothing(parts)),
         false => begin(parts, take_all_async(parts).await)?,
     };
-    let Some(mut taken) = begun else {
-        return Ok(());
+    let mut taken = match begun {
+        Begun::Admitted(decisions) => return Ok(admitted(&decisions)),
+        Begun::Waits(taken) => taken,
     };
     for index in taken.order() {
         let Some((part, first)) = taken.next(index, began) else {
@@ -80,25 +85,30 @@ pub(crate) async fn acquire_all_async<const N: usize>(
             acquire_unrecorded_async(part.limiter, part.key, part.cost, part.max_wait, first).await;
         taken.finish(index, acquired)?;
     }
-    taken.keep();
-    Ok(())
+    Ok(admitted(&taken.keep()))
 }
 
-/// Begins after the first decisions. Returns `None` if the call is admitted and need not wait, otherwise what
-/// it has taken.
+/// A call after the first decisions.
+enum Begun<'a, 'b, const N: usize> {
+    /// It need not wait.
+    Admitted([Decision; N]),
+    Waits(Taken<'a, 'b, N>),
+}
+
+/// Begins after the first decisions.
 fn begin<'a, 'b, const N: usize>(
     parts: &'a [Part<'b>; N],
     decisions: Result<[Decision; N], PartError>,
-) -> Result<Option<Taken<'a, 'b, N>>, PartError> {
+) -> Result<Begun<'a, 'b, N>, PartError> {
     let decisions = decisions.inspect_err(|(index, error)| {
         parts[*index].record(Outcome::of(Err(error)));
     })?;
     if decisions.iter().all(|decision| decision.allowed) {
         if decisions.iter().all(|decision| decision.delay.is_zero()) {
             parts.iter().for_each(|part| part.record(Outcome::Admitted));
-            return Ok(None);
+            return Ok(Begun::Admitted(decisions));
         }
-        return Ok(Some(Taken {
+        return Ok(Begun::Waits(Taken {
             parts,
             decisions: decisions.map(Some),
         }));
@@ -110,7 +120,7 @@ fn begin<'a, 'b, const N: usize>(
             return Err((index, error));
         }
     }
-    Ok(Some(Taken::nothing(parts)))
+    Ok(Begun::Waits(Taken::nothing(parts)))
 }
 
 /// Whether the call would overtake others that wait.
@@ -293,11 +303,11 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
     }
 
     /// Records that the call is admitted: it uses what it has taken.
-    fn keep(mut self) {
+    fn keep(mut self) -> [Decision; N] {
         self.parts
             .iter()
             .for_each(|part| part.record(Outcome::Admitted));
-        self.decisions = [None; N];
+        std::mem::replace(&mut self.decisions, [None; N]).map(Option::unwrap_or_default)
     }
 }
 

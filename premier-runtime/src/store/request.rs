@@ -43,6 +43,14 @@ pub enum Operation {
     Peek(u64),
     /// Remove the state of the key.
     Reset,
+    /// Take units that were used already, whether or not the limits admit them. Each limit is charged as far
+    /// as its key then owes at most `max_debt` units; see [`State::charge`].
+    Charge {
+        /// The units.
+        units: u64,
+        /// How many units a key may owe after this; `None` means one capacity of the limit.
+        max_debt: Option<u64>,
+    },
     /// Give this many units back.
     Refund(u64),
     /// Give back the units that a caller took with this reservation and does not use, as far as the
@@ -118,6 +126,9 @@ impl<'a> Request<'a> {
                 Ok(take_all(states, self.plans, now, cost, Effect::Look))
             }
             Operation::Reset => each(states, &|_, state, _| *state = State::default()),
+            Operation::Charge { units, max_debt } => each(states, &|_, state, plan| {
+                state.charge(plan, now, units, plan.max_debt(max_debt));
+            }),
             Operation::Refund(units) => {
                 each(states, &|_, state, plan| state.refund(plan, now, units))
             }
@@ -192,6 +203,7 @@ impl<'a> Request<'a> {
             Operation::Take(units)
             | Operation::Reserve { cost: units, .. }
             | Operation::Peek(units)
+            | Operation::Charge { units, .. }
             | Operation::Refund(units)
             | Operation::Release(_, units) => units,
             Operation::Reset => 0,

@@ -70,7 +70,7 @@ fn limit() -> impl Strategy<Value = Limit> {
         })
 }
 
-/// Random calls, refunds and steps of the clock, made on both stores in the same order.
+/// Random calls, refunds, charges and steps of the clock, made on both stores in the same order.
 #[test]
 fn memory_and_redis_decide_alike_for_every_valid_limit() {
     let server = Server::start();
@@ -110,6 +110,12 @@ fn memory_and_redis_decide_alike_for_every_valid_limit() {
                         memory.refund("k", cost).unwrap();
                         redis.refund("k", cost).unwrap();
                         continue;
+                    }
+                    if what == 1 {
+                        for throttle in [&memory, &redis] {
+                            let permit = throttle.cost(0).acquire("k").unwrap();
+                            permit.settle(cost.saturating_mul(3)).unwrap();
+                        }
                     }
                     let ours = memory.cost(cost).check("k").unwrap();
                     let theirs = redis.cost(cost).check("k").unwrap();

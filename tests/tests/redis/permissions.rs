@@ -39,11 +39,16 @@ fn operate(redis: &RedisHandler, key: &str) -> Result<(), Error> {
         let key = Key::new(&prefix, Some(key));
         let run = |operation| redis.handle(&Request::new(key, plans, operation));
         let longest = Duration::ZERO;
+        let charge = Operation::Charge {
+            units: 1,
+            max_debt: None,
+        };
         for (operation, allowed) in [
             (Operation::Reset, true),
             (Operation::Take(2), true),
             (Operation::Peek(1), true),
             (Operation::Take(3), false),
+            (charge, true),
             (Operation::Refund(1), true),
         ] {
             assert_eq!(run(operation)?.allowed, allowed, "{operation:?}");

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::limit::algo::Algo;
 use crate::limit::args::LimitArgs;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
+use crate::limiter::settling::{OnDrop, Settling};
 
 /// The arguments of one `#[throttle]`.
 pub type ThrottleSpec = Spec<ThrottleArgs>;
@@ -21,6 +22,7 @@ pub struct ThrottleArgs {
     pub(super) algo: Option<Algo>,
     pub(super) limit: LimitArgs,
     pub(super) max_wait: MaxWait,
+    pub(super) settling: Settling,
 }
 
 impl ThrottleSpec {
@@ -93,6 +95,22 @@ impl ThrottleSpec {
     pub fn max_waiting(self, calls: impl IntoUnits) -> Self {
         self.set(calls.into_units("max_waiting"), |args, calls| {
             args.max_wait.calls = Some(calls);
+        })
+    }
+
+    /// `max_debt = …`: how many units a key may owe.
+    #[must_use]
+    pub fn max_debt(self, units: impl IntoUnits) -> Self {
+        self.set(units.into_units("max_debt"), |args, units| {
+            args.settling.max_debt = Some(units);
+        })
+    }
+
+    /// `on_drop = "refund"`: calls that are not settled give their units back.
+    #[must_use]
+    pub fn refund_on_drop(self) -> Self {
+        self.set(Ok(OnDrop::Refund), |args, on_drop| {
+            args.settling.on_drop = on_drop;
         })
     }
 }

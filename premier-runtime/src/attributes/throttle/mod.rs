@@ -2,6 +2,7 @@
 
 mod admission;
 mod args;
+mod settlement;
 mod together;
 
 use std::sync::Arc;
@@ -11,7 +12,10 @@ use self::admission::Undecided;
 pub use self::admission::{Admission, SyncAdmission};
 use self::args::ThrottleArgs;
 pub use self::args::ThrottleSpec;
-pub use self::together::{ThrottlePart, enter_all, enter_all_async};
+pub use self::settlement::Settlement;
+pub use self::together::{
+    ThrottlePart, enter_all, enter_all_async, enter_all_to_settle, enter_all_to_settle_async,
+};
 use super::call_site::CallSite;
 use super::into_arg::Cost;
 use super::site::{Instance, Policy, Site};
@@ -24,6 +28,7 @@ use crate::limiter::acquire::{first_decision, spin};
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
+use crate::limiter::settling::Settling;
 use crate::limiter::wait::First;
 use crate::telemetry::Outcome;
 
@@ -35,6 +40,7 @@ pub type ThrottleSite = Site<ThrottlePolicy>;
 pub struct ThrottlePolicy {
     limiter: Arc<Limiter>,
     max_wait: MaxWait,
+    settling: Settling,
 }
 
 impl Policy for ThrottlePolicy {
@@ -47,6 +53,7 @@ impl Policy for ThrottlePolicy {
         Ok(Self {
             limiter: overrides::bind(runtime, call_site.path().into(), &limits)?,
             max_wait: args.max_wait,
+            settling: args.settling,
         })
     }
 }
@@ -170,7 +177,9 @@ impl ThrottlePolicy {
     /// The fast path.
     #[inline(always)]
     fn try_enter(&self, key: Option<&Subject<'_>>, cost: u64) -> Entry {
-        let Self { limiter, max_wait } = self;
+        let Self {
+            limiter, max_wait, ..
+        } = self;
         match limiter.try_take(key, cost, *max_wait) {
             Some(FastAdmission::Admitted) => {
                 limiter.record(key, Outcome::Admitted);
@@ -212,7 +221,9 @@ impl ThrottlePolicy {
         if self.spin(key, reserved.as_deref()) {
             return Ok(None);
         }
-        let Self { limiter, max_wait } = self;
+        let Self {
+            limiter, max_wait, ..
+        } = self;
         with_text(key, |text| {
             let first = match reserved {
                 Some(decision) => Some(First::of_slot(*decision)),

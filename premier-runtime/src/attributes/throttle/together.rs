@@ -1,11 +1,14 @@
 //! Throttles that stand together on a function and decide as one.
 
+use super::settlement::Settlement;
 use super::{ThrottleArgs, ThrottlePolicy, ThrottleSite};
 use crate::attributes::into_arg::Cost;
 use crate::attributes::site::Instance;
 use crate::error::Error;
 use crate::key::buffer::KeyBuffer;
 use crate::key::subject::IntoSubject;
+use crate::limit::decision::Decision;
+use crate::limiter::taken::Taken;
 use crate::limiter::together::{self, acquire_all, acquire_all_async};
 
 /// What a call asks of one of the throttles.
@@ -40,7 +43,7 @@ impl ThrottleSite {
 /// # Errors
 /// A throttle denies the call, or has an invalid argument: its number and the error.
 pub fn enter_all<const N: usize>(parts: [ThrottlePart; N]) -> Result<(), (usize, Error)> {
-    acquire_all(&bound(&parts)?)
+    acquire_all(&bound(&parts)?, |_| ())
 }
 
 /// As [`enter_all`], without blocking the thread.
@@ -50,7 +53,47 @@ pub fn enter_all<const N: usize>(parts: [ThrottlePart; N]) -> Result<(), (usize,
 pub async fn enter_all_async<const N: usize>(
     parts: [ThrottlePart; N],
 ) -> Result<(), (usize, Error)> {
-    acquire_all_async(&bound(&parts)?).await
+    acquire_all_async(&bound(&parts)?, |_| ()).await
+}
+
+/// As [`enter_all`], for calls that are settled.
+///
+/// # Errors
+/// As for [`enter_all`].
+pub fn enter_all_to_settle<const N: usize>(
+    parts: [ThrottlePart; N],
+) -> Result<[Settlement; N], (usize, Error)> {
+    let decisions = acquire_all(&bound(&parts)?, |decisions| *decisions)?;
+    Ok(settlements(parts, &decisions))
+}
+
+/// As [`enter_all_to_settle`], without blocking the thread.
+///
+/// # Errors
+/// As for [`enter_all`].
+pub async fn enter_all_to_settle_async<const N: usize>(
+    parts: [ThrottlePart; N],
+) -> Result<[Settlement; N], (usize, Error)> {
+    let decisions = acquire_all_async(&bound(&parts)?, |decisions| *decisions).await?;
+    Ok(settlements(parts, &decisions))
+}
+
+/// What the parts have taken by these decisions.
+fn settlements<const N: usize>(
+    parts: [ThrottlePart; N],
+    decisions: &[Decision; N],
+) -> [Settlement; N] {
+    let mut decisions = decisions.iter();
+    parts.map(|part| {
+        let policy = part.policy.expect("all were checked");
+        let decision = decisions.next().expect("there is one for each");
+        let ThrottlePolicy {
+            limiter, settling, ..
+        } = policy;
+        Settlement::new(Taken::new(
+            limiter, part.key, part.cost, decision, *settling,
+        ))
+    })
 }
 
 fn bound<const N: usize>(

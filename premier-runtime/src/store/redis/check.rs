@@ -100,7 +100,10 @@ impl Check {
     /// Whether the call may make room for others.
     pub(super) fn may_give_back(&self) -> bool {
         self.asked.iter().any(|asked| match asked.operation {
-            Operation::Take(_) | Operation::Reserve { .. } | Operation::Peek(_) => false,
+            Operation::Take(_)
+            | Operation::Reserve { .. }
+            | Operation::Peek(_)
+            | Operation::Charge { .. } => false,
             Operation::Reset | Operation::Refund(_) | Operation::Release(..) => true,
         })
     }

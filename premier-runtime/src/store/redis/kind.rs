@@ -78,6 +78,7 @@ impl Kind {
             Operation::Take(cost) | Operation::Reserve { cost, .. } => cost,
             Operation::Peek(_)
             | Operation::Reset
+            | Operation::Charge { .. }
             | Operation::Refund(_)
             | Operation::Release(..) => 0,
         };

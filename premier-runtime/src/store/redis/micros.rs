@@ -44,6 +44,7 @@ impl MicroScale {
                 let at_once = if plan.is_queue() { charge } else { full };
                 at_once + self.join(u128::from(whole_micros(longest) / 1_000), 0)
             }
+            Operation::Charge { max_debt, .. } => full + plan.ticks(plan.max_debt(max_debt)),
             _ => full,
         };
         [allowance, full, charge].map(|ticks| self.split(ticks))

@@ -10,7 +10,15 @@ use super::script::PROBE;
 pub(super) const PING_KEY: &str = "premier:ping";
 
 /// The arguments of a fixed window that is never exceeded.
-const ARGUMENTS: [&str; 6] = ["take", "", "fixed_window", "1000000", "1000000000000", "1"];
+const ARGUMENTS: [&str; 7] = [
+    "take",
+    "",
+    "fixed_window",
+    "1000000",
+    "0",
+    "1000000000000",
+    "1",
+];
 
 /// Checks that the server can decide about keys in the slot of `key`, by deciding about another key of
 /// this slot, which it removes. This needs no commands beyond those of limits.

@@ -13,7 +13,7 @@ use redis::{Cmd, FromRedisValue, RedisError, Value};
 use super::check::{Asked, Check};
 use super::few::Few;
 use super::micros::{MicroScale, round_up_to_micros, whole_micros};
-use crate::algorithms::{self, Effect, Plan, State, WindowState};
+use crate::algorithms::{self, Effect, OwingWindow, Plan, State, WindowState};
 use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
@@ -31,13 +31,14 @@ macro_rules! script {
 }
 
 static TAT: LazyLock<Script> = script!("number", "tat", "single");
-static FIXED_WINDOW: LazyLock<Script> = script!("number", "fixed_window", "single");
-static SLIDING_WINDOW: LazyLock<Script> = script!("number", "sliding_window", "single");
+static FIXED_WINDOW: LazyLock<Script> = script!("number", "windows", "fixed_window", "single");
+static SLIDING_WINDOW: LazyLock<Script> = script!("number", "windows", "sliding_window", "single");
 static SLIDING_LOG: LazyLock<Script> = script!("number", "sliding_log", "single");
-pub(super) static PROBE: LazyLock<Script> = script!("number", "fixed_window", "probe");
+pub(super) static PROBE: LazyLock<Script> = script!("number", "windows", "fixed_window", "probe");
 static GROUP: LazyLock<Script> = script!(
     "number",
     "tat",
+    "windows",
     "fixed_window",
     "sliding_window",
     "sliding_log",
@@ -75,6 +76,7 @@ pub(super) fn write(check: &Check, command: &mut Cmd) {
         Some(Operation::Take(_) | Operation::Reserve { .. }) => "take",
         Some(Operation::Peek(_)) | None => "peek",
         Some(Operation::Reset) => "reset",
+        Some(Operation::Charge { .. }) => "charge",
         Some(Operation::Refund(_)) => "refund",
         Some(Operation::Release(..)) => "release",
     };
@@ -124,26 +126,24 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
     let cost = match operation {
         Operation::Take(cost) | Operation::Reserve { cost, .. } | Operation::Peek(cost) => cost,
         // Those who wait may owe a bucket more than its capacity.
+        Operation::Charge { units, .. } => units,
         Operation::Refund(units) | Operation::Release(_, units) if plan.is_bucket() => units,
         Operation::Refund(units) | Operation::Release(_, units) => units.min(plan.capacity()),
         Operation::Reset => 0,
     };
-    let period = plan.period().div_ceil(1_000).to_string();
-    let quota = plan.limit().quota().to_string();
+    let quota = plan.limit().quota();
+    let name = plan.limit().algo().as_str();
     match plan.limit().algo() {
-        Algo::FixedWindow => {
-            arguments.extend(["fixed_window".into(), period, quota, cost.to_string()]);
-        }
         Algo::SlidingLog => {
-            arguments.extend(["sliding_log".into(), period, quota, cost.to_string()]);
+            let period = plan.period().div_ceil(1_000);
+            arguments.push(name.into());
+            arguments.extend([period, quota, cost].map(|number| number.to_string()));
         }
-        Algo::SlidingWindow => arguments.extend([
-            "sliding_window".into(),
-            (plan.period() / 1_000).to_string(),
-            (plan.period() % 1_000).to_string(),
-            quota,
-            cost.to_string(),
-        ]),
+        Algo::FixedWindow | Algo::SlidingWindow => {
+            let (micros, nanos) = (plan.period() / 1_000, plan.period() % 1_000);
+            arguments.push(name.into());
+            arguments.extend([micros, nanos, quota, cost].map(|number| number.to_string()));
+        }
         Algo::LeakyBucket | Algo::TokenBucket => {
             let scale = MicroScale::of(plan);
             arguments.extend(["tat".into(), scale.den().to_string()]);
@@ -157,7 +157,12 @@ fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation
             };
             let (whole, rest) = scale.split(end);
             arguments.extend([whole.to_string(), rest.to_string(), until.to_string()]);
+            return;
         }
+    }
+    if let Operation::Charge { max_debt, .. } = operation {
+        let most = algorithms::most_units(quota, plan.max_debt(max_debt));
+        arguments.push(most.to_string());
     }
 }
 
@@ -182,23 +187,19 @@ impl LimitReply {
     fn read(reader: &mut ReplyReader<'_>, plan: &Plan, now: u64) -> Result<Self, RedisError> {
         let allowed = reader.next()? == "1";
         let state = match plan.limit().algo() {
-            Algo::FixedWindow => {
-                let elapsed: u64 = reader.number()?;
-                State::of_window(WindowState {
-                    start: now.saturating_sub(elapsed * 1_000),
-                    cur: reader.number()?,
-                    prev: 0,
-                    slides: false,
-                })
-            }
-            Algo::SlidingWindow => {
+            algo @ (Algo::FixedWindow | Algo::SlidingWindow) => {
+                let slides = algo == Algo::SlidingWindow;
                 let (micros, nanos): (u64, u64) = (reader.number()?, reader.number()?);
-                let start = now.saturating_sub(micros * 1_000 + nanos);
-                State::of_window(WindowState {
-                    start,
+                let window = WindowState {
+                    start: now.saturating_sub(micros * 1_000 + nanos),
                     cur: reader.number()?,
-                    prev: reader.number()?,
-                    slides: true,
+                    prev: if slides { reader.number()? } else { 0 },
+                    slides,
+                };
+                State::of_owing_window(OwingWindow {
+                    window,
+                    debt: reader.number()?,
+                    quota: reader.number()?,
                 })
             }
             Algo::SlidingLog => {

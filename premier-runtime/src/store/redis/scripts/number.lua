@@ -3,6 +3,7 @@
 -- ARGV[1] is the operation:
 --   take     decide, and take the cost if admitted
 --   peek     decide without changing the state
+--   charge   take units whether or not they are admitted, as far as the key may owe them
 --   refund   give units back
 --   release  give units back that a dropped caller took, if the state still remembers them
 --   reset    remove the state

@@ -2,7 +2,7 @@
 --
 -- State: a list of "instant:sum:units", oldest first. The sum counts all units up to and including
 -- the entry, so the units in the log follow from its first and last entries.
--- Arguments: period in microseconds (rounded up), quota, cost.
+-- Arguments: period in microseconds (rounded up), quota, cost; of a charge also the most units that count.
 -- Reply: allowed, used units, and retry_after and reset_after in microseconds.
 algo.sliding_log = function(key, op, i)
   local period, quota, cost = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
@@ -62,6 +62,16 @@ algo.sliding_log = function(key, op, i)
   end
   local used = t and sum - s + u or 0
 
+  -- Adds units taken now.
+  local function push(taken)
+    if used > 0 and last == now then
+      redis.call('LSET', key, -1, text(now, sum + taken, units + taken))
+    else
+      redis.call('RPUSH', key, text(now, (used > 0 and sum or 0) + taken, taken))
+    end
+    redis.call('PEXPIRE', key, ttl(0, period))
+  end
+
   if op == 'release' and last == since then op = 'refund' end
   local allowed = true
   local retry = 0
@@ -78,6 +88,12 @@ algo.sliding_log = function(key, op, i)
       last = t
     end
     used = used - given
+  elseif op == 'charge' then
+    local charged = math.max(math.min(cost, tonumber(ARGV[i + 3]) - used), 0)
+    if charged > 0 then
+      push(charged)
+      used, last = used + charged, now
+    end
   elseif op ~= 'release' and op ~= 'clamp' then
     allowed = cost == 0 or used + cost <= quota
     if not allowed then
@@ -89,12 +105,7 @@ algo.sliding_log = function(key, op, i)
       end
       retry = period - math.max(0, now - t)
     elseif op == 'take' and cost > 0 then
-      if used > 0 and last == now then
-        redis.call('LSET', key, -1, text(now, sum + cost, units + cost))
-      else
-        redis.call('RPUSH', key, text(now, (used > 0 and sum or 0) + cost, cost))
-      end
-      redis.call('PEXPIRE', key, ttl(0, period))
+      push(cost)
     end
   end
   local reset = 0
@@ -103,5 +114,5 @@ algo.sliding_log = function(key, op, i)
   reply[#reply + 1] = string.format('%.0f', used)
   reply[#reply + 1] = string.format('%.0f', retry)
   reply[#reply + 1] = string.format('%.0f', reset)
-  return allowed, 3
+  return allowed, op == 'charge' and 4 or 3
 end

@@ -1,10 +1,12 @@
 -- Sliding window counter.
 --
 -- State: "start:nanos:cur:prev", with the start in microseconds and nanoseconds. Each window starts
--- where the previous one ends, which need not be at a whole microsecond.
--- Arguments: period in microseconds and remaining nanoseconds, quota, cost.
+-- where the previous one ends, which need not be at a whole microsecond. What windows.lua says follows if the
+-- key owes units.
+-- Arguments: period in microseconds and remaining nanoseconds, quota, cost; of a charge also the most units
+-- that count.
 -- Reply: allowed, microseconds and nanoseconds since the start, units in the current and in the
--- previous window.
+-- previous window, debt, and how many units of it a window pays off.
 
 -- Returns whether a * b < c * d, exactly, for numbers below 1e18.
 local function product_less(ah, al, bh, bl, ch, cl, dh, dl)
@@ -38,25 +40,33 @@ algo.sliding_window = function(key, op, i)
   local qh, ql = parse(ARGV[i + 2])
   local ch, cl = parse(ARGV[i + 3])
   local su, sn, uh, ul, vh, vl = now, 0, 0, 0, 0, 0
+  local oh, ol, rate = 0, 0, ARGV[i + 2]
   local clamped = false
   local state = redis.call('GET', key)
   if state then
+    local text, o, q = string.match(state, '^([%d:]+)|(%d+)|(%d+)$')
+    if text then
+      state, rate = text, q
+      oh, ol = parse(o)
+    end
     local s, n, u, v = string.match(state, '^(%d+):(%d+):(%d+):(%d+)$')
     if not s then unreadable(key) end
     su, sn = tonumber(s), tonumber(n)
     uh, ul = parse(u)
     vh, vl = parse(v)
   end
-  local eu, en = now - su, 0 - sn
-  if en < 0 then eu, en = eu - 1, en + 1000 end
+  local eu, en = time_minus(now, 0, su, sn)
   if eu < 0 then
     -- A start in the future: the clock was set back. Count the window as opened now.
     su, sn, eu, en, clamped = now, 0, 0, 0, true
   end
-  local function reached(u, n) return eu > u or (eu == u and en >= n) end
+  local function reached(u, n) return time_reached(eu, en, u, n) end
   local du, dn = 2 * pu, 2 * pn
   if dn >= 1000 then du, dn = du + 1, dn - 1000 end
-  if reached(du, dn) then
+  if (oh > 0 or ol > 0) and reached(pu, pn) then
+    eu, en, uh, ul, vh, vl, oh, ol = move_on(eu, en, pu, pn, uh, ul, oh, ol, parse(rate))
+    su, sn = time_minus(now, 0, eu, en)
+  elseif reached(du, dn) then
     su, sn, eu, en, uh, ul, vh, vl = now, 0, 0, 0, 0, 0, 0, 0
   elseif reached(pu, pn) then
     su, sn = su + pu, sn + pn
@@ -72,6 +82,11 @@ algo.sliding_window = function(key, op, i)
       redis.call('DEL', key)
       return
     end
+    if oh > 0 or ol > 0 then
+      local text = string.format('%.0f:%.0f:', su, sn) .. to_text(h, l) .. ':' .. to_text(vh, vl)
+      store_owing(key, text, pu, oh, ol, rate)
+      return
+    end
     local left = ((h == 0 and l == 0) and pu or 2 * pu) + 3 - eu
     store(key, string.format('%.0f:%.0f:', su, sn) .. to_text(h, l) .. ':' .. to_text(vh, vl), 0, left)
   end
@@ -82,10 +97,13 @@ algo.sliding_window = function(key, op, i)
   if op == 'release' and su <= since then op = 'refund' end
   local allowed = true
   if op == 'refund' then
-    local gh, gl = 0, 0
-    if less(ch, cl, uh, ul) then gh, gl = sub(uh, ul, ch, cl) end
-    uh, ul = gh, gl
+    uh, ul = at_least_0(uh, ul, ch, cl)
+    oh, ol = at_least_0(oh, ol, ch, cl)
     if state then write(uh, ul) end
+  elseif op == 'charge' then
+    uh, ul, oh, ol = charge(uh, ul, oh, ol, ch, cl, qh, ql, i + 4)
+    rate = ARGV[i + 2]
+    write(uh, ul)
   elseif op == 'clamp' then
     if clamped then write(uh, ul) end
   elseif op ~= 'release' then
@@ -118,5 +136,7 @@ algo.sliding_window = function(key, op, i)
   reply[#reply + 1] = string.format('%.0f', en)
   reply[#reply + 1] = to_text(uh, ul)
   reply[#reply + 1] = to_text(vh, vl)
-  return allowed, 4
+  reply[#reply + 1] = to_text(oh, ol)
+  reply[#reply + 1] = rate
+  return allowed, op == 'charge' and 5 or 4
 end

@@ -1,13 +1,13 @@
 -- Token bucket and leaky bucket, by the Generic Cell Rate Algorithm (GCRA) of ITU-T I.371.
 --
 -- State: the theoretical arrival time (TAT) in microseconds. If the emission interval is not a whole
--- number of microseconds, ":" remainder ":" denominator follow. If callers wait, so that the debt is more
--- than a full one, "|" and the time at which this was stored, "|" and that full debt in microseconds follow.
+-- number of microseconds, ":" remainder ":" denominator follow. If callers wait or were charged, so that the
+-- debt is more than a full one, "|" and the time at which this was stored, "|" and that full debt in microseconds follow.
 --
 -- Arguments, where a time is a pair of microseconds and a remainder:
 --   i        the denominator of all remainders
---   i + 1    the allowance: how far the TAT of an admitted call may be ahead
---   i + 3    the full debt: how far the TAT can be ahead at most unless callers wait
+--   i + 1    the allowance: how far the TAT of an admitted call may be ahead, or that after a charge
+--   i + 3    the full debt: how far the TAT can be ahead at most unless callers wait or were charged
 --   i + 5    the time to add to, or take from, the TAT for the cost
 --   i + 7    the time to add for the decision
 --   i + 9    the end of the slot to release, or 0
@@ -44,9 +44,9 @@ algo.tat = function(key, op, i)
   end
   wh, wl = sub(wh, wl, nh, nl)
   if reserved then
-    -- Once all who waited have been admitted, a full debt is left at most.
+    -- Once all who waited have been admitted, a full debt is left at most. It is stored without its remainder.
     local fh, fl = parse(reserved)
-    reserved = less(fh, fl, wh, wl)
+    reserved = not less(wh, wl, fh, fl)
   end
 
   -- Returns the sum of a time and the time in argument j.
@@ -96,7 +96,7 @@ algo.tat = function(key, op, i)
     return ah, al, bh, bl
   end
 
-  -- Unless callers wait, the TAT is further ahead than a full debt only if the clock was set back or the
+  -- Unless callers wait or were charged, the TAT is further ahead than a full debt only if the clock was set back or the
   -- limit changed.
   local clamped = false
   if not reserved and exceeds(wh, wl, rh, rl, i + 3) then
@@ -114,6 +114,18 @@ algo.tat = function(key, op, i)
   local allowed = true
   if op == 'clamp' then
     if clamped then write(wh, wl, rh, rl) end
+  elseif op == 'charge' then
+    local ah, al, bh, bl = plus(wh, wl, rh, rl, i + 5)
+    if exceeds(ah, al, bh, bl, i + 1) then
+      -- As far as the bound, unless the TAT lies beyond it already.
+      if not exceeds(wh, wl, rh, rl, i + 1) then
+        wh, wl = parse(ARGV[i + 1])
+        rh, rl = parse(ARGV[i + 2])
+      end
+    else
+      wh, wl, rh, rl = ah, al, bh, bl
+    end
+    write(wh, wl, rh, rl)
   elseif op == 'refund' or op == 'release' then
     local ends = true
     if op == 'release' then

@@ -29,10 +29,10 @@ do
     local ahead = tat - now
     if ahead > LARGEST then return nil end
     if ahead < 0 then return 0, 0, 0, false end
-    -- Unless callers wait, the TAT is further ahead than a full debt only if the clock was set back or
-    -- the limit changed.
+    -- Unless callers wait or were charged, the TAT is further ahead than a full debt only if the clock was
+    -- set back or the limit changed. A full debt is stored without its remainder.
     local full = ARGV[i + 4] + 0
-    if ahead >= full and not (reserved and reserved < ahead) then
+    if ahead >= full and not (reserved and reserved <= ahead) then
       local full_rest = ARGV[i + 5] + 0
       if ahead > full or rest > full_rest then return full, full_rest, 0, true end
     end

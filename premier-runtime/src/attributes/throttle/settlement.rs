@@ -1,0 +1,31 @@
+//! Settling a call of a function for what it has really cost.
+
+use crate::attributes::into_arg::Cost;
+use crate::limiter::taken::Taken;
+
+/// What one throttle has admitted, to settle it once the output is known. Dropped before, it keeps the units or
+/// gives them back, as `on_drop` says.
+pub struct Settlement(Taken);
+
+impl Settlement {
+    pub(super) const fn new(taken: Taken) -> Self {
+        Self(taken)
+    }
+
+    /// Makes the cost of the call `units`. The store is told in the background, so that the caller neither waits
+    /// nor fails. An invalid number changes nothing.
+    pub fn settle(&self, units: impl Cost) {
+        if let Ok(units) = units.units() {
+            self.0.settle_detached(units);
+        }
+    }
+}
+
+impl std::fmt::Debug for Settlement {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Settlement")
+            .field("cost", &self.0.cost())
+            .finish_non_exhaustive()
+    }
+}
