@@ -155,7 +155,7 @@ fn a_denial_is_what_redis_would_say_until_it_ends() {
                 break;
             }
             let local = asked(&name, || {
-                assert_eq!(told(here.check("k").unwrap()), said, "{limits:?}")
+                assert_eq!(told(here.check("k").unwrap()), said, "{limits:?}");
             });
             assert_eq!(local, 0, "{limits:?} step {step}");
             clock.advance(Duration::from_micros(17_003));
@@ -309,6 +309,7 @@ fn a_smaller_cost_passes_where_a_larger_one_is_denied() {
         }
         let admitted = takes(2);
         assert_eq!((admitted.allowed, admitted.remaining), (true, 1), "{name}");
+        assert_eq!((takes(5).allowed, takes(5).remaining), (false, 1), "{name}");
         assert_eq!((takes(2).allowed, takes(2).remaining), (false, 1), "{name}");
         assert!(takes(1).allowed, "{name}");
     }

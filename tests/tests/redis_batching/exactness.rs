@@ -204,12 +204,14 @@ impl Decoder<'_> {
     }
 }
 
+/// Every state that each key of a case has had.
+type Past = HashMap<(usize, usize), Vec<Vec<State>>>;
+
 /// The states of the keys by the pure algorithms.
 struct Replay<'a> {
     cases: &'a [Case],
     states: HashMap<(usize, usize), Vec<State>>,
-    /// Every state that a key has had, if it is wanted.
-    past: HashMap<(usize, usize), Vec<Vec<State>>>,
+    past: Past,
 }
 
 impl<'a> Replay<'a> {
@@ -298,10 +300,8 @@ fn without_replayed(told: Vec<String>, replayed: &[String]) -> Vec<String> {
     rest
 }
 
-fn replayed(
-    cases: &[Case],
-    scripts: &[ScriptCall],
-) -> (Vec<String>, usize, HashMap<(usize, usize), Vec<Vec<State>>>) {
+/// The lines of what the server decided, how many calls it decided at once at most, and the states.
+fn replayed(cases: &[Case], scripts: &[ScriptCall]) -> (Vec<String>, usize, Past) {
     let (decoder, mut replay) = (Decoder { cases }, Replay::new(cases));
     let mut lines = Vec::new();
     let mut together = 0;

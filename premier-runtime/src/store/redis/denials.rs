@@ -237,3 +237,52 @@ impl Denial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithms::Plan;
+    use crate::limit::quota::Limit;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Asks about a call, lets `meanwhile` happen, and notes that it was denied. Returns whether the next call
+    /// is denied without asking.
+    fn is_believed_after(meanwhile: impl FnOnce(&Denials, &Request<'_>)) -> bool {
+        let denials = Denials::new(Some(SECOND));
+        let plans = [Plan::new(Limit::fixed_window(1, 60 * SECOND)).unwrap()];
+        let request = Request::new(
+            Key::new("a:b:fixed_window", None),
+            &plans,
+            Operation::Take(1),
+        );
+        let mut state = State::default();
+        assert!(state.take(&plans[0], 0, 1).allowed);
+        let Known::Unknown(question) = denials.look(&request, 1) else {
+            panic!("nothing is known yet");
+        };
+        let check = Check::new(&[request], &denials, Some(question), None, false).unwrap();
+        meanwhile(&denials, &request);
+        let denied = state.peek(&plans[0], 1, 1);
+        denials.note(&check, &[denied], Some((state, 1)));
+        matches!(denials.look(&request, 2), Known::Denied(_))
+    }
+
+    #[test]
+    fn a_denial_is_believed() {
+        assert!(is_believed_after(|_, _| {}));
+    }
+
+    /// The answers come by different connections to a cluster, so the denial may come last.
+    #[test]
+    fn a_denial_is_not_believed_if_units_were_given_back_since_the_question() {
+        assert!(!is_believed_after(|denials, request| {
+            denials.forget(denials.id(&request.key));
+        }));
+    }
+
+    #[test]
+    fn a_denial_is_not_believed_if_everything_was_cleared_since_the_question() {
+        assert!(!is_believed_after(|denials, _| denials.clear()));
+    }
+}
