@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rules::{FailureRule, Rules};
+use super::window::BucketLength;
 use crate::attributes::into_arg::{LengthOfTime, WholeNumber, positive, share};
 use crate::attributes::spec::Spec;
 use crate::error::Error;
@@ -67,6 +68,7 @@ impl BreakerArgs {
             slow_rate: self.slow_rate,
             minimum_calls: self.minimum_calls,
             within: self.within,
+            bucket_length: BucketLength::of(self.within),
             slow: self.slow,
             open_for: self.open_for,
             open_for_max: self.open_for_max,

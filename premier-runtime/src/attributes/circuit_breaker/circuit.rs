@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::rules::{FailureRule, Rules, Tally, Verdict};
-use super::window::{Tenth, Window};
+use super::window::Window;
 use crate::clock::after;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::telemetry::BreakerState;
@@ -89,37 +89,24 @@ impl Default for Circuit {
 }
 
 impl Circuit {
-    /// Lets a call through that began at the instant `started`, if it is known. Returns the state of the circuit
-    /// if it has changed.
+    /// Lets a call through that began at the instant `started`, if it is known. `None` if that takes the lock.
+    #[inline]
+    pub(super) fn try_enter(&self, started: Option<u64>) -> Option<Entry> {
+        let word = self.word.load(Ordering::Acquire);
+        (word & LOCK_FREE != 0).then_some(Entry {
+            generation: word >> 1,
+            started,
+        })
+    }
+
+    /// Lets a call through that begins now. Returns the state of the circuit if it has changed.
     ///
     /// # Errors
     /// How long the circuit lets no call through.
-    #[inline]
     pub(super) fn enter(
         &self,
-        started: Option<u64>,
         rules: &Rules,
-        now: impl FnOnce() -> u64,
-    ) -> Result<(Entry, Option<BreakerState>), Duration> {
-        let word = self.word.load(Ordering::Acquire);
-        if word & LOCK_FREE != 0 {
-            let generation = word >> 1;
-            return Ok((
-                Entry {
-                    generation,
-                    started,
-                },
-                None,
-            ));
-        }
-        self.enter_locked(started.unwrap_or_else(now), rules)
-    }
-
-    #[cold]
-    fn enter_locked(
-        &self,
         now: u64,
-        rules: &Rules,
     ) -> Result<(Entry, Option<BreakerState>), Duration> {
         let mut state = lock(&self.state);
         let mut change = None;
@@ -160,32 +147,30 @@ impl Circuit {
         ))
     }
 
-    /// Records how a call ended. Returns the state of the circuit if it has changed.
+    /// Records a call that has succeeded. Returns `false` if that takes the lock, and has done nothing then.
     #[inline]
-    pub(super) fn record(
+    pub(super) fn try_succeed(
         &self,
         entry: Entry,
-        outcome: Outcome,
         rules: &Rules,
         now: impl FnOnce() -> u64,
-    ) -> Option<BreakerState> {
-        let is_unchanged = self.word.load(Ordering::Acquire) == entry.generation << 1 | LOCK_FREE;
-        if outcome != Outcome::Succeeded || !is_unchanged {
-            return self.record_locked(entry, outcome, rules, now());
+    ) -> bool {
+        if self.word.load(Ordering::Acquire) != entry.generation << 1 | LOCK_FREE {
+            return false;
         }
         if rules.count_calls() {
             let now = now();
             if rules.slow_rate.is_some() && entry.is_slow(rules, now) {
-                return self.record_locked(entry, outcome, rules, now);
+                return false;
             }
             // The circuit may open and close at this very moment: then its new phase counts a success too many.
-            self.calls.add(Tenth::of(now, rules.within));
+            self.calls.add(rules.bucket_length.tenth_at(now));
         }
-        None
+        true
     }
 
-    #[cold]
-    fn record_locked(
+    /// Records how a call has ended. Returns the state of the circuit if it has changed.
+    pub(super) fn record(
         &self,
         entry: Entry,
         outcome: Outcome,
@@ -270,7 +255,7 @@ impl Circuit {
         if !rules.count_calls() {
             return Verdict::Wait;
         }
-        let tenth = Tenth::of(now, rules.within);
+        let tenth = rules.bucket_length.tenth_at(now);
         self.calls.add(tenth);
         if failed {
             self.failed.add(tenth);
@@ -310,7 +295,7 @@ impl Circuit {
         };
         let last = failures.back();
         last.is_none_or(|last| after(*last, rules.within) <= now)
-            && self.calls.count(Tenth::of(now, rules.within)) == 0
+            && self.calls.count(rules.bucket_length.tenth_at(now)) == 0
     }
 
     /// Whether the circuit has let calls through for long, and none has come.

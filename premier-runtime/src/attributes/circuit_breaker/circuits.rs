@@ -137,8 +137,8 @@ mod tests {
             let keyed = circuits
                 .circuit(&number.to_string(), &rules, || now)
                 .unwrap();
-            let (entry, _) = keyed.circuit.enter(None, &rules, || now).unwrap();
-            keyed.circuit.record(entry, Outcome::Failed, &rules, || now);
+            let (entry, _) = keyed.circuit.enter(&rules, now).unwrap();
+            keyed.circuit.record(entry, Outcome::Failed, &rules, now);
             assert!(len(&circuits) <= FEW);
         }
     }
@@ -150,10 +150,8 @@ mod tests {
         let running = circuits.circuit("runs", &rules, || 0).unwrap();
         for number in 0..1_000 {
             let keyed = circuits.circuit(&number.to_string(), &rules, || 0).unwrap();
-            let (entry, _) = keyed.circuit.enter(None, &rules, || 0).unwrap();
-            keyed
-                .circuit
-                .record(entry, Outcome::Succeeded, &rules, || 0);
+            let entry = keyed.circuit.try_enter(None).unwrap();
+            assert!(keyed.circuit.try_succeed(entry, &rules, || 0));
         }
         assert_eq!(len(&circuits), 1_001);
         for number in 0..1_000 {

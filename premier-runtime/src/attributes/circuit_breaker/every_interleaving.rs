@@ -6,7 +6,7 @@ use loom::sync::Arc;
 use super::args::BreakerArgs;
 use super::circuit::{Circuit, Entry, Outcome};
 use super::rules::{FailureRule, Rules};
-use super::window::{Tenth, Window};
+use super::window::{BucketLength, Window};
 use crate::telemetry::BreakerState;
 
 const SECOND: u64 = 1_000_000_000;
@@ -28,8 +28,21 @@ fn rules(failure_rate: f64, minimum_calls: u64, probes: u64) -> Rules {
 }
 
 fn enter(circuit: &Circuit, rules: &Rules, now: u64) -> Option<Entry> {
-    let entered = circuit.enter(Some(now), rules, || now);
-    entered.ok().map(|(entry, _)| entry)
+    let entered = || circuit.enter(rules, now).ok().map(|(entry, _)| entry);
+    circuit.try_enter(Some(now)).or_else(entered)
+}
+
+fn record(
+    circuit: &Circuit,
+    rules: &Rules,
+    now: u64,
+    entry: Entry,
+    outcome: Outcome,
+) -> Option<BreakerState> {
+    if outcome == Outcome::Succeeded && circuit.try_succeed(entry, rules, || now) {
+        return None;
+    }
+    circuit.record(entry, outcome, rules, now)
 }
 
 /// Runs a call. Returns whether it was let through, and how the circuit has changed at its end.
@@ -40,7 +53,7 @@ fn call(
     outcome: Outcome,
 ) -> (bool, Option<BreakerState>) {
     match enter(circuit, rules, now) {
-        Some(entry) => (true, circuit.record(entry, outcome, rules, || now)),
+        Some(entry) => (true, record(circuit, rules, now, entry, outcome)),
         None => (false, None),
     }
 }
@@ -49,7 +62,8 @@ fn call(
 fn a_window_counts_each_event_once_while_its_buckets_are_used_again() {
     check(|| {
         let window = Arc::new(Window::default());
-        let tenth = |now: u64| Tenth::of(now * SECOND, std::time::Duration::from_secs(10));
+        let length = BucketLength::of(std::time::Duration::from_secs(10));
+        let tenth = move |now: u64| length.tenth_at(now * SECOND);
         window.add(tenth(0));
         // The bucket of second 0 is that of second 10, too.
         let threads: Vec<_> = (0..2)
@@ -133,12 +147,10 @@ fn the_outcome_of_a_call_counts_only_in_the_phase_in_which_it_began() {
         let circuit = Arc::new(Circuit::default());
         let rules = Arc::new(rules(1.0, 1, 1));
         let [old, opens] = [(); 2].map(|()| enter(&circuit, &rules, 0).unwrap());
-        circuit.record(opens, Outcome::Failed, &rules, || 0);
+        record(&circuit, &rules, 0, opens, Outcome::Failed);
         let late = {
             let (circuit, rules) = (Arc::clone(&circuit), Arc::clone(&rules));
-            loom::thread::spawn(move || {
-                circuit.record(old, Outcome::Failed, &rules, || 31 * SECOND)
-            })
+            loom::thread::spawn(move || record(&circuit, &rules, 31 * SECOND, old, Outcome::Failed))
         };
         let now = 30 * SECOND;
         let (entered, change) = call(&circuit, &rules, now, Outcome::Succeeded);

@@ -18,7 +18,6 @@ mod window;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use self::args::BreakerArgs;
 pub use self::args::BreakerSpec;
@@ -67,74 +66,63 @@ impl Policy for Breaker {
     }
 }
 
-/// The circuit of a call.
-#[derive(Debug)]
-enum CircuitRef {
-    Only,
-    ByKey(sync::Arc<KeyedCircuit>),
-    /// There are too many keys: the call is let through and not counted.
-    Untracked,
-}
-
 impl Breaker {
-    fn circuit_ref(&self, key: Option<&str>) -> CircuitRef {
-        match key {
-            None => CircuitRef::Only,
-            Some(key) => {
-                let circuit = self.by_key.circuit(key, &self.rules, || self.clock.now());
-                circuit.map_or(CircuitRef::Untracked, CircuitRef::ByKey)
-            }
-        }
-    }
-
-    fn circuit<'a>(&'a self, of: &'a CircuitRef) -> Option<&'a Circuit> {
-        match of {
-            CircuitRef::Only => Some(&self.only),
-            CircuitRef::ByKey(keyed) => Some(&keyed.circuit),
-            CircuitRef::Untracked => None,
-        }
-    }
-
-    /// Reports a change of a circuit. No lock is held, so subscribers and recorders may call the function.
-    fn report(&self, of: &CircuitRef, change: Option<BreakerState>) {
-        let Some(state) = change else {
-            return;
-        };
-        let key = match of {
-            CircuitRef::ByKey(keyed) => Some(&*keyed.key),
-            CircuitRef::Only | CircuitRef::Untracked => None,
-        };
-        telemetry::breaker(&self.function, key, self.log_keys, state);
-    }
-
-    fn rejection(&self, key: Option<&str>, retry_after: Duration) -> Error {
-        Error::CircuitOpen {
-            function: Arc::clone(&self.function),
-            key: key.map(Into::into),
-            retry_after,
-        }
-    }
-
+    /// The instant at which a call begins, if it has to be known: a caller may drop the call, or slow calls count.
     #[inline]
-    fn enter(&'static self, key: Option<&str>, may_be_dropped: bool) -> Result<CallGuard, Error> {
-        let reference = self.circuit_ref(key);
+    fn started(&self, may_be_dropped: bool) -> Option<u64> {
         let is_timed = may_be_dropped || self.rules.slow_rate.is_some();
-        let started = is_timed.then(|| self.clock.now());
-        let entered = match self.circuit(&reference) {
-            None => Ok((Entry::default(), None)),
-            Some(circuit) => circuit.enter(started, &self.rules, || self.clock.now()),
+        is_timed.then(|| self.clock.now())
+    }
+
+    // Inlined into expansions: otherwise each call writes the guard to memory twice and reads it with other widths,
+    // which costs as much as the rest of the call.
+    #[inline(always)]
+    fn enter<K: IntoSubject>(
+        &'static self,
+        key: K,
+        may_be_dropped: bool,
+    ) -> Result<CallGuard, Error> {
+        let started = self.started(may_be_dropped);
+        if K::IS_KEYED {
+            return key.with_text(|key| self.enter_by_key(key.unwrap_or_default(), started));
+        }
+        match self.only.try_enter(started) {
+            Some(entry) => Ok(CallGuard::new(self, None, entry)),
+            None => self.enter_locked(None, started),
+        }
+    }
+
+    fn enter_by_key(&'static self, key: &str, started: Option<u64>) -> Result<CallGuard, Error> {
+        let now = || started.unwrap_or_else(|| self.clock.now());
+        let Some(keyed) = self.by_key.circuit(key, &self.rules, now) else {
+            // There are too many keys: the call is let through and not counted.
+            return Ok(CallGuard::uncounted(self));
         };
-        match entered {
+        match keyed.circuit.try_enter(started) {
+            Some(entry) => Ok(CallGuard::new(self, Some(keyed), entry)),
+            None => self.enter_locked(Some(keyed), started),
+        }
+    }
+
+    #[cold]
+    fn enter_locked(
+        &'static self,
+        keyed: Option<sync::Arc<KeyedCircuit>>,
+        started: Option<u64>,
+    ) -> Result<CallGuard, Error> {
+        let now = started.unwrap_or_else(|| self.clock.now());
+        let circuit = keyed.as_ref().map_or(&self.only, |keyed| &keyed.circuit);
+        match circuit.enter(&self.rules, now) {
             Ok((entry, change)) => {
-                self.report(&reference, change);
-                Ok(CallGuard {
-                    breaker: self,
-                    circuit: reference,
-                    entry,
-                    outcome: Outcome::Dropped,
-                })
+                let guard = CallGuard::new(self, keyed, entry);
+                guard.report(change);
+                Ok(guard)
             }
-            Err(retry_after) => Err(self.rejection(key, retry_after)),
+            Err(retry_after) => Err(Error::CircuitOpen {
+                function: Arc::clone(&self.function),
+                key: keyed.map(|keyed| keyed.key.clone()),
+                retry_after,
+            }),
         }
     }
 }
@@ -144,28 +132,28 @@ impl BreakerSite {
     ///
     /// # Errors
     /// [`Error::CircuitOpen`] if the circuit is open; [`Error::Config`] if an argument is invalid.
-    #[inline]
+    #[inline(always)]
     pub fn enter(
         &'static self,
         instance: Instance<BreakerArgs>,
         key: impl IntoSubject,
     ) -> Result<CallGuard, Error> {
         let breaker = self.bound(instance)?;
-        key.with_text(|key| breaker.enter(key, false))
+        breaker.enter(key, false)
     }
 
     /// Lets a call through that its caller may drop while it runs, or rejects it.
     ///
     /// # Errors
     /// As for [`BreakerSite::enter`].
-    #[inline]
+    #[inline(always)]
     pub fn enter_async(
         &'static self,
         instance: Instance<BreakerArgs>,
         key: impl IntoSubject,
     ) -> Result<CallGuard, Error> {
         let breaker = self.bound(instance)?;
-        key.with_text(|key| breaker.enter(key, true))
+        breaker.enter(key, true)
     }
 }
 
@@ -174,40 +162,94 @@ impl BreakerSite {
 #[derive(Debug)]
 pub struct CallGuard {
     breaker: &'static Breaker,
-    circuit: CircuitRef,
+    /// The circuit of the call's key.
+    keyed: Option<sync::Arc<KeyedCircuit>>,
     entry: Entry,
-    outcome: Outcome,
+    /// `None` if the call is not counted, or no longer.
+    outcome: Option<Outcome>,
 }
 
 impl CallGuard {
-    /// Records the outcome of the call.
     #[inline]
+    const fn new(
+        breaker: &'static Breaker,
+        keyed: Option<sync::Arc<KeyedCircuit>>,
+        entry: Entry,
+    ) -> Self {
+        Self {
+            breaker,
+            keyed,
+            entry,
+            outcome: Some(Outcome::Dropped),
+        }
+    }
+
+    fn uncounted(breaker: &'static Breaker) -> Self {
+        Self {
+            breaker,
+            keyed: None,
+            entry: Entry::default(),
+            outcome: None,
+        }
+    }
+
+    #[inline]
+    fn circuit(&self) -> &Circuit {
+        match &self.keyed {
+            None => &self.breaker.only,
+            Some(keyed) => &keyed.circuit,
+        }
+    }
+
+    /// Records the outcome of the call.
+    #[inline(always)]
     pub fn finish(mut self, failed: bool) {
-        self.outcome = if failed {
-            Outcome::Failed
+        if self.outcome.is_none() {
+            return;
+        }
+        let Breaker { rules, clock, .. } = self.breaker;
+        if failed {
+            self.outcome = Some(Outcome::Failed);
+        } else if self
+            .circuit()
+            .try_succeed(self.entry, rules, || clock.now())
+        {
+            self.outcome = None;
         } else {
-            Outcome::Succeeded
-        };
+            self.outcome = Some(Outcome::Succeeded);
+        }
     }
 
     /// Ends a call whose outcome tells nothing about the function.
     pub fn ignore(mut self) {
-        self.outcome = Outcome::Ignored;
+        self.outcome = self.outcome.map(|_| Outcome::Ignored);
+    }
+
+    #[cold]
+    fn record(&self, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Dropped if thread::panicking() => Outcome::Failed,
+            outcome => outcome,
+        };
+        let Breaker { rules, clock, .. } = self.breaker;
+        let now = clock.now();
+        self.report(self.circuit().record(self.entry, outcome, rules, now));
+    }
+
+    /// Reports a change of the circuit. No lock is held, so subscribers and recorders may call the function.
+    fn report(&self, change: Option<BreakerState>) {
+        if let Some(state) = change {
+            let key = self.keyed.as_ref().map(|keyed| &*keyed.key);
+            telemetry::breaker(&self.breaker.function, key, self.breaker.log_keys, state);
+        }
     }
 }
 
 impl Drop for CallGuard {
     #[inline]
     fn drop(&mut self) {
-        let Some(circuit) = self.breaker.circuit(&self.circuit) else {
-            return;
-        };
-        let outcome = match self.outcome {
-            Outcome::Dropped if thread::panicking() => Outcome::Failed,
-            outcome => outcome,
-        };
-        let breaker = self.breaker;
-        let change = circuit.record(self.entry, outcome, &breaker.rules, || breaker.clock.now());
-        breaker.report(&self.circuit, change);
+        if let Some(outcome) = self.outcome {
+            self.record(outcome);
+        }
     }
 }

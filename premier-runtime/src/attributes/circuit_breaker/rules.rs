@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::window::BucketLength;
+
 /// The rules of one breaker.
 #[derive(Debug)]
 pub(super) struct Rules {
@@ -12,6 +14,8 @@ pub(super) struct Rules {
     pub(super) minimum_calls: u64,
     /// How long a call counts.
     pub(super) within: Duration,
+    /// That of the windows in which calls are counted for `within`.
+    pub(super) bucket_length: BucketLength,
     /// How long a slow call runs at least.
     pub(super) slow: Duration,
     pub(super) open_for: Duration,
@@ -126,6 +130,7 @@ mod tests {
             slow_rate,
             minimum_calls: 20,
             within: 10 * SECOND,
+            bucket_length: BucketLength::of(10 * SECOND),
             slow: SECOND,
             open_for: 30 * SECOND,
             open_for_max: None,

@@ -15,18 +15,30 @@ const LATEST: u32 = 1 << 16;
 #[derive(Debug)]
 pub(super) struct Window([AtomicU64; BUCKETS as usize]);
 
-/// The number of a tenth of `within` since the origin of the clock. A window counts the current tenth and the
-/// nine before, so an event counts for nine to ten tenths of `within`.
+/// How long a bucket of a window is in use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BucketLength(u64);
+
+/// The number of a tenth of the time of a window, since the origin of the clock. A window counts the current tenth
+/// and the nine before, so an event counts for nine to ten tenths of the time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tenth(u64);
 
-impl Tenth {
-    /// Returns the tenth of `within` that contains the instant `now`.
-    pub(super) fn of(now: u64, within: Duration) -> Self {
+impl BucketLength {
+    /// The length of the buckets of a window of the time `within`.
+    pub(super) fn of(within: Duration) -> Self {
         let within = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
-        Self(now / within.div_ceil(BUCKETS).max(1))
+        Self(within.div_ceil(BUCKETS).max(1))
     }
 
+    /// Returns the tenth that contains the instant `now`.
+    #[inline]
+    pub(super) const fn tenth_at(self, now: u64) -> Tenth {
+        Tenth(now / self.0)
+    }
+}
+
+impl Tenth {
     /// Returns the low 32 bits, which tell it from all others for long.
     const fn tag(self) -> u32 {
         self.0 as u32
@@ -96,7 +108,7 @@ mod tests {
     const WITHIN: Duration = Duration::from_nanos(1_000);
 
     fn at(now: u64) -> Tenth {
-        Tenth::of(now, WITHIN)
+        BucketLength::of(WITHIN).tenth_at(now)
     }
 
     #[test]
