@@ -153,6 +153,59 @@ fn every_attempt_is_settled_by_what_lies_below() {
 }
 
 #[test]
+fn limits_with_a_cost_each_decide_as_one() {
+    #[throttle(
+        limits(
+            "5/min",
+            ("100/min", cost = 50, settle = |tokens| *tokens),
+            ("10/min", cost = 5, settle = |tokens| tokens / 10)
+        ),
+        key = user
+    )]
+    fn ask(user: &str, tokens: u64) -> u64 {
+        let _ = user;
+        tokens
+    }
+
+    fn refused_by(result: Result<u64, Error>) -> String {
+        match result {
+            Err(Error::QuotaExceeded { function, .. }) => {
+                function.rsplit(':').next().unwrap().to_owned()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    in_scope(|clock| {
+        for _ in 0..5 {
+            ask("alice", 10).unwrap();
+        }
+        assert_eq!(refused_by(ask("alice", 10)), "ask");
+        ask("bob", 100).unwrap();
+        assert_eq!(refused_by(ask("bob", 10)), "ask#2");
+        clock.advance(MINUTE);
+        ask("alice", 40).unwrap();
+        ask("alice", 40).unwrap();
+        assert_eq!(refused_by(ask("alice", 1)), "ask#2");
+    });
+}
+
+#[test]
+fn a_cost_of_a_limit_stands_instead_of_that_of_the_attribute() {
+    #[throttle(limits("10/min", ("100/min", cost = bytes)), cost = words)]
+    fn send(words: u64, bytes: u64) {
+        let _ = (words, bytes);
+    }
+
+    in_scope(|_| {
+        send(4, 30).unwrap();
+        assert!(send(7, 1).is_err());
+        assert!(send(1, 71).is_err());
+        send(6, 70).unwrap();
+    });
+}
+
+#[test]
 fn each_throttle_of_a_function_settles_its_own_units() {
     #[throttle(name = "requests", rate = "5/min")]
     #[throttle(name = "tokens", rate = "100/min", cost = 50, settle = |tokens| *tokens)]

@@ -1,5 +1,7 @@
 //! `#[throttle]` limits the rate of calls.
 
+use std::iter;
+
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::{Expr, LitStr, Result};
@@ -18,6 +20,7 @@ use crate::parse::function::Function;
 use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::limit::LimitArgs;
+use crate::parse::limit_costs::split_limits;
 use crate::parse::settling::SettlingArgs;
 use crate::parse::wait::WaitArgs;
 use crate::validate::callback::{take_on_reject, take_settle};
@@ -61,7 +64,12 @@ pub(super) fn parse(
     above: &[Invocation],
 ) -> Result<Box<dyn Layer>> {
     let mut errors = Errors::default();
-    let mut names: Vec<Option<String>> = above.iter().map(name_in).collect();
+    let limits_of =
+        |invocation: &Invocation| split_limits(invocation).map_or(1, |parts| parts.len());
+    let mut names: Vec<Option<String>> = above
+        .iter()
+        .flat_map(|invocation| iter::repeat_n(name_in(invocation), limits_of(invocation)))
+        .collect();
     let mut throttles = Vec::with_capacity(attributes.len());
     for invocation in attributes {
         let name = name_in(&invocation);
@@ -70,8 +78,16 @@ pub(super) fn parse(
             Some(_) => names.iter().filter(|other| **other == name).count(),
             None => names.len(),
         };
-        names.push(name);
-        throttles.extend(errors.keep(Throttle::parse(invocation, function, index)));
+        for (index, part) in
+            (index..).zip(errors.keep(split_limits(&invocation)).into_iter().flatten())
+        {
+            names.push(name.clone());
+            let Some(throttle) = errors.keep(Throttle::parse(part, function, index)) else {
+                // Most arguments are those of the other limits, too.
+                break;
+            };
+            throttles.push(throttle);
+        }
     }
     errors.finish(Box::new(Throttles(throttles)))
 }

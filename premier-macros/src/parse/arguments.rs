@@ -1,6 +1,7 @@
 //! Arguments of an attribute: `name`, `name = value` and `name(value, …)`.
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -12,12 +13,12 @@ use super::literal::{Literal, literal, peel};
 use super::positional::split_positional;
 
 /// One argument as the user wrote it.
-struct Argument {
-    name: Ident,
-    value: Value,
+pub(super) struct Argument {
+    pub(super) name: Ident,
+    pub(super) value: Value,
 }
 
-enum Value {
+pub(super) enum Value {
     /// `name`
     Flag,
     /// `name = expr`
@@ -246,7 +247,20 @@ impl Arguments {
     }
 }
 
-struct ArgumentList(Vec<Argument>);
+pub(super) struct ArgumentList(pub(super) Vec<Argument>);
+
+impl ToTokens for Argument {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let name = &self.name;
+        tokens.extend(match &self.value {
+            Value::Flag => quote!(#name),
+            Value::Expr(expr) => quote!(#name = #expr),
+            Value::List(list) => quote!(#name(#(#list),*)),
+            Value::Pattern(pattern, None) => quote!(#name = #pattern),
+            Value::Pattern(pattern, Some(guard)) => quote!(#name = #pattern if #guard),
+        });
+    }
+}
 
 impl Parse for ArgumentList {
     fn parse(input: ParseStream<'_>) -> Result<Self> {

@@ -13,6 +13,7 @@ pub(crate) mod function;
 pub(crate) mod invocation;
 pub(crate) mod key;
 pub(crate) mod limit;
+pub(crate) mod limit_costs;
 pub(crate) mod literal;
 pub(crate) mod manifest;
 pub(crate) mod parameter;
