@@ -146,9 +146,11 @@ impl Decoder<'_> {
         }
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
         // Those of the first limit: `tat` has the charge after the allowance and the full debt, as in the
-        // lean scripts; a sliding window has its cost at another place.
+        // lean scripts; a window has its cost at another place.
         let first = match arguments[0] {
-            "sliding_window" => vec!["sliding_window", arguments[1], arguments[3], arguments[4]],
+            name @ ("fixed_window" | "sliding_window") => {
+                vec![name, arguments[1], arguments[3], arguments[4]]
+            }
             _ => arguments.to_vec(),
         };
         let mut call = self.call(&keys, &first);
