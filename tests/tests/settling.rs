@@ -101,7 +101,7 @@ fn a_call_that_panics_keeps_the_estimate_or_gives_it_back() {
     }
 
     in_scope(|_| {
-        assert!(catch_unwind(|| keeps()).is_err());
+        assert!(catch_unwind(keeps).is_err());
         assert!(matches!(keeps(), Err(Error::QuotaExceeded { .. })));
         for _ in 0..3 {
             assert!(catch_unwind(AssertUnwindSafe(|| gives_back(true))).is_err());
