@@ -4,6 +4,7 @@ pub mod batching;
 pub mod old_proxy;
 pub mod proxy;
 pub mod redis;
+pub mod settling_model;
 pub mod waits;
 
 use std::time::Duration;

@@ -85,6 +85,16 @@ pub fn substituted(value: u32) -> u32 {
     value
 }
 
+/// Returns its argument, of which it costs as many units.
+#[::calm::throttle(
+    limits("5/min", ("90/min", cost = value, settle = |value| *value)),
+    settle = |_| 1,
+    on_drop = "refund"
+)]
+pub async fn settled(value: u32) -> u32 {
+    value
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
