@@ -7,6 +7,7 @@ use premier_tests::proxy::DelayingProxy;
 use premier_tests::redis::Server;
 use premier_tests::waits::done;
 
+use super::monitor::Monitor;
 use super::{SECOND, server};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -91,6 +92,7 @@ async fn equal_calls_of_a_key_are_one_step_of_a_script() {
         .build()
         .unwrap();
     let throttle = Throttle::new("equal", Limit::fixed_window(10_000, HOUR)).with_config(redis);
+    let monitor = Monitor::start(&server);
     let calls: Vec<_> = (0..1_000)
         .map(|_| {
             let throttle = throttle.clone();
@@ -100,6 +102,12 @@ async fn equal_calls_of_a_key_are_one_step_of_a_script() {
     for call in calls {
         assert!(done("a call is answered", call).await.unwrap().allowed);
     }
+    // The time, an index, the limit, and the number of equal calls.
+    let arguments = monitor
+        .stop(&server)
+        .into_iter()
+        .map(|script| script.arguments.len());
+    assert!(arguments.max().unwrap() <= 9, "equal calls are one group");
     let (scripts, reads, writes) = (
         runs(&server, "evalsha"),
         runs(&server, "get"),

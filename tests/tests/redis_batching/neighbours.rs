@@ -20,7 +20,12 @@ use super::server;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn handler() -> RedisHandler {
-    RedisHandler::connect(server().url()).unwrap()
+    // It is not over on a busy machine.
+    let timeout = Duration::from_secs(30);
+    RedisHandler::builder(server().url())
+        .timeout(timeout)
+        .build()
+        .unwrap()
 }
 
 /// One function of each algorithm, and groups that the lean script decides and one that it does not.

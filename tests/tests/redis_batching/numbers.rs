@@ -27,6 +27,7 @@ impl Stores {
         Self {
             memory: MemoryHandler::builder().clock(clock.clone()).build(),
             redis: RedisHandler::builder(server().url())
+                .timeout(Duration::from_secs(30))
                 .clock(clock.clone())
                 .build()
                 .unwrap(),
