@@ -570,6 +570,19 @@
 //! credentials and a timeout (500 ms by default). [`OnBackendError`] says what happens to calls
 //! while Redis cannot be reached, and [`outage_calls`] counts them.
 //!
+//! ### How often Redis is asked
+//!
+//! | calls | what they cost Redis |
+//! | --- | --- |
+//! | a lone call | one script, at once |
+//! | calls that come while others are on their way | they leave together, up to 128 by one script; those of one key are one step of it. None waits for others longer than a millisecond |
+//! | a call that Redis has just denied, again | nothing for as long as Redis would deny it, at most 100 ms or a tenth of the period. What other processes give back is noticed after that time: `RedisBuilder::deny_locally` |
+//! | calls of a limit with a lease, `lease = "10%"` | one script for as many as the process has taken ahead. The processes together never admit more than the limit: [`Limit::lease`] |
+//! | a call that waits | one script for all of its waiting |
+//!
+//! Every decision is exact in each case: it is that of the algorithm by the state that Redis had, in the order
+//! in which Redis has decided.
+//!
 //! ### Permissions
 //!
 //! A user of Redis needs no more than the keys of the keyspace (`premier` by default) and these commands,

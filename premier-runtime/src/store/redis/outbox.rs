@@ -2,8 +2,8 @@
 //!
 //! A call that comes while fewer than two scripts of its kind are in flight leaves at once. Others wait for
 //! one of these to return, for a millisecond, or until there are enough for a full batch, whichever comes
-//! first, and leave together. Callers never
-//! wait for the driver longer than the timeout: the timer thread looks after them.
+//! first, and leave together. Callers never wait for the driver longer than the timeout: the timer thread looks
+//! after them.
 
 use std::iter::repeat_with;
 use std::sync::{Arc, Mutex, Weak};
