@@ -78,7 +78,7 @@ pub mod __private {
         Cause, CauseInBox, CauseInError, CauseInLocalBox, CauseInSendBox, CauseItself, NoCause,
         is_refusal,
     };
-    pub use crate::attributes::circuit_breaker::{BreakerSite, BreakerSpec};
+    pub use crate::attributes::circuit_breaker::{BreakerGuard, BreakerSite, BreakerSpec};
     pub use crate::attributes::concurrency::{ConcurrencySite, ConcurrencySpec};
     pub use crate::attributes::ending::Ending;
     pub use crate::attributes::fallback::{FallbackSite, FallbackSpec};

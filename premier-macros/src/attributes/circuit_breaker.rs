@@ -127,7 +127,6 @@ impl Layer for CircuitBreaker {
         let error = Ident::new("__premier_error", span);
         let rejection = expansion.rejection(&error, self.on_reject.as_ref(), index);
         let guard = quote_spanned!(span=> __premier_guard);
-        let unwrap_guard = Expansion::let_ok_or_return(&guard, &guard, &error, &rejection);
         let KeyTokens { statements, value } =
             KeyTokens::of(self.key.as_ref(), expansion.function, crate_path);
         let ascription = expansion.ascription();
@@ -137,13 +136,16 @@ impl Layer for CircuitBreaker {
         let enter = expansion.method("enter");
         let uncounted = self.uncounted(expansion, index, &guard);
         quote_spanned! {span=>
-            let #guard = {
+            let mut #guard = #crate_path::__private::BreakerGuard::new();
+            let __premier_entered = {
                 #items
                 #statements
-                let #guard = __PREMIER_SITE.#enter(#instance, #value);
-                #guard
+                let __premier_entered = __PREMIER_SITE.#enter(&mut #guard, #instance, #value);
+                __premier_entered
             };
-            #unwrap_guard
+            if let ::core::result::Result::Err(#error) = __premier_entered {
+                return #rejection;
+            }
             let __premier_outcome #ascription = #scope;
             match #outcome {
                 #(#uncounted)*

@@ -54,7 +54,7 @@ impl Phase {
 }
 
 /// A call that was let through.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Entry {
     /// The number of the phase in which the call began. Its outcome counts only in this phase.
     generation: u64,
@@ -151,7 +151,7 @@ impl Circuit {
     #[inline]
     pub(super) fn try_succeed(
         &self,
-        entry: Entry,
+        entry: &Entry,
         rules: &Rules,
         now: impl FnOnce() -> u64,
     ) -> bool {
@@ -172,7 +172,7 @@ impl Circuit {
     /// Records how a call has ended. Returns the state of the circuit if it has changed.
     pub(super) fn record(
         &self,
-        entry: Entry,
+        entry: &Entry,
         outcome: Outcome,
         rules: &Rules,
         now: u64,
@@ -305,6 +305,12 @@ impl Circuit {
 }
 
 impl Entry {
+    /// That of no call.
+    pub(super) const NONE: Self = Self {
+        generation: 0,
+        started: None,
+    };
+
     /// Whether a call that ends now has run for at least as long as a slow call.
     fn is_slow(&self, rules: &Rules, now: u64) -> bool {
         self.started

@@ -138,7 +138,7 @@ mod tests {
                 .circuit(&number.to_string(), &rules, || now)
                 .unwrap();
             let (entry, _) = keyed.circuit.enter(&rules, now).unwrap();
-            keyed.circuit.record(entry, Outcome::Failed, &rules, now);
+            keyed.circuit.record(&entry, Outcome::Failed, &rules, now);
             assert!(len(&circuits) <= FEW);
         }
     }
@@ -151,7 +151,7 @@ mod tests {
         for number in 0..1_000 {
             let keyed = circuits.circuit(&number.to_string(), &rules, || 0).unwrap();
             let entry = keyed.circuit.try_enter(None).unwrap();
-            assert!(keyed.circuit.try_succeed(entry, &rules, || 0));
+            assert!(keyed.circuit.try_succeed(&entry, &rules, || 0));
         }
         assert_eq!(len(&circuits), 1_001);
         for number in 0..1_000 {

@@ -39,10 +39,10 @@ fn record(
     entry: Entry,
     outcome: Outcome,
 ) -> Option<BreakerState> {
-    if outcome == Outcome::Succeeded && circuit.try_succeed(entry, rules, || now) {
+    if outcome == Outcome::Succeeded && circuit.try_succeed(&entry, rules, || now) {
         return None;
     }
-    circuit.record(entry, outcome, rules, now)
+    circuit.record(&entry, outcome, rules, now)
 }
 
 /// Runs a call. Returns whether it was let through, and how the circuit has changed at its end.

@@ -74,55 +74,76 @@ impl Breaker {
         is_timed.then(|| self.clock.now())
     }
 
-    // Inlined into expansions: otherwise each call writes the guard to memory twice and reads it with other widths,
-    // which costs as much as the rest of the call.
+    // Inlined into expansions, and the guard is entered where it stays: a guard that is returned is written to
+    // memory and read again with other widths, which costs as much as the rest of the call.
     #[inline(always)]
     fn enter<K: IntoSubject>(
         &'static self,
+        guard: &mut BreakerGuard,
         key: K,
         may_be_dropped: bool,
-    ) -> Result<CallGuard, Error> {
+    ) -> Result<(), Error> {
         let started = self.started(may_be_dropped);
         if K::IS_KEYED {
-            return key.with_text(|key| self.enter_by_key(key.unwrap_or_default(), started));
+            return key.with_text(|key| self.enter_by_key(guard, key.unwrap_or_default(), started));
         }
         match self.only.try_enter(started) {
-            Some(entry) => Ok(CallGuard::new(self, None, entry)),
-            None => self.enter_locked(None, started),
+            Some(entry) => {
+                guard.begin(self, None, entry);
+                Ok(())
+            }
+            None => self.enter_locked(guard, None, started),
         }
     }
 
-    fn enter_by_key(&'static self, key: &str, started: Option<u64>) -> Result<CallGuard, Error> {
+    fn enter_by_key(
+        &'static self,
+        guard: &mut BreakerGuard,
+        key: &str,
+        started: Option<u64>,
+    ) -> Result<(), Error> {
         let now = || started.unwrap_or_else(|| self.clock.now());
         let Some(keyed) = self.by_key.circuit(key, &self.rules, now) else {
             // There are too many keys: the call is let through and not counted.
-            return Ok(CallGuard::uncounted(self));
+            return Ok(());
         };
         match keyed.circuit.try_enter(started) {
-            Some(entry) => Ok(CallGuard::new(self, Some(keyed), entry)),
-            None => self.enter_locked(Some(keyed), started),
+            Some(entry) => {
+                guard.begin(self, Some(keyed), entry);
+                Ok(())
+            }
+            None => self.enter_locked(guard, Some(keyed), started),
         }
     }
 
     #[cold]
     fn enter_locked(
         &'static self,
+        guard: &mut BreakerGuard,
         keyed: Option<sync::Arc<KeyedCircuit>>,
         started: Option<u64>,
-    ) -> Result<CallGuard, Error> {
+    ) -> Result<(), Error> {
         let now = started.unwrap_or_else(|| self.clock.now());
         let circuit = keyed.as_ref().map_or(&self.only, |keyed| &keyed.circuit);
         match circuit.enter(&self.rules, now) {
             Ok((entry, change)) => {
-                let guard = CallGuard::new(self, keyed, entry);
-                guard.report(change);
-                Ok(guard)
+                guard.begin(self, keyed, entry);
+                self.report(guard.keyed.as_deref(), change);
+                Ok(())
             }
             Err(retry_after) => Err(Error::CircuitOpen {
                 function: Arc::clone(&self.function),
                 key: keyed.map(|keyed| keyed.key.clone()),
                 retry_after,
             }),
+        }
+    }
+
+    /// Reports a change of a circuit. No lock is held, so subscribers and recorders may call the function.
+    fn report(&self, keyed: Option<&KeyedCircuit>, change: Option<BreakerState>) {
+        if let Some(state) = change {
+            let key = keyed.map(|keyed| &*keyed.key);
+            telemetry::breaker(&self.function, key, self.log_keys, state);
         }
     }
 }
@@ -135,11 +156,12 @@ impl BreakerSite {
     #[inline(always)]
     pub fn enter(
         &'static self,
+        guard: &mut BreakerGuard,
         instance: Instance<BreakerArgs>,
         key: impl IntoSubject,
-    ) -> Result<CallGuard, Error> {
+    ) -> Result<(), Error> {
         let breaker = self.bound(instance)?;
-        breaker.enter(key, false)
+        breaker.enter(guard, key, false)
     }
 
     /// Lets a call through that its caller may drop while it runs, or rejects it.
@@ -149,107 +171,96 @@ impl BreakerSite {
     #[inline(always)]
     pub fn enter_async(
         &'static self,
+        guard: &mut BreakerGuard,
         instance: Instance<BreakerArgs>,
         key: impl IntoSubject,
-    ) -> Result<CallGuard, Error> {
+    ) -> Result<(), Error> {
         let breaker = self.bound(instance)?;
-        breaker.enter(key, true)
+        breaker.enter(guard, key, true)
     }
 }
 
 /// A call that was let through. A call that panics has failed, and so has one that is dropped after it has run
 /// for as long as a slow call does.
 #[derive(Debug)]
-pub struct CallGuard {
-    breaker: &'static Breaker,
+pub struct BreakerGuard {
+    /// The breaker in which the outcome of the call will count; `None` if it does not, or has been counted.
+    breaker: Option<&'static Breaker>,
     /// The circuit of the call's key.
     keyed: Option<sync::Arc<KeyedCircuit>>,
     entry: Entry,
-    /// `None` if the call is not counted, or no longer.
-    outcome: Option<Outcome>,
 }
 
-impl CallGuard {
+impl BreakerGuard {
+    /// The guard of a call that has not begun.
     #[inline]
-    const fn new(
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            breaker: None,
+            keyed: None,
+            entry: Entry::NONE,
+        }
+    }
+
+    #[inline]
+    fn begin(
+        &mut self,
         breaker: &'static Breaker,
         keyed: Option<sync::Arc<KeyedCircuit>>,
         entry: Entry,
-    ) -> Self {
-        Self {
-            breaker,
-            keyed,
-            entry,
-            outcome: Some(Outcome::Dropped),
-        }
-    }
-
-    fn uncounted(breaker: &'static Breaker) -> Self {
-        Self {
-            breaker,
-            keyed: None,
-            entry: Entry::default(),
-            outcome: None,
-        }
-    }
-
-    #[inline]
-    fn circuit(&self) -> &Circuit {
-        match &self.keyed {
-            None => &self.breaker.only,
-            Some(keyed) => &keyed.circuit,
-        }
+    ) {
+        self.breaker = Some(breaker);
+        self.keyed = keyed;
+        self.entry = entry;
     }
 
     /// Records the outcome of the call.
     #[inline(always)]
-    pub fn finish(mut self, failed: bool) {
-        if self.outcome.is_none() {
+    pub fn finish(&mut self, failed: bool) {
+        let Some(breaker) = self.breaker else {
             return;
-        }
-        let Breaker { rules, clock, .. } = self.breaker;
-        if failed {
-            self.outcome = Some(Outcome::Failed);
-        } else if self
-            .circuit()
-            .try_succeed(self.entry, rules, || clock.now())
-        {
-            self.outcome = None;
+        };
+        let circuit = match &self.keyed {
+            None => &breaker.only,
+            Some(keyed) => &keyed.circuit,
+        };
+        let now = || breaker.clock.now();
+        if !failed && circuit.try_succeed(&self.entry, &breaker.rules, now) {
+            self.breaker = None;
+        } else if failed {
+            self.record(Outcome::Failed);
         } else {
-            self.outcome = Some(Outcome::Succeeded);
+            self.record(Outcome::Succeeded);
         }
     }
 
     /// Ends a call whose outcome tells nothing about the function.
-    pub fn ignore(mut self) {
-        self.outcome = self.outcome.map(|_| Outcome::Ignored);
+    pub fn ignore(&mut self) {
+        self.record(Outcome::Ignored);
     }
 
     #[cold]
-    fn record(&self, outcome: Outcome) {
-        let outcome = match outcome {
-            Outcome::Dropped if thread::panicking() => Outcome::Failed,
-            outcome => outcome,
+    fn record(&mut self, outcome: Outcome) {
+        let Some(breaker) = self.breaker.take() else {
+            return;
         };
-        let Breaker { rules, clock, .. } = self.breaker;
-        let now = clock.now();
-        self.report(self.circuit().record(self.entry, outcome, rules, now));
-    }
-
-    /// Reports a change of the circuit. No lock is held, so subscribers and recorders may call the function.
-    fn report(&self, change: Option<BreakerState>) {
-        if let Some(state) = change {
-            let key = self.keyed.as_ref().map(|keyed| &*keyed.key);
-            telemetry::breaker(&self.breaker.function, key, self.breaker.log_keys, state);
-        }
+        let keyed = self.keyed.as_deref();
+        let circuit = keyed.map_or(&breaker.only, |keyed| &keyed.circuit);
+        let now = breaker.clock.now();
+        let change = circuit.record(&self.entry, outcome, &breaker.rules, now);
+        breaker.report(keyed, change);
     }
 }
 
-impl Drop for CallGuard {
+impl Drop for BreakerGuard {
     #[inline]
     fn drop(&mut self) {
-        if let Some(outcome) = self.outcome {
-            self.record(outcome);
+        if self.breaker.is_some() {
+            self.record(match thread::panicking() {
+                true => Outcome::Failed,
+                false => Outcome::Dropped,
+            });
         }
     }
 }
