@@ -203,4 +203,6 @@ async fn limits_of_one_name_with_different_periods_do_not_decide_together() {
     for call in calls {
         assert!(done("a call is answered", call).await.unwrap().allowed);
     }
+    let left = short.peek("k").unwrap().remaining;
+    assert!(left <= 70, "{left} are left after 30 calls");
 }
