@@ -99,6 +99,7 @@ fn limits_at_the_bounds_of_lean_numbers_decide_as_in_memory() {
         let pauses = [0, 1, 3, 1_000, 2, 5, 2, 999, 7];
         for (cost, pause) in costs.into_iter().zip(pauses).cycle().take(27) {
             let _ = stores.ask(&request(Operation::Take(cost.max(1))));
+            let _ = stores.ask(&request(Operation::Peek(1)));
             let pause = period.mul_f64(f64::from(pause) / 1_500.0).as_micros();
             stores.clock.advance(Duration::from_micros(pause as u64));
         }
@@ -164,6 +165,8 @@ fn a_sliding_window_of_large_quotas_is_exact_where_products_nearly_tie() {
                 if (1..=quota).contains(&cost) {
                     let decision = stores.ask(&request(Operation::Take(cost)));
                     admitted[usize::from(decision.allowed)] += 1;
+                    // What the script has done shows in the next decision only.
+                    let _ = stores.ask(&request(Operation::Peek(1)));
                 }
             }
         }
@@ -179,6 +182,7 @@ fn a_sliding_window_of_large_quotas_is_exact_where_products_nearly_tie() {
         for cost in [quota - count / 2 + 1, quota - count / 2] {
             let decision = stores.ask(&request(Operation::Take(cost)));
             admitted[usize::from(decision.allowed)] += 1;
+            let _ = stores.ask(&request(Operation::Peek(1)));
         }
     }
     assert!(admitted.iter().all(|count| *count >= 40), "{admitted:?}");
