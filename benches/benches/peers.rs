@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use backon::{BlockingRetryable, ExponentialBuilder, Retryable};
-use benches::{keyless, ready, retried};
+use benches::{guarded, keyless, ready, retried};
 use cached::macros::{cached, concurrent_cached};
 use common::{SECOND, bucket_in_use, by_number, by_text, group, in_use, names, per_second, turns};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -309,6 +309,54 @@ fn calls(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A call that succeeds, through a circuit breaker that is closed.
+fn breakers(criterion: &mut Criterion) {
+    use failsafe::{CircuitBreaker, backoff, failure_policy};
+
+    let open_for = backoff::constant(30 * SECOND);
+    let by_rate = failsafe::Config::new()
+        .failure_policy(failure_policy::success_rate_over_time_window(
+            0.5,
+            20,
+            10 * SECOND,
+            open_for.clone(),
+        ))
+        .build();
+    let by_count = failsafe::Config::new()
+        .failure_policy(failure_policy::consecutive_failures(5, open_for))
+        .build();
+    let recloser = recloser::Recloser::default();
+    let call = || Ok::<u64, ()>(black_box(1));
+
+    let mut group = self::group(criterion, "C breaker on success, by rate");
+    group.bench_function("recloser", |bench| bench.iter(|| recloser.call(call)));
+    group.bench_function("failsafe, success rate", |bench| {
+        bench.iter(|| by_rate.call(call));
+    });
+    group.bench_function("premier #[circuit_breaker]", |bench| {
+        bench.iter(|| guarded::by_rate(black_box(1)));
+    });
+    group.bench_function("premier, async", |bench| {
+        bench.iter(|| ready(guarded::tasks(black_box(1))));
+    });
+    group.bench_function("premier, by slow_rate too", |bench| {
+        bench.iter(|| guarded::timed(black_box(1)));
+    });
+    group.bench_function("premier, by key", |bench| {
+        bench.iter(|| guarded::by_key(black_box("host"), black_box(1)));
+    });
+    group.finish();
+
+    let mut group = self::group(criterion, "C breaker on success, by count");
+    group.bench_function("failsafe, consecutive failures", |bench| {
+        bench.iter(|| by_count.call(call));
+    });
+    group.bench_function("premier #[circuit_breaker]", |bench| {
+        bench.iter(|| guarded::by_count(black_box(1)));
+    });
+    group.finish();
+}
+
 /// A request from an address, through a layer, to a service that answers at once.
 fn layers(criterion: &mut Criterion) {
     use axum::body::Body;
@@ -379,6 +427,7 @@ criterion_group!(
     keyed,
     caches,
     calls,
+    breakers,
     layers
 );
 criterion_main!(groups);

@@ -90,6 +90,52 @@ pub mod retried {
     }
 }
 
+/// Functions with `#[circuit_breaker]`.
+pub mod guarded {
+    use premier::circuit_breaker;
+
+    /// The circuit is open. As small as the errors of the peers.
+    #[derive(Debug)]
+    pub struct Open;
+
+    impl From<premier::Error> for Open {
+        fn from(_: premier::Error) -> Self {
+            Self
+        }
+    }
+
+    #[circuit_breaker]
+    #[inline]
+    pub fn by_rate(number: u64) -> Result<u64, Open> {
+        Ok(number)
+    }
+
+    #[circuit_breaker(failures = 5)]
+    #[inline]
+    pub fn by_count(number: u64) -> Result<u64, Open> {
+        Ok(number)
+    }
+
+    #[circuit_breaker(slow_rate = 0.8)]
+    #[inline]
+    pub fn timed(number: u64) -> Result<u64, Open> {
+        Ok(number)
+    }
+
+    #[circuit_breaker(key = key)]
+    #[inline]
+    pub fn by_key(key: &str, number: u64) -> Result<u64, Open> {
+        let _ = key;
+        Ok(number)
+    }
+
+    #[circuit_breaker]
+    #[inline]
+    pub async fn tasks(number: u64) -> Result<u64, Open> {
+        Ok(number)
+    }
+}
+
 /// Cached functions.
 pub mod cached {
     use premier::cache;

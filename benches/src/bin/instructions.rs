@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use benches::{cached, keyless, ready, retried};
+use benches::{cached, guarded, keyless, ready, retried};
 
 const CALLS: usize = 1_000;
 
@@ -40,6 +40,11 @@ fn main() {
         "retry" => count(|| retried::sync(black_box(1))),
         "retry_async" => count(|| ready(retried::tasks(black_box(1)))),
         "timeout_async" => count(|| ready(retried::timed(black_box(1))).is_ok()),
+        "breaker" => count(|| guarded::by_rate(black_box(1)).is_ok()),
+        "breaker_async" => count(|| ready(guarded::tasks(black_box(1))).is_ok()),
+        "breaker_by_text" => {
+            count(|| guarded::by_key(black_box("user-00000001"), black_box(1)).is_ok())
+        }
         "cache_hit_by_number" => count(|| cached::by_number(black_box(7))),
         "cache_hit_by_text" => count(|| cached::by_text(black_box("user-00000001"))),
         other => panic!("nothing is called {other:?}"),

@@ -46,18 +46,20 @@ fn rows(under: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
 }
 
 /// The libraries with which the others of a group are compared.
-const FIRST: [&str; 7] = [
+const FIRST: [&str; 9] = [
     "the counter",
     "governor",
     "governor, Strings ready made",
     "cached",
     "backon",
     "tokio",
+    "recloser",
+    "failsafe, consecutive failures",
     "tower_governor",
 ];
 
 /// The targets: the kind of call, the library, and the largest ratio.
-const TARGETS: [(&str, &str, f64); 21] = [
+const TARGETS: [(&str, &str, f64); 23] = [
     (
         "keyless, the bucket stays full",
         "premier #[throttle]",
@@ -89,6 +91,16 @@ const TARGETS: [(&str, &str, f64); 21] = [
     ("retry on success, sync", "premier #[retry]", 1.0),
     ("retry on success, async", "premier #[retry]", 1.0),
     ("timeout on success, async", "premier #[timeout]", 1.1),
+    (
+        "breaker on success, by rate",
+        "premier #[circuit_breaker]",
+        1.0,
+    ),
+    (
+        "breaker on success, by count",
+        "premier #[circuit_breaker]",
+        1.0,
+    ),
     (
         "HTTP layer by address, without headers",
         "premier ThrottleLayer",

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::batched_window::BatchedWindow;
 use super::rules::{FailureRule, Rules, Tally, Verdict};
 use super::window::Window;
 use crate::clock::after;
@@ -20,7 +21,7 @@ const LOCK_FREE: u64 = 1;
 pub(super) struct Circuit {
     /// The number of the last change of the phase, shifted by one, and [`LOCK_FREE`]. Written under the lock.
     word: AtomicU64,
-    calls: Window,
+    calls: BatchedWindow,
     failed: Window,
     slow: Window,
     state: Mutex<State>,
@@ -77,7 +78,7 @@ impl Default for Circuit {
     fn default() -> Self {
         Self {
             word: AtomicU64::new(LOCK_FREE),
-            calls: Window::default(),
+            calls: BatchedWindow::default(),
             failed: Window::default(),
             slow: Window::default(),
             state: Mutex::new(State {
@@ -158,13 +159,15 @@ impl Circuit {
         if self.word.load(Ordering::Acquire) != entry.generation << 1 | LOCK_FREE {
             return false;
         }
-        if rules.count_calls() {
+        // The circuit may open and close at this very moment: then its new phase counts a success too many.
+        if rules.slow_rate.is_some() {
             let now = now();
-            if rules.slow_rate.is_some() && entry.is_slow(rules, now) {
+            if entry.is_slow(rules, now) {
                 return false;
             }
-            // The circuit may open and close at this very moment: then its new phase counts a success too many.
             self.calls.add(rules.bucket_length.tenth_at(now));
+        } else if rules.count_calls() {
+            self.calls.add_now(rules.bucket_length, now);
         }
         true
     }
@@ -220,9 +223,9 @@ impl Circuit {
             Verdict::Close => {
                 state.phase = Phase::closed();
                 state.trips = 0;
-                for window in [&self.calls, &self.failed, &self.slow] {
-                    window.clear();
-                }
+                self.calls.clear();
+                self.failed.clear();
+                self.slow.clear();
                 self.next_generation(true);
                 Some(BreakerState::Closed)
             }

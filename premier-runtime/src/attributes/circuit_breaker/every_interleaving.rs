@@ -4,6 +4,7 @@
 use loom::sync::Arc;
 
 use super::args::BreakerArgs;
+use super::batched_window::BatchedWindow;
 use super::circuit::{Circuit, Entry, Outcome};
 use super::rules::{FailureRule, Rules};
 use super::window::{BucketLength, Window};
@@ -13,7 +14,7 @@ const SECOND: u64 = 1_000_000_000;
 
 fn check(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(2);
     builder.check(model);
 }
 
@@ -80,6 +81,30 @@ fn a_window_counts_each_event_once_while_its_buckets_are_used_again() {
         }
         assert_eq!(window.count(tenth(10)), 4);
         assert_eq!(window.count(tenth(19)), 2);
+    });
+}
+
+#[test]
+fn a_batched_window_places_each_event_once() {
+    check(|| {
+        let window = Arc::new(BatchedWindow::with_batch(2));
+        let length = BucketLength::of(std::time::Duration::from_secs(10));
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let window = Arc::clone(&window);
+                loom::thread::spawn(move || {
+                    for _ in 0..2 {
+                        window.add_now(length, || SECOND);
+                    }
+                })
+            })
+            .collect();
+        // As a failure does meanwhile.
+        window.count(length.tenth_at(SECOND));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(window.count(length.tenth_at(SECOND)), 4);
     });
 }
 

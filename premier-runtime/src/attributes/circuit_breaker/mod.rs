@@ -9,6 +9,7 @@
 //! Source: Nygard, "Release It!".
 
 mod args;
+mod batched_window;
 mod circuit;
 mod circuits;
 #[cfg(all(test, premier_loom))]

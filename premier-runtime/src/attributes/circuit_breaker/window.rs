@@ -22,7 +22,7 @@ pub(super) struct BucketLength(u64);
 /// The number of a tenth of the time of a window, since the origin of the clock. A window counts the current tenth
 /// and the nine before, so an event counts for nine to ten tenths of the time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tenth(u64);
+pub(super) struct Tenth(pub(super) u64);
 
 impl BucketLength {
     /// The length of the buckets of a window of the time `within`.
@@ -61,19 +61,27 @@ impl Default for Window {
 
 impl Window {
     /// Counts an event of a tenth. An event that is recorded when its tenth counts no longer is not counted.
-    #[inline]
     pub(super) fn add(&self, tenth: Tenth) {
+        self.add_all(tenth, 1);
+    }
+
+    /// Counts events of a tenth.
+    pub(super) fn add_all(&self, tenth: Tenth, events: u64) {
+        if events == 0 {
+            return;
+        }
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
         let bucket = &self.0[(tenth.0 % BUCKETS) as usize];
         let mut word = bucket.load(Ordering::Relaxed);
         loop {
             let (tag, count) = unpack(word);
             let next = if tag == tenth.tag() {
-                pack(tag, count.saturating_add(1))
+                pack(tag, count.saturating_add(events))
             } else if count > 0 && tag.wrapping_sub(tenth.tag()) < LATEST {
                 // The bucket is that of a later tenth.
                 return;
             } else {
-                pack(tenth.tag(), 1)
+                pack(tenth.tag(), events)
             };
             let swapped = bucket.compare_exchange(word, next, Ordering::Relaxed, Ordering::Relaxed);
             match swapped {
