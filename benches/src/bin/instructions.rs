@@ -43,7 +43,7 @@ fn main() {
         "breaker" => count(|| guarded::by_rate(black_box(1)).is_ok()),
         "breaker_async" => count(|| ready(guarded::tasks(black_box(1))).is_ok()),
         "breaker_by_text" => {
-            count(|| guarded::by_key(black_box("user-00000001"), black_box(1)).is_ok())
+            count(|| guarded::by_key(black_box("user-00000001"), black_box(1)).is_ok());
         }
         "cache_hit_by_number" => count(|| cached::by_number(black_box(7))),
         "cache_hit_by_text" => count(|| cached::by_text(black_box("user-00000001"))),

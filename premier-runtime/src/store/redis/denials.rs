@@ -241,7 +241,6 @@ impl Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::algorithms::Plan;
     use crate::limit::quota::Limit;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -258,14 +257,14 @@ mod tests {
         );
         let mut state = State::default();
         assert!(state.take(&plans[0], 0, 1).allowed);
-        let Known::Unknown(question) = denials.look(&request, 1) else {
-            panic!("nothing is known yet");
-        };
-        let check = Check::new(&[request], &denials, Some(question), None, false).unwrap();
+        assert_eq!(denials.look(&request, 1), None);
+        let key = denials.id(&request.key);
+        let question = denials.question(Some(&key), 1).unwrap();
         meanwhile(&denials, &request);
         let denied = state.peek(&plans[0], 1, 1);
-        denials.note(&check, &[denied], Some((state, 1)));
-        matches!(denials.look(&request, 2), Known::Denied(_))
+        let asked = (&Few::One(plans[0]), request.operation);
+        denials.note(key, question, asked, &denied, Some((state, 1)));
+        denials.look(&request, 2).is_some()
     }
 
     #[test]
