@@ -136,7 +136,7 @@ impl Layer for CircuitBreaker {
         let enter = expansion.method("enter");
         let uncounted = self.uncounted(expansion, index, &guard);
         quote_spanned! {span=>
-            let mut #guard = #crate_path::__private::BreakerGuard::new();
+            let mut #guard = #crate_path::__private::BreakerGuard::idle();
             let __premier_entered = {
                 #items
                 #statements

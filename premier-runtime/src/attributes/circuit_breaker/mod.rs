@@ -196,7 +196,7 @@ impl BreakerGuard {
     /// The guard of a call that has not begun.
     #[inline]
     #[must_use]
-    pub const fn new() -> Self {
+    pub const fn idle() -> Self {
         Self {
             breaker: None,
             keyed: None,
