@@ -252,6 +252,7 @@
 //! | `timeout` above `retry` | the attempts and the pauses between them share one time |
 //! | `retry` above `circuit_breaker` | the breaker counts each attempt, and an open circuit ends the retries |
 //! | `circuit_breaker` above `retry` | the breaker counts calls whose last attempt failed |
+//! | `circuit_breaker` above `timeout` | a timeout counts as a failure; the other way round, an async one does if the call had run for `slow` |
 //! | `timeout` above `throttle` with `wait`, or above `concurrency` | the wait is part of the timeout |
 //! | `concurrency` below `retry` | no permit is held during a pause |
 //!

@@ -201,9 +201,10 @@ fn a_throttle_around_a_concurrency_limit_charges_calls_without_a_permit() {
     });
 }
 
+/// With the timeout outside, the breaker sees a call that is dropped, which counts only if it is slow.
 #[test]
 fn a_circuit_breaker_around_a_timeout_counts_timeouts_as_failures() {
-    let orders = orders!([#[circuit_breaker(failures = 2, within = "1m", open_for = "1h")]]
+    let orders = orders!([#[circuit_breaker(failures = 2, within = "1m", slow = "3s", open_for = "1h")]]
         [#[timeout("2500ms")]]);
     let expected = [[TimedOut, TimedOut, Open], [TimedOut; 3]];
     compare(orders, expected, |scene| {
