@@ -17,9 +17,10 @@ use premier::tower::{
     Rejection, RequestKey, ResponseFuture, ThrottleBody, ThrottleLayer, ThrottleService,
 };
 use premier::{
-    Algo, BackendSource, BoxFuture, Config, Decision, Error, Handler, Key, Limit, MemoryHandler,
-    MemoryHandlerBuilder, OnBackendError, OnDrop, Operation, OutageCalls, Permit, RedisBuilder,
-    RedisHandler, RedisStatus, Request, Reservation, RetryBudget, RetryEvent, Throttle,
+    Algo, BackendSource, BoxFuture, Config, Decision, Error, Handler, Key, Lease, Limit,
+    MemoryHandler, MemoryHandlerBuilder, OnBackendError, OnDrop, Operation, OutageCalls, Permit,
+    RedisBuilder, RedisHandler, RedisStatus, Request, Reservation, RetryBudget, RetryEvent,
+    Throttle,
 };
 
 macro_rules! assert_all {
@@ -33,7 +34,7 @@ fn all_types_can_be_sent_and_shared() {
     const fn everywhere<T: Send + Sync + Unpin>() {}
     assert_all! { everywhere:
         Algo, BackendSource, CoarseClock, Config, Dashboard, Decision, Decisions, Error, FileStatus,
-        Key<'static>, Limit, ManualClock, MemoryHandler, MemoryHandlerBuilder, NamedLimit, OnBackendError, OnDrop,
+        Key<'static>, Lease, Limit, ManualClock, MemoryHandler, MemoryHandlerBuilder, NamedLimit, OnBackendError, OnDrop,
         Operation, OutageCalls, PeerIp, Permit, Plan, RedisBuilder, RedisHandler, RedisStatus, Rejection,
         Request<'static>, RequestKey, Reservation, RetryBudget, RetryEvent<'static, Error>, Scope, State,
         SystemClock, Throttle, ThrottleBody<String>, ThrottleLayer, ThrottleService<()>,
@@ -54,7 +55,7 @@ fn futures_can_be_sent() {
 fn values_and_errors_can_be_used_after_a_panic() {
     const fn after_a_panic<T: UnwindSafe + RefUnwindSafe>() {}
     assert_all! { after_a_panic:
-        Algo, BackendSource, CoarseClock, Decision, Decisions, Error, FileStatus, Key<'static>, Limit,
+        Algo, BackendSource, CoarseClock, Decision, Decisions, Error, FileStatus, Key<'static>, Lease, Limit,
         ManualClock, NamedLimit, OnBackendError, OnDrop, Operation, OutageCalls, PeerIp, Plan, RedisStatus, Rejection,
         Request<'static>, Reservation, RetryBudget, RetryEvent<'static, Error>, State, SystemClock,
     }
