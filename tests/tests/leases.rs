@@ -10,6 +10,13 @@ use premier_tests::waits::{done, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// A clock that is not at its origin, so that times before now can be told from no time.
+fn clock() -> ManualClock {
+    let clock = ManualClock::new();
+    clock.set(1_000_000 * SECOND);
+    clock
+}
+
 /// A handler of its own, as each process has.
 fn process(server: &Server, clock: &ManualClock, limit: Limit) -> Throttle {
     let redis = RedisHandler::builder(server.url())
@@ -43,8 +50,7 @@ fn processes_that_take_ahead_never_admit_more_than_the_limit() {
     ];
     for (round, limit) in limits.into_iter().enumerate() {
         let mut random = fastrand::Rng::with_seed(round as u64);
-        let clock = ManualClock::new();
-        clock.set(1_000_000 * SECOND);
+        let clock = clock();
         let leased = limit.lease(Lease::Percent(30));
         let processes: Vec<_> = (0..3).map(|_| process(&server, &clock, leased)).collect();
         let plan = Plan::new(limit).unwrap();
@@ -73,9 +79,7 @@ fn processes_that_take_ahead_never_admit_more_than_the_limit() {
 
 #[test]
 fn a_busy_process_asks_once_for_many_calls() {
-    let server = Server::start();
-    let clock = ManualClock::new();
-    clock.set(1_000_000 * SECOND);
+    let (server, clock) = (Server::start(), clock());
     let limit = Limit::token_bucket(100_000, SECOND).lease(Lease::Units(1_000));
     let throttle = process(&server, &clock, limit);
     for call in 0..20_000 {
@@ -87,9 +91,7 @@ fn a_busy_process_asks_once_for_many_calls() {
 
 #[test]
 fn units_that_are_not_used_are_given_back() {
-    let server = Server::start();
-    let clock = ManualClock::new();
-    clock.set(1_000_000 * SECOND);
+    let (server, clock) = (Server::start(), clock());
     for (limit, key) in [
         (Limit::fixed_window(1_000, 3_600 * SECOND), "fixed"),
         (Limit::sliding_window(1_000, 3_600 * SECOND), "sliding"),
@@ -112,9 +114,7 @@ fn units_that_are_not_used_are_given_back() {
 
 #[test]
 fn the_last_units_of_a_limit_are_found_in_the_lease() {
-    let server = Server::start();
-    let clock = ManualClock::new();
-    clock.set(1_000_000 * SECOND);
+    let (server, clock) = (Server::start(), clock());
     let limit = Limit::fixed_window(100, 3_600 * SECOND).lease(Lease::Percent(100));
     let throttle = process(&server, &clock, limit);
     let admitted = (0..300)
@@ -125,9 +125,7 @@ fn the_last_units_of_a_limit_are_found_in_the_lease() {
 
 #[test]
 fn a_lease_lapses_with_its_window() {
-    let server = Server::start();
-    let clock = ManualClock::new();
-    clock.set(1_000_000 * SECOND);
+    let (server, clock) = (Server::start(), clock());
     let limit = Limit::fixed_window(100, SECOND).lease(Lease::Units(50));
     let throttle = process(&server, &clock, limit);
     for window in 0..5 {

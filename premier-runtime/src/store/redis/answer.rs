@@ -74,7 +74,7 @@ pub(super) enum Caller {
     Nobody,
     /// Waits for the decisions until this time, in nanoseconds of [`real_now`](crate::clock::real_now).
     Waits(oneshot::Sender<Answer>, u64),
-    /// Has been told that there was no answer in time.
+    /// Has received the error that there was no answer in time.
     Gone,
 }
 

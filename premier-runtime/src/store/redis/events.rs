@@ -1,4 +1,4 @@
-//! What subscribers and recorders are told about a server.
+//! Events and metrics about a server.
 //!
 //! They are the user's code, which may take its time or wait for an answer of this very server, so they do
 //! not run on the thread that drives the connection.
@@ -27,7 +27,7 @@ pub(super) enum Event {
 }
 
 impl Events {
-    /// Tells of an event, after those before it.
+    /// Emits an event, after those before it.
     pub(super) fn emit(&self, server: &Arc<str>, event: Event) {
         let mut thread = lock(&self.thread);
         let sender = match &*thread {
@@ -39,7 +39,7 @@ impl Events {
                     .name("premier-redis-events".into())
                     .spawn(move || {
                         for event in events {
-                            // A subscriber that panics is told of the next event all the same.
+                            // A subscriber that panics receives the next event all the same.
                             let _ = catch_unwind(AssertUnwindSafe(|| tell(&server, event)));
                         }
                     });

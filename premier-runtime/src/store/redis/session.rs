@@ -58,6 +58,8 @@ impl Session {
                 _ => self.connection.req_packed_command(&by_hash).await,
             };
             match result.and_then(checked) {
+                // A cluster is not sent the text ahead, so that asking again would not help.
+                Err(error) if is_unknown_script(&error) && self.is_cluster() => break,
                 Err(error) if is_unknown_script(&error) => unknown_after = Some(times),
                 result => return result,
             }
@@ -65,6 +67,10 @@ impl Session {
         command("EVAL", script.code)
             .query_async(&mut self.connection)
             .await
+    }
+
+    const fn is_cluster(&self) -> bool {
+        matches!(self.connection, Connection::Cluster(_))
     }
 
     /// Returns how often a script has been sent, and whether that includes a time that is left to the caller.
@@ -84,10 +90,10 @@ impl Session {
         let (mut first, mut second) = (self.connection.clone(), self.connection.clone());
         let mut load = pin!(first.req_packed_command(&load));
         let mut call = pin!(second.req_packed_command(call));
-        let mut is_loaded = false;
+        let mut has_reply = false;
         poll_fn(|context| {
-            // If it is refused, the call fails.
-            is_loaded = is_loaded || load.as_mut().poll(context).is_ready();
+            // Polled first, so that it is sent first. If it is refused, the call fails.
+            has_reply = has_reply || load.as_mut().poll(context).is_ready();
             call.as_mut().poll(context)
         })
         .await
