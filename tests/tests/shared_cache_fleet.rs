@@ -12,7 +12,7 @@ use std::time::Duration;
 use premier::cache::{LoadToken, ValueStore};
 use premier::testing::Scope;
 use premier::{Config, Handler, Key, RedisHandler, cache};
-use premier_tests::redis::{Cluster, Server};
+use premier_tests::redis::{Cluster, Server, free_port};
 use premier_tests::waits::{eventually, joined, received};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
@@ -195,6 +195,26 @@ fn those_who_wait_in_one_process_share_one_computation() {
         assert_eq!(joined("a call ends", call).unwrap(), "value");
     }
     assert_eq!((value(process(5), 5), reads(5)), ("value".into(), 1));
+}
+
+#[test]
+fn those_who_wait_share_one_computation_also_while_redis_is_down() {
+    let url = format!("redis://127.0.0.1:{}/", free_port());
+    let redis = RedisHandler::builder(url)
+        .timeout(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let a = Scope::new(Config::new(redis).keyspace("fleet-8"));
+    write(8, "value");
+    let held = hold(8);
+    let begun = begin(a, 8);
+    let waits: Vec<_> = (0..20).map(|_| spawn(a, 8)).collect();
+    thread::sleep(Duration::from_millis(100));
+    held.release();
+    for call in waits.into_iter().chain([begun]) {
+        assert_eq!(joined("a call ends", call).unwrap(), "value");
+    }
+    assert_eq!(reads(8), 1);
 }
 
 #[test]
