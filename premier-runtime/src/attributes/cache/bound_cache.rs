@@ -10,7 +10,7 @@ use super::codec::{CacheValue, Codec};
 use super::entry::{Entry, StoredValue};
 use super::epochs::Epoch;
 use super::flight_queue::FlightQueues;
-use super::log::{StoreState, log_failure};
+use super::log::StoreState;
 use super::memory::MemoryCache;
 use crate::clock::{SteadyClock, after};
 use crate::config::runtime::Runtime;
@@ -128,6 +128,13 @@ impl BoundCache {
         self.lookups.count(&self.name, is_hit);
     }
 
+    /// Counts a lookup that was no hit at once, and logs what the shared store has done. To be called without a
+    /// place in a queue: a recorder and a subscriber may call the function for the same key.
+    pub(super) fn record_found(&self, is_hit: bool) {
+        self.record_lookup(is_hit);
+        self.store_state.log(&self.name);
+    }
+
     /// Returns the value of a key if it is in memory, fresh, not shared, and of this call by its arguments.
     #[inline]
     pub(super) fn hit<T: CacheValue>(
@@ -207,11 +214,7 @@ impl BoundCache {
             Err(error) => {
                 self.unshared.store(true, Ordering::Relaxed);
                 store.abandon(self.store_key(call), token);
-                log_failure(
-                    "a value cannot be shared, and its cache no longer is",
-                    &self.name,
-                    &error,
-                );
+                self.store_state.unshared(&error);
                 Err(Unshared)
             }
         }

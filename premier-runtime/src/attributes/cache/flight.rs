@@ -63,14 +63,14 @@ impl Drop for Begun {
     }
 }
 
-/// Records a lookup that has found no value, when it is dropped: a recorder may call the function for the same
-/// key, and would wait for itself while this caller has its place.
+/// Records a lookup that has found no value, when it is dropped: a recorder or a subscriber may call the function
+/// for the same key, and would wait for itself while this caller has its place.
 #[derive(Debug)]
 struct Miss(&'static BoundCache);
 
 impl Drop for Miss {
     fn drop(&mut self) {
-        self.0.record_lookup(false);
+        self.0.record_found(false);
     }
 }
 

@@ -108,11 +108,11 @@ impl<T: CacheValue> Lookup<T> {
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                cache.store_state.failed(cache.name(), &error);
+                cache.store_state.failed(&error);
                 return Answer::Failed;
             }
         };
-        cache.store_state.answered(cache.name());
+        cache.store_state.answered();
         let (Some((bytes, remaining)), Some(decode)) = (loaded, codec.decode) else {
             return Answer::Value(Known::Nothing);
         };
@@ -121,7 +121,7 @@ impl<T: CacheValue> Lookup<T> {
             Ok(value) if remaining > cache.ttl.stale => Answer::Value(Known::Fresh(value)),
             Ok(value) => Answer::Value(Known::Stale(value)),
             Err(error) => {
-                cache.store_state.unreadable(cache.name(), &error);
+                cache.store_state.unreadable(&error);
                 Answer::Unreadable
             }
         }
@@ -188,7 +188,7 @@ impl<T: CacheValue> Lookup<T> {
         }
         match failures.output(failure, self.cache.name()) {
             Some(output) => {
-                self.cache.record_lookup(false);
+                self.cache.record_found(false);
                 Step::Return(Err(output))
             }
             None => Step::Load(None),
@@ -225,7 +225,7 @@ impl<T: CacheValue> Lookup<T> {
     /// Records that a value is returned that this caller has not computed. Call this without a place: a recorder may
     /// call the function for the same key.
     pub(super) fn hit(&self, value: T) -> T {
-        self.cache.record_lookup(true);
+        self.cache.record_found(true);
         value
     }
 }
