@@ -120,6 +120,16 @@ pub enum Error {
         /// The largest cost that the limit can admit, in units.
         capacity: u64,
     },
+    /// This call of a function with `#[cache]` waited for another one to compute the value, which failed with an
+    /// error that cannot be cloned, and so did another attempt for all that waited.
+    #[error("another call of {function} has failed to compute the value: {message}")]
+    #[non_exhaustive]
+    LoadFailed {
+        /// The function, or the name of the cache.
+        function: Arc<str>,
+        /// The text of the error.
+        message: Arc<str>,
+    },
     /// The quota is used up. A call that may wait gets this error when its turn would come after its
     /// maximum wait.
     #[error(
@@ -228,6 +238,7 @@ impl Error {
             Self::AlreadyConfigured
             | Self::Backend { .. }
             | Self::Config { .. }
+            | Self::LoadFailed { .. }
             | Self::Timeout { .. } => false,
         }
     }
@@ -275,6 +286,7 @@ impl Error {
             | Self::BucketFull { .. }
             | Self::CircuitOpen { .. }
             | Self::ConcurrencyExceeded { .. }
+            | Self::LoadFailed { .. }
             | Self::QuotaExceeded { .. }
             | Self::Timeout { .. }
             | Self::TooManyKeys { .. }

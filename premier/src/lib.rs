@@ -206,7 +206,24 @@
 //! shared and goes on in this process. `Some(None)` and `Some(())` read back as `None`, and a field
 //! with `#[serde(skip)]` as its default. Each process has a single flight of its own.
 //!
-//! Deadlock: a cached function must not call itself with the same key, or arguments of the same text, and a task must not wait for
+//! What callers get that have waited for a computation which failed depends on the type of the error:
+//!
+//! | error | what they get |
+//! | --- | --- |
+//! | `Clone + Send + Sync + 'static` | a clone of it, at once |
+//! | not `Clone`, but `From<premier::Error>`, as `anyhow::Error`, `io::Error` and `Box<dyn Error>` are | one of them tries once more for all. If that fails too, the others get [`Error::LoadFailed`] with the text of its error |
+//! | neither | one of them tries once more for all. If that fails too, each of the others makes its own attempt, all at the same time; put `#[concurrency]` below the cache to bound them |
+//!
+//! So no caller waits for more than two computations, however many wait. Only those get a failure who came before it:
+//! it is not kept. With `only_some` a `None` is for all who waited, too.
+//!
+//! `premier::cache::invalidate` and `clear` win over every value that was computed from before them: it is
+//! returned to the caller that has computed it, but not kept, and callers that come afterwards do not wait for
+//! it. With a Redis handler this is so in every process of the fleet. A caller that finds no value in Redis leaves a token there,
+//! which is removed together with the value; a value is saved only while the token of its computation is
+//! there. So a value is not shared if its computation takes longer than an hour, or if Redis was down when it began.
+//!
+//! Deadlock: a cached function without `wait` must not call itself with the same key, and a task must not wait for
 //! a value whose computation it holds without polling it.
 //!
 //! # `#[circuit_breaker]`
