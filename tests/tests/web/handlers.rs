@@ -5,7 +5,7 @@ use axum::{Json, Router};
 use premier::axum::PeerIp;
 use premier::{Error, Throttle, throttle};
 
-use super::{client, header, one_a_minute, serve};
+use super::{client, get_status, header, one_a_minute, serve};
 
 #[throttle(rate = "1/min", key = peer)]
 async fn annotated(peer: PeerIp) -> Result<Json<String>, Error> {
@@ -54,4 +54,41 @@ async fn an_error_returned_by_a_handler_becomes_a_problem_reply() {
             "{problem}"
         );
     }
+}
+
+#[throttle(limits("1/10s", "2/min"), algo = "sliding_log", name = "search", key = peer)]
+async fn two_limits(peer: PeerIp) -> Result<String, Error> {
+    Ok(peer.to_string())
+}
+
+#[tokio::test]
+async fn a_refused_call_of_a_handler_has_the_headers_of_a_layer() {
+    let app = Router::new()
+        .route("/unnamed", get(headers_of_unnamed))
+        .route("/search", get(two_limits));
+    let url = serve(app).await;
+    let client = client();
+    // Responses do not reveal the path of a function.
+    let unnamed = ("/unnamed", "\"default\";r=0;t=60", "\"default\";q=1;w=60");
+    let search = (
+        "/search",
+        "\"search\";r=0;t=10",
+        "\"search\";q=1;w=10, \"search-2\";q=2;w=60",
+    );
+    for (path, rate_limit, policy) in [unnamed, search] {
+        let url = format!("{url}{path}");
+        assert_eq!(get_status(&client, &url).await, 200);
+        let denied = client.get(&url).send().await.unwrap();
+        assert_eq!(denied.status(), 429);
+        assert_eq!(header(&denied, "ratelimit"), Some(rate_limit));
+        assert_eq!(header(&denied, "ratelimit-policy"), Some(policy));
+        let name = rate_limit.split('"').nth(1).unwrap();
+        let problem: serde_json::Value = denied.json().await.unwrap();
+        assert_eq!(problem["violated-policies"], serde_json::json!([name]));
+    }
+}
+
+#[throttle(rate = "1/min")]
+async fn headers_of_unnamed() -> Result<&'static str, Error> {
+    Ok("once")
 }

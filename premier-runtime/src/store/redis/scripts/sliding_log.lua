@@ -3,7 +3,7 @@
 -- State: a list of "instant:sum:units", oldest first. The sum counts all units up to and including
 -- the entry, so the units in the log follow from its first and last entries.
 -- Arguments: period in microseconds (rounded up), quota, cost; of a charge also the most units that count.
--- Reply: allowed, used units, and retry_after and reset_after in microseconds.
+-- Reply: allowed, used units, and retry_after, reset_after and more_after in microseconds.
 algo.sliding_log = function(key, op, i)
   local period, quota, cost = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   local function entry(index)
@@ -62,6 +62,17 @@ algo.sliding_log = function(key, op, i)
   end
   local used = t and sum - s + u or 0
 
+  -- There is one unit more to take once the oldest units above the quota, and one more, have left.
+  local more = period
+  if used > 0 then
+    local gone, leaves = sum - math.min(used, quota) + 1, t
+    if s < gone then
+      local _, later = count(first, 1, function(_, s) return s < gone end)
+      leaves = later
+    end
+    more = period - math.max(0, now - leaves)
+  end
+
   -- Adds units taken now.
   local function push(taken)
     if used > 0 and last == now then
@@ -73,6 +84,20 @@ algo.sliding_log = function(key, op, i)
   end
 
   if op == 'release' and last == since then op = 'refund' end
+  if op == 'release' then
+    -- Each newer entry is written anew, because it counts the units before it.
+    local newer, t, s, u = count(-1, -1, function(t) return t > since end)
+    if t == since and newer <= 128 then
+      local given = math.min(cost, u)
+      for index = -newer, -1 do
+        local t, s, u = entry(index)
+        redis.call('LSET', key, index, text(t, s - given, u))
+      end
+      redis.call('LSET', key, -1 - newer, given == u and '' or text(t, s - given, u - given))
+      if given == u then redis.call('LREM', key, -1, '') end
+      used = used - given
+    end
+  end
   local allowed = true
   local retry = 0
   if op == 'refund' then
@@ -114,5 +139,6 @@ algo.sliding_log = function(key, op, i)
   reply[#reply + 1] = string.format('%.0f', used)
   reply[#reply + 1] = string.format('%.0f', retry)
   reply[#reply + 1] = string.format('%.0f', reset)
+  reply[#reply + 1] = string.format('%.0f', more)
   return allowed, op == 'charge' and 4 or 3
 end
