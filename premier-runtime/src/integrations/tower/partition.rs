@@ -1,9 +1,11 @@
 //! The parameter `pk` of the `RateLimit` header.
 
+use std::num::NonZeroU64;
+
 /// Stands for the key of a request in headers: its FNV-1a hash, so that a response does not repeat the key, and
 /// every process of a fleet sends the same.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct PartitionKey(u64);
+pub(super) struct PartitionKey(NonZeroU64);
 
 impl PartitionKey {
     pub(super) fn of(key: &str) -> Self {
@@ -12,14 +14,15 @@ impl PartitionKey {
         let hash = key.bytes().fold(OFFSET, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(PRIME)
         });
-        Self(hash)
+        // So that an optional one takes no more space; no key is expected to have this hash.
+        Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MAX))
     }
 
     /// The base64 of its eight bytes, the highest first.
     pub(super) fn encode(self) -> [u8; 12] {
         const ALPHABET: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let bits = u128::from(self.0) << 2;
+        let bits = u128::from(self.0.get()) << 2;
         std::array::from_fn(|index| match index {
             11 => b'=',
             _ => ALPHABET[(bits >> (60 - 6 * index)) as usize % 64],
@@ -31,21 +34,22 @@ impl PartitionKey {
 mod tests {
     use super::*;
 
+    fn partition(number: u64) -> PartitionKey {
+        PartitionKey(NonZeroU64::new(number).unwrap())
+    }
+
     /// From the test vectors of the FNV hash's authors.
     #[test]
     fn a_key_is_hashed_by_fnv_1a() {
-        assert_eq!(PartitionKey::of(""), PartitionKey(0xcbf2_9ce4_8422_2325));
-        assert_eq!(
-            PartitionKey::of("foobar"),
-            PartitionKey(0x8594_4171_f739_67e8)
-        );
+        assert_eq!(PartitionKey::of(""), partition(0xcbf2_9ce4_8422_2325));
+        assert_eq!(PartitionKey::of("foobar"), partition(0x8594_4171_f739_67e8));
     }
 
     #[test]
     fn eight_bytes_are_twelve_characters() {
-        assert_eq!(&PartitionKey(0).encode(), b"AAAAAAAAAAA=");
-        assert_eq!(&PartitionKey(u64::MAX).encode(), b"//////////8=");
+        assert_eq!(&partition(1).encode(), b"AAAAAAAAAAE=");
+        assert_eq!(&partition(u64::MAX).encode(), b"//////////8=");
         let text = u64::from_be_bytes(*b"eleganc3");
-        assert_eq!(&PartitionKey(text).encode(), b"ZWxlZ2FuYzM=");
+        assert_eq!(&partition(text).encode(), b"ZWxlZ2FuYzM=");
     }
 }

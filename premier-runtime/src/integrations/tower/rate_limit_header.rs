@@ -49,16 +49,16 @@ pub enum HeaderFormat {
     Draft06,
 }
 
-/// The values of a decision that appear in headers: those of the tightest limit.
+/// The values of a decision that appear in headers: those of the tightest limit. Times are in whole seconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RateLimitStatus {
     pub(super) limit: u64,
     pub(super) remaining: u64,
     /// The time until one more than the remaining units can be used; zero if it is not known.
-    pub(super) more_after: Duration,
+    more_after: u64,
     /// The time until the full quota is available again; for a denied request, until it would be
     /// admitted.
-    pub(super) reset_after: Duration,
+    reset_after: u64,
     pub(super) limits: DecidingLimits,
     /// Set only with [`ThrottleLayer::partition_keys`](super::ThrottleLayer::partition_keys).
     pub(super) partition: Option<PartitionKey>,
@@ -80,8 +80,8 @@ impl From<&Decision> for RateLimitStatus {
         Self {
             limit: decision.limit,
             remaining: decision.remaining,
-            more_after,
-            reset_after,
+            more_after: whole_seconds(more_after),
+            reset_after: whole_seconds(reset_after),
             limits: decision.limits,
             partition: None,
         }
@@ -91,6 +91,7 @@ impl From<&Decision> for RateLimitStatus {
 impl RateLimitStatus {
     /// This status with times of at most `longest`.
     pub(super) fn within(self, longest: Duration) -> Self {
+        let longest = whole_seconds(longest);
         Self {
             more_after: self.more_after.min(longest),
             reset_after: self.reset_after.min(longest),
@@ -100,6 +101,7 @@ impl RateLimitStatus {
 
     /// The status of a limit that has nothing left for this long.
     pub(super) fn used_up(limit: u64, retry_after: Duration) -> Self {
+        let retry_after = whole_seconds(retry_after);
         Self {
             limit,
             remaining: 0,
@@ -184,7 +186,7 @@ impl Policies {
                 HeaderFormat::Draft06 => add_three(headers, &DRAFT_06, status_numbers(status)),
             }
             if status.remaining == 0 {
-                delay_retry(headers, whole_seconds(status.more_after));
+                delay_retry(headers, status.more_after);
             }
         }
         headers.append(RATELIMIT_POLICY, self.cached_header(plans));
@@ -197,7 +199,7 @@ impl Policies {
             return;
         };
         let remaining = status.remaining.min(LARGEST);
-        let after = whole_seconds(status.more_after).min(LARGEST);
+        let after = status.more_after.min(LARGEST);
         let item = with_digits(remaining, |remaining| {
             with_digits(after, |after| {
                 // Not one byte more, so that the vector becomes the value without a second allocation.
@@ -269,8 +271,7 @@ impl Policies {
 
 /// The numbers that the older forms have: limit, remaining, and reset in seconds from now.
 pub(super) fn status_numbers(status: &RateLimitStatus) -> [u64; 3] {
-    let reset = whole_seconds(status.reset_after);
-    [status.limit, status.remaining, reset].map(|number| number.min(LARGEST))
+    [status.limit, status.remaining, status.reset_after].map(|number| number.min(LARGEST))
 }
 
 /// Raises a `Retry-After` of the inner service in seconds to `seconds`: a client that obeyed it would be denied

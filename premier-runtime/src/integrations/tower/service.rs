@@ -300,11 +300,11 @@ impl Shared {
     }
 
     fn status(&self, key: Option<&str>, decision: &Decision) -> RateLimitStatus {
-        let partition = key.filter(|_| self.config.partition_keys);
-        RateLimitStatus {
-            partition: partition.map(PartitionKey::of),
-            ..RateLimitStatus::from(decision)
+        let mut status = RateLimitStatus::from(decision);
+        if self.config.partition_keys {
+            status.partition = key.map(PartitionKey::of);
         }
+        status
     }
 
     /// Records a decision and turns it into a verdict.
