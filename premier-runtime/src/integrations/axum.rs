@@ -5,8 +5,8 @@
 //! limit, 503 when the store is down or a circuit breaker is open, and 504 for a timeout.
 //!
 //! A call over its limit also has the `RateLimit` fields of a [`ThrottleLayer`](crate::tower::ThrottleLayer). The
-//! policy has the name of the limit, or `default` where that is the path of the function. The response to an
-//! admitted call has none, because it is the handler's own.
+//! policy has the name of the [`Throttle`](crate::Throttle), and is called `default` for an attribute. The response
+//! to an admitted call has none, because it is the handler's own.
 //!
 //! ```
 //! use axum::routing::get;

@@ -1,5 +1,7 @@
 //! Axum handlers that return premier's error.
 
+use std::sync::LazyLock;
+
 use axum::routing::get;
 use axum::{Json, Router};
 use premier::axum::PeerIp;
@@ -56,7 +58,7 @@ async fn an_error_returned_by_a_handler_becomes_a_problem_reply() {
     }
 }
 
-#[throttle(limits("1/10s", "2/min"), algo = "sliding_log", name = "search", key = peer)]
+#[throttle(limits("1/10s", "2/min"), algo = "sliding_log", key = peer)]
 async fn two_limits(peer: PeerIp) -> Result<String, Error> {
     Ok(peer.to_string())
 }
@@ -64,18 +66,21 @@ async fn two_limits(peer: PeerIp) -> Result<String, Error> {
 #[tokio::test]
 async fn a_refused_call_of_a_handler_has_the_headers_of_a_layer() {
     let app = Router::new()
-        .route("/unnamed", get(headers_of_unnamed))
+        .route("/unnamed", get(unnamed))
+        .route("/mark", get(throttled))
         .route("/search", get(two_limits));
     let url = serve(app).await;
     let client = client();
     // Responses do not reveal the path of a function.
-    let unnamed = ("/unnamed", "\"default\";r=0;t=60", "\"default\";q=1;w=60");
+    let default = ("\"default\";r=0;t=60", "\"default\";q=1;w=60");
+    let mark = ("\"mark\";r=0;t=60", "\"mark\";q=1;w=60");
     let search = (
-        "/search",
-        "\"search\";r=0;t=10",
-        "\"search\";q=1;w=10, \"search-2\";q=2;w=60",
+        "\"default\";r=0;t=10",
+        "\"default\";q=1;w=10, \"default-2\";q=2;w=60",
     );
-    for (path, rate_limit, policy) in [unnamed, search] {
+    for (path, (rate_limit, policy)) in
+        [("/unnamed", default), ("/mark", mark), ("/search", search)]
+    {
         let url = format!("{url}{path}");
         assert_eq!(get_status(&client, &url).await, 200);
         let denied = client.get(&url).send().await.unwrap();
@@ -89,6 +94,12 @@ async fn a_refused_call_of_a_handler_has_the_headers_of_a_layer() {
 }
 
 #[throttle(rate = "1/min")]
-async fn headers_of_unnamed() -> Result<&'static str, Error> {
+async fn unnamed() -> Result<&'static str, Error> {
+    Ok("once")
+}
+
+async fn throttled() -> Result<&'static str, Error> {
+    static THROTTLE: LazyLock<Throttle> = LazyLock::new(|| Throttle::new("mark", one_a_minute()));
+    THROTTLE.acquire_async("all").await?;
     Ok("once")
 }

@@ -28,7 +28,7 @@ pub(super) const X_RATELIMIT: Names = [
 pub(super) fn add_three(headers: &mut HeaderMap, names: &Names, numbers: [u64; 3]) {
     let [_, remaining, reset] = names;
     let stated = |name| number_in(headers.get(name)?.to_str().ok()?);
-    if is_tighter(numbers, stated(remaining), stated(reset)) {
+    if is_tighter(numbers, stated(remaining), || stated(reset)) {
         for (name, number) in names.iter().zip(numbers) {
             headers.insert(name, HeaderValue::from(number));
         }
@@ -42,7 +42,7 @@ pub(super) fn add_dictionary(headers: &mut HeaderMap, numbers: [u64; 3]) {
         let (_, value) = text.split_once(member)?;
         number_in(value)
     };
-    if is_tighter(numbers, stated("remaining="), stated("reset=")) {
+    if is_tighter(numbers, stated("remaining="), || stated("reset=")) {
         let [limit, remaining, reset] = numbers;
         let dictionary = format!("limit={limit}, remaining={remaining}, reset={reset}");
         if let Ok(dictionary) = HeaderValue::try_from(dictionary) {
@@ -55,10 +55,11 @@ pub(super) fn add_dictionary(headers: &mut HeaderMap, numbers: [u64; 3]) {
 fn is_tighter(
     [_, remaining, reset]: [u64; 3],
     stated_remaining: Option<u64>,
-    stated_reset: Option<u64>,
+    stated_reset: impl FnOnce() -> Option<u64>,
 ) -> bool {
     stated_remaining.is_none_or(|stated| {
-        (remaining, Reverse(reset)) < (stated, Reverse(stated_reset.unwrap_or(0)))
+        let stated = (stated, Reverse(stated_reset().unwrap_or(0)));
+        (remaining, Reverse(reset)) < stated
     })
 }
 

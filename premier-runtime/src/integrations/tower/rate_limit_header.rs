@@ -14,7 +14,6 @@ use http::header::{Entry, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use super::older_header::{DRAFT_06, RATELIMIT, add_dictionary, add_three};
 use super::partition::PartitionKey;
 use crate::algorithms::Plan;
-use crate::key::subject::Subject;
 use crate::limit::decision::{DecidingLimits, Decision};
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -185,9 +184,6 @@ impl Policies {
                 HeaderFormat::Draft07 => add_dictionary(headers, status_numbers(status)),
                 HeaderFormat::Draft06 => add_three(headers, &DRAFT_06, status_numbers(status)),
             }
-            if status.remaining == 0 {
-                delay_retry(headers, status.more_after);
-            }
         }
         headers.append(RATELIMIT_POLICY, self.cached_header(plans));
     }
@@ -198,32 +194,30 @@ impl Policies {
         let Some(name) = self.quoted.get(index).or_else(|| self.quoted.first()) else {
             return;
         };
-        let remaining = status.remaining.min(LARGEST);
-        let after = status.more_after.min(LARGEST);
-        let item = with_digits(remaining, |remaining| {
-            with_digits(after, |after| {
-                // Not one byte more, so that the vector becomes the value without a second allocation.
-                let pk = status.partition.map(PartitionKey::encode);
-                let t = if after == "0" { "" } else { after };
-                let length = name.len() + 3 + remaining.len();
-                let length = length + if t.is_empty() { 0 } else { 3 + t.len() };
-                let length = length + pk.map_or(0, |pk| 4 + pk.len() + 2);
-                let mut item = Vec::with_capacity(length);
-                item.extend_from_slice(name.as_bytes());
-                item.extend_from_slice(b";r=");
-                item.extend_from_slice(remaining.as_bytes());
-                if !t.is_empty() {
-                    item.extend_from_slice(b";t=");
-                    item.extend_from_slice(t.as_bytes());
-                }
-                if let Some(pk) = pk {
-                    item.extend_from_slice(b";pk=:");
-                    item.extend_from_slice(&pk);
-                    item.push(b':');
-                }
-                item
-            })
-        });
+        let (mut remaining, mut after) = ([0; 20], [0; 20]);
+        let remaining = digits(status.remaining.min(LARGEST), &mut remaining);
+        let after = match status.more_after {
+            0 => &[],
+            seconds => digits(seconds.min(LARGEST), &mut after),
+        };
+        let pk = status.partition.map(PartitionKey::encode);
+        // Not one byte more, so that the vector becomes the value without a second allocation.
+        let mut length = name.len() + 3 + remaining.len();
+        length += if after.is_empty() { 0 } else { 3 + after.len() };
+        length += pk.map_or(0, |pk| 5 + pk.len() + 1);
+        let mut item = Vec::with_capacity(length);
+        item.extend_from_slice(name.as_bytes());
+        item.extend_from_slice(b";r=");
+        item.extend_from_slice(remaining);
+        if !after.is_empty() {
+            item.extend_from_slice(b";t=");
+            item.extend_from_slice(after);
+        }
+        if let Some(pk) = pk {
+            item.extend_from_slice(b";pk=:");
+            item.extend_from_slice(&pk);
+            item.push(b':');
+        }
         let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(item)) else {
             return;
         };
@@ -274,9 +268,13 @@ pub(super) fn status_numbers(status: &RateLimitStatus) -> [u64; 3] {
     [status.limit, status.remaining, status.reset_after].map(|number| number.min(LARGEST))
 }
 
-/// Raises a `Retry-After` of the inner service in seconds to `seconds`: a client that obeyed it would be denied
-/// here.
-fn delay_retry(headers: &mut HeaderMap, seconds: u64) {
+/// Raises a `Retry-After` of the inner service in seconds to when an admitted request has left a limit with
+/// nothing: a client that obeyed it would be denied here.
+pub(super) fn delay_retry(headers: &mut HeaderMap, status: &RateLimitStatus) {
+    let seconds = status.more_after;
+    if status.remaining > 0 {
+        return;
+    }
     let Some(retry_after) = headers.get_mut(RETRY_AFTER) else {
         return;
     };
@@ -293,9 +291,17 @@ pub(super) fn whole_seconds(duration: Duration) -> u64 {
         .saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
-/// Calls `use_digits` with a number in decimal, faster than `format!`.
-fn with_digits<R>(number: u64, use_digits: impl FnOnce(&str) -> R) -> R {
-    Subject::Number(number).with_text(use_digits)
+/// Writes a number in decimal. Its digits are not checked to be a text, as those of `Subject::with_text` are.
+fn digits(mut number: u64, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut begin = buffer.len();
+    loop {
+        begin -= 1;
+        buffer[begin] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &buffer[begin..];
+        }
+    }
 }
 
 /// Returns the parameters `q` and `w` of a policy: w is the time in which a limit of which all is used up is
@@ -321,6 +327,11 @@ pub(super) struct Quoted<'a>(pub(super) &'a str);
 impl std::fmt::Display for Quoted<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_char('"')?;
+        let is_plain = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        if self.0.bytes().all(is_plain) {
+            formatter.write_str(self.0)?;
+            return formatter.write_char('"');
+        }
         for c in self.0.chars() {
             match c {
                 '"' | '\\' => {

@@ -13,7 +13,7 @@ use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
 use crate::store::request::Operation;
 
-/// The policy of a limit that has the name of its function, which responses do not reveal.
+/// The policy of an attribute, whose limit is named after a module and a function: responses do not reveal these.
 const UNNAMED: &str = "default";
 
 /// Returns the problem document of an error, with the rate-limit headers if a limit has denied the call.

@@ -104,10 +104,18 @@ impl Rejection {
             StatusCode::BAD_REQUEST => ("about:blank", "Request exceeds what can ever be admitted"),
             status => ("about:blank", status.canonical_reason().unwrap_or("Error")),
         };
-        let mut json = format!(
-            "{{\"type\":\"{kind}\",\"title\":\"{title}\",\"status\":{}",
-            self.status.as_u16()
-        );
+        // Room for a policy or two: growing took a sixth of the time of a denied request.
+        let mut json = String::with_capacity(320);
+        for part in [
+            "{\"type\":\"",
+            kind,
+            "\",\"title\":\"",
+            title,
+            "\",\"status\":",
+            self.status.as_str(),
+        ] {
+            json.push_str(part);
+        }
         if !self.violated_policies.is_empty() {
             json.push_str(",\"violated-policies\":[");
             for (index, policy) in self.violated_policies.iter().enumerate() {

@@ -15,7 +15,7 @@ use super::config::Shared;
 use super::key::Head;
 use super::older_header::{X_RATELIMIT, add_three};
 use super::partition::PartitionKey;
-use super::rate_limit_header::{RateLimitStatus, status_numbers};
+use super::rate_limit_header::{RateLimitStatus, delay_retry, status_numbers};
 use super::reply::{is_grpc, rejection_of};
 use crate::algorithms::{Admission, Plan};
 use crate::error::Error;
@@ -391,6 +391,9 @@ impl Shared {
                 status.remaining = status.remaining.saturating_add(cost).min(status.limit);
             }
             response = Response::from_parts(parts, body);
+        }
+        if !self.ignores_decision {
+            delay_retry(response.headers_mut(), &status);
         }
         self.add_headers(response.headers_mut(), Some(&status));
         response.map(ThrottleBody::service)

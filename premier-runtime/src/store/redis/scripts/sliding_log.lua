@@ -62,16 +62,18 @@ algo.sliding_log = function(key, op, i)
   end
   local used = t and sum - s + u or 0
 
-  -- There is one unit more to take once the oldest units above the quota, and one more, have left.
-  local more = period
-  if used > 0 then
-    local gone, leaves = sum - math.min(used, quota) + 1, t
+  -- Returns when there is one unit more to take: once the oldest units above the quota, and one more, have
+  -- left. t and s are those of the oldest entry, and sum that of the newest.
+  local function more_after(t, s, sum)
+    if used == 0 then return period end
+    local gone = sum - math.min(used, quota) + 1
     if s < gone then
       local _, later = count(first, 1, function(_, s) return s < gone end)
-      leaves = later
+      t = later
     end
-    more = period - math.max(0, now - leaves)
+    return period - math.max(0, now - t)
   end
+  local more
 
   -- Adds units taken now.
   local function push(taken)
@@ -84,7 +86,9 @@ algo.sliding_log = function(key, op, i)
   end
 
   if op == 'release' and last == since then op = 'refund' end
-  if op == 'release' then
+  if op == 'take' or op == 'peek' then
+    more = more_after(t, s, sum)
+  elseif op == 'release' then
     -- Each newer entry is written anew, because it counts the units before it.
     local newer, t, s, u = count(-1, -1, function(t) return t > since end)
     if t == since and newer <= 128 then
@@ -133,12 +137,17 @@ algo.sliding_log = function(key, op, i)
       push(cost)
     end
   end
+  if not more and used > 0 then
+    local oldest, s = entry(first)
+    local _, sum = entry(-1)
+    more = more_after(oldest, s, sum)
+  end
   local reset = 0
   if used > 0 then reset = period - math.max(0, now - last) end
   reply[#reply + 1] = allowed and '1' or '0'
   reply[#reply + 1] = string.format('%.0f', used)
   reply[#reply + 1] = string.format('%.0f', retry)
   reply[#reply + 1] = string.format('%.0f', reset)
-  reply[#reply + 1] = string.format('%.0f', more)
+  reply[#reply + 1] = string.format('%.0f', more or period)
   return allowed, op == 'charge' and 4 or 3
 end
