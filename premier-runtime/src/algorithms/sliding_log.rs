@@ -171,6 +171,9 @@ impl LogState {
     pub(super) fn release(&mut self, instant: u64, units: u64) {
         let newer = self.entries.iter().rev().take(NEWER_THAN_RELEASED + 1);
         let newer = newer.take_while(|&&(taken, _)| taken > instant).count();
+        if newer > NEWER_THAN_RELEASED {
+            return;
+        }
         let Some(index) = self.entries.len().checked_sub(newer + 1) else {
             return;
         };
@@ -228,4 +231,36 @@ impl LogState {
 
 fn is_over(period: u64, instant: u64, now: u64) -> bool {
     now.saturating_sub(instant) >= period
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log of `newer` + 1 units at the instants 1, 2, 3 …
+    fn log_of(newer: u64) -> LogState {
+        let mut state = LogState::default();
+        (1..=newer + 1).for_each(|instant| state.push(instant, 1));
+        state
+    }
+
+    #[test]
+    fn units_are_given_back_to_their_own_instant() {
+        let mut state = log_of(2);
+        state.release(2, 5);
+        assert_eq!(state.entries, [(1, 1), (3, 1)]);
+        assert_eq!(state.used, 2);
+        state.release(2, 1);
+        state.release(9, 1);
+        assert_eq!(state.used, 2);
+    }
+
+    #[test]
+    fn units_with_many_newer_ones_stay() {
+        for (newer, given_back) in [(127, 1), (128, 1), (129, 0), (200, 0)] {
+            let mut state = log_of(newer);
+            state.release(1, 1);
+            assert_eq!(state.used, newer + 1 - given_back, "{newer}");
+        }
+    }
 }
