@@ -652,13 +652,16 @@
 //! ```
 //!
 //! A denied request is answered with 429, `Retry-After`, the `RateLimit` fields of the IETF draft
-//! and a problem of RFC 9457; a gRPC client gets `RESOURCE_EXHAUSTED`. `charge_if` charges only
-//! requests whose response matches, `shadow` denies nothing and only counts, `wait_at_most` waits.
+//! and a problem of RFC 9457; a gRPC client gets `RESOURCE_EXHAUSTED`. A client that keeps to these
+//! fields is never denied; `header_format` and `older_headers` choose what older clients read.
+//! `charge_if` charges only requests whose response matches, `shadow` denies nothing and only
+//! counts, `wait_at_most` waits.
 //!
 //! ## axum
 //!
 //! [`Error`] implements `IntoResponse`, so that a handler can carry `#[throttle]` and return it:
-//! 429 for a denied call, 503 while the store is down or a breaker is open, 504 after a timeout.
+//! 429 for a denied call, with the `RateLimit` fields of the layer, 503 while the store is down or a
+//! breaker is open, 504 after a timeout.
 //! `premier::axum::PeerIp` is an extractor that serves as a key, and
 //! `RequestKey::matched_route` is the route of a request. Includes `tower`.
 //!
