@@ -56,8 +56,9 @@ use crate::throttle::Throttle;
 #[derive(Clone)]
 pub struct ThrottleLayer {
     config: LayerConfig,
-    /// Created when the layer is first used, and dropped by every change of an option.
-    shared: OnceLock<Arc<Shared>>,
+    /// Created when the layer or a clone is first used, and dropped by every change of an option. axum clones
+    /// the layer for each route.
+    shared: Arc<OnceLock<Arc<Shared>>>,
 }
 
 impl ThrottleLayer {
@@ -195,7 +196,7 @@ impl ThrottleLayer {
         };
         Ok(Self {
             config,
-            shared: OnceLock::new(),
+            shared: Arc::default(),
         })
     }
 
@@ -455,7 +456,7 @@ impl ThrottleLayer {
 
     fn with(mut self, change: impl FnOnce(&mut LayerConfig)) -> Self {
         change(&mut self.config);
-        self.shared = OnceLock::new();
+        self.shared = Arc::default();
         self
     }
 }

@@ -188,7 +188,6 @@ impl Shared {
     #[cold]
     fn dispatch_lacking(&self, limiter: &Limiter, lack: Lack<'_>) -> Dispatch {
         let error = lack.error(limiter.name());
-        limiter.record(None, Outcome::Failed);
         if matches!(error, Error::Config { .. }) && !self.has_warned.swap(true, Ordering::Relaxed) {
             log_misconfigured(limiter.name(), &error);
         }
