@@ -32,7 +32,7 @@ pub enum MissingKey {
     Deny,
     /// Let all these requests share one limit: the missing part of the key is `-`.
     Shared,
-    /// Pass the request on without a decision. Clients that choose what they send evade the limit so.
+    /// Pass the request on without a decision. Clients evade the limit by leaving out what the key needs.
     Skip,
 }
 
