@@ -135,7 +135,10 @@ impl Rejection {
             Error::MissingKey { missing, .. } => format!("Request lacks {missing}").into(),
             _ => title.into(),
         };
-        let mut json = format!(
+        // As long as most documents, so that it grows once only.
+        let mut json = String::with_capacity(256);
+        let _ = write!(
+            json,
             "{{\"type\":\"{kind}\",\"title\":\"{title}\",\"status\":{}",
             self.status.as_u16()
         );

@@ -303,7 +303,11 @@ impl Shared {
         });
         let rejection = rejection_of(error, violated);
         let response = match (&self.config.reply, grpc) {
-            (Some(reply), _) => reply(&rejection),
+            (Some(reply), _) => {
+                let mut response = reply(&rejection);
+                rejection.add_common_headers(response.headers_mut());
+                response
+            }
             (None, Some(content_type)) => {
                 let mut response = rejection.to_grpc_response();
                 response.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -312,7 +316,6 @@ impl Shared {
             (None, None) => rejection.to_response(),
         };
         let mut response = response.map(ThrottleBody::own);
-        rejection.add_common_headers(response.headers_mut());
         self.add_headers(response.headers_mut(), status.as_ref());
         response
     }
