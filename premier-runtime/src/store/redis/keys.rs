@@ -78,7 +78,8 @@ pub(super) fn slot(key: &str) -> u16 {
 
 fn push_escaped(target: &mut String, part: &str) {
     let mut rest = part;
-    while let Some(index) = rest.find(['%', '{', '}']) {
+    let is_special = |byte| matches!(byte, b'%' | b'{' | b'}');
+    while let Some(index) = rest.bytes().position(is_special) {
         let (plain, special) = rest.split_at(index);
         target.push_str(plain);
         target.push_str(match special.as_bytes().first() {
