@@ -130,6 +130,16 @@ pub enum Error {
         /// The text of the error.
         message: Arc<str>,
     },
+    /// A request lacks what the key of its [`ThrottleLayer`](https://docs.rs/premier/latest/premier/tower/struct.ThrottleLayer.html)
+    /// needs, such as a header.
+    #[error("{function} refused a request that lacks {missing}")]
+    #[non_exhaustive]
+    MissingKey {
+        /// The name of the layer.
+        function: Arc<str>,
+        /// What the request lacks, such as `the header x-api-key`.
+        missing: Arc<str>,
+    },
     /// The quota is used up. A call that may wait gets this error when its turn would come after its
     /// maximum wait.
     #[error(
@@ -210,8 +220,8 @@ impl Error {
     }
 
     /// Returns whether premier refused the call: the function did not run, because a quota is used up, a
-    /// bucket is full, too many calls or keys are in use, the circuit is open, or the call costs more than
-    /// its limit can ever admit.
+    /// bucket is full, too many calls or keys are in use, the circuit is open, the call costs more than
+    /// its limit can ever admit, or a request lacks its key.
     ///
     /// A store that could not decide ([`Error::Backend`]) has not refused the call by a limit, so it does
     /// not count here.
@@ -232,6 +242,7 @@ impl Error {
             | Self::CircuitOpen { .. }
             | Self::ConcurrencyExceeded { .. }
             | Self::CostExceedsCapacity { .. }
+            | Self::MissingKey { .. }
             | Self::QuotaExceeded { .. }
             | Self::TooManyKeys { .. }
             | Self::TooManyWaiting { .. } => true,
@@ -265,8 +276,8 @@ impl Error {
 
     /// Returns whether the same call may succeed later, after [`Error::retry_after`] where that is known.
     ///
-    /// This is `false` for mistakes, which no time mends: [`Error::AlreadyConfigured`], [`Error::Config`] and
-    /// [`Error::CostExceedsCapacity`]. After an [`Error::Timeout`] the function may have done its work, so
+    /// This is `false` for mistakes, which no time mends: [`Error::AlreadyConfigured`], [`Error::Config`],
+    /// [`Error::CostExceedsCapacity`] and [`Error::MissingKey`]. After an [`Error::Timeout`] the function may have done its work, so
     /// repeat it only if it may run twice.
     ///
     /// ```
@@ -291,9 +302,10 @@ impl Error {
             | Self::Timeout { .. }
             | Self::TooManyKeys { .. }
             | Self::TooManyWaiting { .. } => true,
-            Self::AlreadyConfigured | Self::Config { .. } | Self::CostExceedsCapacity { .. } => {
-                false
-            }
+            Self::AlreadyConfigured
+            | Self::Config { .. }
+            | Self::CostExceedsCapacity { .. }
+            | Self::MissingKey { .. } => false,
         }
     }
 
@@ -403,7 +415,9 @@ impl From<Error> for io::Error {
             | Error::TooManyKeys { .. }
             | Error::TooManyWaiting { .. } => io::ErrorKind::WouldBlock,
             Error::Timeout { .. } => io::ErrorKind::TimedOut,
-            Error::Config { .. } | Error::CostExceedsCapacity { .. } => io::ErrorKind::InvalidInput,
+            Error::Config { .. } | Error::CostExceedsCapacity { .. } | Error::MissingKey { .. } => {
+                io::ErrorKind::InvalidInput
+            }
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)

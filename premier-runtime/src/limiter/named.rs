@@ -577,7 +577,11 @@ impl Drop for Limiter {
     }
 }
 
-fn plans(name: &str, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
+/// Checks the limits of a name.
+///
+/// # Errors
+/// [`Error::Config`] when one is invalid, there is none, or they cannot be decided as one.
+pub(crate) fn plans(name: &str, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
     let plans: Arc<[Plan]> = limits
         .iter()
         .copied()

@@ -1,6 +1,7 @@
 //! The options of a layer, and the state that the services of a layer share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use http::{Response, request, response};
 
 use super::charge::Outcomes;
 use super::key::RequestKey;
+use super::missing_key::MissingKey;
 use super::rate_limit_header::{HeaderFormat, Policies};
 use super::reply::Rejection;
 use crate::throttle::Throttle;
@@ -20,6 +22,7 @@ pub(super) type ReplyFn = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Syn
 pub(super) struct LayerConfig {
     pub(super) throttle: Throttle,
     pub(super) key: Option<RequestKey>,
+    pub(super) missing_key: MissingKey,
     pub(super) cost: Option<RequestFn<u64>>,
     pub(super) skip: Option<RequestFn<bool>>,
     pub(super) charge: Option<ResponseFn<bool>>,
@@ -42,6 +45,8 @@ pub(super) struct Shared {
     pub(super) policies: Policies,
     /// Whether an option is a function that takes the parts of a request.
     pub(super) needs_parts: bool,
+    /// Whether it was logged that the server does not supply what the key needs.
+    pub(super) has_warned: AtomicBool,
     /// Whether requests are never delayed.
     pub(super) never_waits: bool,
     /// Whether the response to an admitted request is the same for every decision, so that the fast
@@ -60,6 +65,7 @@ impl From<LayerConfig> for Shared {
             needs_parts: config.skip.is_some()
                 || config.cost.is_some()
                 || config.key.as_ref().is_some_and(RequestKey::needs_parts),
+            has_warned: AtomicBool::new(false),
             policies: Policies::new(
                 throttle.name(),
                 &config.policies,

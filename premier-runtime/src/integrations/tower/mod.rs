@@ -25,9 +25,15 @@
 //! | admitted | from the service | from the service | `RateLimit`, `RateLimit-Policy` |
 //! | denied | 429 | `application/problem+json` | `RateLimit`, `RateLimit-Policy`, `Retry-After` |
 //! | the store is down, under [`OnBackendError::Deny`](crate::OnBackendError) | 503 | `application/problem+json` | `RateLimit-Policy`, `Retry-After` |
+//! | the request lacks what its key needs, under [`MissingKey::Deny`] | 400 | `application/problem+json` | `RateLimit-Policy` |
+//! | the server did not supply what the key needs | 500 | `application/problem+json` | `RateLimit-Policy` |
+//!
+//! Every response to a request that was not admitted has `Cache-Control: no-store`, so that no cache
+//! answers other requests with it.
 //!
 //! A gRPC request is answered with the status `RESOURCE_EXHAUSTED` instead of 429 and `UNAVAILABLE`
-//! instead of 503.
+//! instead of 503: a POST over HTTP/2 with the content type `application/grpc`, or one with a content type
+//! of gRPC-Web.
 //!
 //! `Retry-After` is in whole seconds, rounded up and never 0. The `RateLimit` fields and the problem
 //! types are those of [draft-ietf-httpapi-ratelimit-headers-11]; [`ThrottleLayer::header_format`] chooses an
@@ -52,12 +58,18 @@
 
 mod body;
 mod charge;
+mod client_address;
 mod config;
 mod forwarded;
+mod grpc;
+mod ip_key;
 mod key;
+mod key_text;
 mod layer;
+mod missing_key;
 mod older_header;
 mod partition;
+mod proxies;
 mod rate_limit_header;
 #[cfg(feature = "axum")]
 mod refused_call;
@@ -65,10 +77,16 @@ mod reply;
 mod service;
 
 pub use self::body::ThrottleBody;
-pub use self::key::RequestKey;
 #[cfg(feature = "axum")]
-pub(crate) use self::key::{peer, with_ip_key};
+pub(crate) use self::client_address::peer;
+#[cfg(feature = "axum")]
+pub(crate) use self::ip_key::{IPV6_PREFIX, with_ip_key};
+pub use self::key::RequestKey;
 pub use self::layer::ThrottleLayer;
+pub use self::missing_key::MissingKey;
+#[cfg(feature = "axum")]
+pub(crate) use self::missing_key::{Lack, log_misconfigured};
+pub use self::proxies::TrustedProxies;
 pub use self::rate_limit_header::HeaderFormat;
 #[cfg(feature = "axum")]
 pub(crate) use self::refused_call::response_to;

@@ -1,26 +1,16 @@
 //! The response to a request that is not admitted.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use super::rate_limit_header::{Quoted, whole_seconds};
 use crate::error::Error;
-
-const GRPC: &str = "application/grpc";
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-
-/// Returns whether a request is a gRPC request, judging by its content type.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(GRPC.as_bytes()))
-}
 
 /// Why a request was not admitted. Passed to the function of
 /// [`ThrottleLayer::reply`](super::ThrottleLayer::reply).
@@ -43,7 +33,8 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 pub struct Rejection {
     /// The status of the response: 429 over a limit, 503 when the store, a circuit breaker or a bound
     /// on keys or concurrent calls rejects the request, 504 for a timeout, 400 for a cost above the
-    /// capacity of the limit, and 500 for an invalid configuration.
+    /// capacity of the limit and for a request that lacks what its key needs, and 500 for an invalid
+    /// configuration.
     pub status: StatusCode,
     /// The error.
     pub error: Error,
@@ -72,7 +63,9 @@ pub(crate) fn rejection_of(error: Error, policies: Vec<Arc<str>>) -> Rejection {
             )
         }
         Error::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
-        Error::CostExceedsCapacity { .. } => (StatusCode::BAD_REQUEST, None),
+        Error::CostExceedsCapacity { .. } | Error::MissingKey { .. } => {
+            (StatusCode::BAD_REQUEST, None)
+        }
         _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
     };
     Rejection {
@@ -87,9 +80,11 @@ pub(crate) fn rejection_of(error: Error, policies: Vec<Arc<str>>) -> Rejection {
 }
 
 impl Rejection {
-    /// Builds the default response: a problem document of RFC 9457 with `Retry-After`.
+    /// Builds the default response: a problem document of RFC 9457 with `Retry-After`, which no cache may
+    /// store.
     ///
-    /// The response does not reveal the key, the function or the store.
+    /// The response does not reveal the key, the function or the store. It names the header that a request
+    /// lacks.
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
         let (kind, title) = match self.status {
@@ -104,13 +99,18 @@ impl Rejection {
             StatusCode::BAD_REQUEST => ("about:blank", "Request exceeds what can ever be admitted"),
             status => ("about:blank", status.canonical_reason().unwrap_or("Error")),
         };
+        let title: Cow<'_, str> = match &self.error {
+            // The name of a header is a token, which JSON strings contain as it is.
+            Error::MissingKey { missing, .. } => format!("Request lacks {missing}").into(),
+            _ => title.into(),
+        };
         // Room for a policy or two: growing took a sixth of the time of a denied request.
         let mut json = String::with_capacity(320);
         for part in [
             "{\"type\":\"",
             kind,
             "\",\"title\":\"",
-            title,
+            &title,
             "\",\"status\":",
             self.status.as_str(),
         ] {
@@ -133,31 +133,7 @@ impl Rejection {
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        self.add_retry_after(headers);
-        response
-    }
-
-    /// Builds the default response to a gRPC request: the HTTP status 200, no body, and the status of
-    /// the rejection as a [gRPC status](https://grpc.github.io/grpc/core/md_doc_statuscodes.html).
-    ///
-    /// 429 becomes `RESOURCE_EXHAUSTED`, 503 `UNAVAILABLE`, 504 `DEADLINE_EXCEEDED`, 400
-    /// `INVALID_ARGUMENT` and 500 `INTERNAL`. The layer uses it for requests whose content type
-    /// starts with `application/grpc`.
-    #[must_use]
-    pub fn to_grpc_response(&self) -> Response<Bytes> {
-        let (code, message) = match self.status {
-            StatusCode::TOO_MANY_REQUESTS => ("8", "quota exceeded"),
-            StatusCode::SERVICE_UNAVAILABLE => ("14", "temporarily unavailable"),
-            StatusCode::GATEWAY_TIMEOUT => ("4", "deadline exceeded"),
-            StatusCode::BAD_REQUEST => ("3", "more than can ever be admitted"),
-            _ => ("13", "internal error"),
-        };
-        let mut response = Response::new(Bytes::new());
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
-        headers.insert(GRPC_STATUS, HeaderValue::from_static(code));
-        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
-        self.add_retry_after(headers);
+        self.add_common_headers(headers);
         response
     }
 
@@ -170,8 +146,13 @@ impl Rejection {
         }
     }
 
-    /// Adds `Retry-After`, unless the headers already have it.
-    pub(super) fn add_retry_after(&self, headers: &mut HeaderMap) {
+    /// Adds `Retry-After` and `Cache-Control: no-store`, unless the headers already have them.
+    ///
+    /// The refusal of one request must not answer another one, so no cache may keep it.
+    pub(super) fn add_common_headers(&self, headers: &mut HeaderMap) {
+        headers
+            .entry(CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
         if let Some(retry_after) = self.retry_after {
             headers
                 .entry(RETRY_AFTER)

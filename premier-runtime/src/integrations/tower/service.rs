@@ -4,19 +4,23 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Request, Response};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::body::ThrottleBody;
 use super::charge::{self, Begun, OutcomeWait, Pending};
 use super::config::Shared;
-use super::key::Head;
+use super::grpc;
+use super::key_text::Head;
+use super::missing_key::{Lack, MissingKey, log_misconfigured};
 use super::older_header::{X_RATELIMIT, add_three};
 use super::partition::PartitionKey;
 use super::rate_limit_header::{RateLimitStatus, delay_retry, status_numbers};
-use super::reply::{is_grpc, rejection_of};
+use super::reply::rejection_of;
 use crate::algorithms::{Admission, Plan};
 use crate::error::Error;
 use crate::key::subject::Subject;
@@ -90,9 +94,13 @@ impl<S> ThrottleService<S> {
                 future: self.inner.call(request),
                 admitted: admitted.map(|admitted| (Arc::clone(shared), admitted)),
             },
-            Dispatch::Reject(rejected) => Stage::Rejected {
-                rejected: Some((Arc::clone(shared), is_grpc(request.headers()), rejected)),
-            },
+            Dispatch::Reject(rejected) => {
+                let grpc = grpc::response_type(&request);
+                let rejected = Some((Arc::clone(shared), grpc, rejected));
+                // `poll_ready` reserved capacity in `self.inner`. A clone has reserved none.
+                self.inner = self.inner.clone();
+                Stage::Rejected { rejected }
+            }
             Dispatch::Wait(decision) => {
                 let shared = Arc::clone(shared);
                 // `poll_ready` reserved capacity in `self.inner`, so that very service must be
@@ -102,6 +110,7 @@ impl<S> ThrottleService<S> {
                 Stage::Waiting {
                     decision,
                     call: Some((shared, ready, request)),
+                    is_ready: true,
                 }
             }
         };
@@ -164,11 +173,31 @@ impl Shared {
     fn dispatch(self: &Arc<Self>, head: &Head<'_>, cost: u64) -> Dispatch {
         let limiter = match self.config.throttle.limiter() {
             Ok(limiter) => limiter,
+            Err(_) if self.config.shadow => return Dispatch::Forward(None),
             Err(error) => return Dispatch::Reject(error.into()),
         };
         match &self.config.key {
             None => self.dispatch_key(limiter, None, cost),
-            Some(key) => key.with_text(head, |key| self.dispatch_key(limiter, Some(key), cost)),
+            Some(key) => key.with_text(head, |key, lack| match (lack, self.config.missing_key) {
+                (None, _) | (Some(_), MissingKey::Shared) => {
+                    self.dispatch_key(limiter, Some(key), cost)
+                }
+                (Some(_), MissingKey::Skip) => Dispatch::Forward(None),
+                (Some(lack), MissingKey::Deny) => self.dispatch_lacking(limiter, lack),
+            }),
+        }
+    }
+
+    /// Refuses a request that lacks what its key needs.
+    #[cold]
+    fn dispatch_lacking(&self, limiter: &Limiter, lack: Lack<'_>) -> Dispatch {
+        let error = lack.error(limiter.name());
+        if matches!(error, Error::Config { .. }) && !self.has_warned.swap(true, Ordering::Relaxed) {
+            log_misconfigured(limiter.name(), &error);
+        }
+        match self.config.shadow {
+            true => Dispatch::Forward(None),
+            false => Dispatch::Reject(error.into()),
         }
     }
 
@@ -345,7 +374,12 @@ impl Shared {
         Ok((!self.ignores_decision).then_some(Admitted { status, charge }))
     }
 
-    fn reject<R>(&self, rejected: Rejected, is_grpc: bool) -> Response<ThrottleBody<R>> {
+    /// Builds the response to a rejected request, `grpc` being its content type if it is a gRPC call.
+    fn reject<R>(
+        &self,
+        rejected: Rejected,
+        grpc: Option<HeaderValue>,
+    ) -> Response<ThrottleBody<R>> {
         let Rejected { error, status } = rejected;
         let violated = match &status {
             Some(status) => self.policies.violated(status),
@@ -359,13 +393,20 @@ impl Shared {
         });
         let mut rejection = rejection_of(error, violated);
         rejection.delay_at_random(self.config.retry_jitter);
-        let response = match &self.config.reply {
-            Some(reply) => reply(&rejection),
-            None if is_grpc => rejection.to_grpc_response(),
-            None => rejection.to_response(),
+        let response = match (&self.config.reply, grpc) {
+            (Some(reply), _) => {
+                let mut response = reply(&rejection);
+                rejection.add_common_headers(response.headers_mut());
+                response
+            }
+            (None, Some(content_type)) => {
+                let mut response = rejection.to_grpc_response();
+                response.headers_mut().insert(CONTENT_TYPE, content_type);
+                response
+            }
+            (None, None) => rejection.to_response(),
         };
         let mut response = response.map(ThrottleBody::own);
-        rejection.add_retry_after(response.headers_mut());
         self.add_headers(response.headers_mut(), status.as_ref());
         response
     }
@@ -440,19 +481,26 @@ pin_project_lite::pin_project! {
         Waiting {
             decision: BoxFuture<'static, Verdict>,
             call: Option<(Arc<Shared>, S, Request<B>)>,
+            // Whether the service has reserved capacity for the call.
+            is_ready: bool,
+        },
+        Admitted {
+            // Admitted after a wait, and not yet called: the service has to become ready again.
+            call: Option<(S, Request<B>)>,
+            admitted: Option<(Arc<Shared>, Admitted)>,
         },
         Called {
             #[pin]
             future: S::Future,
             admitted: Option<(Arc<Shared>, Admitted)>,
         },
-        Rejected { rejected: Option<(Arc<Shared>, bool, Box<Rejected>)> },
+        Rejected { rejected: Option<(Arc<Shared>, Option<HeaderValue>, Box<Rejected>)> },
     }
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
 {
     type Output = Result<Response<ThrottleBody<R>>, S::Error>;
 
@@ -460,20 +508,52 @@ where
         let mut this = self.project();
         loop {
             match this.stage.as_mut().project() {
-                StageProjection::Waiting { decision, call } => {
-                    let verdict = ready!(decision.as_mut().poll(context));
+                StageProjection::Waiting {
+                    decision,
+                    call,
+                    is_ready,
+                } => {
+                    let Poll::Ready(verdict) = decision.as_mut().poll(context) else {
+                        // What waits must not keep capacity from requests that are admitted. A clone has
+                        // reserved none.
+                        if let (Some((_, inner, _)), true) = (call, std::mem::take(is_ready)) {
+                            *inner = inner.clone();
+                        }
+                        return Poll::Pending;
+                    };
+                    let is_ready = *is_ready;
                     let (shared, mut inner, request) =
                         call.take().expect("polled after it was decided");
                     let next = match verdict {
-                        Ok(admitted) => Stage::Called {
-                            future: inner.call(request),
-                            admitted: admitted.map(|admitted| (shared, admitted)),
-                        },
-                        Err(rejected) => Stage::Rejected {
-                            rejected: Some((shared, is_grpc(request.headers()), rejected)),
-                        },
+                        Ok(admitted) => {
+                            let admitted = admitted.map(|admitted| (shared, admitted));
+                            match is_ready {
+                                true => Stage::Called {
+                                    future: inner.call(request),
+                                    admitted,
+                                },
+                                false => Stage::Admitted {
+                                    call: Some((inner, request)),
+                                    admitted,
+                                },
+                            }
+                        }
+                        Err(rejected) => {
+                            let grpc = grpc::response_type(&request);
+                            Stage::Rejected {
+                                rejected: Some((shared, grpc, rejected)),
+                            }
+                        }
                     };
                     this.stage.set(next);
+                }
+                StageProjection::Admitted { call, admitted } => {
+                    let (inner, _) = call.as_mut().expect("polled after it was called");
+                    ready!(inner.poll_ready(context))?;
+                    let (mut inner, request) = call.take().expect("it was just polled");
+                    let admitted = admitted.take();
+                    let future = inner.call(request);
+                    this.stage.set(Stage::Called { future, admitted });
                 }
                 StageProjection::Called { future, admitted } => {
                     let response = ready!(future.poll(context))?;
@@ -483,9 +563,9 @@ where
                     }));
                 }
                 StageProjection::Rejected { rejected } => {
-                    let (shared, is_grpc, rejected) =
+                    let (shared, grpc, rejected) =
                         rejected.take().expect("polled after completion");
-                    return Poll::Ready(Ok(shared.reject(*rejected, is_grpc)));
+                    return Poll::Ready(Ok(shared.reject(*rejected, grpc)));
                 }
             }
         }
