@@ -62,7 +62,7 @@ impl Limiter {
         let (store, fast_path) = BoundStore::bind(runtime, &prefix, &plans);
         let prefix = Arc::clone(store.prefix());
         Ok(Arc::new(Self {
-            telemetry: Telemetry::new(&name, algo, runtime.log_keys()),
+            telemetry: Telemetry::new(&name, algo, store.name(), runtime.log_keys()),
             name,
             queues: OnceLock::new(),
             prefix,
@@ -178,7 +178,26 @@ impl Limiter {
     /// What keeps the state, and whether it can be reached if that is known.
     #[cfg(feature = "dashboard")]
     pub(crate) fn store(&self) -> (&'static str, Option<bool>) {
-        self.store.status()
+        (self.store.name(), self.store.is_up())
+    }
+
+    /// How many calls wait.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn waiting(&self) -> u64 {
+        let queues = self.queues.get();
+        queues.map_or(0, |queues| queues.count().get())
+    }
+
+    /// How many keys the memory of this process keeps, and how many it may keep.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn keys(&self) -> (usize, usize) {
+        self.store.keys()
+    }
+
+    /// Registers the metrics of the limit and of its store. No lock may be held.
+    pub(super) fn register_metrics(&self) {
+        self.telemetry.register();
+        self.store.register_metrics();
     }
 
     /// The callers that wait for this limit.
@@ -533,9 +552,9 @@ impl Limiter {
 
     /// Records a decision.
     #[inline]
-    pub(crate) fn record(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
+    pub(crate) fn record(&self, key: Option<&Subject<'_>>, outcome: Outcome<'_>) {
         if let Some(scope) = scope::current() {
-            scope.count(&self.name, outcome == Outcome::Admitted);
+            scope.count(&self.name, outcome.is_admitted());
         }
         self.telemetry.decided(key, outcome);
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::outcome::Outcome;
+use crate::key::digest::beginning;
 use crate::key::subject::Subject;
 
 /// Whether denied keys are counted. Off by default, because keys may be personal data.
@@ -11,6 +12,10 @@ static KEEP_KEYS: AtomicBool = AtomicBool::new(false);
 
 /// The most denied keys that are counted per limit.
 const MAX_KEYS: usize = 64;
+
+/// The most bytes that are kept of a denied key, more than are shown: a client may send a key of a megabyte. Keys with
+/// an equal beginning count as one.
+const MAX_KEY_LEN: usize = 1_024;
 
 /// Starts counting denied keys.
 pub(crate) fn keep_keys() {
@@ -41,20 +46,20 @@ pub(crate) struct Totals {
 
 impl Counts {
     #[inline]
-    pub(super) fn count(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
+    pub(super) fn count(&self, key: Option<&Subject<'_>>, outcome: Outcome<'_>) {
         let counter = match outcome {
             Outcome::Admitted => &self.admitted,
             Outcome::Denied => &self.denied,
             #[cfg(feature = "tower")]
             Outcome::ShadowDenied => &self.shadow_denied,
-            Outcome::Failed => &self.failed,
+            Outcome::Failed(_) => &self.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(key) = key
-            && !matches!(outcome, Outcome::Admitted | Outcome::Failed)
+            && !matches!(outcome, Outcome::Admitted | Outcome::Failed(_))
             && KEEP_KEYS.load(Ordering::Relaxed)
         {
-            key.with_text(|key| self.keep(key));
+            key.with_text(|key| self.keep(beginning(key, MAX_KEY_LEN)));
         }
     }
 

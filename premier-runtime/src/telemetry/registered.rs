@@ -1,4 +1,4 @@
-//! Metrics that are registered at their first use.
+//! Metrics that are registered once, and gauges of numbers that several threads change.
 
 use std::sync::OnceLock;
 
@@ -12,4 +12,18 @@ pub(super) fn registered<M>(cell: &OnceLock<M>, register: impl FnOnce() -> M) ->
     }
     let metrics = register();
     cell.get_or_init(|| metrics)
+}
+
+/// Sets a gauge to a number that other threads may change and set meanwhile. The last one to do so finds that the
+/// number is still what it has set.
+pub(super) fn set_to_latest(gauge: &metrics::Gauge, number: impl Fn() -> usize) {
+    let mut current = number();
+    loop {
+        gauge.set(current as f64);
+        let latest = number();
+        if latest == current {
+            return;
+        }
+        current = latest;
+    }
 }

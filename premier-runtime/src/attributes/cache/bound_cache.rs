@@ -246,16 +246,35 @@ impl BoundCache {
             loaded_at,
             fresh_until: after(self.clock.now(), ttl),
         };
-        self.memory.insert::<T>(call.subject(), entry, epoch);
+        let evicted = self.memory.insert::<T>(call.subject(), entry, epoch);
+        self.record_size(evicted);
     }
 
     /// Removes the value of one key from memory.
     pub(super) fn invalidate(&self, key: &str) {
         self.memory.invalidate(Subject::Text(key));
+        self.record_size(0);
     }
 
     /// Removes all values from memory.
     pub(super) fn clear(&self) {
         self.memory.clear();
+        self.record_size(0);
+    }
+
+    /// The number of values, expired ones among them.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Registers the metrics. No lock may be held.
+    pub(super) fn register_metrics(&self) {
+        self.lookups.register(&self.name);
+    }
+
+    fn record_size(&self, evicted: usize) {
+        self.lookups
+            .resized(&self.name, evicted, || self.memory.len());
     }
 }

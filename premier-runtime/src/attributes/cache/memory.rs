@@ -5,11 +5,12 @@
 //! and dropped after all locks are released.
 
 use std::any::TypeId;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, OptionsBuilder, UnitWeighter};
+use quick_cache::{Equivalent, Lifecycle, OptionsBuilder, UnitWeighter};
 
 use super::cache_key::{CacheKey, CacheKeyRef};
 use super::codec::CacheValue;
@@ -26,6 +27,8 @@ const MIN_SHARD_CAPACITY: usize = 512;
 pub(super) struct MemoryCache {
     entries: Cache<CacheKey, Entry, UnitWeighter, RandomState, CollectEvicted>,
     epochs: InvalidationEpochs,
+    /// How many entries there are. To ask the shards for it would take the lock of each.
+    len: AtomicUsize,
     /// The types of the values that were inserted. An invalidation removes the key of each.
     types: Mutex<Vec<TypeId>>,
 }
@@ -62,8 +65,15 @@ impl MemoryCache {
         Self {
             entries: Cache::with_options(options, UnitWeighter, secret_hasher(), CollectEvicted),
             epochs: InvalidationEpochs::new(secret_hasher()),
+            len: AtomicUsize::new(0),
             types: Mutex::default(),
         }
+    }
+
+    /// The number of values, expired ones among them.
+    pub(super) fn len(&self) -> usize {
+        // Below 0 for a moment, where an entry is removed before its insertion is counted.
+        usize::try_from(self.len.load(Ordering::Relaxed).cast_signed()).unwrap_or_default()
     }
 
     /// Returns the entry of a key, which may have expired.
@@ -72,8 +82,14 @@ impl MemoryCache {
         self.entries.get(&CacheKeyRef::new(TypeId::of::<T>(), key))
     }
 
-    /// Inserts a value, unless its key was invalidated since `epoch`.
-    pub(super) fn insert<T: CacheValue>(&self, key: Subject<'_>, entry: Entry, epoch: Epoch) {
+    /// Inserts a value, unless its key was invalidated since `epoch`. Returns how many values of other keys were
+    /// evicted for it.
+    pub(super) fn insert<T: CacheValue>(
+        &self,
+        key: Subject<'_>,
+        entry: Entry,
+        epoch: Epoch,
+    ) -> usize {
         let value_type = TypeId::of::<T>();
         {
             let mut types = self.types();
@@ -81,7 +97,8 @@ impl MemoryCache {
                 types.push(value_type);
             }
         }
-        let key = CacheKeyRef::new(value_type, key).into();
+        let borrowed_key = CacheKeyRef::new(value_type, key);
+        let key = borrowed_key.into();
         // Dropped last, when `if_current` has released its lock: `Drop` is the user's code.
         let mut evicted = EvictionQueue::new();
         let mut new = Some((key, entry));
@@ -90,6 +107,13 @@ impl MemoryCache {
                 self.entries.insert_with_lifecycle(key, entry, &mut evicted);
             }
         });
+        if new.is_some() {
+            return 0;
+        }
+        self.len.fetch_add(1, Ordering::Relaxed);
+        self.len.fetch_sub(evicted.len(), Ordering::Relaxed);
+        let others = |(key, _): &&(CacheKey, Entry)| !borrowed_key.equivalent(key);
+        evicted.iter().filter(others).count()
     }
 
     /// Returns the current epoch of a key: pass it to [`insert`](Self::insert) with a value whose
@@ -109,7 +133,10 @@ impl MemoryCache {
         // A copy, so that values are dropped without the lock.
         let types = self.types().clone();
         for value_type in types {
-            drop(self.entries.remove(&CacheKeyRef::new(value_type, key)));
+            if let Some(removed) = self.entries.remove(&CacheKeyRef::new(value_type, key)) {
+                self.len.fetch_sub(1, Ordering::Relaxed);
+                drop(removed);
+            }
         }
     }
 
@@ -119,6 +146,7 @@ impl MemoryCache {
         // `Cache::clear` drops the values under the locks of the shards. Collecting before dropping
         // ends even if the values insert others when they are dropped.
         let removed: EvictionQueue = self.entries.drain().collect();
+        self.len.fetch_sub(removed.len(), Ordering::Relaxed);
         drop(removed);
     }
 

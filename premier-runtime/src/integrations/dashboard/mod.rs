@@ -20,6 +20,10 @@ use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use serde::Serialize;
 
+#[cfg(feature = "cache")]
+use crate::attributes::cache::cache_sizes;
+use crate::attributes::circuit_breaker::breakers;
+use crate::attributes::concurrency::{PermitStatus, permits};
 use crate::error::EscapedKey;
 use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
@@ -137,6 +141,49 @@ fn escape(text: &str) -> String {
 struct Data {
     limits: Vec<LimitData>,
     outages: OutageData,
+    breakers: Vec<BreakerData>,
+    permits: Vec<PermitData>,
+    #[cfg(feature = "cache")]
+    caches: Vec<CacheData>,
+    /// `None` if there is no limits file.
+    #[cfg(feature = "limits-file")]
+    limits_file: Option<FileData>,
+}
+
+#[derive(Serialize)]
+struct BreakerData {
+    function: &'static str,
+    /// `closed`, `half_open` or `open`; `None` for a breaker with keys.
+    state: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct PermitData {
+    function: &'static str,
+    /// How many calls of each key may run.
+    limit: u64,
+    /// How many run, under all keys.
+    in_use: u64,
+    waiting: u64,
+}
+
+#[cfg(feature = "cache")]
+#[derive(Serialize)]
+struct CacheData {
+    function: &'static str,
+    entries: usize,
+}
+
+#[cfg(feature = "limits-file")]
+#[derive(Serialize)]
+struct FileData {
+    applied: u64,
+    /// Why the file, as it is now, is not in force.
+    error: Option<String>,
+    /// What was changed last.
+    changes: Vec<String>,
+    /// The names that no limit has had.
+    unknown: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -151,6 +198,11 @@ struct LimitData {
     denied: u64,
     shadow_denied: u64,
     failed: u64,
+    /// How many calls wait now.
+    waiting: u64,
+    /// How many keys the memory of this process keeps, and how many it may keep.
+    keys: usize,
+    max_keys: usize,
     denied_keys: Vec<(String, u64)>,
 }
 
@@ -173,8 +225,39 @@ async fn data(State(dashboard): State<Dashboard>) -> Response {
             denied: calls.denied,
             in_memory: calls.in_memory,
         },
+        breakers: breakers()
+            .into_iter()
+            .map(|(function, state)| BreakerData { function, state })
+            .collect(),
+        permits: permits().into_iter().map(permit_data).collect(),
+        #[cfg(feature = "cache")]
+        caches: cache_sizes()
+            .into_iter()
+            .map(|(function, entries)| CacheData { function, entries })
+            .collect(),
+        #[cfg(feature = "limits-file")]
+        limits_file: overrides::file_status().map(file_data),
     };
     answer("application/json", Json(data))
+}
+
+fn permit_data(status: PermitStatus) -> PermitData {
+    PermitData {
+        function: status.function,
+        limit: status.limit,
+        in_use: status.in_use,
+        waiting: status.waiting,
+    }
+}
+
+#[cfg(feature = "limits-file")]
+fn file_data(status: overrides::FileStatus) -> FileData {
+    FileData {
+        applied: status.applied,
+        error: status.error.map(|error| error.to_string()),
+        changes: status.changes.iter().map(ToString::to_string).collect(),
+        unknown: status.unknown.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn limit_data(limiter: &Limiter, keys: usize) -> LimitData {
@@ -187,6 +270,7 @@ fn limit_data(limiter: &Limiter, keys: usize) -> LimitData {
     } = counts.totals();
     let limits = limiter.limits();
     let (store, up) = limiter.store();
+    let (keys_in_memory, max_keys) = limiter.keys();
     LimitData {
         name: limiter.name().to_string(),
         algo: limits.first().map_or("", |limit| limit.algo().as_str()),
@@ -197,6 +281,9 @@ fn limit_data(limiter: &Limiter, keys: usize) -> LimitData {
         denied,
         shadow_denied,
         failed,
+        waiting: limiter.waiting(),
+        keys: keys_in_memory,
+        max_keys,
         denied_keys: counts
             .denied_keys(keys)
             .into_iter()

@@ -3,16 +3,18 @@
 //! A shard is locked for the few nanoseconds of a decision and never across anything else. Keys are
 //! found by the hash of borrowed bytes; a new key costs at most one allocation.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::direct_limiter::DirectLimiter;
-use super::key_count::KeyCount;
+use super::key_count::{KeyCount, TableKeys};
 use super::keyed_limiter::KeyedLimiter;
 use super::shard::{Entry, Shard};
 use super::states::States;
 use crate::algorithms::{Answer, Plan, Rule, TimeBase};
 use crate::clock::SteadyClock;
 use crate::error::Error;
+use crate::key::digest::Digest;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
 use crate::store::request::{Operation, Request};
@@ -32,6 +34,7 @@ pub(super) const STEP_WHEN_FULL: usize = 1024;
 pub(crate) struct Table {
     direct: DirectLimiter,
     keyed: KeyedLimiter,
+    keys: TableKeys,
     clock: SteadyClock,
     base: TimeBase,
     /// The longest period of the limits that decide by these states: limits of one name may differ,
@@ -60,8 +63,8 @@ fn with_locked_above<R>(address: usize, tables: &[&Table], work: impl FnOnce() -
 }
 
 impl Table {
-    /// For limits of which these are the first, by the handler's clock.
-    pub(super) fn new(plans: &[Plan], clock: &SteadyClock) -> Self {
+    /// For limits of which these are the first, by the handler's clock and with its bounds on keys.
+    pub(super) fn new(plans: &[Plan], clock: &SteadyClock, keys: &Arc<KeyCount>) -> Self {
         let clock = match plans.iter().any(Plan::is_queue) {
             // Slots of a queue pass one by one. A clock that steps would show several at once, and
             // all but one of them would be lost.
@@ -71,6 +74,7 @@ impl Table {
         Self {
             direct: DirectLimiter::default(),
             keyed: KeyedLimiter::new(),
+            keys: TableKeys::new(keys),
             base: TimeBase::new(plans.first().map_or(1, Plan::den), clock.now()),
             clock,
             longest: AtomicU64::new(0),
@@ -161,14 +165,13 @@ impl Table {
         )
     }
 
-    pub(super) fn handle_keyed(
-        &self,
-        key: &str,
-        request: &Request<'_>,
-        count: &KeyCount,
-    ) -> Result<Decision, Error> {
+    pub(super) fn handle_keyed(&self, key: &str, request: &Request<'_>) -> Result<Decision, Error> {
         let keyed = &self.keyed;
-        let key = Subject::Text(key).canonical();
+        let digest = Digest::of_long(key);
+        let key = match &digest {
+            Some(digest) => Subject::Text(digest.as_str()),
+            None => Subject::Text(key).canonical(),
+        };
         let hash = keyed.hasher.hash_one(key);
         let shard = &mut *keyed.lock_shard(hash);
         // Under the lock, so that the decisions about a key see time in their own order.
@@ -181,7 +184,7 @@ impl Table {
                 *word = kept;
             }
             if decision.is_ok() && request.operation == Operation::Reset {
-                keyed.remove(shard, hash, key, count);
+                keyed.remove(shard, hash, key, &self.keys);
             }
             return decision;
         }
@@ -192,8 +195,9 @@ impl Table {
             return Ok(decision);
         }
         let before = now.saturating_sub(GRACE);
-        count.remove(shard.sweep(self.base, longest, before, &mut { STEP }));
-        count.add()?;
+        self.keys
+            .evict(shard.sweep(self.base, longest, before, &mut { STEP }));
+        self.keys.add()?;
         let word = shard.keep(states, request.plans, self.base);
         shard.insert(hash, key, word, &keyed.hasher);
         keyed.split_if_large(shard);
@@ -202,39 +206,38 @@ impl Table {
 
     /// Removes idle keys from the next shards, examining at most `budget` entries. Returns whether
     /// any was removed.
-    pub(super) fn sweep(&self, budget: &mut usize, count: &KeyCount) -> bool {
+    pub(super) fn sweep(&self, budget: &mut usize) -> bool {
         let (now, longest) = (self.clock.now(), self.longest.load(Ordering::Relaxed));
         let mut removed = 0;
         self.keyed.rotate(|shard| {
             removed = shard.sweep(self.base, longest, now, budget);
-            count.remove(removed);
+            self.keys.evict(removed);
             removed > 0 || *budget == 0
         });
         removed > 0
     }
 
-    /// The number of keys.
-    pub(super) fn len(&self) -> usize {
-        let mut len = 0;
-        self.keyed.each(|shard| len += shard.len());
-        len
+    /// The number of keys, and the most that there may be.
+    pub(super) fn keys(&self) -> &TableKeys {
+        &self.keys
     }
 
     /// Removes the keys that are idle at `now`. Returns whether the table decides as a new one would.
-    pub(super) fn remove_idle(&self, now: u64, count: &KeyCount) -> bool {
+    pub(super) fn remove_idle(&self, now: u64) -> bool {
         let longest = self.longest.load(Ordering::Relaxed);
         let mut is_idle = self.direct.is_idle(&self.base, longest, now);
         self.keyed.each(|shard| {
-            count.remove(shard.sweep(self.base, longest, now, &mut { usize::MAX }));
+            self.keys
+                .evict(shard.sweep(self.base, longest, now, &mut { usize::MAX }));
             is_idle &= shard.len() == 0;
         });
         is_idle
     }
 
-    pub(super) fn clear(&self, count: &KeyCount) {
+    pub(super) fn clear(&self) {
         self.direct.clear();
         self.keyed.each(|shard| {
-            count.remove(shard.len());
+            self.keys.remove(shard.len());
             *shard = Shard::default();
         });
     }
