@@ -59,11 +59,11 @@ async fn the_data_has_the_state_of_everything_in_the_process() {
     assert_eq!(limit["waiting"], 0);
     assert_eq!(
         data["breakers"],
-        json!([{"function": "broken", "state": "open"}, {"function": "by host", "state": null}])
+        json!([{"function": "dashboard_data:broken", "state": "open"}, {"function": "dashboard_data:by host", "state": null}])
     );
     assert_eq!(
         data["permits"],
-        json!([{"function": "limited", "limit": 2, "in_use": 1, "waiting": 0}])
+        json!([{"function": "dashboard_data:limited", "limit": 2, "in_use": 1, "waiting": 0}])
     );
     assert_eq!(
         data["caches"],

@@ -90,8 +90,13 @@ fn remembered(key: u32) -> u32 {
     key
 }
 
-/// Uses everything that has metrics.
+/// Uses everything that has metrics, once.
 fn use_everything() {
+    static USED: LazyLock<()> = LazyLock::new(use_each);
+    LazyLock::force(&USED);
+}
+
+fn use_each() {
     LazyLock::force(&EXPORTER);
     for _ in 0..3 {
         let _ = annotated("alice");
@@ -166,7 +171,7 @@ fn the_metrics_of_a_limit_begin_at_zero_with_its_first_use() {
         Ok(())
     }
     fresh().unwrap();
-    let labels = ["function=\"fresh\"", "store=\"memory\""];
+    let labels = ["function=\"exported_metrics:fresh\"", "store=\"memory\""];
     for decision in ["denied", "shadow_denied", "error"] {
         let decision = format!("decision=\"{decision}\"");
         let labels = [labels[0], labels[1], &decision];
@@ -192,15 +197,24 @@ fn the_metrics_of_an_attribute_begin_at_zero_with_its_first_use() {
         Ok(())
     }
     fresh().unwrap();
-    let timeouts = value("premier_timeouts_total", &["function=\"fresh timeout\""]);
+    let timeouts = value(
+        "premier_timeouts_total",
+        &["function=\"exported_metrics:fresh timeout\""],
+    );
     assert_eq!(timeouts, Some(0.0));
     for (state, expected) in [("closed", 1.0), ("half_open", 0.0), ("open", 0.0)] {
-        let to = ["function=\"fresh breaker\"", &format!("to=\"{state}\"")];
+        let to = [
+            "function=\"exported_metrics:fresh breaker\"",
+            &format!("to=\"{state}\""),
+        ];
         assert_eq!(value("premier_breaker_changes_total", &to), Some(0.0));
-        let state = ["function=\"fresh breaker\"", &format!("state=\"{state}\"")];
+        let state = [
+            "function=\"exported_metrics:fresh breaker\"",
+            &format!("state=\"{state}\""),
+        ];
         assert_eq!(value("premier_breaker_state", &state), Some(expected));
     }
-    let permits = ["function=\"fresh permits\""];
+    let permits = ["function=\"exported_metrics:fresh permits\""];
     assert_eq!(value("premier_permits", &permits), Some(7.0));
     assert_eq!(value("premier_permits_in_use", &permits), Some(0.0));
     assert_eq!(value("premier_rejected_calls_total", &permits), Some(0.0));
@@ -215,7 +229,10 @@ fn a_breaker_is_in_one_state_of_three() {
     }
     let state = |state: &str| {
         let state = format!("state=\"{state}\"");
-        value("premier_breaker_state", &["function=\"broken\"", &state])
+        value(
+            "premier_breaker_state",
+            &["function=\"exported_metrics:broken\"", &state],
+        )
     };
     assert!(broken().is_err());
     assert_eq!(state("open"), Some(1.0));
@@ -224,14 +241,20 @@ fn a_breaker_is_in_one_state_of_three() {
         (Some(0.0), Some(0.0))
     );
     assert!(matches!(broken(), Err(Error::CircuitOpen { .. })));
-    let rejected = ["function=\"broken\"", "by=\"circuit_breaker\""];
+    let rejected = [
+        "function=\"exported_metrics:broken\"",
+        "by=\"circuit_breaker\"",
+    ];
     assert_eq!(value("premier_rejected_calls_total", &rejected), Some(1.0));
 }
 
 #[test]
 fn a_breaker_with_keys_has_no_state() {
     use_everything();
-    let by_host = ["function=\"guarded by host\"", "state=\"open\""];
+    let by_host = [
+        "function=\"exported_metrics:guarded by host\"",
+        "state=\"open\"",
+    ];
     assert_eq!(value("premier_breaker_state", &by_host), None);
 }
 
@@ -243,14 +266,19 @@ fn permits_are_in_use_while_calls_run() {
         inside();
         Ok(())
     }
-    let in_use = || value("premier_permits_in_use", &["function=\"alone\""]);
+    let in_use = || {
+        value(
+            "premier_permits_in_use",
+            &["function=\"exported_metrics:alone\""],
+        )
+    };
     alone(&|| {
         assert_eq!(in_use(), Some(1.0));
         assert!(alone(&|| {}).is_err());
     })
     .unwrap();
     assert_eq!(in_use(), Some(0.0));
-    let rejected = ["function=\"alone\"", "by=\"concurrency\""];
+    let rejected = ["function=\"exported_metrics:alone\"", "by=\"concurrency\""];
     assert_eq!(value("premier_rejected_calls_total", &rejected), Some(1.0));
 }
 
@@ -306,7 +334,7 @@ fn the_store_of_a_limit_is_among_its_labels() {
         let labels = [&*function, &store, "decision=\"admitted\""];
         value("premier_decisions_total", &labels)
     };
-    assert!(admitted("annotated", "memory").is_some());
+    assert!(admitted("exported_metrics:annotated", "memory").is_some());
     assert!(admitted("shared", "redis").is_some());
     let answered = ["store=\"redis\"", "outcome=\"ok\""];
     assert!(value("premier_backend_seconds_count", &answered) > Some(0.0));

@@ -53,7 +53,8 @@ impl KeyTelemetry {
                 metrics.evictions.increment(evicted as u64);
             }
             let current = keys();
-            if self.shown.swap(current, Ordering::Relaxed) != current {
+            if self.shown.load(Ordering::Relaxed) != current {
+                self.shown.store(current, Ordering::Relaxed);
                 set_to_latest(&metrics.keys, keys);
             }
         }

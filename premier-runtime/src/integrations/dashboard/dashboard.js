@@ -63,6 +63,16 @@ function draw(limit, at) {
   );
 }
 
+function drawFile(file) {
+  const line = document.getElementById("file");
+  line.hidden = !file;
+  if (!file) return;
+  const parts = [file.error ?? `limits file: in force; last changes: ${file.changes.join("; ") || "none"}`];
+  if (file.unknown.length) parts.push(`no limit so far has the name ${file.unknown.join(", ")}`);
+  line.textContent = parts.join(". ");
+  line.classList.toggle("down", file.error !== null);
+}
+
 async function refresh() {
   const state = document.getElementById("state");
   try {
@@ -79,6 +89,7 @@ async function refresh() {
       draw(limit, at);
     }
     document.getElementById("empty").hidden = data.limits.length > 0;
+    drawFile(data.limits_file);
     const { allowed, denied, in_memory } = data.outages;
     state.textContent = allowed + denied + in_memory
       ? `live; while a store was down ${allowed} admitted, ${denied} denied, ${in_memory} decided in memory`
