@@ -673,9 +673,10 @@
 //!
 //! ## dashboard
 //!
-//! [`Dashboard`] is a page that shows every limit of this process while it runs: what is admitted
-//! and denied in each second, and whether the store can be reached. It is a router to nest:
-//! `Router::new().nest("/premier", Dashboard::new().router())`. It has no authentication: mount it
+//! [`Dashboard`] is a page for those who operate a service: which limits deny calls now, since when and to whom,
+//! whether the store can be reached and what happens to calls while it cannot, what each limit has admitted and
+//! denied in the last ten minutes, and breakers, permits, retries, caches and the limits file. It is a router to
+//! nest: `Router::new().nest_service("/premier", Dashboard::new().router())`. It has no authentication: mount it
 //! behind yours. Includes `axum`.
 //!
 //! ## coarse-clock

@@ -93,7 +93,7 @@ fn routes(options: &Options, prometheus: PrometheusHandle) -> Router {
         .route("/reports/{year}", get(report).layer(shadow))
         .route("/export", get(export))
         .route("/metrics", get(async move || numbers(&prometheus)))
-        .nest(
+        .nest_service(
             "/premier",
             // A real service must put the dashboard behind its authentication.
             Dashboard::new().denied_keys(options.denied_keys).router(),

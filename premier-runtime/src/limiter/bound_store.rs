@@ -77,6 +77,15 @@ impl BoundStore {
         }
     }
 
+    /// What happens to calls while the store cannot decide; `None` for the memory.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn outage_policy(&self) -> Option<&'static str> {
+        match self {
+            Self::Memory(..) => None,
+            Self::Other { policy, .. } => Some(policy.as_str()),
+        }
+    }
+
     /// The number of keys in this process, and the most that there may be.
     #[cfg(feature = "dashboard")]
     pub(super) fn keys(&self) -> (usize, usize) {

@@ -181,6 +181,18 @@ impl Limiter {
         (self.store.name(), self.store.is_up())
     }
 
+    /// The name of the store, and what tells it from others of that name.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn store_id(&self) -> (&'static str, usize) {
+        (self.store.name(), self.store.id())
+    }
+
+    /// What happens to calls while the store cannot decide; `None` if it always can.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn outage_policy(&self) -> Option<&'static str> {
+        self.store.outage_policy()
+    }
+
     /// How many calls wait.
     #[cfg(feature = "dashboard")]
     pub(crate) fn waiting(&self) -> u64 {

@@ -57,6 +57,8 @@ impl Counted {
 pub(crate) fn retried(function: &Arc<str>, attempt: u32, delay: Duration) {
     let _ = (attempt, delay);
     Counted::Retries.count(function);
+    #[cfg(feature = "dashboard")]
+    super::retries::count(function);
     #[cfg(feature = "tracing")]
     tracing::info!(target: "premier", function = &**function, attempt, ?delay, "retries");
 }

@@ -21,6 +21,8 @@ mod outcome;
 mod permits;
 #[cfg(feature = "metrics")]
 mod registered;
+#[cfg(feature = "dashboard")]
+mod retries;
 #[cfg(feature = "tracing")]
 mod summaries;
 
@@ -38,3 +40,5 @@ pub(crate) use self::limiter::Telemetry;
 pub(crate) use self::limits_file::record_limits_file;
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::permits::PermitTelemetry;
+#[cfg(feature = "dashboard")]
+pub(crate) use self::retries::retries;
