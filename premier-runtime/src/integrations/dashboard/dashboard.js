@@ -13,7 +13,7 @@ let shown = null;
 
 const byId = (id) => document.getElementById(id);
 const time = (millis) => new Date(millis).toLocaleTimeString();
-const number = (value) => value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2).replace(/\.?0+$/, "");
+const number = (value) => value >= 100 ? value.toFixed(0) : String(Number(value.toFixed(value >= 10 ? 1 : 2)));
 
 function element(name, text, className) {
   const made = document.createElement(name);
