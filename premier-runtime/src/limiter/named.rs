@@ -62,7 +62,7 @@ impl Limiter {
         let (store, fast_path) = BoundStore::bind(runtime, &prefix, &plans);
         let prefix = Arc::clone(store.prefix());
         Ok(Arc::new(Self {
-            telemetry: Telemetry::new(&name, algo, store.name(), runtime.log_keys()),
+            telemetry: Telemetry::new(algo, runtime.log_keys()),
             name,
             queues: OnceLock::new(),
             prefix,
@@ -80,6 +80,7 @@ impl Limiter {
         &self.name
     }
 
+    #[cfg(feature = "dashboard")]
     pub(crate) fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
@@ -208,7 +209,7 @@ impl Limiter {
 
     /// Registers the metrics of the limit and of its store. No lock may be held.
     pub(super) fn register_metrics(&self) {
-        self.telemetry.register();
+        self.telemetry.register(&self.name, self.store.name());
         self.store.register_metrics();
     }
 
@@ -568,7 +569,18 @@ impl Limiter {
         if let Some(scope) = scope::current() {
             scope.count(&self.name, outcome.is_admitted());
         }
-        self.telemetry.decided(key, outcome);
+        let store = || self.store.name();
+        self.telemetry.decided(&self.name, store, key, outcome);
+    }
+
+    /// Records how long a call waited until it was admitted.
+    pub(super) fn record_wait(&self, length: Duration) {
+        self.telemetry.waited(&self.name, length);
+    }
+
+    /// Records that a call waits, or waits no longer.
+    pub(super) fn record_waiting(&self, waits: bool) {
+        self.telemetry.waits(&self.name, waits);
     }
 
     /// Records the decision in `result` and returns it.

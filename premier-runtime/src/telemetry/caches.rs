@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 #[cfg(feature = "metrics")]
 use super::descriptions::describe;
 #[cfg(feature = "metrics")]
-use super::registered::{registered, set_to_latest};
+use super::registered::{registered, show_latest};
 
 /// Counts the hits and misses of a cache, its values and those that it evicts.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl Lookups {
         {
             let metrics = self.metrics(cache);
             metrics.evictions.increment(evicted as u64);
-            set_to_latest(&metrics.entries, entries);
+            show_latest(entries, |entries| metrics.entries.set(*entries as f64));
         }
     }
 

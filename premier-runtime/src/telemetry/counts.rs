@@ -1,7 +1,7 @@
 //! The counts of one limit for the dashboard.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::outcome::Outcome;
 use crate::key::digest::beginning;
@@ -32,8 +32,11 @@ pub(crate) struct Counts {
     /// The keys denied most often with their counts, by the Space-Saving algorithm (Metwally, Agrawal
     /// and El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams", 2005):
     /// a new key replaces the key with the lowest count and continues from this count.
-    keys: Mutex<Vec<(Box<str>, u64)>>,
+    keys: OnceLock<Box<DeniedKeys>>,
 }
+
+/// The kept keys with their counts.
+type DeniedKeys = Mutex<Vec<(Box<str>, u64)>>;
 
 /// A snapshot of the counts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -64,7 +67,8 @@ impl Counts {
     }
 
     fn keep(&self, key: &str) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.get_or_init(Box::default);
+        let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = keys.iter_mut().find(|(kept, _)| **kept == *key) {
             *count += 1;
         } else if keys.len() < MAX_KEYS {
@@ -85,11 +89,10 @@ impl Counts {
 
     /// Returns the `most` keys denied most often, each with an upper bound of its count.
     pub(crate) fn denied_keys(&self, most: usize) -> Vec<(Box<str>, u64)> {
-        let mut keys = self
-            .keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let Some(keys) = self.keys.get() else {
+            return Vec::new();
+        };
+        let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
         keys.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         keys.truncate(most);
         keys

@@ -3,9 +3,8 @@
 //! A client decides how often it is denied, and how often its calls cost too much. Each of these calls has an event
 //! at DEBUG. Above, there is one event a second that says how many there were, and the first failure of a second.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use tracing::{Level, event};
 
@@ -15,11 +14,19 @@ use crate::error::{Error, EscapedKey};
 use crate::key::subject::Subject;
 use crate::limit::algo::Algo;
 
+/// A limit, as its events name it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LoggedLimit<'a> {
+    pub(super) function: &'a Arc<str>,
+    pub(super) algo: Algo,
+    pub(super) log_keys: bool,
+}
+
 /// Emits the events of one limit.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct DecisionLog {
-    log_keys: bool,
-    tally: Arc<Tally>,
+    /// Made for the first denial or failure.
+    tally: OnceLock<Arc<Tally>>,
 }
 
 /// The decisions that no summary has reported yet.
@@ -37,11 +44,11 @@ struct Tally {
 
 /// Emits an event of one decision, with its key if keys are logged.
 macro_rules! decided {
-    ($log:expr, $level:expr, $key:expr, $outcome:expr $(, $field:ident = $value:expr)*) => {
+    ($limit:expr, $level:expr, $key:expr, $outcome:expr $(, $field:ident = $value:expr)*) => {
         if tracing::enabled!(target: "premier", $level) {
             let decision = $outcome.as_str();
-            let (function, algo) = (&*$log.tally.function, $log.tally.algo.as_str());
-            match $key.filter(|_| $log.log_keys) {
+            let (function, algo) = (&**$limit.function, $limit.algo.as_str());
+            match $key.filter(|_| $limit.log_keys) {
                 Some(key) => key.with_text(|key| {
                     event!(target: "premier", $level, function, algo, decision, $($field = $value,)* key = %EscapedKey(key), "decided");
                 }),
@@ -52,55 +59,59 @@ macro_rules! decided {
 }
 
 impl DecisionLog {
-    pub(super) fn new(function: &Arc<str>, algo: Algo, log_keys: bool) -> Self {
-        Self {
-            log_keys,
-            tally: Arc::new(Tally {
-                function: Arc::clone(function),
-                algo,
-                is_queued: AtomicBool::new(false),
-                denied: AtomicU64::new(0),
-                #[cfg(feature = "tower")]
-                shadow_denied: AtomicU64::new(0),
-                failed: Default::default(),
-            }),
-        }
-    }
-
     #[inline]
-    pub(super) fn decided(&self, key: Option<&Subject<'_>>, outcome: Outcome<'_>) {
+    pub(super) fn decided(
+        &self,
+        limit: &LoggedLimit<'_>,
+        key: Option<&Subject<'_>>,
+        outcome: Outcome<'_>,
+    ) {
         match outcome {
-            Outcome::Admitted => decided!(self, Level::TRACE, key, outcome),
-            Outcome::Denied => self.denied(key, outcome, &self.tally.denied),
+            Outcome::Admitted => decided!(limit, Level::TRACE, key, outcome),
+            Outcome::Denied => self.denied(limit, key, outcome, |tally| &tally.denied),
             #[cfg(feature = "tower")]
-            Outcome::ShadowDenied => self.denied(key, outcome, &self.tally.shadow_denied),
-            Outcome::Failed(error) => self.failed(key, outcome, error),
+            Outcome::ShadowDenied => self.denied(limit, key, outcome, |tally| &tally.shadow_denied),
+            Outcome::Failed(error) => self.failed(limit, key, outcome, error),
         }
     }
 
-    fn denied(&self, key: Option<&Subject<'_>>, outcome: Outcome<'_>, count: &AtomicU64) {
-        decided!(self, Level::DEBUG, key, outcome);
+    fn denied(
+        &self,
+        limit: &LoggedLimit<'_>,
+        key: Option<&Subject<'_>>,
+        outcome: Outcome<'_>,
+        count: fn(&Tally) -> &AtomicU64,
+    ) {
+        decided!(limit, Level::DEBUG, key, outcome);
         if tracing::enabled!(target: "premier", Level::INFO) {
-            count.fetch_add(1, Ordering::Relaxed);
-            self.tally.queue();
+            let tally = self.tally(limit);
+            count(tally).fetch_add(1, Ordering::Relaxed);
+            tally.queue();
         }
     }
 
     #[cold]
-    fn failed(&self, key: Option<&Subject<'_>>, outcome: Outcome<'_>, error: &Error) {
+    fn failed(
+        &self,
+        limit: &LoggedLimit<'_>,
+        key: Option<&Subject<'_>>,
+        outcome: Outcome<'_>,
+        error: &Error,
+    ) {
         if !tracing::enabled!(target: "premier", Level::WARN) {
             return;
         }
         let failure = Failure::of(error);
         // The key has a field of its own, and only if keys are logged.
         let message = error.clone().without_key();
-        let before = self.tally.failed[failure as usize].fetch_add(1, Ordering::Relaxed);
-        self.tally.queue();
+        let tally = self.tally(limit);
+        let before = tally.failed[failure as usize].fetch_add(1, Ordering::Relaxed);
+        tally.queue();
         let error = tracing::field::display(&message);
         let reason = failure.as_str();
         if before == 0 {
             decided!(
-                self,
+                limit,
                 Level::WARN,
                 key,
                 outcome,
@@ -109,7 +120,7 @@ impl DecisionLog {
             );
         } else {
             decided!(
-                self,
+                limit,
                 Level::DEBUG,
                 key,
                 outcome,
@@ -119,8 +130,18 @@ impl DecisionLog {
         }
     }
 
-    pub(super) fn waited(&self, length: Duration) {
-        tracing::debug!(target: "premier", function = &*self.tally.function, ?length, "waited");
+    fn tally(&self, limit: &LoggedLimit<'_>) -> &Arc<Tally> {
+        self.tally.get_or_init(|| {
+            Arc::new(Tally {
+                function: Arc::clone(limit.function),
+                algo: limit.algo,
+                is_queued: AtomicBool::new(false),
+                denied: AtomicU64::new(0),
+                #[cfg(feature = "tower")]
+                shadow_denied: AtomicU64::new(0),
+                failed: Default::default(),
+            })
+        })
     }
 }
 

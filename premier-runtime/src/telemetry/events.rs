@@ -5,6 +5,8 @@ use std::time::Duration;
 
 #[cfg(feature = "metrics")]
 use super::descriptions::describe;
+#[cfg(feature = "metrics")]
+use super::registered::show_latest;
 use crate::error::Error;
 #[cfg(feature = "tracing")]
 use crate::error::EscapedKey;
@@ -140,11 +142,8 @@ pub(crate) fn breaker(
     let _ = (function, key, log_keys, state, &current);
     #[cfg(feature = "metrics")]
     {
-        let mut shown = key.is_some().then_some(state);
-        while key.is_none() && shown != Some(current()) {
-            let state = current();
-            set_breaker_state(function, state);
-            shown = Some(state);
+        if key.is_none() {
+            show_latest(current, |state| set_breaker_state(function, *state));
         }
         breaker_changes(function, state).increment(1);
     }

@@ -2,22 +2,17 @@
 
 #[cfg(feature = "metrics")]
 use std::sync::OnceLock;
-#[cfg(feature = "metrics")]
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(feature = "metrics")]
 use super::descriptions::describe;
 #[cfg(feature = "metrics")]
-use super::registered::{registered, set_to_latest};
+use super::registered::{registered, show_latest};
 
 /// Records the keys of one limit. Until it is registered it records nothing.
 #[derive(Debug, Default)]
 pub(crate) struct KeyTelemetry {
     #[cfg(feature = "metrics")]
     metrics: OnceLock<KeyMetrics>,
-    /// The number that the gauge was set to last.
-    #[cfg(feature = "metrics")]
-    shown: AtomicUsize,
 }
 
 #[cfg(feature = "metrics")]
@@ -44,7 +39,7 @@ impl KeyTelemetry {
         });
     }
 
-    /// Records the number of keys if it has changed, and how many idle ones were removed. No lock may be held.
+    /// Records the number of keys, and how many idle ones were removed. No lock may be held.
     pub(crate) fn changed(&self, keys: impl Fn() -> usize, evicted: usize) {
         let _ = (&keys, evicted);
         #[cfg(feature = "metrics")]
@@ -52,11 +47,7 @@ impl KeyTelemetry {
             if evicted > 0 {
                 metrics.evictions.increment(evicted as u64);
             }
-            let current = keys();
-            if self.shown.load(Ordering::Relaxed) != current {
-                self.shown.store(current, Ordering::Relaxed);
-                set_to_latest(&metrics.keys, keys);
-            }
+            show_latest(keys, |keys| metrics.keys.set(*keys as f64));
         }
     }
 }

@@ -14,16 +14,19 @@ pub(super) fn registered<M>(cell: &OnceLock<M>, register: impl FnOnce() -> M) ->
     cell.get_or_init(|| metrics)
 }
 
-/// Sets a gauge to a number that other threads may change and set meanwhile. The last one to do so finds that the
-/// number is still what it has set.
-pub(super) fn set_to_latest(gauge: &metrics::Gauge, number: impl Fn() -> usize) {
-    let mut current = number();
-    loop {
-        gauge.set(current as f64);
-        let latest = number();
-        if latest == current {
+/// How often a value is shown again that changes while it is shown. A recorder may change it itself.
+const MOST: usize = 3;
+
+/// Shows a value that other threads may change and show meanwhile. The last one to do so finds that the value is still
+/// what it has shown.
+pub(super) fn show_latest<V: PartialEq>(current: impl Fn() -> V, show: impl Fn(&V)) {
+    let mut shown = current();
+    for _ in 0..MOST {
+        show(&shown);
+        let latest = current();
+        if latest == shown {
             return;
         }
-        current = latest;
+        shown = latest;
     }
 }

@@ -219,7 +219,7 @@ impl BoundCache {
                 self.unshared.store(true, Ordering::Relaxed);
                 // Other processes may have invalidated values that are in memory, and from now on
                 // the shared store is not asked.
-                self.clear();
+                self.memory.clear();
                 let now = self.clock.now();
                 self.insert(call, value.clone(), ttl, epoch.next(), now);
                 log_failure(
@@ -246,20 +246,19 @@ impl BoundCache {
             loaded_at,
             fresh_until: after(self.clock.now(), ttl),
         };
-        let evicted = self.memory.insert::<T>(call.subject(), entry, epoch);
-        self.record_size(evicted);
+        self.memory.insert::<T>(call.subject(), entry, epoch);
     }
 
     /// Removes the value of one key from memory.
     pub(super) fn invalidate(&self, key: &str) {
         self.memory.invalidate(Subject::Text(key));
-        self.record_size(0);
+        self.record_size();
     }
 
     /// Removes all values from memory.
     pub(super) fn clear(&self) {
         self.memory.clear();
-        self.record_size(0);
+        self.record_size();
     }
 
     /// The number of values, expired ones among them.
@@ -273,7 +272,10 @@ impl BoundCache {
         self.lookups.register(&self.name);
     }
 
-    fn record_size(&self, evicted: usize) {
+    /// Records how many values there are and were evicted. No lock may be held, and no place in a queue: a recorder
+    /// may call the function for the same key.
+    pub(super) fn record_size(&self) {
+        let evicted = self.memory.take_evicted();
         self.lookups
             .resized(&self.name, evicted, || self.memory.len());
     }

@@ -35,6 +35,7 @@ struct Miss(&'static BoundCache);
 impl Drop for Miss {
     fn drop(&mut self) {
         self.0.record_lookup(false);
+        self.0.record_size();
     }
 }
 

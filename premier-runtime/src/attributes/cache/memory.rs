@@ -29,6 +29,8 @@ pub(super) struct MemoryCache {
     epochs: InvalidationEpochs,
     /// How many entries there are. To ask the shards for it would take the lock of each.
     len: AtomicUsize,
+    /// How many were evicted and are not recorded yet.
+    evicted: AtomicUsize,
     /// The types of the values that were inserted. An invalidation removes the key of each.
     types: Mutex<Vec<TypeId>>,
 }
@@ -66,6 +68,7 @@ impl MemoryCache {
             entries: Cache::with_options(options, UnitWeighter, secret_hasher(), CollectEvicted),
             epochs: InvalidationEpochs::new(secret_hasher()),
             len: AtomicUsize::new(0),
+            evicted: AtomicUsize::new(0),
             types: Mutex::default(),
         }
     }
@@ -82,14 +85,13 @@ impl MemoryCache {
         self.entries.get(&CacheKeyRef::new(TypeId::of::<T>(), key))
     }
 
-    /// Inserts a value, unless its key was invalidated since `epoch`. Returns how many values of other keys were
-    /// evicted for it.
-    pub(super) fn insert<T: CacheValue>(
-        &self,
-        key: Subject<'_>,
-        entry: Entry,
-        epoch: Epoch,
-    ) -> usize {
+    /// How many values were evicted since the last time that this was asked.
+    pub(super) fn take_evicted(&self) -> usize {
+        self.evicted.swap(0, Ordering::Relaxed)
+    }
+
+    /// Inserts a value, unless its key was invalidated since `epoch`.
+    pub(super) fn insert<T: CacheValue>(&self, key: Subject<'_>, entry: Entry, epoch: Epoch) {
         let value_type = TypeId::of::<T>();
         {
             let mut types = self.types();
@@ -108,12 +110,13 @@ impl MemoryCache {
             }
         });
         if new.is_some() {
-            return 0;
+            return;
         }
         self.len.fetch_add(1, Ordering::Relaxed);
         self.len.fetch_sub(evicted.len(), Ordering::Relaxed);
         let others = |(key, _): &&(CacheKey, Entry)| !borrowed_key.equivalent(key);
-        evicted.iter().filter(others).count()
+        let others = evicted.iter().filter(others).count();
+        self.evicted.fetch_add(others, Ordering::Relaxed);
     }
 
     /// Returns the current epoch of a key: pass it to [`insert`](Self::insert) with a value whose

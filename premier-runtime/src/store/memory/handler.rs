@@ -194,13 +194,17 @@ impl BoundTable {
     }
 
     fn handle_keyed(&self, key: &str, request: &Request<'_>) -> Result<Decision, Error> {
+        let keys = self.table.keys();
+        let before = keys.get();
         let handled = match self.table.handle_keyed(key, request) {
             Err(Error::TooManyKeys { .. }) if self.make_room() => {
                 self.table.handle_keyed(key, request)
             }
             result => result,
         };
-        self.table.keys().record();
+        if keys.get() != before {
+            keys.record();
+        }
         handled
     }
 
