@@ -2,6 +2,8 @@
 
 #[cfg(feature = "metrics")]
 use std::sync::OnceLock;
+#[cfg(feature = "metrics")]
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(feature = "metrics")]
 use super::descriptions::describe;
@@ -13,6 +15,9 @@ use super::registered::{registered, show_latest};
 pub(crate) struct KeyTelemetry {
     #[cfg(feature = "metrics")]
     metrics: OnceLock<KeyMetrics>,
+    /// The number that was recorded last.
+    #[cfg(feature = "metrics")]
+    shown: AtomicUsize,
 }
 
 #[cfg(feature = "metrics")]
@@ -39,7 +44,7 @@ impl KeyTelemetry {
         });
     }
 
-    /// Records the number of keys, and how many idle ones were removed. No lock may be held.
+    /// Records the number of keys if it has changed, and how many idle ones were removed. No lock may be held.
     pub(crate) fn changed(&self, keys: impl Fn() -> usize, evicted: usize) {
         let _ = (&keys, evicted);
         #[cfg(feature = "metrics")]
@@ -47,7 +52,12 @@ impl KeyTelemetry {
             if evicted > 0 {
                 metrics.evictions.increment(evicted as u64);
             }
-            show_latest(keys, |keys| metrics.keys.set(*keys as f64));
+            if self.shown.load(Ordering::Relaxed) != keys() {
+                show_latest(keys, |keys| {
+                    self.shown.store(*keys, Ordering::Relaxed);
+                    metrics.keys.set(*keys as f64);
+                });
+            }
         }
     }
 }

@@ -49,8 +49,8 @@ impl Telemetry {
         }
     }
 
-    /// Registers the metrics of a limit, which begin at 0. No lock may be held. Until then admissions and denials are
-    /// not counted, and a recorder that is installed later receives none.
+    /// Registers the metrics of a limit, which begin at 0. No lock may be held. A recorder that is installed later does
+    /// not receive its admissions and denials.
     pub(crate) fn register(&self, function: &Arc<str>, store: &'static str) {
         let _ = (function, store);
         #[cfg(feature = "metrics")]

@@ -13,7 +13,7 @@ use crate::clock::{Clock, SteadyClock};
 use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::handler::Handler;
-use crate::store::request::Request;
+use crate::store::request::{Operation, Request};
 
 /// Keeps the state of limits in the memory of this process. The default handler.
 ///
@@ -133,7 +133,7 @@ impl MemoryHandler {
         let now = self.shared.clock.now();
         let examine = || self.tables().examine(now);
         while let Some(examined) = examine() {
-            examined.iter().for_each(|table| table.keys().record());
+            examined.iter().for_each(|table| table.record_keys());
         }
     }
 
@@ -151,7 +151,7 @@ impl MemoryHandler {
         let mut freed = false;
         for table in tables[first..].iter().chain(&tables[..first]) {
             freed |= table.sweep(&mut budget);
-            table.keys().record();
+            table.record_keys();
             if freed || budget == 0 {
                 break;
             }
@@ -194,16 +194,19 @@ impl BoundTable {
     }
 
     fn handle_keyed(&self, key: &str, request: &Request<'_>) -> Result<Decision, Error> {
-        let keys = self.table.keys();
-        let before = keys.get();
         let handled = match self.table.handle_keyed(key, request) {
             Err(Error::TooManyKeys { .. }) if self.make_room() => {
                 self.table.handle_keyed(key, request)
             }
             result => result,
         };
-        if keys.get() != before {
-            keys.record();
+        // What gives units back changes no keys, and may hold a lock.
+        let gives_back = matches!(
+            request.operation,
+            Operation::Peek(_) | Operation::Refund(_) | Operation::Release(..)
+        );
+        if !gives_back {
+            self.table.record_keys();
         }
         handled
     }
@@ -268,7 +271,7 @@ impl Handler for MemoryHandler {
             .collect();
         for table in tables {
             table.clear();
-            table.keys().record();
+            table.record_keys();
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! A shard is locked for the few nanoseconds of a decision and never across anything else. Keys are
 //! found by the hash of borrowed bytes; a new key costs at most one allocation.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,9 +45,29 @@ pub(crate) struct Table {
     together: Mutex<()>,
 }
 
+thread_local! {
+    /// Whether this thread decides by several tables. Their keys are recorded afterwards: a recorder is code of the
+    /// user's, which may decide by them, too.
+    static IS_TOGETHER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Ends the decision by several tables.
+struct Together;
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        IS_TOGETHER.set(false);
+    }
+}
+
 /// Runs `work` while no other call decides by several tables of which one is among these.
 pub(crate) fn with_locked<R>(tables: &[&Table], work: impl FnOnce() -> R) -> R {
-    with_locked_above(0, tables, work)
+    IS_TOGETHER.set(true);
+    let together = Together;
+    let result = with_locked_above(0, tables, work);
+    drop(together);
+    tables.iter().for_each(|table| table.record_keys());
+    result
 }
 
 /// Locks the tables in the order of their addresses, so that no two calls wait for each other.
@@ -220,6 +241,14 @@ impl Table {
     /// The number of keys, and the most that there may be.
     pub(super) fn keys(&self) -> &TableKeys {
         &self.keys
+    }
+
+    /// Records what has changed of the keys. The table's locks may not be held, but for one that several tables are
+    /// decided by together.
+    pub(super) fn record_keys(&self) {
+        if !IS_TOGETHER.get() {
+            self.keys.record();
+        }
     }
 
     /// Removes the keys that are idle at `now`. Returns whether the table decides as a new one would.
