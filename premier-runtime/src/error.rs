@@ -165,10 +165,11 @@ pub enum Error {
         /// The timeout.
         after: Duration,
     },
-    /// The memory handler has reached [`max_keys`](crate::MemoryHandlerBuilder::max_keys), none of
-    /// its keys can be removed yet because all are in use, and this key is new.
+    /// The memory handler has reached [`max_keys`](crate::MemoryHandlerBuilder::max_keys), or the limit
+    /// [`max_keys_per_limit`](crate::MemoryHandlerBuilder::max_keys_per_limit), none of the keys can be
+    /// removed yet because all are in use, and this key is new.
     #[error(
-        "{function}{} was refused: {max_keys} keys are in use and none of them can be forgotten yet (MemoryHandler::builder().max_keys)",
+        "{function}{} was refused: {max_keys} keys are in use and none of them can be forgotten yet (max_keys and max_keys_per_limit of MemoryHandler::builder())",
         ForKey(key)
     )]
     #[non_exhaustive]
@@ -177,7 +178,7 @@ pub enum Error {
         function: Arc<str>,
         /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
-        /// The maximum number of keys.
+        /// The maximum number of keys: of the handler, or of the limit if that is reached first.
         max_keys: usize,
     },
     /// As many calls wait for the limit, or for a permit, as `max_waiting` lets wait in this process.
@@ -358,6 +359,27 @@ impl Error {
         {
             *function = Arc::clone(name);
             *key = subject.map(Into::into);
+        }
+        self
+    }
+
+    /// The error without the caller's key, for events of a process that does not log keys.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn without_key(mut self) -> Self {
+        match &mut self {
+            Self::Backend { key, .. }
+            | Self::BucketFull { key, .. }
+            | Self::CircuitOpen { key, .. }
+            | Self::ConcurrencyExceeded { key, .. }
+            | Self::CostExceedsCapacity { key, .. }
+            | Self::QuotaExceeded { key, .. }
+            | Self::TooManyKeys { key, .. }
+            | Self::TooManyWaiting { key, .. } => *key = None,
+            Self::AlreadyConfigured
+            | Self::Config { .. }
+            | Self::LoadFailed { .. }
+            | Self::MissingKey { .. }
+            | Self::Timeout { .. } => {}
         }
         self
     }

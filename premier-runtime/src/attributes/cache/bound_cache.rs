@@ -132,6 +132,7 @@ impl BoundCache {
     /// place in a queue: a recorder and a subscriber may call the function for the same key.
     pub(super) fn record_found(&self, is_hit: bool) {
         self.record_lookup(is_hit);
+        self.record_size();
         self.store_state.log(&self.name);
     }
 
@@ -230,11 +231,32 @@ impl BoundCache {
     pub(super) fn invalidate(&self, key: &str) {
         self.memory.invalidate(Subject::Text(key));
         self.flights.invalidate(key);
+        self.record_size();
     }
 
     /// Does what [`BoundCache::invalidate`] does, for all keys.
     pub(super) fn clear(&self) {
         self.memory.clear();
         self.flights.clear();
+        self.record_size();
+    }
+
+    /// The number of values, expired ones among them.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Registers the metrics. No lock may be held.
+    pub(super) fn register_metrics(&self) {
+        self.lookups.register(&self.name);
+    }
+
+    /// Records how many values there are and were evicted. No lock may be held, and no place in a queue: a recorder
+    /// may call the function for the same key.
+    pub(super) fn record_size(&self) {
+        let evicted = self.memory.take_evicted();
+        self.lookups
+            .resized(&self.name, evicted, || self.memory.len());
     }
 }

@@ -61,4 +61,6 @@ pub(crate) mod spec;
 
 pub(crate) use self::invalidation::forget_keyspace;
 pub use self::invalidation::{clear, clear_async, invalidate, invalidate_async};
+#[cfg(feature = "dashboard")]
+pub(crate) use self::registry::cache_sizes;
 pub use crate::store::values::{LoadToken, Loaded, ValueStore};

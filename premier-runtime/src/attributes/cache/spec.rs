@@ -99,6 +99,7 @@ impl Policy for CachePolicy {
 
     fn on_bound(&'static self) {
         registry::register(&self.0);
+        self.0.register_metrics();
     }
 
     /// An invalid argument disables the cache instead of failing the calls, so it is logged.

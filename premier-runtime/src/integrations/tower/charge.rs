@@ -334,7 +334,7 @@ impl<'a> Counted<'a> {
         if !limiter.queues().count().enter(calls) {
             return None;
         }
-        limiter.telemetry().begins_to_wait();
+        limiter.record_waiting(true);
         Some(Self(limiter))
     }
 }
@@ -342,6 +342,6 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.queues().count().leave();
-        self.0.telemetry().ceases_to_wait();
+        self.0.record_waiting(false);
     }
 }

@@ -38,7 +38,7 @@ use crate::limiter::named::Limiter;
 use crate::limiter::wait_queue::WaitQueues;
 
 #[cfg(feature = "limits-file")]
-pub use self::file::{FileStatus, file_status};
+pub use self::file::{FileStatus, LimitChange, file_status};
 
 /// A limit of this process, as it is in force.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -149,6 +149,7 @@ pub(crate) fn bind(
 ) -> Result<Arc<Limiter>, Error> {
     let limiter = Limiter::new(runtime, name, limits, remove_dropped)?;
     register(&limiter);
+    limiter.register_metrics();
     Ok(limiter)
 }
 

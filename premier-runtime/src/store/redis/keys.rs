@@ -12,11 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::few::Few;
 use crate::algorithms::Plan;
+use crate::key::digest::MAX_PLAIN_LEN;
 use crate::key::full::Key;
-
-/// The longest caller's key in bytes that is not hashed. A hash takes 66 bytes, so hashing never
-/// makes a key longer.
-const MAX_SUBJECT_LEN: usize = 128;
 
 /// Returns the Redis key of a cached value. For `hash_all` see [`redis_keys`].
 pub(super) fn value_key(key: &Key<'_>, hash_all: bool) -> String {
@@ -24,7 +21,8 @@ pub(super) fn value_key(key: &Key<'_>, hash_all: bool) -> String {
     push_escaped(&mut base, key.prefix());
     if let Some(subject) = key.subject() {
         base.push(':');
-        if hash_all || subject.len() > MAX_SUBJECT_LEN {
+        // A hash takes 66 bytes, so hashing never makes a long key longer.
+        if hash_all || subject.len() > MAX_PLAIN_LEN {
             push_hash(&mut base, subject);
         } else {
             push_escaped(&mut base, subject);
