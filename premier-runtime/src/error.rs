@@ -120,6 +120,26 @@ pub enum Error {
         /// The largest cost that the limit can admit, in units.
         capacity: u64,
     },
+    /// This call of a function with `#[cache]` waited for another one to compute the value, which failed with an
+    /// error that cannot be cloned, and so did another attempt for all that waited.
+    #[error("another call of {function} has failed to compute the value: {message}")]
+    #[non_exhaustive]
+    LoadFailed {
+        /// The function, or the name of the cache.
+        function: Arc<str>,
+        /// The text of the error.
+        message: Arc<str>,
+    },
+    /// A request lacks what the key of its [`ThrottleLayer`](https://docs.rs/premier/latest/premier/tower/struct.ThrottleLayer.html)
+    /// needs, such as a header.
+    #[error("{function} refused a request that lacks {missing}")]
+    #[non_exhaustive]
+    MissingKey {
+        /// The name of the layer.
+        function: Arc<str>,
+        /// What the request lacks, such as `the header x-api-key`.
+        missing: Arc<str>,
+    },
     /// The quota is used up. A call that may wait gets this error when its turn would come after its
     /// maximum wait.
     #[error(
@@ -201,8 +221,8 @@ impl Error {
     }
 
     /// Returns whether premier refused the call: the function did not run, because a quota is used up, a
-    /// bucket is full, too many calls or keys are in use, the circuit is open, or the call costs more than
-    /// its limit can ever admit.
+    /// bucket is full, too many calls or keys are in use, the circuit is open, the call costs more than
+    /// its limit can ever admit, or a request lacks its key.
     ///
     /// A store that could not decide ([`Error::Backend`]) has not refused the call by a limit, so it does
     /// not count here.
@@ -223,12 +243,14 @@ impl Error {
             | Self::CircuitOpen { .. }
             | Self::ConcurrencyExceeded { .. }
             | Self::CostExceedsCapacity { .. }
+            | Self::MissingKey { .. }
             | Self::QuotaExceeded { .. }
             | Self::TooManyKeys { .. }
             | Self::TooManyWaiting { .. } => true,
             Self::AlreadyConfigured
             | Self::Backend { .. }
             | Self::Config { .. }
+            | Self::LoadFailed { .. }
             | Self::Timeout { .. } => false,
         }
     }
@@ -255,8 +277,8 @@ impl Error {
 
     /// Returns whether the same call may succeed later, after [`Error::retry_after`] where that is known.
     ///
-    /// This is `false` for mistakes, which no time mends: [`Error::AlreadyConfigured`], [`Error::Config`] and
-    /// [`Error::CostExceedsCapacity`]. After an [`Error::Timeout`] the function may have done its work, so
+    /// This is `false` for mistakes, which no time mends: [`Error::AlreadyConfigured`], [`Error::Config`],
+    /// [`Error::CostExceedsCapacity`] and [`Error::MissingKey`]. After an [`Error::Timeout`] the function may have done its work, so
     /// repeat it only if it may run twice.
     ///
     /// ```
@@ -276,13 +298,15 @@ impl Error {
             | Self::BucketFull { .. }
             | Self::CircuitOpen { .. }
             | Self::ConcurrencyExceeded { .. }
+            | Self::LoadFailed { .. }
             | Self::QuotaExceeded { .. }
             | Self::Timeout { .. }
             | Self::TooManyKeys { .. }
             | Self::TooManyWaiting { .. } => true,
-            Self::AlreadyConfigured | Self::Config { .. } | Self::CostExceedsCapacity { .. } => {
-                false
-            }
+            Self::AlreadyConfigured
+            | Self::Config { .. }
+            | Self::CostExceedsCapacity { .. }
+            | Self::MissingKey { .. } => false,
         }
     }
 
@@ -351,7 +375,11 @@ impl Error {
             | Self::QuotaExceeded { key, .. }
             | Self::TooManyKeys { key, .. }
             | Self::TooManyWaiting { key, .. } => *key = None,
-            Self::AlreadyConfigured | Self::Config { .. } | Self::Timeout { .. } => {}
+            Self::AlreadyConfigured
+            | Self::Config { .. }
+            | Self::LoadFailed { .. }
+            | Self::MissingKey { .. }
+            | Self::Timeout { .. } => {}
         }
         self
     }
@@ -409,7 +437,9 @@ impl From<Error> for io::Error {
             | Error::TooManyKeys { .. }
             | Error::TooManyWaiting { .. } => io::ErrorKind::WouldBlock,
             Error::Timeout { .. } => io::ErrorKind::TimedOut,
-            Error::Config { .. } | Error::CostExceedsCapacity { .. } => io::ErrorKind::InvalidInput,
+            Error::Config { .. } | Error::CostExceedsCapacity { .. } | Error::MissingKey { .. } => {
+                io::ErrorKind::InvalidInput
+            }
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)

@@ -16,6 +16,8 @@ use crate::limit::quota::Limit;
 use crate::limiter::acquire::{acquire, acquire_async};
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
+#[cfg(feature = "tower")]
+use crate::limiter::named::plans;
 use crate::limiter::overrides;
 use crate::limiter::settling::{OnDrop, Settling};
 use crate::limiter::taken::Taken;
@@ -434,6 +436,18 @@ impl Throttle {
     #[cfg(feature = "tower")]
     pub(crate) fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// Whether the limits, and the throttle's own configuration, can be used.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that says what is invalid.
+    #[cfg(feature = "tower")]
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        if let Some(runtime) = &self.shared.runtime {
+            runtime.validate()?;
+        }
+        plans(&self.shared.name, &self.shared.limits).map(drop)
     }
 
     /// The limit, once it has been used.

@@ -206,7 +206,24 @@
 //! shared and goes on in this process. `Some(None)` and `Some(())` read back as `None`, and a field
 //! with `#[serde(skip)]` as its default. Each process has a single flight of its own.
 //!
-//! Deadlock: a cached function must not call itself with the same key, or arguments of the same text, and a task must not wait for
+//! What callers get that have waited for a computation which failed depends on the type of the error:
+//!
+//! | error | what they get |
+//! | --- | --- |
+//! | `Clone + Send + Sync + 'static` | a clone of it, at once |
+//! | not `Clone`, but `From<premier::Error>`, as `anyhow::Error`, `io::Error` and `Box<dyn Error>` are | one of them tries once more for all. If that fails too, the others get [`Error::LoadFailed`] with the text of its error |
+//! | neither | one of them tries once more for all. If that fails too, each of the others makes its own attempt, all at the same time; put `#[concurrency]` below the cache to bound them |
+//!
+//! So no caller waits for more than two computations, however many wait. Only those get a failure who came before it:
+//! it is not kept. With `only_some` a `None` is for all who waited, too.
+//!
+//! `premier::cache::invalidate` and `clear` win over every value that was computed from before them: it is
+//! returned to the caller that has computed it, but not kept, and callers that come afterwards do not wait for
+//! it. With a Redis handler this is so in every process of the fleet. A caller that finds no value in Redis leaves a token there,
+//! which is removed together with the value; a value is saved only while the token of its computation is
+//! there. So a value is not shared if its computation takes longer than an hour, or if Redis was down when it began.
+//!
+//! Deadlock: a cached function without `wait` must not call itself with the same key, and a task must not wait for
 //! a value whose computation it holds without polling it.
 //!
 //! # `#[circuit_breaker]`
@@ -644,8 +661,8 @@
 //! ## tower
 //!
 //! [`ThrottleLayer`] limits the requests of a service (axum, tonic, hyper) or of a client.
-//! `RequestKey` says which requests share a limit: by peer address, `Forwarded`,
-//! `X-Forwarded-For`, header, path, or a function of yours.
+//! `RequestKey` says which requests share a limit: by the address of the client, a header, the path, or
+//! a function of yours.
 //!
 //! ```
 //! # #[cfg(feature = "tower")] {
@@ -661,15 +678,63 @@
 //! ```
 //!
 //! A denied request is answered with 429, `Retry-After`, the `RateLimit` fields of the IETF draft
-//! and a problem of RFC 9457; a gRPC client gets `RESOURCE_EXHAUSTED`. `charge_if` charges only
-//! requests whose response matches, `shadow` denies nothing and only counts, `wait_at_most` waits.
+//! and a problem of RFC 9457; a gRPC call gets `RESOURCE_EXHAUSTED`. No cache may store it. A client that keeps
+//! to these fields is never denied; `header_format` and `older_headers` choose what older clients read. `charge_if`
+//! charges only requests whose response matches, `shadow` denies nothing and only counts, `wait_at_most`
+//! waits. A limit that cannot be used panics in `ThrottleLayer::new` and is an error of `try_new`.
+//!
+//! ### The address of the client
+//!
+//! | server | key |
+//! | --- | --- |
+//! | axum, without a proxy | `RequestKey::peer_ip()`, and `into_make_service_with_connect_info::<SocketAddr>()` |
+//! | tonic, a Unix socket, `ConnectInfo` of a type of yours | `peer_ip().peer_from(…)` says where the address is |
+//! | behind n proxies that append to `X-Forwarded-For` or `Forwarded` | `x_forwarded_for(n)`, `forwarded(n)` |
+//! | behind proxies with known addresses | the same with `TrustedProxies::networks(["10.0.0.0/8"])` |
+//! | behind a proxy that overwrites `X-Real-IP`, `CF-Connecting-IP`, `True-Client-IP`, `Fly-Client-IP` | `ip_header("CF-Connecting-IP", proxies)` |
+//!
+//! A number of proxies must be exact, and no request may reach the service around them: a client could
+//! write the header itself. With networks, a header is believed only if its sender is in them.
+//!
+//! An IPv6 client is its /64 network, or what `ipv6_prefix` says. Addresses that stand for an IPv4 address
+//! (NAT64, 6to4, Teredo, IPv4-mapped and IPv4-compatible ones) count as that one.
+//!
+//! ### Requests without a key
+//!
+//! A request that lacks what the key needs is refused: with 400 if the client did not send a header, and
+//! with 500 and one warning that names the remedy (feature `tracing`) if the server does not supply the
+//! address of the peer. `ThrottleLayer::missing_key` lets such requests share a limit or pass instead.
+//!
+//! ### Keys that clients choose
+//!
+//! A client that may send any API key or user name has a new limit with each of them, and every value takes
+//! memory. Use a header as the key behind the authentication that checks it, or limit by address first and
+//! then by key:
+//!
+//! ```
+//! # #[cfg(feature = "tower")] {
+//! use premier::Limit;
+//! use premier::tower::{RequestKey, ThrottleLayer};
+//! use std::time::Duration;
+//!
+//! let minute = Duration::from_secs(60);
+//! let by_address = ThrottleLayer::new("by address", Limit::token_bucket(600, minute))
+//!     .key(RequestKey::peer_ip());
+//! let by_key = ThrottleLayer::new("by API key", Limit::token_bucket(100, minute))
+//!     .key(RequestKey::header("x-api-key"));
+//! // In axum the last layer is the outermost: router.layer(by_key).layer(by_address)
+//! # let _ = (by_address, by_key);
+//! # }
+//! ```
 //!
 //! ## axum
 //!
 //! [`Error`] implements `IntoResponse`, so that a handler can carry `#[throttle]` and return it:
-//! 429 for a denied call, 503 while the store is down or a breaker is open, 504 after a timeout.
-//! `premier::axum::PeerIp` is an extractor that serves as a key, and
-//! `RequestKey::matched_route` is the route of a request. Includes `tower`.
+//! 429 for a denied call, with the `RateLimit` fields of the layer, 503 while the store is down or a
+//! breaker is open, 504 after a timeout.
+//! `premier::axum::PeerIp` is an extractor that serves as a key; without the address of the peer it answers
+//! with 500, and `Option<PeerIp>` is `None`. `RequestKey::matched_route` is the route of a request.
+//! Includes `tower`.
 //!
 //! ## dashboard
 //!

@@ -275,7 +275,7 @@ impl Cluster {
 }
 
 /// Kills a process once this one is gone: statics are not dropped, nor is anything when a test aborts.
-fn kill_after_this_process(process: u32) {
+pub(crate) fn kill_after_this_process(process: u32) {
     let script = "(while kill -0 $1 && kill -0 $2; do sleep 1; done; kill -9 $2) &";
     let started = Command::new("sh")
         .args(["-c", script, "sh"])

@@ -4,7 +4,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use premier::{cache, circuit_breaker, concurrency, retry, throttle, timeout};
+use axum::http::{Request, Response};
+use premier::tower::{RequestKey, ThrottleLayer, TrustedProxies};
+use premier::{Limit, cache, circuit_breaker, concurrency, retry, throttle, timeout};
+use tower::{Layer, Service, service_fn};
 
 /// The number of allocations that `work` makes.
 fn allocations(work: impl FnOnce()) -> u64 {
@@ -132,6 +135,49 @@ fn a_denied_call_without_a_key_allocates_nothing() {
     limits::denied_window().unwrap();
     assert_none("token bucket", || assert!(limits::denied().is_err()));
     assert_none("fixed window", || assert!(limits::denied_window().is_err()));
+}
+
+#[test]
+fn a_request_from_a_known_address_allocates_nothing() {
+    let proxies = || TrustedProxies::networks(["10.0.0.0/8", "fd00::/8"]).unwrap();
+    for key in [
+        RequestKey::peer_ip(),
+        RequestKey::peer_ip().ipv6_prefix(48),
+        RequestKey::x_forwarded_for(1),
+        RequestKey::x_forwarded_for(proxies()),
+        RequestKey::ip_header("X-Real-IP", 1),
+        RequestKey::ip_header("X-Real-IP", proxies()),
+        RequestKey::header("x-api-key").and(RequestKey::path()),
+    ] {
+        let name = format!("{key:?}");
+        let limit = Limit::token_bucket(1_000_000, std::time::Duration::from_secs(1));
+        let layer = ThrottleLayer::new("addresses", limit)
+            .key(key)
+            .headers(false);
+        let mut service = layer.layer(service_fn(async |_: Request<()>| {
+            Ok::<_, std::convert::Infallible>(Response::new(()))
+        }));
+        let request = || {
+            let mut request = Request::new(());
+            let peer = std::net::SocketAddr::from(([10, 0, 0, 1], 80));
+            request.extensions_mut().insert(peer);
+            let headers = request.headers_mut();
+            let addresses = "9.9.9.9, 2001:db8::1, 10.0.0.2".parse().unwrap();
+            headers.insert("x-forwarded-for", addresses);
+            headers.insert("x-real-ip", "2001:db8::1".parse().unwrap());
+            headers.insert("x-api-key", "k".parse().unwrap());
+            request
+        };
+        let status = ready(service.call(request())).unwrap().status();
+        assert_eq!(status, 200, "{name}");
+        let requests: Vec<_> = (0..100).map(|_| request()).collect();
+        let counted = allocations(|| {
+            for request in requests {
+                let _ = ready(service.call(request)).unwrap();
+            }
+        });
+        assert_eq!(counted, 0, "{name}");
+    }
 }
 
 #[retry(max = 3)]

@@ -14,7 +14,8 @@ use premier::dashboard::Dashboard;
 use premier::limits::{FileStatus, NamedLimit};
 use premier::testing::{Decisions, Scope};
 use premier::tower::{
-    Rejection, RequestKey, ResponseFuture, ThrottleBody, ThrottleLayer, ThrottleService,
+    MissingKey, Rejection, RequestKey, ResponseFuture, ThrottleBody, ThrottleLayer,
+    ThrottleService, TrustedProxies,
 };
 use premier::{
     Algo, BackendSource, BoxFuture, Config, Decision, Error, Handler, Key, Lease, Limit,
@@ -34,10 +35,10 @@ fn all_types_can_be_sent_and_shared() {
     const fn everywhere<T: Send + Sync + Unpin>() {}
     assert_all! { everywhere:
         Algo, BackendSource, CoarseClock, Config, Dashboard, Decision, Decisions, Error, FileStatus,
-        Key<'static>, Lease, Limit, ManualClock, MemoryHandler, MemoryHandlerBuilder, NamedLimit, OnBackendError, OnDrop,
+        Key<'static>, Lease, Limit, ManualClock, MemoryHandler, MemoryHandlerBuilder, MissingKey, NamedLimit, OnBackendError, OnDrop,
         Operation, OutageCalls, PeerIp, Permit, Plan, RedisBuilder, RedisHandler, RedisStatus, Rejection,
         Request<'static>, RequestKey, Reservation, RetryBudget, RetryEvent<'static, Error>, Scope, State,
-        SystemClock, Throttle, ThrottleBody<String>, ThrottleLayer, ThrottleService<()>,
+        SystemClock, Throttle, ThrottleBody<String>, ThrottleLayer, ThrottleService<()>, TrustedProxies,
     }
     const fn shared<T: Send + Sync + ?Sized>() {}
     assert_all! { shared: dyn Handler, dyn Clock, dyn ValueStore }

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use premier::axum::PeerIp;
 use premier::dashboard::Dashboard;
-use premier::tower::{RequestKey, ThrottleLayer};
+use premier::tower::{MissingKey, RequestKey, ThrottleLayer};
 use premier::{Config, Limit, MemoryHandler, OnBackendError, RedisHandler, throttle};
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +73,9 @@ fn routes(options: &Options, prometheus: PrometheusHandle) -> Router {
         ],
     )
     .policies(["burst", "sustained"])
+    // A real service must authenticate its users before. Those without a name share one limit.
     .key(RequestKey::header("x-user"))
+    .missing_key(MissingKey::Shared)
     .cost(|request| match request.uri.query() {
         Some(query) if query.contains("deep=true") => 5,
         _ => 1,

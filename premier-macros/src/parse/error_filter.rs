@@ -8,11 +8,12 @@ use super::words::contains_word;
 
 /// The variants of `premier::Error` for calls that premier did not let through: those of `is_refusal` in the
 /// runtime's `attributes/cause.rs`.
-const REFUSALS: [&str; 7] = [
+const REFUSALS: [&str; 8] = [
     "BucketFull",
     "CircuitOpen",
     "ConcurrencyExceeded",
     "CostExceedsCapacity",
+    "MissingKey",
     "QuotaExceeded",
     "TooManyKeys",
     "TooManyWaiting",

@@ -4,6 +4,10 @@
 //! is a problem document of RFC 9457. The status is 429 with `Retry-After` for a call over its
 //! limit, 503 when the store is down or a circuit breaker is open, and 504 for a timeout.
 //!
+//! A call over its limit also has the `RateLimit` fields of a [`ThrottleLayer`](crate::tower::ThrottleLayer). The
+//! policy has the name of the [`Throttle`](crate::Throttle), and is called `default` for an attribute. The response
+//! to an admitted call has none, because it is the handler's own.
+//!
 //! ```
 //! use axum::routing::get;
 //! use axum::{Json, Router};
@@ -23,52 +27,71 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::error::Error;
-use crate::integrations::tower::{peer, rejection_of, with_ip_key};
+use crate::integrations::tower::{
+    IPV6_PREFIX, Lack, log_misconfigured, peer, response_to, with_ip_key,
+};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        rejection_of(self, Vec::new()).to_response().map(Body::from)
+        response_to(self).map(Body::from)
     }
 }
 
 /// An extractor of the peer's IP address, to use as a key. `Display` writes an IPv6 address as its
-/// /64 network, because a subscriber owns at least a /64.
+/// /64 network, because a subscriber owns at least a /64, and one that stands for an IPv4 address as that
+/// one.
 ///
 /// The address comes from `ConnectInfo<SocketAddr>`: serve the router with
-/// `into_make_service_with_connect_info`. Without it the address is `None`, and all requests share
-/// the key `-`. Behind a proxy, the peer is the proxy; use
+/// `into_make_service_with_connect_info`. Without it a request is answered with 500 and
+/// [`Error::Config`], which is logged once as a warning; `Option<PeerIp>` is then `None` instead.
+/// Behind a proxy, the peer is the proxy; use
 /// [`RequestKey::x_forwarded_for`](crate::tower::RequestKey::x_forwarded_for) there.
 ///
 /// ```
 /// use premier::axum::PeerIp;
 ///
-/// let address = "2001:db8:1:2:3::4".parse().unwrap();
-/// assert_eq!(PeerIp(Some(address)).to_string(), "2001:db8:1:2::/64");
-/// assert_eq!(PeerIp(None).to_string(), "-");
+/// let peer = PeerIp("2001:db8:1:2:3::4".parse().unwrap());
+/// assert_eq!(peer.to_string(), "2001:db8:1:2::/64");
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct PeerIp(pub Option<IpAddr>);
+pub struct PeerIp(pub IpAddr);
 
 impl<S: Sync> FromRequestParts<S> for PeerIp {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        static HAS_WARNED: AtomicBool = AtomicBool::new(false);
+
+        peer(&parts.extensions).map(Self).ok_or_else(|| {
+            let name: Arc<str> = Arc::from("the extractor PeerIp");
+            let error = Lack::PeerAddress.error(&name);
+            if !HAS_WARNED.swap(true, Ordering::Relaxed) {
+                log_misconfigured(&name, &error);
+            }
+            error
+        })
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for PeerIp {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(peer(&parts.extensions)))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(peer(&parts.extensions).map(Self))
     }
 }
 
 impl fmt::Display for PeerIp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(address) => with_ip_key(address, |text| formatter.write_str(text)),
-            None => formatter.write_str("-"),
-        }
+        with_ip_key(self.0, IPV6_PREFIX, |text| formatter.write_str(text))
     }
 }

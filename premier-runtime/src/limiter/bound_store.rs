@@ -116,7 +116,7 @@ impl BoundStore {
         match self {
             Self::Memory(table) => table.handle(request),
             Self::Other { handler, .. } => {
-                if let Some(decision) = handler.decide_locally(request) {
+                if let Some(decision) = self.decide_locally(request) {
                     return Ok(decision);
                 }
                 let timer = Timer::start(handler.name());
@@ -127,14 +127,17 @@ impl BoundStore {
         }
     }
 
-    /// As [`BoundStore::handle`], without blocking the thread.
+    /// Decides about a call without asking a store outside of this process, if that is possible.
+    pub(super) fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
+        self.handler()?.decide_locally(request)
+    }
+
+    /// As [`BoundStore::handle`] for what [`BoundStore::decide_locally`] does not decide, without blocking the
+    /// thread.
     pub(super) async fn handle_async(&self, request: Request<'_>) -> Result<Decision, Error> {
         match self {
             Self::Memory(table) => table.handle(&request),
             Self::Other { handler, .. } => {
-                if let Some(decision) = handler.decide_locally(&request) {
-                    return Ok(decision);
-                }
                 let timer = Timer::start(handler.name());
                 let result = handler.handle_async(request).await;
                 timer.stop(&result);

@@ -331,14 +331,20 @@ impl Limiter {
         key: Option<&'a str>,
         operation: Operation,
     ) -> SyncFuture<BoxFuture<'a, Result<Decision, Error>>> {
+        let decided =
+            |decided| SyncFuture::new(Box::pin(std::future::ready(decided)) as BoxFuture<_>);
         if self.is_immediate() {
-            return SyncFuture::new(Box::pin(std::future::ready(self.handle(key, operation))));
+            return decided(self.handle(key, operation));
+        }
+        if let Some(denied) = self.denied_by_test(operation) {
+            return decided(Ok(denied));
+        }
+        let plans = self.plans();
+        let request = self.request(key, &plans, operation);
+        if let Some(decision) = self.store.decide_locally(&request) {
+            return decided(Ok(decision));
         }
         SyncFuture::new(Box::pin(async move {
-            if let Some(denied) = self.denied_by_test(operation) {
-                return Ok(denied);
-            }
-            let plans = self.plans();
             let request = self.request(key, &plans, operation);
             let decided = self.store.handle_async(request).await;
             decided.map_err(|error| error.at(&self.name, key))
@@ -567,7 +573,7 @@ impl Limiter {
     }
 
     /// Records that a call waits, or waits no longer.
-    pub(super) fn record_waiting(&self, waits: bool) {
+    pub(crate) fn record_waiting(&self, waits: bool) {
         self.telemetry.waits(&self.name, waits);
     }
 
@@ -602,7 +608,11 @@ impl Drop for Limiter {
     }
 }
 
-fn plans(name: &str, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
+/// Checks the limits of a name.
+///
+/// # Errors
+/// [`Error::Config`] when one is invalid, there is none, or they cannot be decided as one.
+pub(crate) fn plans(name: &str, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
     let plans: Arc<[Plan]> = limits
         .iter()
         .copied()

@@ -303,6 +303,8 @@ impl<'a> Wait<'a> {
         let waited = Duration::from_nanos(waited);
         self.limiter.record_wait(waited);
         Decision {
+            // The slot was taken before its delay.
+            more_after: decision.more_after.saturating_sub(decision.delay),
             delay: waited,
             ..decision
         }

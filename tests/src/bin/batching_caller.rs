@@ -35,7 +35,11 @@ async fn ask(
     let now = clock.now();
     let requests = call.requests(&cases);
     let decisions = match requests.as_slice() {
-        [request] => vec![handler.handle_async(*request).await.expect("a decision")],
+        // As limits do.
+        [request] => vec![match handler.decide_locally(request) {
+            Some(decision) => decision,
+            None => handler.handle_async(*request).await.expect("a decision"),
+        }],
         requests => handler.take_all_async(requests).await.expect("decisions"),
     };
     call.line(now, &decisions)

@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
 use premier::Limit;
-use premier::tower::{RequestKey, ThrottleLayer};
+use premier::tower::{MissingKey, RequestKey, ThrottleLayer};
 use premier_tests::waits::LONGEST;
 use reqwest::{Client, StatusCode, Version};
 
@@ -94,7 +94,8 @@ async fn a_key_may_combine_parts_of_a_request_and_each_route_may_have_its_layer(
     let per_route =
         ThrottleLayer::new("per route", one_a_minute()).key(RequestKey::matched_route());
     let per_pair = ThrottleLayer::new("per pair", one_a_minute())
-        .key(RequestKey::header("x-user").and(RequestKey::path()));
+        .key(RequestKey::header("x-user").and(RequestKey::path()))
+        .missing_key(MissingKey::Shared);
     let app = Router::new()
         .route("/users/{id}", get(async || "user"))
         .route("/shops/{id}", get(async || "shop"))

@@ -1,9 +1,14 @@
 //! The tower layer over real sockets, called by a real client.
 
+mod behind_nginx;
 mod charging;
+mod construction;
+mod grpc;
 mod handlers;
 mod headers;
 mod keys;
+mod missing_keys;
+mod readiness;
 mod replies;
 mod services;
 mod waiting;

@@ -1,12 +1,17 @@
 //! The options of a layer, and the state that the services of a layer share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, request, response};
 
+use super::charge::Outcomes;
 use super::key::RequestKey;
-use super::reply::{Policies, Rejection};
+use super::missing_key::MissingKey;
+use super::rate_limit_header::{HeaderFormat, Policies};
+use super::reply::Rejection;
 use crate::throttle::Throttle;
 
 pub(super) type RequestFn<T> = Arc<dyn Fn(&request::Parts) -> T + Send + Sync>;
@@ -17,13 +22,20 @@ pub(super) type ReplyFn = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Syn
 pub(super) struct LayerConfig {
     pub(super) throttle: Throttle,
     pub(super) key: Option<RequestKey>,
+    pub(super) missing_key: MissingKey,
     pub(super) cost: Option<RequestFn<u64>>,
     pub(super) skip: Option<RequestFn<bool>>,
     pub(super) charge: Option<ResponseFn<bool>>,
+    /// The requests whose charge is not known yet, and how long others wait for it.
+    pub(super) outcomes: Arc<Outcomes>,
+    pub(super) outcome_wait: Duration,
     pub(super) reply: Option<ReplyFn>,
     pub(super) shadow: bool,
     pub(super) standard_headers: bool,
     pub(super) older_headers: bool,
+    pub(super) header_format: HeaderFormat,
+    pub(super) partition_keys: bool,
+    pub(super) retry_jitter: Duration,
     pub(super) policies: Vec<Arc<str>>,
 }
 
@@ -33,6 +45,8 @@ pub(super) struct Shared {
     pub(super) policies: Policies,
     /// Whether an option is a function that takes the parts of a request.
     pub(super) needs_parts: bool,
+    /// Whether it was logged that the server does not supply what the key needs.
+    pub(super) has_warned: AtomicBool,
     /// Whether requests are never delayed.
     pub(super) never_waits: bool,
     /// Whether the response to an admitted request is the same for every decision, so that the fast
@@ -51,7 +65,13 @@ impl From<LayerConfig> for Shared {
             needs_parts: config.skip.is_some()
                 || config.cost.is_some()
                 || config.key.as_ref().is_some_and(RequestKey::needs_parts),
-            policies: Policies::new(throttle.name(), &config.policies, throttle.limits()),
+            has_warned: AtomicBool::new(false),
+            policies: Policies::new(
+                throttle.name(),
+                &config.policies,
+                throttle.limits(),
+                config.header_format,
+            ),
             config,
         }
     }

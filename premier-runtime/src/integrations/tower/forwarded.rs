@@ -1,29 +1,42 @@
-//! Client addresses from `X-Forwarded-For` and `Forwarded`.
+//! The addresses that proxies write into headers.
 //!
-//! Every proxy appends the address of its client. With n trusted proxies, the outermost one wrote
-//! the nth entry from the right. The client may have sent all entries to the left of it.
+//! Every proxy appends the address of its client to `X-Forwarded-For` or `Forwarded`, so entries are
+//! read from the right. The client may have sent all entries to the left of those of the proxies.
+//!
+//! All of it works on bytes, so that entries to the left that are not UTF-8 cannot hide others.
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
-use http::header::{FORWARDED, HeaderName};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Returns the address at position `trusted` from the right over all `X-Forwarded-For` lines.
-pub(super) fn x_forwarded_for(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
+/// Returns the entries of all `X-Forwarded-For` lines from the right: `None` for an entry that is no
+/// address.
+pub(super) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
     // The header has no quoting.
-    let entry = nth_from_right(headers, &X_FORWARDED_FOR, trusted, |line| {
-        line.split(|byte| *byte == b',').collect()
-    })?;
-    address(entry)
+    lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',').map(address))
 }
 
-/// Returns the `for` address at position `trusted` from the right over all `Forwarded` lines
-/// (RFC 7239).
-pub(super) fn forwarded(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
-    let elements = |line| outside_quotes(line, b',');
-    let element = nth_from_right(headers, &FORWARDED, trusted, elements)?;
+/// Returns the `for` addresses of all `Forwarded` lines (RFC 7239) from the right: `None` for an entry
+/// without an address.
+pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines = headers.get_all(FORWARDED).iter().rev();
+    lines.flat_map(|line| {
+        let elements = outside_quotes(line.as_bytes(), b',');
+        elements.into_iter().rev().map(for_address)
+    })
+}
+
+/// Returns the address in a header that a proxy overwrites: of several lines, the last one counts.
+pub(super) fn single(headers: &HeaderMap, name: &HeaderName) -> Option<IpAddr> {
+    let line: Option<&HeaderValue> = headers.get_all(name).iter().next_back();
+    address(line?.as_bytes())
+}
+
+/// Returns the `for` address of one element of `Forwarded`.
+fn for_address(element: &[u8]) -> Option<IpAddr> {
     let value = outside_quotes(element, b';').into_iter().find_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = pair.split_at(equals);
@@ -36,27 +49,6 @@ pub(super) fn forwarded(headers: &HeaderMap, trusted: usize) -> Option<IpAddr> {
         .and_then(|value| value.strip_suffix(b"\""))
         .unwrap_or(value);
     address(value)
-}
-
-/// Returns the entry at position `trusted` from the right, where `entries` splits one line.
-///
-/// Works on bytes, so that entries to the left that are not UTF-8 cannot hide it.
-fn nth_from_right<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-    trusted: usize,
-    entries: impl Fn(&'a [u8]) -> Vec<&'a [u8]>,
-) -> Option<&'a [u8]> {
-    let mut left = trusted.checked_sub(1)?;
-    let lines: Vec<_> = headers.get_all(name).iter().collect();
-    for line in lines.into_iter().rev() {
-        let entries = entries(line.as_bytes());
-        match entries.len().checked_sub(left + 1) {
-            Some(index) => return Some(entries[index]),
-            None => left -= entries.len(),
-        }
-    }
-    None
 }
 
 /// Splits at separators outside of quotes. If a quote is not closed, splits at every separator:
@@ -95,6 +87,8 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     fn headers(name: &'static str, lines: &[&str]) -> HeaderMap {
@@ -104,6 +98,11 @@ mod tests {
             headers.append(HeaderName::from_static(name), line);
         }
         headers
+    }
+
+    /// The entry at position `trusted` from the right.
+    fn nth(mut entries: impl Iterator<Item = Option<IpAddr>>, trusted: usize) -> Option<IpAddr> {
+        entries.nth(trusted.checked_sub(1)?)?
     }
 
     #[test]
@@ -125,7 +124,8 @@ mod tests {
             (&[], 1, None),
             (&[""], 1, None),
         ] {
-            let found = super::x_forwarded_for(&headers("x-forwarded-for", lines), trusted);
+            let headers = headers("x-forwarded-for", lines);
+            let found = nth(super::x_forwarded_for(&headers), trusted);
             assert_eq!(
                 found,
                 expected.map(|ip| ip.parse().unwrap()),
@@ -180,7 +180,8 @@ mod tests {
                 Some("2001:db8::1"),
             ),
         ] {
-            let found = super::forwarded(&headers("forwarded", lines), trusted);
+            let headers = headers("forwarded", lines);
+            let found = nth(super::forwarded(&headers), trusted);
             assert_eq!(
                 found,
                 expected.map(|ip| ip.parse().unwrap()),

@@ -1,55 +1,58 @@
 //! Keys of requests.
 
-use std::fmt::{self, Display, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{HeaderMap, HeaderName};
+use http::Extensions;
+use http::header::HeaderName;
 use http::request::Parts;
-use http::{Extensions, Request, Uri};
 
-use super::forwarded;
-use crate::key::buffer::KeyBuffer;
-
-/// Returns the key of a request, or `None` if the request has none.
-type KeyFn = dyn Fn(&Parts) -> Option<String> + Send + Sync;
+use super::client_address::{ClientAddress, Source};
+use super::key_text::{Head, Part, with_text};
+use super::missing_key::Lack;
+use super::proxies::TrustedProxies;
 
 /// Selects the part of a request that is its key. Requests with equal keys share a limit.
 ///
-/// A request without this part (no peer address, no such header) has the key `-`, which all such
-/// requests share. A client therefore cannot evade its limit by leaving the part out.
+/// A request without this part (no peer address, no such header) is refused unless
+/// [`ThrottleLayer::missing_key`](super::ThrottleLayer::missing_key) says otherwise.
+///
+/// # Keys that clients choose
+/// A client that can send any key has a new limit with every value, and each value takes memory. A header is a
+/// safe key only behind a layer that has authenticated it. Where it is not, limit by address first, more
+/// generously, and then by key:
 ///
 /// ```
 /// use premier::Limit;
 /// use premier::tower::{RequestKey, ThrottleLayer};
 /// use std::time::Duration;
 ///
+/// let minute = Duration::from_secs(60);
+/// // An address tries at most 600 keys a minute.
+/// let outer = ThrottleLayer::new("by address", Limit::token_bucket(600, minute))
+///     .key(RequestKey::peer_ip());
 /// // A limit for each pair of API key and path.
-/// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+/// let inner = ThrottleLayer::new("by API key", Limit::token_bucket(100, minute))
 ///     .key(RequestKey::header("x-api-key").and(RequestKey::path()));
-/// # let _ = layer;
+/// # let _ = (outer, inner);
 /// ```
+///
+/// # Addresses
+/// An IPv6 address counts as its /64 network ([`RequestKey::ipv6_prefix`]), because a subscriber owns at
+/// least a /64. One that stands for an IPv4 address counts as that one: IPv4-mapped, IPv4-compatible, NAT64
+/// (`64:ff9b::/96`), 6to4 and Teredo.
+///
+/// Headers such as `X-Forwarded-For` are believed only as far as [`TrustedProxies`] says.
 #[derive(Clone)]
 pub struct RequestKey(Vec<Part>);
-
-#[derive(Clone)]
-enum Part {
-    Peer,
-    Forwarded(usize),
-    XForwardedFor(usize),
-    Header(HeaderName),
-    Path,
-    #[cfg(feature = "axum")]
-    MatchedRoute,
-    Function(Arc<KeyFn>),
-}
 
 impl RequestKey {
     /// Uses the IP address of the peer.
     ///
     /// The address comes from axum's `ConnectInfo<SocketAddr>` (feature `axum`; serve the router with
-    /// `into_make_service_with_connect_info`) or from a `SocketAddr` in the request's extensions. An
-    /// IPv6 address counts as its /64 network, because a subscriber owns at least a /64.
+    /// `into_make_service_with_connect_info`) or from a `SocketAddr` in the request's extensions.
+    /// [`RequestKey::peer_from`] finds it elsewhere, as with tonic's own server.
     ///
     /// ```
     /// let key = premier::tower::RequestKey::peer_ip();
@@ -57,46 +60,152 @@ impl RequestKey {
     /// ```
     #[must_use]
     pub fn peer_ip() -> Self {
-        Self(vec![Part::Peer])
+        Self::address(Source::Peer)
     }
 
-    /// Uses the client address in the `Forwarded` header (RFC 7239), behind `trusted_hops` proxies.
+    /// Uses the client address in the `Forwarded` header (RFC 7239), behind trusted proxies: a number of
+    /// them or a [`TrustedProxies`].
     ///
-    /// With n trusted hops this is the nth entry from the right, which the outermost proxy wrote. A
-    /// request without such an entry has the address of its peer.
+    /// With a number n, this is the nth entry from the right, which the outermost proxy wrote. A request
+    /// without such an entry has the address of its peer.
     ///
-    /// `trusted_hops` must count all proxies, and requests must not reach the service around them.
-    /// Otherwise clients choose the address themselves.
+    /// A number must count all proxies, and requests must not reach the service around them. Otherwise
+    /// clients choose the address themselves.
     ///
     /// ```
     /// let behind_one_proxy = premier::tower::RequestKey::forwarded(1);
     /// # let _ = behind_one_proxy;
     /// ```
     #[must_use]
-    pub fn forwarded(trusted_hops: usize) -> Self {
-        Self(vec![Part::Forwarded(trusted_hops)])
+    pub fn forwarded(proxies: impl Into<TrustedProxies>) -> Self {
+        Self::address(Source::Forwarded(proxies.into()))
     }
 
-    /// Uses the client address in the `X-Forwarded-For` header, behind `trusted_hops` proxies.
+    /// Uses the client address in the `X-Forwarded-For` header, behind trusted proxies: a number of them or
+    /// a [`TrustedProxies`].
     ///
-    /// With n trusted hops this is the nth entry from the right, which the outermost proxy wrote. A
-    /// request without such an entry has the address of its peer. Choose the header that your proxies
-    /// write, because they forward the other one as the client sent it.
+    /// With a number n, this is the nth entry from the right, which the outermost proxy wrote. A request
+    /// without such an entry has the address of its peer. Choose the header that your proxies write, because
+    /// they forward the other one as the client sent it.
     ///
-    /// `trusted_hops` must count all proxies, and requests must not reach the service around them.
-    /// Otherwise clients choose the address themselves.
+    /// A number must count all proxies, and requests must not reach the service around them. Otherwise
+    /// clients choose the address themselves.
     ///
     /// ```
-    /// let behind_two_proxies = premier::tower::RequestKey::x_forwarded_for(2);
-    /// # let _ = behind_two_proxies;
+    /// use premier::tower::{RequestKey, TrustedProxies};
+    ///
+    /// let behind_two_proxies = RequestKey::x_forwarded_for(2);
+    /// let behind_proxies = RequestKey::x_forwarded_for(TrustedProxies::networks(["10.0.0.0/8"])?);
+    /// # let _ = (behind_two_proxies, behind_proxies);
+    /// # Ok::<(), premier::Error>(())
     /// ```
     #[must_use]
-    pub fn x_forwarded_for(trusted_hops: usize) -> Self {
-        Self(vec![Part::XForwardedFor(trusted_hops)])
+    pub fn x_forwarded_for(proxies: impl Into<TrustedProxies>) -> Self {
+        Self::address(Source::XForwardedFor(proxies.into()))
+    }
+
+    /// Uses the client address in a header that a trusted proxy overwrites. The name may be in upper or
+    /// lower case.
+    ///
+    /// | header | who overwrites it |
+    /// | --- | --- |
+    /// | `X-Real-IP` | nginx, with `proxy_set_header X-Real-IP $remote_addr` |
+    /// | `CF-Connecting-IP` | Cloudflare |
+    /// | `True-Client-IP` | Cloudflare and Akamai, where it is enabled |
+    /// | `Fly-Client-IP` | Fly.io |
+    ///
+    /// The header is believed if the peer is in the networks of [`TrustedProxies::networks`]. With a number
+    /// of proxies from 1 on it is believed from every peer: all requests must then come through the proxy
+    /// that overwrites it, and a client that can reach the service around it chooses its address itself.
+    /// Proxies behind that one must pass the header on. A request without an address in the header has that
+    /// of its peer.
+    ///
+    /// # Panics
+    /// When `name` is not a valid name of a header.
+    ///
+    /// ```
+    /// use premier::tower::{RequestKey, TrustedProxies};
+    ///
+    /// // Two of the networks of Cloudflare; the whole list is at https://www.cloudflare.com/ips.
+    /// let cloudflare = TrustedProxies::networks(["173.245.48.0/20", "2400:cb00::/32"])?;
+    /// let client = RequestKey::ip_header("CF-Connecting-IP", cloudflare);
+    ///
+    /// // Behind one nginx, around which no request comes.
+    /// let client = RequestKey::ip_header("X-Real-IP", 1);
+    /// # let _ = client;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn ip_header(name: &str, proxies: impl Into<TrustedProxies>) -> Self {
+        Self::address(Source::Header(header_name(name), proxies.into()))
+    }
+
+    /// Sets how the addresses in this key find the IP address of the peer, from the extensions of a request.
+    /// Default: as [`RequestKey::peer_ip`] says.
+    ///
+    /// tonic's own server has it in `TcpConnectInfo`, or with TLS in `TlsConnectInfo<TcpConnectInfo>`; axum
+    /// in `ConnectInfo<T>` for a `T` of yours. A peer on a Unix socket has no IP address: behind a proxy on
+    /// the same host, let it be the loopback's.
+    ///
+    /// ```
+    /// use premier::tower::RequestKey;
+    /// use std::net::SocketAddr;
+    ///
+    /// # #[derive(Clone)]
+    /// # struct TcpConnectInfo(Option<SocketAddr>);
+    /// # impl TcpConnectInfo {
+    /// #     fn remote_addr(&self) -> Option<SocketAddr> { self.0 }
+    /// # }
+    /// // With tonic::transport::server::TcpConnectInfo.
+    /// let peer = RequestKey::peer_ip().peer_from(|extensions| {
+    ///     let address = extensions.get::<TcpConnectInfo>()?.remote_addr()?;
+    ///     Some(address.ip())
+    /// });
+    /// # let _ = peer;
+    /// ```
+    #[must_use]
+    pub fn peer_from(
+        mut self,
+        peer: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        let peer = Arc::new(peer);
+        for address in self.addresses() {
+            address.peer = Some(peer.clone());
+        }
+        self
+    }
+
+    /// Sets the length in bits of the IPv6 networks that count as one client, in all addresses of this key.
+    /// Default: 64.
+    ///
+    /// Providers give a /56 or a /48 to many subscribers, who can use all of its addresses.
+    ///
+    /// # Panics
+    /// When `bits` is not from 1 to 128.
+    ///
+    /// ```
+    /// let by_site = premier::tower::RequestKey::peer_ip().ipv6_prefix(56);
+    /// # let _ = by_site;
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn ipv6_prefix(mut self, bits: u8) -> Self {
+        assert!(
+            (1..=128).contains(&bits),
+            "an IPv6 network has a prefix of 1 to 128 bits, not {bits}"
+        );
+        for address in self.addresses() {
+            address.ipv6_prefix = bits;
+        }
+        self
     }
 
     /// Uses the value of a header, unchanged. If the request has several headers of this name, the
     /// first one counts. The name may be in upper or lower case.
+    ///
+    /// A client may send any value unless something before the layer checks it:
+    /// [how to limit by keys that clients choose](Self#keys-that-clients-choose).
     ///
     /// # Panics
     /// When `name` is not a valid name of a header, as when it is empty or contains a space.
@@ -108,10 +217,7 @@ impl RequestKey {
     #[must_use]
     #[track_caller]
     pub fn header(name: &str) -> Self {
-        match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => Self(vec![Part::Header(name)]),
-            Err(_) => panic!("{name:?} is not a valid name of a header"),
-        }
+        Self(vec![Part::Header(header_name(name))])
     }
 
     /// Uses the path of the URI, without the query.
@@ -126,7 +232,9 @@ impl RequestKey {
     }
 
     /// Uses the route that axum's router matched, such as `/users/{id}`, so that all paths of a route
-    /// share a limit.
+    /// share a limit. Requests that match no route share one limit, too.
+    ///
+    /// Add the layer to the router: around it, no route is known yet.
     ///
     /// ```
     /// let key = premier::tower::RequestKey::matched_route();
@@ -139,7 +247,7 @@ impl RequestKey {
     }
 
     /// Uses the text that a function returns for the head of a request. A request for which the
-    /// function returns `None` has the key `-`.
+    /// function returns `None` lacks its key.
     ///
     /// ```
     /// use premier::tower::RequestKey;
@@ -166,12 +274,25 @@ impl RequestKey {
         self
     }
 
-    /// Calls `then` with the key of a request.
-    pub(super) fn with_text<R>(&self, head: &Head<'_>, then: impl FnOnce(&str) -> R) -> R {
-        match &*self.0 {
-            [part] => part.with_text(head, then),
-            _ => then(KeyBuffer::format(&CompositeText { key: self, head }).as_str()),
-        }
+    fn address(source: Source) -> Self {
+        Self(vec![Part::Address(source.into())])
+    }
+
+    fn addresses(&mut self) -> impl Iterator<Item = &mut ClientAddress> {
+        self.0.iter_mut().filter_map(|part| match part {
+            Part::Address(address) => Some(address),
+            _ => None,
+        })
+    }
+
+    /// Calls `then` with the key of a request, and with the first thing that the request lacks for it. What is
+    /// lacking is `-` in the key.
+    pub(super) fn with_text<'a, R>(
+        &'a self,
+        head: &'a Head<'a>,
+        then: impl FnOnce(&str, Option<Lack<'a>>) -> R,
+    ) -> R {
+        with_text(&self.0, head, then)
     }
 
     /// Whether a part of the key is a function, which takes the parts of the request.
@@ -180,196 +301,26 @@ impl RequestKey {
     }
 }
 
-/// The head of a request. `parts` is set only if a function needs them, because the parts have to be
-/// moved out of the request and back.
-pub(super) struct Head<'a> {
-    uri: &'a Uri,
-    headers: &'a HeaderMap,
-    extensions: &'a Extensions,
-    parts: Option<&'a Parts>,
-}
-
-impl<'a> From<&'a Parts> for Head<'a> {
-    fn from(parts: &'a Parts) -> Self {
-        Self {
-            uri: &parts.uri,
-            headers: &parts.headers,
-            extensions: &parts.extensions,
-            parts: Some(parts),
-        }
-    }
-}
-
-impl<'a, B> From<&'a Request<B>> for Head<'a> {
-    fn from(request: &'a Request<B>) -> Self {
-        Self {
-            uri: request.uri(),
-            headers: request.headers(),
-            extensions: request.extensions(),
-            parts: None,
-        }
-    }
-}
-
 impl fmt::Debug for RequestKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.0.iter().map(|part| match part {
-            Part::Peer => "peer_ip".to_owned(),
-            Part::Forwarded(hops) => format!("forwarded({hops})"),
-            Part::XForwardedFor(hops) => format!("x_forwarded_for({hops})"),
-            Part::Header(name) => format!("header({name})"),
-            Part::Path => "path".to_owned(),
-            #[cfg(feature = "axum")]
-            Part::MatchedRoute => "matched_route".to_owned(),
-            Part::Function(_) => "from_fn".to_owned(),
-        });
-        formatter.debug_list().entries(names).finish()
+        formatter.debug_list().entries(&self.0).finish()
     }
 }
 
-/// Writes the text of a key with several parts: the parts, escaped and separated by `:`.
-struct CompositeText<'a> {
-    key: &'a RequestKey,
-    head: &'a Head<'a>,
-}
-
-impl Display for CompositeText<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, part) in self.key.0.iter().enumerate() {
-            if index > 0 {
-                formatter.write_char(':')?;
-            }
-            // Escaped, so that different lists of parts have different texts.
-            part.with_text(self.head, |text| EscapingWriter(formatter).write_str(text))?;
-        }
-        Ok(())
-    }
-}
-
-impl Part {
-    fn with_text<R>(&self, head: &Head<'_>, then: impl FnOnce(&str) -> R) -> R {
-        let Head {
-            uri,
-            headers,
-            extensions,
-            parts,
-        } = head;
-        match self {
-            Self::Peer => with_address(peer(extensions), then),
-            Self::Forwarded(hops) => {
-                let forwarded = forwarded::forwarded(headers, *hops);
-                with_address(forwarded.or_else(|| peer(extensions)), then)
-            }
-            Self::XForwardedFor(hops) => {
-                let forwarded = forwarded::x_forwarded_for(headers, *hops);
-                with_address(forwarded.or_else(|| peer(extensions)), then)
-            }
-            Self::Header(name) => match headers.get(name) {
-                Some(value) => match value.to_str() {
-                    Ok(value) => then(value),
-                    Err(_) => then(&String::from_utf8_lossy(value.as_bytes())),
-                },
-                None => then("-"),
-            },
-            Self::Path => then(uri.path()),
-            #[cfg(feature = "axum")]
-            Self::MatchedRoute => match extensions.get::<axum::extract::MatchedPath>() {
-                Some(route) => then(route.as_str()),
-                None => then("-"),
-            },
-            Self::Function(key) => {
-                then(parts.and_then(|parts| key(parts)).as_deref().unwrap_or("-"))
-            }
-        }
-    }
-}
-
-/// Returns the IP address of the peer.
-pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    #[cfg(feature = "axum")]
-    {
-        use axum::extract::ConnectInfo;
-
-        if let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>() {
-            return Some(peer.ip());
-        }
-    }
-    extensions.get::<SocketAddr>().map(SocketAddr::ip)
-}
-
-fn with_address<R>(address: Option<IpAddr>, then: impl FnOnce(&str) -> R) -> R {
-    match address {
-        Some(address) => with_ip_key(address, then),
-        None => then("-"),
-    }
-}
-
-/// Every octet in decimal with a dot after it, and the length of both. Formatting an address with
-/// this table is four times as fast as with `Display` and saves 15 ns per request.
-const OCTETS: [([u8; 4], usize); 256] = {
-    let mut octets = [([b'.'; 4], 0); 256];
-    let mut octet = 0;
-    while octet < 256 {
-        let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
-        let digits = [hundreds as u8, tens as u8, ones as u8];
-        let mut first = match octet {
-            0..10 => 2,
-            10..100 => 1,
-            _ => 0,
-        };
-        while first < 3 {
-            let index = octets[octet].1;
-            octets[octet].0[index] = b'0' + digits[first];
-            octets[octet].1 += 1;
-            first += 1;
-        }
-        octets[octet].1 += 1;
-        octet += 1;
-    }
-    octets
-};
-
-/// Calls `then` with the text of an IPv4 address, or of the /64 network of an IPv6 address.
-pub(crate) fn with_ip_key<R>(address: IpAddr, then: impl FnOnce(&str) -> R) -> R {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let mut text = [0; 16];
-            let mut end = 0;
-            for octet in address.octets() {
-                let (digits, len) = OCTETS[usize::from(octet)];
-                text[end..end + 4].copy_from_slice(&digits);
-                end += len;
-            }
-            then(str::from_utf8(&text[..end - 1]).unwrap_or("-"))
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            let prefix = Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
-            then(KeyBuffer::format(&format_args!("{prefix}/64")).as_str())
-        }
-    }
-}
-
-/// Writes a backslash before every `:` and `\`.
-struct EscapingWriter<'a, W>(&'a mut W);
-
-impl<W: Write> Write for EscapingWriter<'_, W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for piece in text.split_inclusive([':', '\\']) {
-            match piece.strip_suffix([':', '\\']) {
-                Some(plain) => {
-                    let special = &piece[plain.len()..];
-                    write!(self.0, "{plain}\\{special}")?;
-                }
-                None => self.0.write_str(piece)?,
-            }
-        }
-        Ok(())
+#[track_caller]
+fn header_name(name: &str) -> HeaderName {
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("{name:?} is not a valid name of a header"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use http::Request;
+
     use super::*;
 
     fn parts(headers: &[(&'static str, &str)], peer: Option<&str>) -> Parts {
@@ -386,13 +337,16 @@ mod tests {
         request.into_parts().0
     }
 
-    fn text(key: &RequestKey, parts: &Parts) -> String {
-        key.with_text(&Head::from(parts), str::to_owned)
+    /// The key, unless the request lacks what it needs.
+    fn text(key: &RequestKey, parts: &Parts) -> Option<String> {
+        key.with_text(&Head::from(parts), |text, lack| {
+            lack.is_none().then(|| text.to_owned())
+        })
     }
 
     #[track_caller]
     fn assert_key(key: &RequestKey, parts: &Parts, expected: &str) {
-        assert_eq!(text(key, parts), expected, "{key:?}");
+        assert_eq!(text(key, parts).as_deref(), Some(expected), "{key:?}");
     }
 
     #[test]
@@ -407,7 +361,11 @@ mod tests {
         assert_key(&RequestKey::forwarded(1), &request, "10.0.0.255");
         assert_key(&RequestKey::header("x-api-key"), &request, "k");
         assert_key(&RequestKey::header("X-Api-Key"), &request, "k");
-        assert_key(&RequestKey::header("x-other"), &request, "-");
+        assert_key(
+            &RequestKey::ip_header("X-Real-IP", 1),
+            &request,
+            "10.0.0.255",
+        );
         assert_key(&RequestKey::path(), &request, "/users/7");
         let by = RequestKey::from_fn(|parts| parts.uri.query().map(str::to_owned));
         assert_key(&by, &request, "x=1");
@@ -426,14 +384,43 @@ mod tests {
         for peer in ["[2001:db8:1:2::1]:80", "[2001:db8:1:2:ffff::9]:81"] {
             let request = parts(&[], Some(peer));
             assert_key(&RequestKey::peer_ip(), &request, "2001:db8:1:2::/64");
+            let site = RequestKey::path()
+                .and(RequestKey::peer_ip())
+                .ipv6_prefix(48);
+            assert_key(&site, &request, "/users/7:2001\\:db8\\:1\\:\\:/48");
         }
         let mapped = parts(&[], Some("[::ffff:1.2.30.104]:80"));
         assert_key(&RequestKey::peer_ip(), &mapped, "1.2.30.104");
-        for address in ["0.0.0.0", "9.10.99.100", "101.200.255.1", "255.255.255.255"] {
-            let request = parts(&[], Some(&format!("{address}:80")));
-            assert_key(&RequestKey::peer_ip(), &request, address);
+    }
+
+    #[test]
+    #[should_panic(expected = "a prefix of 1 to 128 bits, not 0")]
+    fn a_network_of_all_addresses_panics() {
+        let _ = RequestKey::peer_ip().ipv6_prefix(0);
+    }
+
+    #[test]
+    fn what_a_request_lacks_is_a_dash_in_its_key() {
+        let request = parts(&[], None);
+        let address = RequestKey::peer_ip();
+        let header = RequestKey::header("x-other");
+        let function = RequestKey::from_fn(|_| None);
+        for (key, expected) in [
+            (&address, "- PeerAddress"),
+            (&header, "- Header(\"x-other\")"),
+            (&function, "- Value"),
+            (
+                &RequestKey::path().and(header.clone()),
+                "/users/7:- Header(\"x-other\")",
+            ),
+            (&function.clone().and(address.clone()), "-:- Value"),
+            (&RequestKey::x_forwarded_for(1), "- PeerAddress"),
+        ] {
+            let found = key.with_text(&Head::from(&request), |text, lack| {
+                format!("{text} {:?}", lack.unwrap())
+            });
+            assert_eq!(found, expected, "{key:?}");
         }
-        assert_key(&RequestKey::peer_ip(), &parts(&[], None), "-");
     }
 
     #[test]
@@ -441,6 +428,7 @@ mod tests {
         let key = RequestKey::header("a").and(RequestKey::header("b"));
         let one = text(&key, &parts(&[("a", "x:y"), ("b", "z")], None));
         let other = text(&key, &parts(&[("a", "x"), ("b", "y:z")], None));
+        let (one, other) = (one.unwrap(), other.unwrap());
         assert_eq!((&*one, &*other), ("x\\:y:z", "x:y\\:z"));
     }
 }

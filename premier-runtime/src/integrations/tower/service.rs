@@ -4,15 +4,23 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Request, Response};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::body::ThrottleBody;
+use super::charge::{self, Begun, OutcomeWait, Pending};
 use super::config::Shared;
-use super::key::Head;
-use super::reply::{RateLimitStatus, add_older, is_grpc, rejection_of};
+use super::grpc;
+use super::key_text::Head;
+use super::missing_key::{Lack, MissingKey, log_misconfigured};
+use super::older_header::{X_RATELIMIT, add_three};
+use super::partition::PartitionKey;
+use super::rate_limit_header::{RateLimitStatus, delay_retry, status_numbers};
+use super::reply::rejection_of;
 use crate::algorithms::{Admission, Plan};
 use crate::error::Error;
 use crate::key::subject::Subject;
@@ -20,7 +28,7 @@ use crate::limit::decision::{Decision, Reservation};
 use crate::limiter::acquire::acquire_unrecorded_async;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
-use crate::store::request::BoxFuture;
+use crate::store::request::{BoxFuture, Operation};
 use crate::telemetry::Outcome;
 
 /// A service whose requests a [`ThrottleLayer`](super::ThrottleLayer) limits.
@@ -86,9 +94,13 @@ impl<S> ThrottleService<S> {
                 future: self.inner.call(request),
                 admitted: admitted.map(|admitted| (Arc::clone(shared), admitted)),
             },
-            Dispatch::Reject(rejected) => Stage::Rejected {
-                rejected: Some((Arc::clone(shared), is_grpc(request.headers()), rejected)),
-            },
+            Dispatch::Reject(rejected) => {
+                let grpc = grpc::response_type(&request);
+                let rejected = Some((Arc::clone(shared), grpc, rejected));
+                // `poll_ready` reserved capacity in `self.inner`. A clone has reserved none.
+                self.inner = self.inner.clone();
+                Stage::Rejected { rejected }
+            }
             Dispatch::Wait(decision) => {
                 let shared = Arc::clone(shared);
                 // `poll_ready` reserved capacity in `self.inner`, so that very service must be
@@ -98,6 +110,7 @@ impl<S> ThrottleService<S> {
                 Stage::Waiting {
                     decision,
                     call: Some((shared, ready, request)),
+                    is_ready: true,
                 }
             }
         };
@@ -116,7 +129,7 @@ struct Admitted {
 /// The units taken for a request, to refund them if its response does not match.
 #[derive(Debug)]
 struct Charge {
-    key: Option<String>,
+    pending: Pending,
     cost: u64,
     reservation: Reservation,
 }
@@ -160,11 +173,31 @@ impl Shared {
     fn dispatch(self: &Arc<Self>, head: &Head<'_>, cost: u64) -> Dispatch {
         let limiter = match self.config.throttle.limiter() {
             Ok(limiter) => limiter,
+            Err(_) if self.config.shadow => return Dispatch::Forward(None),
             Err(error) => return Dispatch::Reject(error.into()),
         };
         match &self.config.key {
             None => self.dispatch_key(limiter, None, cost),
-            Some(key) => key.with_text(head, |key| self.dispatch_key(limiter, Some(key), cost)),
+            Some(key) => key.with_text(head, |key, lack| match (lack, self.config.missing_key) {
+                (None, _) | (Some(_), MissingKey::Shared) => {
+                    self.dispatch_key(limiter, Some(key), cost)
+                }
+                (Some(_), MissingKey::Skip) => Dispatch::Forward(None),
+                (Some(lack), MissingKey::Deny) => self.dispatch_lacking(limiter, lack),
+            }),
+        }
+    }
+
+    /// Refuses a request that lacks what its key needs.
+    #[cold]
+    fn dispatch_lacking(&self, limiter: &Limiter, lack: Lack<'_>) -> Dispatch {
+        let error = lack.error(limiter.name());
+        if matches!(error, Error::Config { .. }) && !self.has_warned.swap(true, Ordering::Relaxed) {
+            log_misconfigured(limiter.name(), &error);
+        }
+        match self.config.shadow {
+            true => Dispatch::Forward(None),
+            false => Dispatch::Reject(error.into()),
         }
     }
 
@@ -174,18 +207,16 @@ impl Shared {
         key: Option<&str>,
         cost: u64,
     ) -> Dispatch {
+        if self.config.charge.is_some() && !self.config.shadow {
+            return self.dispatch_charged(limiter, key, cost);
+        }
         if !(self.never_waits && limiter.is_immediate()) {
             let (limiter, shared) = (Arc::clone(limiter), Arc::clone(self));
             let key = key.map(str::to_owned);
             return Dispatch::Wait(Box::pin(async move {
                 let key = key.as_deref();
-                let decided = if shared.never_waits {
-                    limiter.take_async(key, cost).await
-                } else {
-                    let max_wait = shared.config.throttle.max_wait();
-                    acquire_unrecorded_async(&limiter, key, cost, max_wait, None).await
-                };
-                shared.conclude(&limiter, key, cost, decided)
+                let decided = shared.decide_async(&limiter, key, cost).await;
+                shared.concluded(&limiter, key, cost, decided, None).await
             }));
         }
         let subject = key.map(Subject::Text);
@@ -211,7 +242,98 @@ impl Shared {
             }
         }
         let decided = limiter.take(subject, cost);
-        self.conclude(limiter, key, cost, decided).into()
+        self.conclude(limiter, key, cost, decided, None).into()
+    }
+
+    /// Decides about a request that may have to wait.
+    async fn decide_async(
+        &self,
+        limiter: &Limiter,
+        key: Option<&str>,
+        cost: u64,
+    ) -> Result<Decision, Error> {
+        if self.never_waits {
+            return limiter.take_async(key, cost).await;
+        }
+        let max_wait = self.config.throttle.max_wait();
+        acquire_unrecorded_async(limiter, key, cost, max_wait, None).await
+    }
+
+    /// As [`Shared::dispatch_key`], for a request that may be refunded. It waits for those that may be refunded
+    /// before it is denied.
+    fn dispatch_charged(
+        self: &Arc<Self>,
+        limiter: &Arc<Limiter>,
+        key: Option<&str>,
+        cost: u64,
+    ) -> Dispatch {
+        let pending = Pending::begin(&self.config.outcomes, key);
+        let begun = if self.never_waits && limiter.is_immediate() {
+            let decided = limiter.take(key.map(Subject::Text).as_ref(), cost);
+            match charge::settled(pending, decided) {
+                Begun::Decided(decided, pending) => {
+                    return self.conclude(limiter, key, cost, decided, pending).into();
+                }
+                begun => begun,
+            }
+        } else {
+            Begun::Pending(pending)
+        };
+        let (limiter, shared) = (Arc::clone(limiter), Arc::clone(self));
+        let key = key.map(str::to_owned);
+        Dispatch::Wait(Box::pin(async move {
+            let key = key.as_deref();
+            let config = &shared.config;
+            let calls = config.throttle.max_wait().calls;
+            let mut wait = OutcomeWait::new(&limiter, config.outcome_wait, calls);
+            let mut begun = begun;
+            loop {
+                begun = match begun {
+                    Begun::Pending(pending) => {
+                        let decided = shared.decide_async(&limiter, key, cost).await;
+                        charge::settled(pending, decided)
+                    }
+                    Begun::Denied(denied, waiter) => wait.after(waiter, denied).await,
+                    Begun::Decided(decided, pending) => {
+                        return shared
+                            .concluded(&limiter, key, cost, decided, pending)
+                            .await;
+                    }
+                };
+            }
+        }))
+    }
+
+    /// As [`Shared::conclude`], for a request that might have waited. One that would have to wait too long is
+    /// rejected without a decision, which is made up for where it takes one to know the limit that denies.
+    async fn concluded(
+        &self,
+        limiter: &Limiter,
+        key: Option<&str>,
+        cost: u64,
+        decided: Result<Decision, Error>,
+        pending: Option<Pending>,
+    ) -> Verdict {
+        let is_unexplained = charge::is_denied(&decided) && decided.is_err();
+        let mut verdict = self.conclude(limiter, key, cost, decided, pending);
+        if let Err(rejected) = &mut verdict
+            && is_unexplained
+            && self.policies.are_several()
+            && let Ok(decision) = limiter.handle_async(key, Operation::Peek(cost)).await
+            && !decision.allowed
+        {
+            let longest = rejected.error.retry_after().unwrap_or_default();
+            rejected.status = Some(self.status(key, &decision).within(longest));
+        }
+        verdict
+    }
+
+    fn status(&self, key: Option<&str>, decision: &Decision) -> RateLimitStatus {
+        let mut status = RateLimitStatus::from(decision);
+        if self.config.partition_keys {
+            status.partition = key.map(PartitionKey::of);
+        }
+        status
     }
 
     /// Records a decision and turns it into a verdict.
@@ -221,6 +343,7 @@ impl Shared {
         key: Option<&str>,
         cost: u64,
         decided: Result<Decision, Error>,
+        pending: Option<Pending>,
     ) -> Verdict {
         let config = &self.config;
         let outcome = match Outcome::of(decided.as_ref().map(|decision| decision.allowed)) {
@@ -232,7 +355,7 @@ impl Shared {
             return Ok(None);
         }
         let decision = decided?;
-        let status = RateLimitStatus::from(&decision);
+        let status = self.status(key, &decision);
         if !decision.allowed {
             // The key is left out, because no response contains it.
             let error = limiter.denied(None, decision.retry_after);
@@ -241,9 +364,9 @@ impl Shared {
                 status: Some(status),
             }));
         }
-        let charge = config.charge.as_ref().map(|_| {
+        let charge = pending.map(|pending| {
             Box::new(Charge {
-                key: key.map(str::to_owned),
+                pending,
                 cost,
                 reservation: decision.reservation,
             })
@@ -251,30 +374,39 @@ impl Shared {
         Ok((!self.ignores_decision).then_some(Admitted { status, charge }))
     }
 
-    fn reject<R>(&self, rejected: Rejected, is_grpc: bool) -> Response<ThrottleBody<R>> {
+    /// Builds the response to a rejected request, `grpc` being its content type if it is a gRPC call.
+    fn reject<R>(
+        &self,
+        rejected: Rejected,
+        grpc: Option<HeaderValue>,
+    ) -> Response<ThrottleBody<R>> {
         let Rejected { error, status } = rejected;
-        let plans = self.plans();
         let violated = match &status {
-            Some(status) => self.policies.violated(&plans, status),
+            Some(status) => self.policies.violated(status),
             None => self.policies.all(),
         };
         // A request that would have to wait too long is rejected without a decision, so the headers
         // describe the first limit.
         let status = status.or_else(|| {
-            Some(RateLimitStatus {
-                limit: plans.first()?.capacity(),
-                remaining: 0,
-                after: error.retry_after()?,
-            })
+            let limit = self.plans().first()?.capacity();
+            Some(RateLimitStatus::used_up(limit, error.retry_after()?))
         });
-        let rejection = rejection_of(error, violated);
-        let response = match &self.config.reply {
-            Some(reply) => reply(&rejection),
-            None if is_grpc => rejection.to_grpc_response(),
-            None => rejection.to_response(),
+        let mut rejection = rejection_of(error, violated);
+        rejection.delay_at_random(self.config.retry_jitter);
+        let response = match (&self.config.reply, grpc) {
+            (Some(reply), _) => {
+                let mut response = reply(&rejection);
+                rejection.add_common_headers(response.headers_mut());
+                response
+            }
+            (None, Some(content_type)) => {
+                let mut response = rejection.to_grpc_response();
+                response.headers_mut().insert(CONTENT_TYPE, content_type);
+                response
+            }
+            (None, None) => rejection.to_response(),
         };
         let mut response = response.map(ThrottleBody::own);
-        rejection.add_retry_after(response.headers_mut());
         self.add_headers(response.headers_mut(), status.as_ref());
         response
     }
@@ -289,16 +421,20 @@ impl Shared {
             let (parts, body) = response.into_parts();
             if !is_charged(&parts) {
                 let Charge {
-                    key,
+                    pending,
                     cost,
                     reservation,
                 } = *charge;
                 if let Some(limiter) = self.config.throttle.bound() {
-                    limiter.release(key.as_deref(), reservation, cost);
+                    limiter.release(pending.key(), reservation, cost);
                 }
+                pending.given_back();
                 status.remaining = status.remaining.saturating_add(cost).min(status.limit);
             }
             response = Response::from_parts(parts, body);
+        }
+        if !self.ignores_decision {
+            delay_retry(response.headers_mut(), &status);
         }
         self.add_headers(response.headers_mut(), Some(&status));
         response.map(ThrottleBody::service)
@@ -314,13 +450,13 @@ impl Shared {
         if config.standard_headers {
             match config.throttle.bound() {
                 Some(limiter) => {
-                    limiter.with_plans(|plans| self.policies.add_standard(headers, plans, status));
+                    limiter.with_plans(|plans| self.policies.add(headers, plans, status));
                 }
-                None => self.policies.add_standard(headers, &[].into(), status),
+                None => self.policies.add(headers, &[].into(), status),
             }
         }
         if let (true, Some(status)) = (config.older_headers, status) {
-            add_older(headers, status);
+            add_three(headers, &X_RATELIMIT, status_numbers(status));
         }
     }
 }
@@ -345,19 +481,26 @@ pin_project_lite::pin_project! {
         Waiting {
             decision: BoxFuture<'static, Verdict>,
             call: Option<(Arc<Shared>, S, Request<B>)>,
+            // Whether the service has reserved capacity for the call.
+            is_ready: bool,
+        },
+        Admitted {
+            // Admitted after a wait, and not yet called: the service has to become ready again.
+            call: Option<(S, Request<B>)>,
+            admitted: Option<(Arc<Shared>, Admitted)>,
         },
         Called {
             #[pin]
             future: S::Future,
             admitted: Option<(Arc<Shared>, Admitted)>,
         },
-        Rejected { rejected: Option<(Arc<Shared>, bool, Box<Rejected>)> },
+        Rejected { rejected: Option<(Arc<Shared>, Option<HeaderValue>, Box<Rejected>)> },
     }
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
 {
     type Output = Result<Response<ThrottleBody<R>>, S::Error>;
 
@@ -365,20 +508,52 @@ where
         let mut this = self.project();
         loop {
             match this.stage.as_mut().project() {
-                StageProjection::Waiting { decision, call } => {
-                    let verdict = ready!(decision.as_mut().poll(context));
+                StageProjection::Waiting {
+                    decision,
+                    call,
+                    is_ready,
+                } => {
+                    let Poll::Ready(verdict) = decision.as_mut().poll(context) else {
+                        // What waits must not keep capacity from requests that are admitted. A clone has
+                        // reserved none.
+                        if let (Some((_, inner, _)), true) = (call, std::mem::take(is_ready)) {
+                            *inner = inner.clone();
+                        }
+                        return Poll::Pending;
+                    };
+                    let is_ready = *is_ready;
                     let (shared, mut inner, request) =
                         call.take().expect("polled after it was decided");
                     let next = match verdict {
-                        Ok(admitted) => Stage::Called {
-                            future: inner.call(request),
-                            admitted: admitted.map(|admitted| (shared, admitted)),
-                        },
-                        Err(rejected) => Stage::Rejected {
-                            rejected: Some((shared, is_grpc(request.headers()), rejected)),
-                        },
+                        Ok(admitted) => {
+                            let admitted = admitted.map(|admitted| (shared, admitted));
+                            match is_ready {
+                                true => Stage::Called {
+                                    future: inner.call(request),
+                                    admitted,
+                                },
+                                false => Stage::Admitted {
+                                    call: Some((inner, request)),
+                                    admitted,
+                                },
+                            }
+                        }
+                        Err(rejected) => {
+                            let grpc = grpc::response_type(&request);
+                            Stage::Rejected {
+                                rejected: Some((shared, grpc, rejected)),
+                            }
+                        }
                     };
                     this.stage.set(next);
+                }
+                StageProjection::Admitted { call, admitted } => {
+                    let (inner, _) = call.as_mut().expect("polled after it was called");
+                    ready!(inner.poll_ready(context))?;
+                    let (mut inner, request) = call.take().expect("it was just polled");
+                    let admitted = admitted.take();
+                    let future = inner.call(request);
+                    this.stage.set(Stage::Called { future, admitted });
                 }
                 StageProjection::Called { future, admitted } => {
                     let response = ready!(future.poll(context))?;
@@ -388,9 +563,9 @@ where
                     }));
                 }
                 StageProjection::Rejected { rejected } => {
-                    let (shared, is_grpc, rejected) =
+                    let (shared, grpc, rejected) =
                         rejected.take().expect("polled after completion");
-                    return Poll::Ready(Ok(shared.reject(*rejected, is_grpc)));
+                    return Poll::Ready(Ok(shared.reject(*rejected, grpc)));
                 }
             }
         }

@@ -153,6 +153,13 @@ pub(crate) fn bind(
     Ok(limiter)
 }
 
+/// One that decides under this name.
+#[cfg(feature = "axum")]
+pub(crate) fn limiter(name: &str) -> Option<Arc<Limiter>> {
+    let names = names();
+    names.get(name)?.limiters.iter().find_map(Weak::upgrade)
+}
+
 /// All that decide in this process.
 #[cfg(feature = "dashboard")]
 pub(crate) fn limiters() -> Vec<Arc<Limiter>> {

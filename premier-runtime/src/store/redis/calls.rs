@@ -73,7 +73,7 @@ impl RedisHandler {
     /// Asks about requests that are decided as one.
     fn ask(&self, requests: &[Request<'_>]) -> Result<oneshot::Receiver<Answer>, Error> {
         let shared = &*self.shared;
-        self.driver()?;
+        let driver = self.driver()?;
         let mut check = shared.check(requests)?;
         let fetch = match requests {
             [request] => {
@@ -87,7 +87,11 @@ impl RedisHandler {
             }
             _ => None,
         };
-        let answer = shared.outbox.ask(Box::new(check));
+        let (answer, wakes_driver) = shared.outbox.ask(Box::new(check));
+        if wakes_driver {
+            // Not for each call, because it is a system call.
+            driver.refuse_in_child()?;
+        }
         if let (Some((units, now)), [request]) = (fetch, requests) {
             // After the call, which would be denied if the units were the last.
             shared.fetch(request, units, now);
@@ -98,13 +102,12 @@ impl RedisHandler {
     /// A call that Redis has denied, perhaps because this process has taken the units ahead, takes one of
     /// those.
     fn or_from_lease(&self, requests: &[Request<'_>], decided: Few<Decision>) -> Few<Decision> {
-        match (requests, &*decided) {
-            ([request], [decision]) if !decision.allowed => {
-                let admitted = self.shared.take_leased(request, self.shared.outbox.now());
-                admitted.map_or(decided, Few::One)
-            }
-            _ => decided,
+        if let ([request], [Decision { allowed: false, .. }]) = (requests, &*decided)
+            && let Some(admitted) = self.shared.take_leased(request, self.shared.outbox.now())
+        {
+            return Few::One(admitted);
         }
+        decided
     }
 }
 

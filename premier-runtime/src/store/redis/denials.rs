@@ -5,6 +5,7 @@
 //! what another process gives back is noticed after [`Denials::new`]'s bound.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -38,13 +39,15 @@ pub(super) struct Denials {
     longest: Option<Duration>,
     hashers: [RandomState; 2],
     shards: [Mutex<Shard>; SHARDS],
+    /// How many denials there are, so that calls need not look for one while there are none.
+    count: AtomicUsize,
+    /// How often units of keys of each shard were given back. Changed under the shard's lock.
+    changes: [AtomicU64; SHARDS],
 }
 
 #[derive(Default)]
 struct Shard {
     denials: HashTable<Denial>,
-    /// How often units of keys of this shard were given back.
-    changes: u64,
     /// How many denials have needed a place while there was none.
     crowded: usize,
 }
@@ -93,6 +96,8 @@ impl Denials {
             longest,
             hashers: [secret_hasher(), secret_hasher()],
             shards: Default::default(),
+            count: AtomicUsize::new(0),
+            changes: Default::default(),
         }
     }
 
@@ -103,7 +108,7 @@ impl Denials {
 
     /// The decision about a call that is certain to be denied. `now` is in nanoseconds.
     pub(super) fn look(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
-        if self.longest == Some(Duration::ZERO) {
+        if self.is_empty() {
             return None;
         }
         let key = self.id(&request.key);
@@ -118,7 +123,7 @@ impl Denials {
             Some(Duration::ZERO) => None,
             _ => Some(Question {
                 since: now,
-                changes: lock(self.shard(*key?)).changes,
+                changes: self.changes(*key?).load(Ordering::Acquire),
             }),
         }
     }
@@ -150,13 +155,15 @@ impl Denials {
             until,
         };
         let mut shard = lock(self.shard(key));
-        if shard.changes != question.changes {
+        if self.changes(key).load(Ordering::Acquire) != question.changes {
             return;
         }
-        shard.remove(key);
+        self.remove(&mut shard, key);
         if shard.denials.len() >= PER_SHARD {
             if shard.crowded.is_multiple_of(SEARCHED_ONCE_IN) {
+                let before = shard.denials.len();
                 shard.denials.retain(|denial| denial.until > since);
+                self.removed(before - shard.denials.len());
             }
             shard.crowded += 1;
         }
@@ -164,28 +171,53 @@ impl Denials {
             shard
                 .denials
                 .insert_unique(key.0, denial, |denial| denial.key.0);
+            self.count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Forgets a denial of a key, because the key was used since.
     pub(super) fn outdate(&self, key: KeyId) {
-        lock(self.shard(key)).remove(key);
+        if !self.is_empty() {
+            self.remove(&mut lock(self.shard(key)), key);
+        }
     }
 
     /// Forgets what is known about a key, units of which may be given back.
     pub(super) fn forget(&self, key: KeyId) {
         let mut shard = lock(self.shard(key));
-        shard.changes += 1;
-        shard.remove(key);
+        self.changes(key).fetch_add(1, Ordering::Release);
+        self.remove(&mut shard, key);
     }
 
     /// Forgets everything.
     pub(super) fn clear(&self) {
-        for shard in &self.shards {
+        for (shard, changes) in self.shards.iter().zip(&self.changes) {
             let mut shard = lock(shard);
-            shard.changes += 1;
+            changes.fetch_add(1, Ordering::Release);
+            self.removed(shard.denials.len());
             shard.denials.clear();
         }
+    }
+
+    /// Whether no call is denied here. A denial that is not seen yet costs a call more.
+    fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    fn removed(&self, count: usize) {
+        self.count.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    fn remove(&self, shard: &mut Shard, key: KeyId) {
+        let found = shard.denials.find_entry(key.0, |denial| denial.key == key);
+        if let Ok(old) = found {
+            old.remove();
+            self.removed(1);
+        }
+    }
+
+    fn changes(&self, key: KeyId) -> &AtomicU64 {
+        &self.changes[key.shard(SHARDS)]
     }
 
     fn longest(&self, plans: &[Plan]) -> Duration {
@@ -197,14 +229,6 @@ impl Denials {
 
     fn shard(&self, key: KeyId) -> &Mutex<Shard> {
         &self.shards[key.shard(SHARDS)]
-    }
-}
-
-impl Shard {
-    fn remove(&mut self, key: KeyId) {
-        if let Ok(old) = self.denials.find_entry(key.0, |denial| denial.key == key) {
-            old.remove();
-        }
     }
 }
 
@@ -229,6 +253,7 @@ impl Denial {
             Evidence::Decision(decision) => {
                 let elapsed = nanos(elapsed.into());
                 (request.operation == self.operation).then(|| Decision {
+                    more_after: decision.more_after.saturating_sub(elapsed),
                     retry_after: decision.retry_after.saturating_sub(elapsed),
                     reset_after: decision.reset_after.saturating_sub(elapsed),
                     ..*decision

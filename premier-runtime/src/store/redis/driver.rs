@@ -12,12 +12,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
-use super::failure::{Failure, describe};
+use super::failure::{Failure, backend, describe};
 use super::link::{Link, MAX_PROBE_DELAY, MIN_PROBE_DELAY, State};
 use super::lock::lock;
 use super::outbox::Outbox;
 use super::probe::probe;
 use super::session::Session;
+use crate::error::Error;
 
 thread_local! {
     static ON_DRIVER: Cell<bool> = const { Cell::new(false) };
@@ -63,9 +64,15 @@ impl Driver {
         })
     }
 
-    /// Whether the thread is one of this process, and not of one that has forked since.
-    pub(super) fn is_of_this_process(&self) -> bool {
-        self.process == std::process::id()
+    /// # Errors
+    /// In a process that was forked from the driver's, because it has no such thread.
+    pub(super) fn refuse_in_child(&self) -> Result<(), Error> {
+        match self.process == std::process::id() {
+            true => Ok(()),
+            false => Err(backend(
+                "the process was forked after the first call: make the handler in the child".into(),
+            )),
+        }
     }
 
     pub(super) fn handle(&self) -> &Handle {

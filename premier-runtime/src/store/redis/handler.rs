@@ -159,28 +159,16 @@ impl RedisHandler {
     /// Returns the driver, which the first call starts.
     pub(super) fn driver(&self) -> Result<&Driver, Error> {
         let shared = &*self.shared;
-        let driver = match shared.driver.get() {
-            Some(driver) => driver,
-            None => {
-                let _one_at_a_time = lock(&shared.starting);
-                match shared.driver.get() {
-                    Some(driver) => driver,
-                    None => {
-                        let started = Driver::start(&shared.link, &shared.outbox);
-                        let started = started.map_err(|error| {
-                            backend(format!("the driver could not be started: {error}").into())
-                        })?;
-                        shared.driver.get_or_init(|| started)
-                    }
-                }
-            }
-        };
-        match driver.is_of_this_process() {
-            true => Ok(driver),
-            false => Err(backend(
-                "the process was forked after the first call: make the handler in the child".into(),
-            )),
+        if let Some(driver) = shared.driver.get() {
+            return Ok(driver);
         }
+        let _one_at_a_time = lock(&shared.starting);
+        if let Some(driver) = shared.driver.get() {
+            return Ok(driver);
+        }
+        let started = Driver::start(&shared.link, &shared.outbox)
+            .map_err(|error| backend(format!("the driver could not be started: {error}").into()))?;
+        Ok(shared.driver.get_or_init(|| started))
     }
 
     /// Runs `work` on the driver thread and blocks the calling thread until it is done, or for at most
@@ -244,7 +232,9 @@ impl RedisHandler {
         &self,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Error> {
-        self.driver()?.handle().spawn(work);
+        let driver = self.driver()?;
+        driver.refuse_in_child()?;
+        driver.handle().spawn(work);
         Ok(())
     }
 
@@ -315,19 +305,11 @@ impl Handler for RedisHandler {
     }
 
     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
-        match self.decide_locally(request) {
-            Some(decision) => Ok(decision),
-            None => self.decide(&[*request]).map(only),
-        }
+        self.decide(&[*request]).map(only)
     }
 
     fn handle_async<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Decision, Error>> {
-        Box::pin(async move {
-            match self.decide_locally(&request) {
-                Some(decision) => Ok(decision),
-                None => self.decide_async(&[request]).await.map(only),
-            }
-        })
+        Box::pin(async move { self.decide_async(&[request]).await.map(only) })
     }
 
     fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {

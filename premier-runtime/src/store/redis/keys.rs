@@ -31,6 +31,22 @@ pub(super) fn value_key(key: &Key<'_>, hash_all: bool) -> String {
     base
 }
 
+/// Returns the Redis key of the token of a cached value: in the slot of the value, and with the same prefix, so
+/// that [`pattern`] matches it.
+#[cfg(feature = "cache")]
+pub(super) fn token_key(key: &Key<'_>, value_key: &str) -> String {
+    let mut token_key = String::with_capacity(key.prefix().len() + value_key.len() + 3);
+    push_escaped(&mut token_key, key.prefix());
+    // No other key of premier's ends with a brace.
+    token_key + ":{" + value_key + "}"
+}
+
+/// Returns the glob pattern that matches the tokens of the cached values of a keyspace.
+#[cfg(feature = "cache")]
+pub(super) fn token_pattern(keyspace: &str) -> String {
+    pattern(keyspace) + "{*}"
+}
+
 /// Returns the Redis keys of a request: one key for a single limit, and one for each limit of a group,
 /// all in one slot of a cluster. `hash_all` says whether the caller's key is hashed even if it is short.
 pub(super) fn redis_keys(key: &Key<'_>, plans: &[Plan], hash_all: bool) -> Few<String> {
@@ -76,7 +92,8 @@ pub(super) fn slot(key: &str) -> u16 {
 
 fn push_escaped(target: &mut String, part: &str) {
     let mut rest = part;
-    while let Some(index) = rest.find(['%', '{', '}']) {
+    let is_special = |byte| matches!(byte, b'%' | b'{' | b'}');
+    while let Some(index) = rest.bytes().position(is_special) {
         let (plain, special) = rest.split_at(index);
         target.push_str(plain);
         target.push_str(match special.as_bytes().first() {
@@ -126,6 +143,20 @@ mod tests {
             let slots: Vec<u16> = group.iter().map(|key| slot(key)).collect();
             assert!(slots.iter().all(|slot| *slot == slots[0]), "{group:?}");
         }
+    }
+
+    #[cfg(feature = "cache")]
+    #[test]
+    fn a_token_is_in_the_slot_of_its_value_and_in_its_keyspace() {
+        for subject in [Some("{a}b"), Some(""), Some(&*"x".repeat(200)), None] {
+            let key = Key::new("premier:cache:{user}", subject);
+            let value = value_key(&key, false);
+            let token = token_key(&key, &value);
+            assert_eq!(slot(&token), slot(&value), "{token}");
+            assert!(token.starts_with("premier:cache:%7Buser%7D:{"), "{token}");
+            assert!(token.ends_with('}') && !value.ends_with('}'));
+        }
+        assert_eq!(token_pattern("shop"), "shop:*{*}");
     }
 
     #[test]

@@ -16,7 +16,6 @@ use super::denials::KeyId;
 use super::lock::lock;
 use crate::algorithms::{Plan, State};
 use crate::clock::after;
-use crate::limit::algo::Algo;
 use crate::limit::decision::{Decision, nanos};
 use crate::store::request::Operation;
 
@@ -34,9 +33,6 @@ const IDLE: u64 = 500_000_000;
 
 /// For how many calls the first units of a key are.
 const FIRST_CALLS: u64 = 8;
-
-/// The most units that a script counts one by one.
-const MOST_COUNTED: u64 = 2_000;
 
 /// The units of each key.
 #[derive(Default)]
@@ -320,10 +316,6 @@ impl Lease {
             _ if lasted < 10 * LASTS => self.size,
             _ => self.size / 2,
         };
-        let most = match is_counted_at_once(&self.plan) {
-            true => most,
-            false => most.min(MOST_COUNTED),
-        };
         Some(size.clamp(1, most))
     }
 }
@@ -348,6 +340,7 @@ impl Fetched {
         Decision {
             allowed: true,
             remaining: self.decision.remaining.saturating_add(units),
+            more_after: self.decision.more_after.saturating_sub(elapsed),
             retry_after: Duration::ZERO,
             reset_after: self.decision.reset_after.saturating_sub(elapsed),
             ..self.decision
@@ -361,15 +354,5 @@ fn give_back(plan: &Plan, units: u64, decision: &Decision) -> Operation {
         true => Operation::Refund(units),
         // Not to a later window.
         false => Operation::Release(*decision.reservation(), units),
-    }
-}
-
-/// Whether a script computes how many units it can take, instead of taking one after the other.
-fn is_counted_at_once(plan: &Plan) -> bool {
-    match plan.limit().algo() {
-        Algo::TokenBucket => plan
-            .interval()
-            .is_multiple_of(plan.den().saturating_mul(1_000)),
-        algo => algo == Algo::FixedWindow,
     }
 }

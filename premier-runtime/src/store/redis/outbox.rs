@@ -8,7 +8,7 @@
 use std::iter::repeat_with;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::Value;
 use slab::Slab;
@@ -68,8 +68,8 @@ struct Queues {
 struct Queue {
     waiting: Vec<(Box<Check>, Caller)>,
     in_flight: usize,
-    /// When a batch left last.
-    left: Option<Instant>,
+    /// When a batch left last, in nanoseconds of [`real_now`].
+    left: u64,
 }
 
 impl Queue {
@@ -77,7 +77,7 @@ impl Queue {
         !self.waiting.is_empty()
             && (self.in_flight < IN_FLIGHT
                 || self.waiting.len() >= MAX_CALLS
-                || self.left.is_none_or(|left| left.elapsed() >= LONGEST_WAIT))
+                || real_now() >= after(self.left, LONGEST_WAIT))
     }
 }
 
@@ -99,15 +99,16 @@ impl Outbox {
     }
 
     /// Sends a call and returns where its decisions will be, or the reason why there are none, within the
-    /// timeout.
-    pub(super) fn ask(self: &Arc<Self>, check: Box<Check>) -> oneshot::Receiver<Answer> {
+    /// timeout; and whether the call has woken the driver.
+    pub(super) fn ask(self: &Arc<Self>, check: Box<Check>) -> (oneshot::Receiver<Answer>, bool) {
         let (caller, answer) = oneshot::channel();
         let deadline = after(real_now(), self.timeout);
-        self.push(check, Caller::Waits(caller, deadline));
-        answer
+        let wakes_driver = self.push(check, Caller::Waits(caller, deadline));
+        (answer, wakes_driver)
     }
 
-    pub(super) fn push(self: &Arc<Self>, check: Box<Check>, caller: Caller) {
+    /// Sends a call. Returns whether it has woken the driver.
+    pub(super) fn push(self: &Arc<Self>, check: Box<Check>, caller: Caller) -> bool {
         self.forget_what_changes(&check);
         let watch_until = match caller {
             Caller::Waits(_, deadline) => Some(deadline),
@@ -136,6 +137,7 @@ impl Outbox {
         if let Some(deadline) = watch_until {
             self.watch(deadline);
         }
+        is_to_be_told
     }
 
     fn forget_what_changes(&self, check: &Check) {
@@ -184,7 +186,7 @@ impl Outbox {
                 let queue = &mut queues.together[kind as usize];
                 let last = queue.waiting.len().min(MAX_CALLS);
                 let leaving = queue.waiting.drain(..last).collect();
-                queue.left = Some(Instant::now());
+                queue.left = real_now();
                 for together in self.by_slot(leaving) {
                     let (checks, callers) = together.into_iter().unzip();
                     let sent = Sent::new(self, &mut queues, Some(kind), callers);

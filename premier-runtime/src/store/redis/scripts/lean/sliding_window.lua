@@ -45,16 +45,23 @@ do
 
   local function take(a, b, c, i, n)
     local period, quota, cost = ARGV[i + 1] + 0, ARGV[i + 2] + 0, ARGV[i + 3] + 0
-    for taken = 0, n - 1 do
-      local total = b + cost
-      -- With the elapsed time e and room = quota - cur - cost, the call is admitted if
+    local taken, calls = 0, 1
+    while calls * 2 <= n do calls = calls * 2 end
+    -- As many calls as fit, from the most.
+    while calls >= 1 do
+      local total = b + (taken + calls) * cost
+      -- With the elapsed time e and room = quota - total, the calls are admitted if
       -- floor(prev * (period - e) / period) <= room, which is prev * (period - e) < (room + 1) * period.
-      if total > quota or not product_less(c, period - a, quota - total + 1, period) then
-        return a, b, taken
+      if
+        taken + calls <= n
+        and total <= quota
+        and product_less(c, period - a, quota - total + 1, period)
+      then
+        taken = taken + calls
       end
-      b = total
+      calls = calls / 2
     end
-    return a, b, n
+    return a, b + taken * cost, taken
   end
 
   local function store(key, a, b, c, i)

@@ -47,13 +47,24 @@ do
       return a + taken * cost, 0, taken
     end
     local den = ARGV[i + 1] + 0
-    for taken = 0, n - 1 do
-      local x, y = a + cost, b + cost_rest
+    -- The cost of 1, 2, 4, ... calls. Then as many calls as fit, from the most.
+    local costs, rests, calls = { cost }, { cost_rest }, 1
+    while calls * 2 <= n and costs[#costs] <= most do
+      local x, y = costs[#costs] * 2, rests[#rests] * 2
       if y >= den then x, y = x + 1, y - den end
-      if x > most or (x == most and y > most_rest) then return a, b, taken end
-      a, b = x, y
+      costs[#costs + 1], rests[#rests + 1] = x, y
+      calls = calls * 2
     end
-    return a, b, n
+    local taken = 0
+    for k = #costs, 1, -1 do
+      local x, y = a + costs[k], b + rests[k]
+      if y >= den then x, y = x + 1, y - den end
+      if taken + calls <= n and (x < most or (x == most and y <= most_rest)) then
+        a, b, taken = x, y, taken + calls
+      end
+      calls = calls / 2
+    end
+    return a, b, taken
   end
 
   local function store(key, a, b, _, i)

@@ -1,6 +1,6 @@
 //! What a check over Redis costs, beside one hand-written `EVALSHA` a check.
 //!
-//! `cargo run --release -p benches --bin redis` starts its own server. Each row is measured just after the
+//! `cargo bench -p benches --bench redis` starts its own server. Each row is measured just after the
 //! baseline, in several rounds, and is printed as the medians of its rounds and the ratio to the baseline.
 #![allow(clippy::print_stdout, reason = "the table is what the program is for")]
 
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use premier::{Config, Lease, Limit, RedisHandler, Throttle};
 use redis::aio::MultiplexedConnection;
+use trypema::redis::{RedisKey, RedisRateLimiterProvider};
+use trypema::{BucketSize, RateLimit, RateLimiterBuilder, WindowSize};
 
 /// How long a round of a row takes.
 const ROUND: Duration = Duration::from_millis(700);
@@ -76,6 +78,15 @@ struct Measured {
     p99_micros: f64,
 }
 
+/// What the program was asked to measure: a row, and how many tasks ask about how many keys.
+fn argument(index: usize) -> Option<String> {
+    // Cargo adds `--bench`.
+    std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .nth(index)
+}
+
 /// The processor time of this process in microseconds.
 fn processor_micros() -> f64 {
     let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -89,6 +100,10 @@ async fn script_micros(connection: &mut MultiplexedConnection) -> f64 {
         .query_async(connection)
         .await
         .expect("the server's statistics");
+    script_micros_of(&stats)
+}
+
+fn script_micros_of(stats: &str) -> f64 {
     let line = stats
         .lines()
         .find(|line| line.starts_with("cmdstat_evalsha:"));
@@ -174,7 +189,7 @@ fn print(name: &str, rounds: &[Measured], baseline: &[Measured]) {
 
 fn limits() -> Vec<(&'static str, Vec<Limit>)> {
     let quota = 1 << 30;
-    let sliding = Limit::sliding_window(1 << 20, HOUR);
+    let sliding = Limit::sliding_window(quota, HOUR);
     vec![
         ("token bucket", vec![Limit::token_bucket(quota, HOUR)]),
         (
@@ -203,7 +218,7 @@ fn limits() -> Vec<(&'static str, Vec<Limit>)> {
 }
 
 async fn rows(url: &str, connection: &mut MultiplexedConnection, tasks: usize, keys: u64) {
-    let only = std::env::args().nth(1);
+    let only = argument(0);
     let hash = redis::Script::new(SHORTEST).get_hash().to_owned();
     let loaded: String = redis::cmd("SCRIPT")
         .arg("LOAD")
@@ -234,8 +249,9 @@ async fn rows(url: &str, connection: &mut MultiplexedConnection, tasks: usize, k
             }
         }
     };
+    let is_wanted = |name| only.as_deref().is_none_or(|only| only == name);
     for (name, limits) in limits() {
-        if only.as_ref().is_some_and(|only| only != name) {
+        if !is_wanted(name) {
             continue;
         }
         let throttle = Throttle::all(name, &limits)
@@ -255,6 +271,123 @@ async fn rows(url: &str, connection: &mut MultiplexedConnection, tasks: usize, k
         }
         print(name, &of_row, &of_baseline);
     }
+    if is_wanted("trypema") {
+        let check = trypema(url).await;
+        let (mut of_baseline, mut of_row) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            of_baseline.push(measure(connection, tasks, keys, baseline.clone()).await);
+            of_row.push(measure(connection, tasks, keys, check.clone()).await);
+        }
+        print("trypema, absolute", &of_row, &of_baseline);
+    }
+}
+
+/// A check by trypema's limiter over Redis, whose windows are the smallest that it counts by.
+async fn trypema(url: &str) -> impl Fn(u64) -> BoxFuture + Clone + use<> {
+    let client = redis::Client::open(url).expect("the address");
+    let connection = client.get_connection_manager().await;
+    let provider = RedisRateLimiterProvider::builder(connection.expect("a connection"))
+        .window_size(WindowSize::minutes_or_panic(1))
+        .bucket_size(BucketSize::milliseconds_or_panic(10))
+        .build()
+        .expect("a provider");
+    let provider = Arc::new(provider);
+    let rate = RateLimit::per_second_or_panic(1e9);
+    move |key| {
+        let (provider, rate) = (Arc::clone(&provider), rate);
+        Box::pin(async move {
+            let key = RedisKey::try_from(format!("user-{key}")).expect("a key");
+            let decision = provider.absolute().inc(&key, &rate, 1).await;
+            let _ = decision.expect("a decision");
+        })
+    }
+}
+
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs what `checker` makes in this many threads.
+fn measure_threads<C: FnMut(u64)>(
+    connection: &mut redis::Connection,
+    threads: u64,
+    checker: impl Fn() -> C + Sync,
+) -> Measured {
+    let script_micros = |connection: &mut redis::Connection| {
+        let stats: redis::RedisResult<String> =
+            redis::cmd("INFO").arg("commandstats").query(connection);
+        script_micros_of(&stats.expect("the server's statistics"))
+    };
+    let (server, client) = (script_micros(connection), processor_micros());
+    let start = Instant::now();
+    let mut latencies: Vec<Duration> = thread::scope(|scope| {
+        let run = |thread: u64| {
+            let checker = &checker;
+            move || {
+                let (mut check, mut latencies) = (checker(), Vec::new());
+                let mut key = thread * 7_919 % 1_000;
+                let mut last = Instant::now();
+                while start.elapsed() < ROUND {
+                    check(key);
+                    key = (key + 1) % 1_000;
+                    let now = Instant::now();
+                    latencies.push(now - last);
+                    last = now;
+                }
+                latencies
+            }
+        };
+        let running: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(run(thread)))
+            .collect();
+        let ended = running.into_iter().map(|thread| thread.join());
+        ended
+            .flat_map(|latencies| latencies.expect("the thread ends"))
+            .collect()
+    });
+    latencies.sort_unstable();
+    let count = latencies.len() as f64;
+    Measured {
+        per_second: count / start.elapsed().as_secs_f64(),
+        client_micros: (processor_micros() - client) / count,
+        server_micros: (script_micros(connection) - server) / count,
+        p99_micros: latencies[latencies.len() * 99 / 100].as_secs_f64() * 1e6,
+    }
+}
+
+/// The sync calls, beside a connection for each thread.
+fn rows_of_threads(url: &str) {
+    println!("\n64 threads, 1000 keys, sync:\n");
+    println!("| who | checks/s | × | server µs | × | client µs | × | p99 × |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    let client = redis::Client::open(url).expect("the address");
+    let mut connection = client.get_connection().expect("a connection");
+    let baseline = || {
+        let mut connection = client.get_connection().expect("a connection");
+        let script = redis::Script::new(SHORTEST);
+        move |key: u64| {
+            let mut call = script.key(format!("baseline:{key}"));
+            let reply = call.arg(1).arg(3_600_000_000_u64);
+            let reply: Vec<i64> = reply.invoke(&mut connection).expect("a reply");
+            assert_eq!(reply[0], 1);
+        }
+    };
+    let handler = RedisHandler::connect(url).expect("the address");
+    for (name, limits) in limits() {
+        let throttle = Throttle::all(name, &limits)
+            .with_config(Config::new(handler.clone()).keyspace("bench"));
+        let check = || {
+            |key: u64| {
+                let decision = throttle.check(format!("user-{key}").as_str());
+                let _ = decision.expect("a decision");
+            }
+        };
+        check()(0);
+        let (mut of_baseline, mut of_row) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            of_baseline.push(measure_threads(&mut connection, 64, baseline));
+            of_row.push(measure_threads(&mut connection, 64, check));
+        }
+        print(name, &of_row, &of_baseline);
+    }
 }
 
 fn main() {
@@ -271,13 +404,13 @@ fn main() {
             .await
             .expect("a connection");
         for (tasks, keys) in [(512, 1_000), (512, 1), (64, 1_000), (1, 1)] {
-            if std::env::args()
-                .nth(2)
-                .is_some_and(|only| only != format!("{tasks}/{keys}"))
-            {
+            if argument(1).is_some_and(|only| only != format!("{tasks}/{keys}")) {
                 continue;
             }
             rows(&server.url(), &mut connection, tasks, keys).await;
         }
     });
+    if argument(0).is_none_or(|only| only == "sync") {
+        rows_of_threads(&server.url());
+    }
 }

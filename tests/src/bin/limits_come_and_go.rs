@@ -1,0 +1,42 @@
+//! Prints how many kilobytes of this process are in memory: before, after 50,000 limits were made, asked and
+//! dropped and what they owed has lapsed, and after 50,000 changes of one limit.
+
+use std::time::Duration;
+
+use premier::clock::ManualClock;
+use premier::{Limit, MemoryHandler, Throttle, limits};
+
+const MANY: u64 = 50_000;
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn resident_kilobytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the process's status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.expect("a line of it").parse().expect("a number")
+}
+
+fn main() {
+    let clock = ManualClock::new();
+    let memory = MemoryHandler::builder().clock(clock.clone()).build();
+    let limit = Limit::token_bucket(2, MINUTE);
+    let lasting = Throttle::new("lasting", limit).with_config(memory.clone());
+    assert!(lasting.check("key").expect("a decision").allowed);
+    println!("{}", resident_kilobytes());
+    for tenant in 0..MANY {
+        let throttle =
+            Throttle::new(&format!("tenant-{tenant}"), limit).with_config(memory.clone());
+        assert!(throttle.check("key").expect("a decision").allowed);
+    }
+    clock.advance(MINUTE);
+    // A new limit looks after what others have left.
+    let further = Throttle::new("further", limit).with_config(memory.clone());
+    assert!(further.check("key").expect("a decision").allowed);
+    drop(further);
+    assert!(memory.keys() <= 2);
+    println!("{}", resident_kilobytes());
+    for change in 0..MANY {
+        limits::set("lasting", Limit::token_bucket(2 + change % 2, MINUTE)).expect("a limit");
+    }
+    println!("{}", resident_kilobytes());
+}

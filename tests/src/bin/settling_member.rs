@@ -1,0 +1,34 @@
+//! One process of a fleet whose calls cost less than they reserve. It calls until it is refused, and prints a
+//! line when a call has reserved its units and one when it has settled what it has cost, so that a process
+//! that is killed in between has said so.
+//!
+//! Arguments: URL, quota an hour, units reserved by a call, units that it costs.
+
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use premier::{Limit, RedisHandler, Throttle};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, url, quota, estimate, actual] = arguments.as_slice() else {
+        panic!("settling_member URL QUOTA ESTIMATE ACTUAL");
+    };
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    let handler = RedisHandler::connect(url).expect("a usable URL");
+    let limit = Limit::fixed_window(number(quota), Duration::from_secs(3_600));
+    let throttle = Throttle::new("model", limit)
+        .with_config(handler)
+        .cost(number(estimate));
+    let print = |line| {
+        let mut output = std::io::stdout().lock();
+        writeln!(output, "{line}").expect("a reader");
+    };
+    while let Ok(permit) = throttle.acquire("k") {
+        print("reserved");
+        thread::sleep(Duration::from_millis(5));
+        permit.settle(number(actual)).expect("a running server");
+        print("settled");
+    }
+}
