@@ -23,7 +23,8 @@
 //! - threads: together they never take more than a limit admits; [`Handler::take_all`] takes from all keys
 //!   or from none; the async methods decide as the others;
 //! - expiry: a key is as if it had never been used after [`reset_after`](premier::Decision::reset_after);
-//! - with the feature `cache`, the values of a store that [has some](Handler::values).
+//! - with the feature `cache`, the values of a store that [has some](Handler::values), and that no value is saved
+//!   whose [token](premier::cache::LoadToken) is no longer valid, if the store has tokens.
 //!
 //! Each check has a handler of its own. Handlers may share a server: every check uses other keys, all of
 //! them in keyspaces that begin with `premier-conformance`, which are cleared before.

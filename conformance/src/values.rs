@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use premier::cache::ValueStore;
+use premier::cache::{LoadToken, ValueStore};
 use premier::{Error, Key};
 
 use crate::Check;
 use crate::case::{Case, MINUTE, ensure};
 use crate::threads::block_on;
 
-pub(crate) const CHECKS: [Check; 3] = [
+pub(crate) const CHECKS: [Check; 4] = [
     ("values are loaded as they were saved", values),
     ("values expire", expiry),
     ("clear removes the values of a keyspace", clear),
+    (
+        "values computed from before an invalidation are not saved",
+        tokens,
+    ),
 ];
 
 /// Whether the value of a key is this one.
@@ -96,4 +100,52 @@ fn clear(case: &Case<'_>) -> Result<(), String> {
     expect(values, keys[0], None)?;
     expect(values, keys[1], Some(b"value"))?;
     clear(&keyspaces[1])
+}
+
+fn tokens(case: &Case<'_>) -> Result<(), String> {
+    let Some(values) = case.handler.values() else {
+        return Ok(());
+    };
+    let keyspace = case.keyspace("");
+    let prefix = format!("{keyspace}:tokens");
+    let key = Key::new(&prefix, Some("{key}"));
+    let begin = |stale| {
+        let failed = |error: Error| format!("load_or_begin: {error}");
+        let (found, token) = values.load_or_begin(key, stale).map_err(failed)?;
+        let of_async = block_on(values.load_or_begin_async(key, stale)).map_err(failed)?;
+        ensure(
+            token.is_some() == of_async.1.is_some(),
+            "load_or_begin_async has to return a token where load_or_begin does",
+        )?;
+        Ok::<_, String>((found.map(|(value, _)| value), token))
+    };
+    let needed = |token: Option<LoadToken>| token.ok_or("there is no value, and no token");
+    let (none, token) = begin(Duration::ZERO)?;
+    let token = needed(token)?;
+    if token == LoadToken::default() {
+        // A store without tokens.
+        return Ok(());
+    }
+    ensure(none.is_none(), format!("{none:?} instead of no value"))?;
+    values.save_begun(key, b"value".to_vec(), MINUTE, token);
+    expect(values, key, Some(b"value"))?;
+    let (found, token) = begin(Duration::ZERO)?;
+    ensure(
+        found.is_some() && token.is_none(),
+        "a fresh value is returned without a token",
+    )?;
+
+    let (found, token) = begin(2 * MINUTE)?;
+    ensure(found.is_some(), "a stale value is returned")?;
+    let forget = || values.forget(key);
+    let clear = || case.handler.clear(&keyspace);
+    let mut token = needed(token)?;
+    for invalidate in [&forget as &dyn Fn() -> Result<(), Error>, &clear] {
+        invalidate().map_err(|error| format!("forget or clear: {error}"))?;
+        values.save_begun(key, b"old".to_vec(), MINUTE, token);
+        expect(values, key, None)?;
+        token = needed(begin(Duration::ZERO)?.1)?;
+    }
+    values.abandon(key, token);
+    expect(values, key, None)
 }

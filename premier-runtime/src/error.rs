@@ -120,6 +120,16 @@ pub enum Error {
         /// The largest cost that the limit can admit, in units.
         capacity: u64,
     },
+    /// This call of a function with `#[cache]` waited for another one to compute the value, which failed with an
+    /// error that cannot be cloned, and so did another attempt for all that waited.
+    #[error("another call of {function} has failed to compute the value: {message}")]
+    #[non_exhaustive]
+    LoadFailed {
+        /// The function, or the name of the cache.
+        function: Arc<str>,
+        /// The text of the error.
+        message: Arc<str>,
+    },
     /// A request lacks what the key of its [`ThrottleLayer`](https://docs.rs/premier/latest/premier/tower/struct.ThrottleLayer.html)
     /// needs, such as a header.
     #[error("{function} refused a request that lacks {missing}")]
@@ -155,10 +165,11 @@ pub enum Error {
         /// The timeout.
         after: Duration,
     },
-    /// The memory handler has reached [`max_keys`](crate::MemoryHandlerBuilder::max_keys), none of
-    /// its keys can be removed yet because all are in use, and this key is new.
+    /// The memory handler has reached [`max_keys`](crate::MemoryHandlerBuilder::max_keys), or the limit
+    /// [`max_keys_per_limit`](crate::MemoryHandlerBuilder::max_keys_per_limit), none of the keys can be
+    /// removed yet because all are in use, and this key is new.
     #[error(
-        "{function}{} was refused: {max_keys} keys are in use and none of them can be forgotten yet (MemoryHandler::builder().max_keys)",
+        "{function}{} was refused: {max_keys} keys are in use and none of them can be forgotten yet (max_keys and max_keys_per_limit of MemoryHandler::builder())",
         ForKey(key)
     )]
     #[non_exhaustive]
@@ -167,7 +178,7 @@ pub enum Error {
         function: Arc<str>,
         /// The caller's key, or `None` for a limit without keys.
         key: Option<Box<str>>,
-        /// The maximum number of keys.
+        /// The maximum number of keys: of the handler, or of the limit if that is reached first.
         max_keys: usize,
     },
     /// As many calls wait for the limit, or for a permit, as `max_waiting` lets wait in this process.
@@ -239,6 +250,7 @@ impl Error {
             Self::AlreadyConfigured
             | Self::Backend { .. }
             | Self::Config { .. }
+            | Self::LoadFailed { .. }
             | Self::Timeout { .. } => false,
         }
     }
@@ -286,6 +298,7 @@ impl Error {
             | Self::BucketFull { .. }
             | Self::CircuitOpen { .. }
             | Self::ConcurrencyExceeded { .. }
+            | Self::LoadFailed { .. }
             | Self::QuotaExceeded { .. }
             | Self::Timeout { .. }
             | Self::TooManyKeys { .. }
@@ -346,6 +359,27 @@ impl Error {
         {
             *function = Arc::clone(name);
             *key = subject.map(Into::into);
+        }
+        self
+    }
+
+    /// The error without the caller's key, for events of a process that does not log keys.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn without_key(mut self) -> Self {
+        match &mut self {
+            Self::Backend { key, .. }
+            | Self::BucketFull { key, .. }
+            | Self::CircuitOpen { key, .. }
+            | Self::ConcurrencyExceeded { key, .. }
+            | Self::CostExceedsCapacity { key, .. }
+            | Self::QuotaExceeded { key, .. }
+            | Self::TooManyKeys { key, .. }
+            | Self::TooManyWaiting { key, .. } => *key = None,
+            Self::AlreadyConfigured
+            | Self::Config { .. }
+            | Self::LoadFailed { .. }
+            | Self::MissingKey { .. }
+            | Self::Timeout { .. } => {}
         }
         self
     }

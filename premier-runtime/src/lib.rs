@@ -66,7 +66,11 @@ pub mod __private {
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::codec::{CodecByMemory, CodecBySerde};
     #[cfg(feature = "cache")]
-    pub use crate::attributes::cache::flight::Flight;
+    pub use crate::attributes::cache::failure::{
+        FailureByClone, FailureByError, FailureByMessage, FailureOf, NoFailure,
+    };
+    #[cfg(feature = "cache")]
+    pub use crate::attributes::cache::flight::{Flight, Missed};
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::output::{CachedOk, CachedOutput, CachedWhole, Output};
     #[cfg(feature = "cache")]

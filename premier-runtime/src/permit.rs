@@ -21,7 +21,7 @@ use crate::limiter::taken::Taken;
 /// | algorithm | gives units back |
 /// | --- | --- |
 /// | fixed and sliding window | until the window of the call has ended |
-/// | sliding log | until a later call is admitted |
+/// | sliding log | for one period, unless calls of more than 128 later instants were admitted |
 /// | token bucket | until the bucket would have been full again |
 /// | leaky bucket | while the slot of the call is the last of the queue |
 ///

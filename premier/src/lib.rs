@@ -206,7 +206,24 @@
 //! shared and goes on in this process. `Some(None)` and `Some(())` read back as `None`, and a field
 //! with `#[serde(skip)]` as its default. Each process has a single flight of its own.
 //!
-//! Deadlock: a cached function must not call itself with the same key, or arguments of the same text, and a task must not wait for
+//! What callers get that have waited for a computation which failed depends on the type of the error:
+//!
+//! | error | what they get |
+//! | --- | --- |
+//! | `Clone + Send + Sync + 'static` | a clone of it, at once |
+//! | not `Clone`, but `From<premier::Error>`, as `anyhow::Error`, `io::Error` and `Box<dyn Error>` are | one of them tries once more for all. If that fails too, the others get [`Error::LoadFailed`] with the text of its error |
+//! | neither | one of them tries once more for all. If that fails too, each of the others makes its own attempt, all at the same time; put `#[concurrency]` below the cache to bound them |
+//!
+//! So no caller waits for more than two computations, however many wait. Only those get a failure who came before it:
+//! it is not kept. With `only_some` a `None` is for all who waited, too.
+//!
+//! `premier::cache::invalidate` and `clear` win over every value that was computed from before them: it is
+//! returned to the caller that has computed it, but not kept, and callers that come afterwards do not wait for
+//! it. With a Redis handler this is so in every process of the fleet. A caller that finds no value in Redis leaves a token there,
+//! which is removed together with the value; a value is saved only while the token of its computation is
+//! there. So a value is not shared if its computation takes longer than an hour, or if Redis was down when it began.
+//!
+//! Deadlock: a cached function without `wait` must not call itself with the same key, and a task must not wait for
 //! a value whose computation it holds without polling it.
 //!
 //! # `#[circuit_breaker]`
@@ -287,25 +304,51 @@
 //!
 //! # Telemetry
 //!
-//! Feature `metrics`; install the exporter before the first call:
+//! Feature `metrics`; install the exporter before the first call. The metrics of a limit or an attribute exist, with
+//! the value 0, from its first use on; those of `#[retry]` and `#[fallback]` from the first failure on.
 //!
 //! | name | kind | labels |
 //! | --- | --- | --- |
-//! | `premier_decisions_total` | counter | `function`, `algo`, `decision`: `admitted`, `denied`, `shadow_denied`, `error` |
+//! | `premier_decisions_total` | counter | `function`, `algo`, `store`, `decision`: `admitted`, `denied`, `shadow_denied`, `error` |
+//! | `premier_decision_errors_total` | counter: calls with the decision `error` | `function`, `algo`, `store`, `reason`: `backend`, `cost_exceeds_capacity`, `too_many_keys`, `config` |
 //! | `premier_wait_seconds` | histogram | `function` |
-//! | `premier_waiting_calls` | gauge: how many calls wait now | `function` |
+//! | `premier_waiting_calls` | gauge: how many calls wait now, for a limit or a permit | `function` |
+//! | `premier_keys` | gauge: how many keys the memory of this process keeps | `function`, `algo` |
+//! | `premier_key_evictions_total` | counter: keys that were removed because they owed nothing any more | `function`, `algo` |
+//! | `premier_permits`, `premier_permits_in_use` | gauge: how many calls of each key `#[concurrency]` lets run, and how many run under all keys | `function` |
+//! | `premier_rejected_calls_total` | counter | `function`, `by`: `circuit_breaker`, `concurrency` |
 //! | `premier_retries_total`, `premier_timeouts_total`, `premier_fallbacks_total` | counter | `function` |
-//! | `premier_breaker_state` | gauge: 0 closed, 1 half open, 2 open; not of breakers with keys | `function` |
-//! | `premier_breaker_changes_total` | counter | `function`, `to` |
+//! | `premier_breaker_state` | gauge: 1 for the state that the breaker is in, else 0; not of breakers with keys | `function`, `state`: `closed`, `half_open`, `open` |
+//! | `premier_breaker_changes_total` | counter | `function`, `to`: `closed`, `half_open`, `open` |
 //! | `premier_cache_lookups_total` | counter | `function`, `outcome`: `hit`, `miss` |
-//! | `premier_backend_seconds` | histogram | `outcome`: `ok`, `error` |
-//! | `premier_backend_up` | gauge | |
-//! | `premier_outage_decisions_total` | counter | `policy` |
+//! | `premier_cache_entries` | gauge: how many values the cache keeps in this process | `function` |
+//! | `premier_cache_evictions_total` | counter: values that were removed because the cache was full | `function` |
+//! | `premier_backend_seconds` | histogram | `store`, `outcome`: `ok`, `error` |
+//! | `premier_backend_up` | gauge: 1 while Redis can be reached, else 0 | `store`, `server` |
+//! | `premier_outage_decisions_total` | counter | `store`, `policy`: `allow`, `deny`, `memory` |
+//! | `premier_limits_file_in_force` | gauge: 1 if the file as it is now is in force, else 0 | |
+//! | `premier_limits_file_applied_total` | counter | |
+//! | `premier_limits_file_unknown_names` | gauge: entries whose name no limit has had | |
 //!
-//! Keys are never among the labels. Feature `tracing`, target `premier`: admissions and cache
-//! look-ups at TRACE, waits at DEBUG, denials, retries and fallbacks at INFO, errors, timeouts, breakers and a
-//! store that goes down at WARN. Events carry keys, escaped and cut, only under
-//! [`Config::log_keys`].
+//! `store` is `memory`, `redis`, or the `name` of another [`Handler`]. Keys are never among the labels.
+//!
+//! The exporter for Prometheus makes histograms of what has buckets, and summaries, which cannot be added up over
+//! processes, of all else. So give it buckets; the Grafana dashboard of the example `web_api` needs them, too:
+//!
+//! ```rust,ignore
+//! PrometheusBuilder::new()
+//!     .set_buckets_for_metric(
+//!         Matcher::Prefix("premier".into()),
+//!         &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0],
+//!     )?
+//!     .install()?;
+//! ```
+//!
+//! Feature `tracing`, target `premier`: admissions and cache look-ups at TRACE, denials and waits at DEBUG,
+//! retries and fallbacks at INFO, timeouts, breakers and a store that goes down at WARN. A limit that denies has one
+//! event a second at INFO, which says how many `calls` it has denied. A call without a decision is a WARN that says
+//! why (`reason`, `error`); of those within the same second, one more WARN says how many `calls` there were. Events
+//! carry keys, escaped and cut, only under [`Config::log_keys`].
 //!
 //! # Other stores
 //!
@@ -635,7 +678,8 @@
 //! ```
 //!
 //! A denied request is answered with 429, `Retry-After`, the `RateLimit` fields of the IETF draft
-//! and a problem of RFC 9457; a gRPC call gets `RESOURCE_EXHAUSTED`. No cache may store it. `charge_if`
+//! and a problem of RFC 9457; a gRPC call gets `RESOURCE_EXHAUSTED`. No cache may store it. A client that keeps
+//! to these fields is never denied; `header_format` and `older_headers` choose what older clients read. `charge_if`
 //! charges only requests whose response matches, `shadow` denies nothing and only counts, `wait_at_most`
 //! waits. A limit that cannot be used panics in `ThrottleLayer::new` and is an error of `try_new`.
 //!
@@ -686,16 +730,18 @@
 //! ## axum
 //!
 //! [`Error`] implements `IntoResponse`, so that a handler can carry `#[throttle]` and return it:
-//! 429 for a denied call, 503 while the store is down or a breaker is open, 504 after a timeout.
+//! 429 for a denied call, with the `RateLimit` fields of the layer, 503 while the store is down or a
+//! breaker is open, 504 after a timeout.
 //! `premier::axum::PeerIp` is an extractor that serves as a key; without the address of the peer it answers
 //! with 500, and `Option<PeerIp>` is `None`. `RequestKey::matched_route` is the route of a request.
 //! Includes `tower`.
 //!
 //! ## dashboard
 //!
-//! [`Dashboard`] is a page that shows every limit of this process while it runs: what is admitted
-//! and denied in each second, and whether the store can be reached. It is a router to nest:
-//! `Router::new().nest("/premier", Dashboard::new().router())`. It has no authentication: mount it
+//! [`Dashboard`] is a page for those who operate a service: which limits deny calls now, since when and to whom,
+//! whether the store can be reached and what happens to calls while it cannot, what each limit has admitted and
+//! denied in the last ten minutes, and breakers, permits, retries, caches and the limits file. It is a router to
+//! nest: `Router::new().nest_service("/premier", Dashboard::new().router())`. It has no authentication: mount it
 //! behind yours. Includes `axum`.
 //!
 //! ## coarse-clock
@@ -719,12 +765,17 @@
 //!
 //! ```toml
 //! [limits."shop::search:search"]  # the name in errors: module, colon, function
-//! rate = "100/s"                  # as in #[throttle]; or quota = 100, duration = "1s"
+//! rate = "100/s"                  # as in #[throttle]; or quota = 100, duration = 1
 //! burst = 200
 //!
 //! [limits.login]
 //! rates = ["5/min", "20/h"]       # for limits("…", "…")
 //! ```
+//!
+//! Move a finished file over the old one, as Kubernetes does. One that is written in place is applied once it
+//! has stayed as it is for 300 ms, and one that is empty or has a mistake changes nothing. Events (feature
+//! `tracing`), [`limits::file_status`](limits), metrics (feature `metrics`) and the dashboard tell whether the
+//! file is in force, what its last change was, and which of its names no limit has.
 //!
 //! ## serde
 //!

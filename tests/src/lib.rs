@@ -1,6 +1,7 @@
 //! Helpers that the tests of premier share.
 
 pub mod batching;
+pub mod browser;
 pub mod nginx;
 pub mod old_proxy;
 pub mod proxy;

@@ -265,7 +265,7 @@ fn changes_of_the_limits_file_are_applied() {
     fs::remove_file(&file).unwrap();
     within_a_second("no file", || limits::file_status().unwrap().error.is_some());
     assert_eq!(limit(), Limit::token_bucket(7, MINUTE));
-    fs::write(&file, "").unwrap();
+    fs::write(&file, "[limits]\n").unwrap();
     within_a_second("an entry taken out", || {
         limit() == Limit::token_bucket(1, MINUTE)
     });

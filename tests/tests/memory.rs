@@ -56,6 +56,73 @@ fn a_full_memory_accepts_new_keys_once_old_keys_have_no_debt() {
     }
 }
 
+/// Random values of a header that fill one limit leave room to all others.
+#[test]
+fn a_limit_that_is_full_leaves_room_to_others() {
+    let clock = ManualClock::new();
+    let handler = MemoryHandler::builder()
+        .clock(clock.clone())
+        .max_keys(100)
+        .max_keys_per_limit(60)
+        .build();
+    let limit = Limit::fixed_window(1, SECOND);
+    let one = Throttle::new("one", limit).with_config(handler.clone());
+    let two = Throttle::new("two", limit).with_config(handler);
+    for key in 0..60 {
+        assert!(one.check(&key).unwrap().allowed);
+    }
+    let full = |throttle: &Throttle| match throttle.check("new") {
+        Err(Error::TooManyKeys { max_keys, .. }) => max_keys,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(full(&one), 60);
+    for key in 0..40 {
+        assert!(two.check(&key).unwrap().allowed);
+    }
+    assert_eq!(full(&two), 100);
+    clock.advance(2 * SECOND);
+    for key in 100..160 {
+        assert!(one.check(&key).unwrap().allowed, "key {key}");
+    }
+}
+
+/// 4,000 headers of 300 KB took 575 MB.
+#[test]
+fn a_long_key_takes_no_more_memory_than_a_short_one() {
+    let (_clock, throttle) = manual(Limit::fixed_window(1, SECOND));
+    assert!(throttle.check("first").unwrap().allowed);
+    let padding = "x".repeat(300_000);
+    let keep = |keys: std::ops::Range<usize>| {
+        allocation_counter::measure(|| {
+            for key in keys {
+                assert!(
+                    throttle
+                        .check(&format_args!("{padding}{key}"))
+                        .unwrap()
+                        .allowed
+                );
+            }
+        })
+    };
+    let kept = keep(0..1_000).bytes_current;
+    assert!(kept < 200_000, "{kept} bytes");
+}
+
+#[test]
+fn long_keys_are_told_apart() {
+    let (_clock, throttle) = manual(Limit::fixed_window(1, SECOND));
+    for len in [22, 23, 127, 128, 129, 130, 300_000] {
+        let key = "x".repeat(len);
+        let other = "x".repeat(len - 1) + "y";
+        assert!(throttle.check(&key).unwrap().allowed, "{len}");
+        assert!(!throttle.check(&key).unwrap().allowed, "{len}");
+        assert!(throttle.check(&other).unwrap().allowed, "{len}");
+        throttle.reset(&key).unwrap();
+        assert!(throttle.check(&key).unwrap().allowed, "{len}");
+        assert!(!throttle.check(&other).unwrap().allowed, "{len}");
+    }
+}
+
 #[test]
 fn a_longer_limit_of_the_same_name_keeps_its_debt() {
     let (clock, hourly) = manual(Limit::fixed_window(1, 3_600 * SECOND));

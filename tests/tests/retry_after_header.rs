@@ -131,6 +131,7 @@ async fn a_response_after_its_window_adds_nothing_to_the_next_window() {
         let handler = MemoryHandler::builder().clock(clock.clone()).build();
         let layer = ThrottleLayer::new("late", limit)
             .charge_if(|response| response.status == StatusCode::UNAUTHORIZED)
+            .wait_for_outcomes(Duration::ZERO)
             .with_config(handler);
         let slow = Arc::new(Notify::new());
         let service = layer.layer(service_fn({

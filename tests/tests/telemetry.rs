@@ -8,7 +8,7 @@ use std::time::Duration;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use premier::{Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle};
 use premier::{cache, circuit_breaker, retry, throttle, timeout};
-use premier_tests::waits::finishes;
+use premier_tests::waits::{eventually, finishes};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -63,7 +63,7 @@ static REDIS_IS_DOWN: Mutex<()> = Mutex::new(());
 
 /// How many calls of a store have failed.
 fn backend_errors() -> usize {
-    match &*value(&["premier_backend_seconds", "outcome=error"]) {
+    match &*value(&["premier_backend_seconds", "store=redis", "outcome=error"]) {
         [] => 0,
         [(_, Number::Histogram(all))] => all.len(),
         other => panic!("{other:?}"),
@@ -172,14 +172,20 @@ fn retries_timeouts_breakers_and_caches_are_counted() {
     assert_count(&["premier_timeouts_total", "slow"], 1);
 
     assert!(guarded(true).is_err());
-    let state = || match &*value(&["premier_breaker_state", "guarded"]) {
-        [(_, Number::Gauge(state))] => *state,
-        other => panic!("{other:?}"),
+    // A snapshot holds only what was set since the previous one.
+    let state = || {
+        let states = value(&["premier_breaker_state", "guarded"]);
+        let is_set = |(_, value): &(String, Number)| *value == Number::Gauge(1.0);
+        let set: Vec<_> = states.into_iter().filter(is_set).collect();
+        match &*set {
+            [(name, _)] => name.rsplit('=').next().unwrap().to_owned(),
+            other => panic!("{other:?}"),
+        }
     };
-    assert_eq!(state(), 2.0);
+    assert_eq!(state(), "open}");
     std::thread::sleep(Duration::from_millis(20));
     assert!(guarded(false).is_ok());
-    assert_eq!(state(), 0.0);
+    assert_eq!(state(), "closed}");
     assert_count(
         &["premier_breaker_changes_total", "guarded", "to=half_open"],
         1,
@@ -323,7 +329,7 @@ fn an_event_has_the_level_of_its_decision_and_no_key() {
     let [admitted, denied] = &*emitted else {
         panic!("{emitted:?}");
     };
-    assert_eq!((admitted.0, denied.0), (Level::TRACE, Level::INFO));
+    assert_eq!((admitted.0, denied.0), (Level::TRACE, Level::DEBUG));
     for part in [
         "function=\"logged\"",
         "algo=\"fixed_window\"",
@@ -335,6 +341,82 @@ fn an_event_has_the_level_of_its_decision_and_no_key() {
         !emitted.iter().any(|(_, text)| text.contains("alice")),
         "{emitted:?}"
     );
+}
+
+/// The events of all threads at a level that contain all of these parts.
+fn events_of_all(level: Level, parts: &[&str]) -> Vec<String> {
+    let all = log().0.lock().unwrap();
+    all.iter()
+        .filter(|(_, of, text)| *of == level && parts.iter().all(|part| text.contains(part)))
+        .map(|(.., text)| text.clone())
+        .collect()
+}
+
+#[test]
+fn denials_are_summed_up_once_a_second() {
+    log();
+    let throttle =
+        Throttle::new("summed", Limit::fixed_window(1, MINUTE)).with_config(MemoryHandler::new());
+    for _ in 0..1_001 {
+        let _ = throttle.check("alice").unwrap();
+    }
+    let parts = ["function=\"summed\"", "decision=\"denied\""];
+    let summaries = || events_of_all(Level::INFO, &parts);
+    // Real time is the point: a summary comes after a second.
+    let calls = || -> u64 {
+        let calls = |text: String| {
+            text.split("calls=")
+                .nth(1)?
+                .split(' ')
+                .next()?
+                .parse::<u64>()
+                .ok()
+        };
+        summaries().into_iter().filter_map(calls).sum()
+    };
+    eventually("all denials are in a summary", || calls() == 1_000);
+    assert!(summaries().len() <= 2, "{:?}", summaries());
+}
+
+#[test]
+fn a_call_without_a_decision_says_why_and_nothing_of_its_key() {
+    numbers();
+    let memory = MemoryHandler::builder().max_keys(1).build();
+    let throttle = Throttle::new("why", Limit::fixed_window(1, MINUTE)).with_config(memory);
+    throttle.acquire("alice").unwrap();
+    let emitted = events(|| {
+        for _ in 0..3 {
+            assert!(throttle.acquire("bob").is_err());
+        }
+        assert!(throttle.clone().cost(2).acquire("alice").is_err());
+    });
+    let warnings: Vec<_> = emitted
+        .iter()
+        .filter(|(at, _)| *at == Level::WARN)
+        .collect();
+    let [too_many_keys, cost] = &*warnings else {
+        panic!("{emitted:?}");
+    };
+    let parts = ["reason=\"too_many_keys\"", "1 keys are in use"];
+    assert!(
+        parts.iter().all(|part| too_many_keys.1.contains(part)),
+        "{emitted:?}"
+    );
+    let parts = ["reason=\"cost_exceeds_capacity\"", "costs 2"];
+    assert!(
+        parts.iter().all(|part| cost.1.contains(part)),
+        "{emitted:?}"
+    );
+    let has_key = |(_, text): &(Level, String)| text.contains("alice") || text.contains("bob");
+    assert!(!emitted.iter().any(has_key), "{emitted:?}");
+    let reasons = |reason| ["premier_decision_errors_total", "function=why", reason];
+    assert_count(&reasons("reason=too_many_keys"), 3);
+    assert_count(&reasons("reason=cost_exceeds_capacity"), 1);
+    // Those that came within the same second are summed up.
+    let parts = ["function=\"why\"", "reason=\"too_many_keys\"", "calls=3"];
+    eventually("the failures are summed up", || {
+        !events_of_all(Level::WARN, &parts).is_empty()
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use premier::axum::PeerIp;
 use premier::dashboard::Dashboard;
 use premier::tower::{MissingKey, RequestKey, ThrottleLayer};
@@ -48,11 +48,13 @@ pub fn app(options: &Options) -> Result<Router, Box<dyn std::error::Error>> {
         None => Config::new(MemoryHandler::new()),
     };
     let config = config.keyspace("web-api");
+    // Before anything is recorded.
+    let prometheus = prometheus()?;
     premier::config(match &options.limits {
         Some(file) => config.limits_file(file),
         None => config,
     })?;
-    Ok(routes(options, prometheus()?))
+    Ok(routes(options, prometheus))
 }
 
 fn routes(options: &Options, prometheus: PrometheusHandle) -> Router {
@@ -93,16 +95,26 @@ fn routes(options: &Options, prometheus: PrometheusHandle) -> Router {
         .route("/reports/{year}", get(report).layer(shadow))
         .route("/export", get(export))
         .route("/metrics", get(async move || numbers(&prometheus)))
-        .nest(
+        .nest_service(
             "/premier",
             // A real service must put the dashboard behind its authentication.
             Dashboard::new().denied_keys(options.denied_keys).router(),
         )
 }
 
-fn prometheus() -> Result<PrometheusHandle, BuildError> {
+/// The upper ends of the buckets of premier's histograms, in seconds. Metrics without buckets are summaries, which
+/// cannot be added up over processes, and `grafana.json` would show nothing of them.
+const BUCKETS: [f64; 15] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Installs the exporter for Prometheus.
+///
+/// # Errors
+/// When the process already has an exporter.
+pub fn prometheus() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
-        .set_buckets(&[0.0001, 0.001, 0.01, 0.1, 1.0, 10.0])?
+        .set_buckets_for_metric(Matcher::Prefix("premier".into()), &BUCKETS)?
         .install_recorder()
 }
 

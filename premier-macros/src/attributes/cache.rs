@@ -15,11 +15,11 @@ use crate::parse::function::Function;
 use crate::parse::invocation::Invocation;
 use crate::parse::key::{Key, KeyArgs};
 use crate::parse::parameter::Parameter;
-use crate::parse::types::{names_lifetime, peel_type};
+use crate::parse::types::{is_borrowed, names_borrowed_parameter, names_lifetime, peel_type};
 use crate::validate::function::check_cacheable;
 use crate::validate::key::{check_default_cache_key, check_independent, check_key};
 
-const KNOWN: &str = "ttl, stale, capacity, key, keymaker, keyspace, only_some, name, crate";
+const KNOWN: &str = "ttl, stale, wait, capacity, key, keymaker, keyspace, only_some, name, crate";
 
 struct Cache {
     setters: Setters,
@@ -33,7 +33,7 @@ struct Cache {
 pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<dyn Layer>> {
     let mut arguments = Arguments::parse("cache", KNOWN, invocation)?;
     let mut setters = Setters::default();
-    for name in ["ttl", "stale"] {
+    for name in ["ttl", "stale", "wait"] {
         setters.take_positive_duration(name, &mut arguments);
     }
     setters.take_positive("capacity", &mut arguments);
@@ -78,11 +78,12 @@ impl Layer for Cache {
             expansion.function,
             "CacheCall",
             &expansion.method("find").to_string(),
-            &quote_spanned!(output_span(expansion.function)=> __premier_found),
+            &quote_spanned!(output_span(expansion.function)=> __premier_found, __premier_failures),
         );
         let ascription = expansion.ascription();
         let scope = expansion.scope(inner, index);
         let cached = self.cached_output(expansion.output());
+        let failures = self.failures(expansion);
         let output = self.store(expansion.function);
         let substitute = expansion.ending_of_below(index).map(|ending| {
             quote_spanned! {span=>
@@ -93,10 +94,12 @@ impl Layer for Cache {
         });
         quote_spanned! {span=>
             let __premier_cached = #cached;
+            let __premier_failures = #failures;
             let __premier_found = #found;
             let __premier_flight = match #find #awaited {
                 ::core::result::Result::Ok(__premier_value) => return #crate_path::__private::CachedOutput::output(&__premier_cached, __premier_value),
-                ::core::result::Result::Err(__premier_flight) => __premier_flight,
+                ::core::result::Result::Err(#crate_path::__private::Missed::Failed(__premier_outcome)) => return __premier_outcome,
+                ::core::result::Result::Err(#crate_path::__private::Missed::Compute(__premier_flight)) => __premier_flight,
             };
             let __premier_outcome #ascription = #scope;
             #substitute
@@ -253,14 +256,39 @@ impl Cache {
         }
     }
 
+    /// Returns an expression for what callers get that have waited for a computation which failed. The type of the
+    /// output decides, at compile time.
+    fn failures(&self, expansion: &Expansion<'_>) -> TokenStream {
+        let (crate_path, output) = (&self.crate_path, expansion.output());
+        let span = Span::mixed_site();
+        // An error that borrows cannot be kept for others, which the choice does not see.
+        let generics = &expansion.function.signature.generics;
+        let may_borrow = is_borrowed(output) || names_borrowed_parameter(output, generics);
+        let by_clone = (!may_borrow).then(|| {
+            quote_spanned! {span=>
+                #[allow(unused_imports)]
+                use #crate_path::__private::FailureByClone as _;
+            }
+        });
+        quote_spanned! {span=>
+            {
+                #[allow(unused_imports)]
+                use #crate_path::__private::{FailureByError as _, FailureByMessage as _, NoFailure as _};
+                #by_clone
+                (&&&&#crate_path::__private::FailureOf::<#output>::new()).premier_failures()
+            }
+        }
+    }
+
     /// Returns code that stores the output of the function and yields it. If the function failed,
     /// the code yields the stale value, if there is one.
     fn store(&self, function: &Function) -> TokenStream {
         let crate_path = &self.crate_path;
         let span = Span::mixed_site();
         let output_span = output_span(function);
-        let flight = quote_spanned!(output_span=> &__premier_flight);
-        let stale = self.call(function, "Flight", "stale", &flight);
+        let flight = quote_spanned!(output_span=> __premier_flight);
+        let failure = quote_spanned!(output_span=> #flight, &__premier_outcome, __premier_failures);
+        let fail = self.call(function, "Flight", "fail", &failure);
         let value = quote_spanned!(output_span=> #flight, __premier_value);
         let keep = self.call(function, "Flight", "keep", &value);
         let keep = quote_spanned!(span=> #keep;);
@@ -269,7 +297,8 @@ impl Cache {
             let is_some = quote_spanned! {output_span=>
                 #path::bounds::OptionalValue::is_some(__premier_value)
             };
-            quote_spanned!(span=> if #is_some { #keep })
+            let pass_on = self.call(function, "Flight", "pass_on", &value);
+            quote_spanned!(span=> if #is_some { #keep } else { #pass_on; })
         } else {
             keep
         };
@@ -280,7 +309,7 @@ impl Cache {
                     #keep
                     __premier_outcome
                 }
-                ::core::option::Option::None => match #stale {
+                ::core::option::Option::None => match #fail {
                     ::core::option::Option::Some(__premier_value) => #cached::output(&__premier_cached, __premier_value),
                     ::core::option::Option::None => __premier_outcome,
                 },

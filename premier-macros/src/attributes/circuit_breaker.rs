@@ -44,9 +44,13 @@ pub(super) fn parse(invocation: Invocation, function: &Function) -> Result<Box<d
     setters.take_text("name", &mut arguments);
     check_independent(&setters, function, &mut arguments.errors);
     let key = KeyArgs::take(&mut arguments);
+    let key = check_key(key, function, &mut arguments.errors);
+    if key.is_some() {
+        setters.set("by_key", TokenStream::new());
+    }
     let breaker = CircuitBreaker {
         setters,
-        key: check_key(key, function, &mut arguments.errors),
+        key,
         filter: take_error_filter(&mut arguments),
         on_reject: take_on_reject(&mut arguments),
         crate_path: take_crate_path(&mut arguments),

@@ -1,7 +1,12 @@
 //! Questions about types that their tokens answer.
 
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, parse_quote};
+use syn::{
+    GenericArgument, Generics, Ident, Lifetime, PathArguments, PathSegment, Type, TypeParamBound,
+    WherePredicate, parse_quote,
+};
 
 /// Returns the types between the angle brackets of a path segment.
 pub(crate) fn type_arguments(segment: &PathSegment) -> impl DoubleEndedIterator<Item = &Type> {
@@ -67,6 +72,38 @@ pub(crate) fn is_borrowed(ty: &Type) -> bool {
         found |= lifetime.is_none_or(|lifetime| lifetime.ident != "static");
     });
     found
+}
+
+/// Returns whether the type names a parameter of `generics` that is not known to be `'static`.
+pub(crate) fn names_borrowed_parameter(ty: &Type, generics: &Generics) -> bool {
+    let is_static = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Lifetime(lifetime) if lifetime.ident == "static");
+    let predicates = generics
+        .where_clause
+        .iter()
+        .flat_map(|clause| &clause.predicates);
+    let is_static_by_clause = |parameter: &Ident| {
+        predicates.clone().any(|predicate| match predicate {
+            WherePredicate::Type(predicate) => {
+                matches!(peel_type(&predicate.bounded_ty), Type::Path(path) if path.path.is_ident(parameter))
+                    && predicate.bounds.iter().any(is_static)
+            }
+            _ => false,
+        })
+    };
+    let tokens = ty.to_token_stream();
+    generics.type_params().any(|parameter| {
+        !parameter.bounds.iter().any(is_static)
+            && !is_static_by_clause(&parameter.ident)
+            && contains_ident(tokens.clone(), &parameter.ident)
+    })
+}
+
+fn contains_ident(tokens: TokenStream, ident: &Ident) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(other) => other == *ident,
+        TokenTree::Group(group) => contains_ident(group.stream(), ident),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// Returns `false` if the type contains `impl Trait`, which cannot be written in a body.

@@ -1,15 +1,17 @@
 //! Several limits decided as one.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::answer::Effect;
 use super::plan::Plan;
 use super::state::State;
-use crate::limit::decision::Decision;
+use crate::limit::decision::{DecidingLimits, Decision};
 
 /// Decides about several limits as one: all admit and all take, or nothing is taken.
 ///
-/// The answer carries the tightest `remaining` with its limit, the longest `delay`, and as
+/// The answer carries the tightest `remaining` with its limit and `more_after`, of equal ones that with the
+/// longer `more_after`, the longest `delay`, and as
 /// `retry_after` the longest of those that deny: an admission that has become possible stays
 /// possible, so this is the first instant at which all admit.
 pub(crate) fn take_all(
@@ -51,14 +53,19 @@ pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
     for (index, mut one) in decisions.enumerate() {
         let Some(all) = combined else {
             one.reservation.remember(0, one.reset_after);
+            one.limits = of_limit(0, &one);
             combined = Some(one);
             continue;
         };
-        let (tightest, other) = if one.remaining < all.remaining {
-            (one, all)
-        } else {
-            (all, one)
+        one.limits = of_limit(index, &one);
+        let denying = all.limits.denying | one.limits.denying;
+        let is_tighter = match one.remaining.cmp(&all.remaining) {
+            Ordering::Equal => one.more_after > all.more_after,
+            order => order.is_lt(),
         };
+        let (mut tightest, mut other) = if is_tighter { (one, all) } else { (all, one) };
+        tightest.limits.denying = denying;
+        other.limits.denying = denying;
         let mut reservation = all.reservation;
         reservation.set_end(index, one.reservation.end(0));
         reservation.remember(index, one.reset_after);
@@ -76,6 +83,17 @@ pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
         });
     }
     combined.unwrap_or_default()
+}
+
+/// A decision of the limit at this index.
+fn of_limit(index: usize, decision: &Decision) -> DecidingLimits {
+    let index = u8::try_from(index).unwrap_or(u8::MAX);
+    DecidingLimits {
+        tightest: index,
+        denying: u32::from(!decision.allowed)
+            .checked_shl(index.into())
+            .unwrap_or(0),
+    }
 }
 
 /// The shortest time after the admission of the head of a queue at which `units` more behind it can be

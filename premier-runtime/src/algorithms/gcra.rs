@@ -238,7 +238,11 @@ impl<T: Ticks> Gcra<T> {
         let mut decision = Decision::new(self.capacity);
         decision.allowed = allowed;
         // Callers that wait owe more than a full debt.
-        decision.remaining = ((self.full - debt.min(self.full)) / self.interval).units();
+        let free = self.full - debt.min(self.full);
+        let units = free / self.interval;
+        decision.remaining = units.units();
+        let one_more = self.interval * (units + T::from(1));
+        decision.more_after = (one_more + debt - self.full).duration(self.den);
         decision.reset_after = debt.duration(self.den);
         if !allowed {
             // A caller that may not wait as long as its slot in a queue is denied with room for it.

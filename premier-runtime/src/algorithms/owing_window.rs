@@ -85,6 +85,9 @@ impl OwingWindow {
         let mut decision = Decision::new(rule.quota());
         decision.allowed = allowed;
         decision.remaining = rule.quota().saturating_sub(rule.used(&self.window, now));
+        let mut used_up = *self;
+        used_up.window.cur += decision.remaining;
+        decision.more_after = nanos(used_up.admits_at(rule, 1) - elapsed);
         if !allowed {
             decision.retry_after = nanos(self.admits_at(rule, cost) - elapsed);
         }

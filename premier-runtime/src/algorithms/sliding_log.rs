@@ -19,6 +19,10 @@ pub(super) fn rule(limit: &Limit) -> Log {
     }
 }
 
+/// Units are given back to the instant of which they were taken if at most this many instants are newer: in
+/// Redis each of them is an entry that has to be written anew.
+const NEWER_THAN_RELEASED: usize = 128;
+
 /// A limit by a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Log {
@@ -79,19 +83,26 @@ impl Log {
         let mut decision = Decision::new(self.quota);
         decision.allowed = cost <= left;
         decision.remaining = left;
-        if !decision.allowed {
-            let mut excess = used + cost - self.quota;
+        // How long until this many units have left the log.
+        let after_leaving = |mut excess| {
             let live = state
                 .entries
                 .iter()
                 .skip_while(|&&(instant, _)| is_over(instant));
             for &(instant, units) in live {
                 if units >= excess {
-                    decision.retry_after = self.leaves_in(instant, now);
-                    break;
+                    return Some(self.leaves_in(instant, now));
                 }
                 excess -= units;
             }
+            None
+        };
+        // Of an unused log, those that are taken now leave first.
+        let one_more = after_leaving(used.saturating_sub(self.quota) + 1);
+        decision.more_after = one_more.unwrap_or(Duration::from_nanos(self.period));
+        if !decision.allowed {
+            let denied_for = after_leaving(used + cost - self.quota);
+            decision.retry_after = denied_for.unwrap_or_default();
         }
         if let Some(&(instant, _)) = state.entries.back()
             && used > 0
@@ -156,11 +167,26 @@ impl LogState {
         self.entries.is_empty()
     }
 
-    /// Whether the newest units were taken at this instant.
-    pub(super) fn ends_at(&self, instant: u64) -> bool {
-        self.entries
-            .back()
-            .is_some_and(|&(last, _)| last == instant)
+    /// Gives back units that were taken at this instant, if few are newer.
+    pub(super) fn release(&mut self, instant: u64, units: u64) {
+        let newer = self.entries.iter().rev().take(NEWER_THAN_RELEASED + 1);
+        let newer = newer.take_while(|&&(taken, _)| taken > instant).count();
+        if newer > NEWER_THAN_RELEASED {
+            return;
+        }
+        let Some(index) = self.entries.len().checked_sub(newer + 1) else {
+            return;
+        };
+        let (taken, left) = &mut self.entries[index];
+        if *taken != instant {
+            return;
+        }
+        let given = units.min(*left);
+        *left -= given;
+        self.used -= given;
+        if *left == 0 {
+            self.entries.remove(index);
+        }
     }
 
     pub(super) fn is_fresh(&self, period: u64, now: u64) -> bool {
@@ -205,4 +231,36 @@ impl LogState {
 
 fn is_over(period: u64, instant: u64, now: u64) -> bool {
     now.saturating_sub(instant) >= period
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log of `newer` + 1 units at the instants 1, 2, 3 …
+    fn log_of(newer: u64) -> LogState {
+        let mut state = LogState::default();
+        (1..=newer + 1).for_each(|instant| state.push(instant, 1));
+        state
+    }
+
+    #[test]
+    fn units_are_given_back_to_their_own_instant() {
+        let mut state = log_of(2);
+        state.release(2, 5);
+        assert_eq!(state.entries, [(1, 1), (3, 1)]);
+        assert_eq!(state.used, 2);
+        state.release(2, 1);
+        state.release(9, 1);
+        assert_eq!(state.used, 2);
+    }
+
+    #[test]
+    fn units_with_many_newer_ones_stay() {
+        for (newer, given_back) in [(127, 1), (128, 1), (129, 0), (200, 0)] {
+            let mut state = log_of(newer);
+            state.release(1, 1);
+            assert_eq!(state.used, newer + 1 - given_back, "{newer}");
+        }
+    }
 }

@@ -205,7 +205,10 @@ impl State {
     ) {
         let is_counted = match (&mut self.0, slot.end(index)) {
             (Repr::Fresh, _) => false,
-            (Repr::Log(state), _) => state.ends_at(slot.since),
+            (Repr::Log(state), _) => {
+                state.release(slot.since, units);
+                false
+            }
             (Repr::Tat(_) | Repr::Reserved(..), 0) => now < slot.until(index),
             (Repr::Tat(_) | Repr::Reserved(_), end) => {
                 if let Rule::Gcra(gcra) = plan.rule()

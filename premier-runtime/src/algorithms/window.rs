@@ -102,6 +102,11 @@ impl Window {
         let mut decision = Decision::new(self.quota);
         decision.allowed = allowed;
         decision.remaining = self.quota.saturating_sub(self.used(state, now));
+        let used_up = WindowState {
+            cur: state.cur + decision.remaining,
+            ..*state
+        };
+        decision.more_after = time(self.admits_at(&used_up, 1) - elapsed);
         if !allowed {
             decision.retry_after = time(self.admits_at(state, cost) - elapsed);
         }
@@ -160,9 +165,12 @@ pub(super) fn shrinks_to(period: u64, count: u64, room: u64) -> u64 {
     if count <= room {
         return 0;
     }
-    let overlap = ((u128::from(room) + 1) * u128::from(period) - 1) / u128::from(count);
     // Below `period`, because room + 1 ≤ count.
-    period - overlap as u64
+    let overlap = match (room + 1).checked_mul(period) {
+        Some(product) => (product - 1) / count,
+        None => (((u128::from(room) + 1) * u128::from(period) - 1) / u128::from(count)) as u64,
+    };
+    period - overlap
 }
 
 fn time(nanoseconds: u64) -> std::time::Duration {

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::call_site::CallSite;
 use super::into_arg::{LengthOfTime, WholeNumber, positive};
+#[cfg(feature = "dashboard")]
+use super::registry::Registry;
 use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
 use crate::clock::{SteadyClock, after};
@@ -15,7 +17,7 @@ use crate::key::subject::IntoSubject;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::wait_queue::{QueueMap, QueueRef, WaitQueue, Waiter};
 use crate::limiter::waiting::WaitingCount;
-use crate::telemetry::call_waits;
+use crate::telemetry::PermitTelemetry;
 
 /// The static of one `#[concurrency]`.
 pub type ConcurrencySite = Site<Bulkhead>;
@@ -66,6 +68,7 @@ impl ConcurrencySpec {
 #[derive(Debug)]
 pub struct Bulkhead {
     function: Arc<str>,
+    telemetry: PermitTelemetry,
     args: ConcurrencyArgs,
     /// The permits of a function without keys.
     only: Permits,
@@ -80,8 +83,10 @@ impl Policy for Bulkhead {
     type Args = ConcurrencyArgs;
 
     fn bind(call_site: &CallSite, args: ConcurrencyArgs) -> Result<Self, Error> {
+        let function = call_site.path().into();
         Ok(Self {
-            function: call_site.path().into(),
+            telemetry: PermitTelemetry::new(&function),
+            function,
             args,
             only: Permits::default(),
             by_key: QueueMap::default(),
@@ -89,6 +94,38 @@ impl Policy for Bulkhead {
             clock: Runtime::global().clock(),
         })
     }
+
+    fn on_bound(&'static self) {
+        #[cfg(feature = "dashboard")]
+        BULKHEADS.add(self);
+        self.telemetry.register(self.args.limit);
+    }
+}
+
+#[cfg(feature = "dashboard")]
+static BULKHEADS: Registry<Bulkhead> = Registry::new();
+
+/// The permits of a function as they are now.
+#[cfg(feature = "dashboard")]
+pub(crate) struct PermitStatus {
+    pub(crate) function: &'static str,
+    /// How many calls of each key may run.
+    pub(crate) limit: u64,
+    /// How many run under all keys, and how many wait.
+    pub(crate) in_use: u64,
+    pub(crate) waiting: u64,
+}
+
+/// The permits of all functions that have been called.
+#[cfg(feature = "dashboard")]
+pub(crate) fn permits() -> Vec<PermitStatus> {
+    let status = |bulkhead: &'static Bulkhead| PermitStatus {
+        function: &bulkhead.function,
+        limit: bulkhead.args.limit,
+        in_use: bulkhead.telemetry.in_use(),
+        waiting: bulkhead.waiting.get(),
+    };
+    BULKHEADS.all().into_iter().map(status).collect()
 }
 
 /// The calls of one key that run, and those that wait.
@@ -151,7 +188,11 @@ impl Bulkhead {
             }
             *running += 1;
         }
-        Some(Permit(permits))
+        self.telemetry.holds(true);
+        Some(Permit {
+            permits,
+            telemetry: &self.telemetry,
+        })
     }
 
     /// Returns a permit if one is free and no other call waits, or joins the queue.
@@ -169,13 +210,14 @@ impl Bulkhead {
             WaitTime::Unbounded => u64::MAX,
         };
         if !self.waiting.enter(calls) {
+            self.telemetry.rejected();
             return Err(Error::TooManyWaiting {
                 function: Arc::clone(&self.function),
                 key: key.map(Into::into),
                 max_waiting: calls.unwrap_or(u64::MAX),
             });
         }
-        call_waits(&self.function, true);
+        self.telemetry.waits(true);
         Ok(Turn(Entry::Queued(Queued {
             bulkhead: self,
             key: key.map(Into::into),
@@ -185,6 +227,7 @@ impl Bulkhead {
     }
 
     fn rejection(&self, key: Option<&str>) -> Error {
+        self.telemetry.rejected();
         Error::ConcurrencyExceeded {
             function: Arc::clone(&self.function),
             key: key.map(Into::into),
@@ -232,7 +275,7 @@ struct Queued {
 impl Drop for Queued {
     fn drop(&mut self) {
         self.bulkhead.waiting.leave();
-        call_waits(&self.bulkhead.function, false);
+        self.bulkhead.telemetry.waits(false);
     }
 }
 
@@ -274,11 +317,15 @@ impl Turn {
 /// The right of one call to run, until it is dropped.
 #[derive(Debug)]
 #[must_use = "the permit is released when it is dropped"]
-pub struct Permit(PermitsRef);
+pub struct Permit {
+    permits: PermitsRef,
+    telemetry: &'static PermitTelemetry,
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        *self.0.running() -= 1;
-        self.0.queue.wake_head();
+        *self.permits.running() -= 1;
+        self.permits.queue.wake_head();
+        self.telemetry.holds(false);
     }
 }

@@ -6,7 +6,7 @@ use super::call_site::CallSite;
 use super::site::{Instance, Policy, Site};
 use super::spec::Spec;
 use crate::error::Error;
-use crate::telemetry;
+use crate::telemetry::{self, Counted};
 
 /// The static of one `#[fallback]`.
 pub type FallbackSite = Site<Fallback>;
@@ -32,6 +32,10 @@ impl Policy for Fallback {
         Ok(Self {
             function: call_site.path().into(),
         })
+    }
+
+    fn on_bound(&'static self) {
+        Counted::Fallbacks.register(&self.function);
     }
 }
 

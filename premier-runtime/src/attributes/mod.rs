@@ -14,6 +14,8 @@ pub(crate) mod fallback;
 pub(crate) mod fault;
 pub(crate) mod into_arg;
 pub(crate) mod output;
+#[cfg(feature = "dashboard")]
+mod registry;
 pub(crate) mod rejection;
 pub(crate) mod retry;
 pub(crate) mod site;

@@ -20,6 +20,7 @@ use crate::clock::{Sleep, SteadyClock, after};
 use crate::config::runtime::Runtime;
 use crate::config::scope;
 use crate::error::Error;
+use crate::telemetry::Counted;
 use crate::{clock, telemetry};
 
 /// The static of one `#[timeout]`.
@@ -66,6 +67,10 @@ impl Policy for TimeoutPolicy {
             after: args.after,
             clock: Runtime::global().clock(),
         })
+    }
+
+    fn on_bound(&'static self) {
+        Counted::Timeouts.register(&self.function);
     }
 }
 

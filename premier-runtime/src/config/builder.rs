@@ -144,20 +144,23 @@ impl Config {
     ///
     /// A limit keeps what it has consumed when its numbers change. A file with an error is rejected
     /// as a whole: all limits stay as they are, and an event and
-    /// [`limits::file_status`](crate::limits::file_status) report the line of the error.
+    /// [`limits::file_status`](crate::limits::file_status) report the line and the column of the error.
+    /// So is a file that is empty after it had entries, because it may not be written yet: an empty table,
+    /// `[limits]`, takes all entries out. A change counts once the file has stayed as it is for 300 ms.
     ///
     /// ```toml
     /// [limits."shop::search:search"]  # the name in errors: module, colon, function
-    /// rate = "100/s"                  # as in #[throttle]; or quota = 100, duration = "1s"
+    /// rate = "100/s"                  # as in #[throttle]; or quota = 100, duration = 1
     /// burst = 200
     ///
     /// [limits.login]
     /// rates = ["5/min", "20/h"]       # for limits("…", "…")
     /// ```
     ///
-    /// An entry whose name matches no limit yet applies when a limit of this name is first used. An
-    /// entry may repeat the `algo` of its attribute but not change it, because the state of one
-    /// algorithm cannot be converted to that of another.
+    /// An entry whose name matches no limit yet applies when a limit of this name is first used. An event
+    /// warns of each such entry once, 10 s after the start at the earliest, because the name may be
+    /// misspelled. An entry may repeat the `algo` of its attribute but not change it, because the state of
+    /// one algorithm cannot be converted to that of another.
     ///
     /// ```no_run
     /// use premier::{Config, MemoryHandler};

@@ -4,6 +4,10 @@
 //! is a problem document of RFC 9457. The status is 429 with `Retry-After` for a call over its
 //! limit, 503 when the store is down or a circuit breaker is open, and 504 for a timeout.
 //!
+//! A call over its limit also has the `RateLimit` fields of a [`ThrottleLayer`](crate::tower::ThrottleLayer). The
+//! policy has the name of the [`Throttle`](crate::Throttle), and is called `default` for an attribute. The response
+//! to an admitted call has none, because it is the handler's own.
+//!
 //! ```
 //! use axum::routing::get;
 //! use axum::{Json, Router};
@@ -31,11 +35,11 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::error::Error;
-use crate::integrations::tower::{IPV6_PREFIX, log_misconfigured, peer, rejection_of, with_ip_key};
+use crate::integrations::tower::{IPV6_PREFIX, log_misconfigured, peer, response_to, with_ip_key};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        rejection_of(self, Vec::new()).to_response().map(Body::from)
+        response_to(self).map(Body::from)
     }
 }
 

@@ -30,6 +30,12 @@ pub struct Decision {
     pub limit: u64,
     /// How many units could still be taken at this instant, after this call.
     pub remaining: u64,
+    /// How long until one unit more than [`Decision::remaining`] can be taken, by callers that take all those at
+    /// once; zero if the store does not say. Of several limits, that of the tightest.
+    ///
+    /// A client that keeps to `remaining` within this time, and then takes one unit, is not denied unless others
+    /// share its key. It is the parameter `t` of the `RateLimit` field in HTTP.
+    pub more_after: Duration,
     /// How long until the same call would be admitted, if no other call takes units until then; zero
     /// when the call is allowed.
     pub retry_after: Duration,
@@ -38,8 +44,19 @@ pub struct Decision {
     pub reset_after: Duration,
     /// How long an admitted call must wait for its slot in a leaky bucket; zero for other algorithms.
     pub delay: Duration,
+    /// Which of several limits the decision is about.
+    pub(crate) limits: DecidingLimits,
     /// When and where the cost was taken, to give it back.
     pub(crate) reservation: Reservation,
+}
+
+/// Which of the limits that decide as one a decision is about. The default is that of a single limit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct DecidingLimits {
+    /// The index of the limit whose `limit`, `remaining` and `more_after` the decision has.
+    pub(crate) tightest: u8,
+    /// One bit for each of the first 32 limits: whether it denies the call.
+    pub(crate) denying: u32,
 }
 
 impl Decision {
@@ -59,9 +76,14 @@ impl Decision {
             allowed: true,
             limit,
             remaining: 0,
+            more_after: Duration::ZERO,
             retry_after: Duration::ZERO,
             reset_after: Duration::ZERO,
             delay: Duration::ZERO,
+            limits: DecidingLimits {
+                tightest: 0,
+                denying: 0,
+            },
             reservation: Reservation::NONE,
         }
     }
@@ -145,7 +167,7 @@ impl Decision {
 /// | a bucket, with [`slot_end`](Reservation::slot_end) | if the theoretical arrival time of the state is still the end of the slot: it becomes the beginning of the slot |
 /// | a bucket, without | while the time is before [`counted_until`](Reservation::counted_until) |
 /// | a window | if the window of the state began at [`taken_at`](Reservation::taken_at) or before |
-/// | a sliding log | if the newest entry is of [`taken_at`](Reservation::taken_at) |
+/// | a sliding log | if it has an entry of [`taken_at`](Reservation::taken_at), and at most 128 newer ones |
 ///
 /// ```
 /// use premier::Reservation;

@@ -11,7 +11,7 @@ use crate::store::handler::Handler;
 use crate::store::memory::{BoundTable, FastPath, Table, as_memory};
 use crate::store::outage::{self, OnBackendError};
 use crate::store::request::Request;
-use crate::telemetry::Timer;
+use crate::telemetry::{self, Timer};
 
 /// A store with what it takes to decide about one key prefix.
 #[derive(Debug)]
@@ -60,12 +60,46 @@ impl BoundStore {
         }
     }
 
-    /// The name of the store, and whether it can be reached if that is known.
-    #[cfg(feature = "dashboard")]
-    pub(super) fn status(&self) -> (&'static str, Option<bool>) {
+    /// The name of the store.
+    pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Memory(..) => ("memory", None),
-            Self::Other { handler, .. } => (handler.name(), handler.is_up()),
+            Self::Memory(..) => "memory",
+            Self::Other { handler, .. } => handler.name(),
+        }
+    }
+
+    /// Whether the store can be reached, if that is known.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn is_up(&self) -> Option<bool> {
+        match self {
+            Self::Memory(..) => None,
+            Self::Other { handler, .. } => handler.is_up(),
+        }
+    }
+
+    /// What happens to calls while the store cannot decide; `None` for the memory.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn outage_policy(&self) -> Option<&'static str> {
+        match self {
+            Self::Memory(..) => None,
+            Self::Other { policy, .. } => Some(policy.as_str()),
+        }
+    }
+
+    /// The number of keys in this process, and the most that there may be.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn keys(&self) -> (usize, usize) {
+        self.bound_table().keys()
+    }
+
+    /// Registers the metrics of the store. No lock may be held.
+    pub(super) fn register_metrics(&self) {
+        self.bound_table().register_metrics();
+        if let Self::Other {
+            handler, policy, ..
+        } = self
+        {
+            telemetry::register_store(handler.name(), policy.as_str());
         }
     }
 
@@ -94,7 +128,7 @@ impl BoundStore {
                 if let Some(decision) = self.decide_locally(request) {
                     return Ok(decision);
                 }
-                let timer = Timer::start();
+                let timer = Timer::start(handler.name());
                 let result = handler.handle(request);
                 timer.stop(&result);
                 result.or_else(|error| self.apply_outage_policy(request, error))
@@ -113,7 +147,7 @@ impl BoundStore {
         match self {
             Self::Memory(table) => table.handle(&request),
             Self::Other { handler, .. } => {
-                let timer = Timer::start();
+                let timer = Timer::start(handler.name());
                 let result = handler.handle_async(request).await;
                 timer.stop(&result);
                 result.or_else(|error| self.apply_outage_policy(&request, error))
@@ -194,8 +228,14 @@ impl BoundStore {
 
     /// Counts a call that the outage policy decides after this error.
     pub(super) fn count_outage_call(&self, error: &Error) {
-        if let (Self::Other { policy, .. }, Error::Backend { .. }) = (self, error) {
-            outage::count(*policy);
+        if let (
+            Self::Other {
+                handler, policy, ..
+            },
+            Error::Backend { .. },
+        ) = (self, error)
+        {
+            outage::count(*policy, handler.name());
         }
     }
 

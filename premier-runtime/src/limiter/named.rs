@@ -62,7 +62,7 @@ impl Limiter {
         let (store, fast_path) = BoundStore::bind(runtime, &prefix, &plans);
         let prefix = Arc::clone(store.prefix());
         Ok(Arc::new(Self {
-            telemetry: Telemetry::new(&name, algo, runtime.log_keys()),
+            telemetry: Telemetry::new(algo, runtime.log_keys()),
             name,
             queues: OnceLock::new(),
             prefix,
@@ -80,6 +80,7 @@ impl Limiter {
         &self.name
     }
 
+    #[cfg(feature = "dashboard")]
     pub(crate) fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
@@ -178,7 +179,38 @@ impl Limiter {
     /// What keeps the state, and whether it can be reached if that is known.
     #[cfg(feature = "dashboard")]
     pub(crate) fn store(&self) -> (&'static str, Option<bool>) {
-        self.store.status()
+        (self.store.name(), self.store.is_up())
+    }
+
+    /// The name of the store, and what tells it from others of that name.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn store_id(&self) -> (&'static str, usize) {
+        (self.store.name(), self.store.id())
+    }
+
+    /// What happens to calls while the store cannot decide; `None` if it always can.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn outage_policy(&self) -> Option<&'static str> {
+        self.store.outage_policy()
+    }
+
+    /// How many calls wait.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn waiting(&self) -> u64 {
+        let queues = self.queues.get();
+        queues.map_or(0, |queues| queues.count().get())
+    }
+
+    /// How many keys the memory of this process keeps, and how many it may keep.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn keys(&self) -> (usize, usize) {
+        self.store.keys()
+    }
+
+    /// Registers the metrics of the limit and of its store. No lock may be held.
+    pub(super) fn register_metrics(&self) {
+        self.telemetry.register(&self.name, self.store.name());
+        self.store.register_metrics();
     }
 
     /// The callers that wait for this limit.
@@ -539,11 +571,22 @@ impl Limiter {
 
     /// Records a decision.
     #[inline]
-    pub(crate) fn record(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
+    pub(crate) fn record(&self, key: Option<&Subject<'_>>, outcome: Outcome<'_>) {
         if let Some(scope) = scope::current() {
-            scope.count(&self.name, outcome == Outcome::Admitted);
+            scope.count(&self.name, outcome.is_admitted());
         }
-        self.telemetry.decided(key, outcome);
+        let store = || self.store.name();
+        self.telemetry.decided(&self.name, store, key, outcome);
+    }
+
+    /// Records how long a call waited until it was admitted.
+    pub(super) fn record_wait(&self, length: Duration) {
+        self.telemetry.waited(&self.name, length);
+    }
+
+    /// Records that a call waits, or waits no longer.
+    pub(crate) fn record_waiting(&self, waits: bool) {
+        self.telemetry.waits(&self.name, waits);
     }
 
     /// Records the decision in `result` and returns it.

@@ -148,7 +148,7 @@ fn take_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decision; N], Part
     check_costs(parts)?;
     let plans = plans(parts);
     let requests = std::array::from_fn::<_, N, _>(|index| parts[index].request(&plans[index]));
-    let timer = Timer::start();
+    let timer = Timer::start(handler.name());
     let answer = handler.take_all(&requests);
     timer.stop(&answer);
     decided(parts, answer)
@@ -162,7 +162,7 @@ async fn take_all_async<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decisi
     check_costs(parts)?;
     let plans = plans(parts);
     let requests = std::array::from_fn::<_, N, _>(|index| parts[index].request(&plans[index]));
-    let timer = Timer::start();
+    let timer = Timer::start(handler.name());
     let answer = SyncFuture::new(handler.take_all_async(&requests)).await;
     timer.stop(&answer);
     decided(parts, answer)
@@ -232,7 +232,7 @@ impl Part<'_> {
             .request(self.key, plans, Operation::Take(self.cost))
     }
 
-    fn record(&self, outcome: Outcome) {
+    fn record(&self, outcome: Outcome<'_>) {
         self.limiter
             .record(self.key.map(Subject::Text).as_ref(), outcome);
     }

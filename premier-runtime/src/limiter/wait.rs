@@ -152,7 +152,7 @@ impl<'a> Wait<'a> {
         if !limiter.queues().count().enter(max_wait.calls) {
             return Err(limiter.too_many_waiting(key, max_wait));
         }
-        limiter.telemetry().begins_to_wait();
+        limiter.record_waiting(true);
         let began = limiter.clock().now();
         let deadline = match max_wait.time {
             WaitTime::AtMost(longest) => after(began, longest),
@@ -301,8 +301,10 @@ impl<'a> Wait<'a> {
         self.held = Held::Nothing;
         let waited = self.limiter.clock().now().saturating_sub(self.began);
         let waited = Duration::from_nanos(waited);
-        self.limiter.telemetry().waited(waited);
+        self.limiter.record_wait(waited);
         Decision {
+            // The slot was taken before its delay.
+            more_after: decision.more_after.saturating_sub(decision.delay),
             delay: waited,
             ..decision
         }
@@ -368,6 +370,6 @@ impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.give_back();
         self.queues().count().leave();
-        self.limiter.telemetry().ceases_to_wait();
+        self.limiter.record_waiting(false);
     }
 }

@@ -20,6 +20,12 @@ impl WaitingCount {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// How many calls wait.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Whether another call may wait.
     pub(crate) fn has_room(&self, most: Option<u64>) -> bool {
         most.is_none_or(|most| self.0.load(Ordering::Relaxed) < most)

@@ -145,7 +145,7 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Returns the name of the store, for the dashboard. Default: `"custom"`.
+    /// Returns the name of the store, for the dashboard and for the label `store` of metrics. Default: `"custom"`.
     fn name(&self) -> &'static str {
         "custom"
     }

@@ -35,14 +35,15 @@ pub fn outage_calls() -> OutageCalls {
     }
 }
 
-pub(crate) fn count(policy: OnBackendError) {
-    let (counter, name) = match policy {
-        OnBackendError::Allow => (&ALLOWED, "allow"),
-        OnBackendError::Deny => (&DENIED, "deny"),
-        OnBackendError::Memory => (&IN_MEMORY, "memory"),
+/// Counts a call that this store could not decide.
+pub(crate) fn count(policy: OnBackendError, store: &'static str) {
+    let counter = match policy {
+        OnBackendError::Allow => &ALLOWED,
+        OnBackendError::Deny => &DENIED,
+        OnBackendError::Memory => &IN_MEMORY,
     };
     counter.fetch_add(1, Ordering::Relaxed);
-    telemetry::outage_decision(name);
+    telemetry::outage_decision(store, policy.as_str());
 }
 
 /// What happens to calls while the store cannot decide, because it is down or too slow.
@@ -67,4 +68,14 @@ pub enum OnBackendError {
     /// Decide in the memory of this process, with the same limits, until the store answers again.
     /// Each process then has the whole quota.
     Memory,
+}
+
+impl OnBackendError {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Memory => "memory",
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! The counts of one limit for the dashboard.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::outcome::Outcome;
+use crate::key::digest::beginning;
 use crate::key::subject::Subject;
 
 /// Whether denied keys are counted. Off by default, because keys may be personal data.
@@ -11,6 +12,10 @@ static KEEP_KEYS: AtomicBool = AtomicBool::new(false);
 
 /// The most denied keys that are counted per limit.
 const MAX_KEYS: usize = 64;
+
+/// The most bytes that are kept of a denied key, more than are shown: a client may send a key of a megabyte. Keys with
+/// an equal beginning count as one.
+const MAX_KEY_LEN: usize = 1_024;
 
 /// Starts counting denied keys.
 pub(crate) fn keep_keys() {
@@ -27,8 +32,11 @@ pub(crate) struct Counts {
     /// The keys denied most often with their counts, by the Space-Saving algorithm (Metwally, Agrawal
     /// and El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams", 2005):
     /// a new key replaces the key with the lowest count and continues from this count.
-    keys: Mutex<Vec<(Box<str>, u64)>>,
+    keys: OnceLock<Box<DeniedKeys>>,
 }
+
+/// The kept keys with their counts.
+type DeniedKeys = Mutex<Vec<(Box<str>, u64)>>;
 
 /// A snapshot of the counts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -41,25 +49,26 @@ pub(crate) struct Totals {
 
 impl Counts {
     #[inline]
-    pub(super) fn count(&self, key: Option<&Subject<'_>>, outcome: Outcome) {
+    pub(super) fn count(&self, key: Option<&Subject<'_>>, outcome: Outcome<'_>) {
         let counter = match outcome {
             Outcome::Admitted => &self.admitted,
             Outcome::Denied => &self.denied,
             #[cfg(feature = "tower")]
             Outcome::ShadowDenied => &self.shadow_denied,
-            Outcome::Failed => &self.failed,
+            Outcome::Failed(_) => &self.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(key) = key
-            && !matches!(outcome, Outcome::Admitted | Outcome::Failed)
+            && !matches!(outcome, Outcome::Admitted | Outcome::Failed(_))
             && KEEP_KEYS.load(Ordering::Relaxed)
         {
-            key.with_text(|key| self.keep(key));
+            key.with_text(|key| self.keep(beginning(key, MAX_KEY_LEN)));
         }
     }
 
     fn keep(&self, key: &str) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.get_or_init(Box::default);
+        let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = keys.iter_mut().find(|(kept, _)| **kept == *key) {
             *count += 1;
         } else if keys.len() < MAX_KEYS {
@@ -80,11 +89,10 @@ impl Counts {
 
     /// Returns the `most` keys denied most often, each with an upper bound of its count.
     pub(crate) fn denied_keys(&self, most: usize) -> Vec<(Box<str>, u64)> {
-        let mut keys = self
-            .keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let Some(keys) = self.keys.get() else {
+            return Vec::new();
+        };
+        let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
         keys.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         keys.truncate(most);
         keys

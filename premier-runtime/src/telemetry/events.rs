@@ -1,39 +1,81 @@
-//! Events and metrics of retries, timeouts, circuit breakers, caches and stores.
+//! Events and metrics of retries, timeouts, circuit breakers and stores.
 
 use std::sync::Arc;
-#[cfg(all(feature = "metrics", feature = "cache"))]
-use std::sync::OnceLock;
 use std::time::Duration;
 
-#[cfg(all(feature = "metrics", feature = "cache"))]
-use super::registered::registered;
+#[cfg(feature = "metrics")]
+use super::descriptions::describe;
+#[cfg(feature = "metrics")]
+use super::registered::show_latest;
 use crate::error::Error;
 #[cfg(feature = "tracing")]
 use crate::error::EscapedKey;
 
+/// What is counted of the calls of a function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counted {
+    Retries,
+    Timeouts,
+    Fallbacks,
+    /// Calls that an open circuit has rejected.
+    OpenCircuit,
+    /// Calls that were rejected because all permits are in use.
+    NoPermit,
+}
+
+impl Counted {
+    /// Registers the counter of a function, which begins at 0.
+    pub(crate) fn register(self, function: &Arc<str>) {
+        let _ = function;
+        #[cfg(feature = "metrics")]
+        {
+            describe();
+            let _ = self.counter(function);
+        }
+    }
+
+    /// Counts a call.
+    pub(crate) fn count(self, function: &Arc<str>) {
+        let _ = function;
+        #[cfg(feature = "metrics")]
+        self.counter(function).increment(1);
+    }
+
+    #[cfg(feature = "metrics")]
+    fn counter(self, function: &Arc<str>) -> metrics::Counter {
+        let function = Arc::clone(function);
+        let rejected = |function, by: &'static str| metrics::counter!("premier_rejected_calls_total", "function" => function, "by" => by);
+        match self {
+            Self::Retries => metrics::counter!("premier_retries_total", "function" => function),
+            Self::Timeouts => metrics::counter!("premier_timeouts_total", "function" => function),
+            Self::Fallbacks => metrics::counter!("premier_fallbacks_total", "function" => function),
+            Self::OpenCircuit => rejected(function, "circuit_breaker"),
+            Self::NoPermit => rejected(function, "concurrency"),
+        }
+    }
+}
+
 /// Records that an attempt failed and the next one follows after `delay`.
 pub(crate) fn retried(function: &Arc<str>, attempt: u32, delay: Duration) {
-    let _ = (function, attempt, delay);
-    #[cfg(feature = "metrics")]
-    metrics::counter!("premier_retries_total", "function" => Arc::clone(function)).increment(1);
+    let _ = (attempt, delay);
+    Counted::Retries.count(function);
+    #[cfg(feature = "dashboard")]
+    super::retries::count(function);
     #[cfg(feature = "tracing")]
     tracing::info!(target: "premier", function = &**function, attempt, ?delay, "retries");
 }
 
 /// Records that a call returns the value of its fallback.
 pub(crate) fn fell_back(function: &Arc<str>) {
-    let _ = function;
-    #[cfg(feature = "metrics")]
-    metrics::counter!("premier_fallbacks_total", "function" => Arc::clone(function)).increment(1);
+    Counted::Fallbacks.count(function);
     #[cfg(feature = "tracing")]
     tracing::info!(target: "premier", function = &**function, "falls back");
 }
 
 /// Records that a call did not finish within its timeout, `after`.
 pub(crate) fn timed_out(function: &Arc<str>, after: Duration) {
-    let _ = (function, after);
-    #[cfg(feature = "metrics")]
-    metrics::counter!("premier_timeouts_total", "function" => Arc::clone(function)).increment(1);
+    let _ = after;
+    Counted::Timeouts.count(function);
     #[cfg(feature = "tracing")]
     tracing::warn!(target: "premier", function = &**function, ?after, "timed out");
 }
@@ -46,96 +88,135 @@ pub(crate) enum BreakerState {
     Open,
 }
 
-/// Records that a call waits for a permit, or waits no longer.
-pub(crate) fn call_waits(function: &Arc<str>, waits: bool) {
-    let _ = (function, waits);
+impl BreakerState {
     #[cfg(feature = "metrics")]
-    metrics::gauge!("premier_waiting_calls", "function" => Arc::clone(function))
-        .increment(if waits { 1.0 } else { -1.0 });
+    const ALL: [Self; 3] = [Self::Closed, Self::HalfOpen, Self::Open];
+
+    #[cfg(any(feature = "metrics", feature = "tracing", feature = "dashboard"))]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
 }
 
-/// Records that a circuit changed to `state`. The gauge is of breakers without keys only: there is no one
-/// state of many circuits.
-pub(crate) fn breaker(function: &Arc<str>, key: Option<&str>, log_keys: bool, state: BreakerState) {
-    let _ = (function, key, log_keys, state);
-    #[cfg(any(feature = "metrics", feature = "tracing"))]
-    let (name, number) = match state {
-        BreakerState::Closed => ("closed", 0.0),
-        BreakerState::HalfOpen => ("half_open", 1.0),
-        BreakerState::Open => ("open", 2.0),
-    };
+/// Registers the metrics of a breaker that is closed. There is no one state of many circuits, so a breaker with keys
+/// has none.
+pub(crate) fn register_breaker(function: &Arc<str>, has_keys: bool) {
+    let _ = has_keys;
+    Counted::OpenCircuit.register(function);
+    #[cfg(feature = "metrics")]
+    {
+        for state in BreakerState::ALL {
+            let _ = breaker_changes(function, state);
+        }
+        if !has_keys {
+            set_breaker_state(function, BreakerState::Closed);
+        }
+    }
+}
+
+#[cfg(feature = "metrics")]
+fn breaker_changes(function: &Arc<str>, to: BreakerState) -> metrics::Counter {
+    metrics::counter!("premier_breaker_changes_total", "function" => Arc::clone(function), "to" => to.as_str())
+}
+
+#[cfg(feature = "metrics")]
+fn set_breaker_state(function: &Arc<str>, current: BreakerState) {
+    for state in BreakerState::ALL {
+        metrics::gauge!("premier_breaker_state", "function" => Arc::clone(function), "state" => state.as_str())
+            .set(if state == current { 1.0 } else { 0.0 });
+    }
+}
+
+/// Records that a circuit changed to `state`. It may have changed again: `current` returns its state.
+pub(crate) fn breaker(
+    function: &Arc<str>,
+    key: Option<&str>,
+    log_keys: bool,
+    state: BreakerState,
+    current: impl Fn() -> BreakerState,
+) {
+    let _ = (function, key, log_keys, state, &current);
     #[cfg(feature = "metrics")]
     {
         if key.is_none() {
-            metrics::gauge!("premier_breaker_state", "function" => Arc::clone(function))
-                .set(number);
+            show_latest(current, |state| set_breaker_state(function, *state));
         }
-        metrics::counter!("premier_breaker_changes_total", "function" => Arc::clone(function), "to" => name)
-            .increment(1);
+        breaker_changes(function, state).increment(1);
     }
-    #[cfg(all(feature = "tracing", not(feature = "metrics")))]
-    let _ = number;
     #[cfg(feature = "tracing")]
-    match key.filter(|_| log_keys) {
-        Some(key) => {
-            tracing::warn!(target: "premier", function = &**function, key = %EscapedKey(key), to = name, "the circuit breaker changed");
-        }
-        None => {
-            tracing::warn!(target: "premier", function = &**function, to = name, "the circuit breaker changed");
+    {
+        let to = state.as_str();
+        match key.filter(|_| log_keys) {
+            Some(key) => {
+                tracing::warn!(target: "premier", function = &**function, key = %EscapedKey(key), to, "the circuit breaker changed");
+            }
+            None => {
+                tracing::warn!(target: "premier", function = &**function, to, "the circuit breaker changed");
+            }
         }
     }
 }
 
-/// Counts the hits and misses of a cache.
-#[cfg(feature = "cache")]
-#[derive(Default)]
-pub(crate) struct Lookups {
+/// Registers the metrics of a store outside of the process, and those of the policy for its outages.
+pub(crate) fn register_store(store: &'static str, policy: &'static str) {
+    let _ = (store, policy);
     #[cfg(feature = "metrics")]
-    counters: OnceLock<[metrics::Counter; 2]>,
+    {
+        describe();
+        let _ = (backend_seconds(store, true), backend_seconds(store, false));
+        let _ = outage_decisions(store, policy);
+    }
 }
 
-#[cfg(feature = "cache")]
-impl Lookups {
-    /// Records a look-up, which was a hit or a miss.
-    #[inline]
-    pub(crate) fn count(&self, cache: &Arc<str>, hit: bool) {
-        let _ = (cache, hit);
-        #[cfg(feature = "metrics")]
-        {
-            let counter = |outcome: &'static str| metrics::counter!("premier_cache_lookups_total", "function" => Arc::clone(cache), "outcome" => outcome);
-            let counters = registered(&self.counters, || [counter("miss"), counter("hit")]);
-            counters[usize::from(hit)].increment(1);
-        }
-        #[cfg(feature = "tracing")]
-        tracing::trace!(target: "premier", function = &**cache, hit, "looked up");
-    }
+#[cfg(feature = "metrics")]
+fn backend_seconds(store: &'static str, is_ok: bool) -> metrics::Histogram {
+    let outcome = if is_ok { "ok" } else { "error" };
+    metrics::histogram!("premier_backend_seconds", "store" => store, "outcome" => outcome)
+}
+
+#[cfg(feature = "metrics")]
+fn outage_decisions(store: &'static str, policy: &'static str) -> metrics::Counter {
+    metrics::counter!("premier_outage_decisions_total", "store" => store, "policy" => policy)
 }
 
 /// Records that an outage policy decided a call instead of the store.
-pub(crate) fn outage_decision(policy: &'static str) {
-    let _ = policy;
+pub(crate) fn outage_decision(store: &'static str, policy: &'static str) {
+    let _ = (store, policy);
     #[cfg(feature = "metrics")]
-    metrics::counter!("premier_outage_decisions_total", "policy" => policy).increment(1);
+    outage_decisions(store, policy).increment(1);
 }
 
-/// Records whether the store can be reached.
+/// Records whether a server of the store can be reached.
 #[cfg(feature = "redis")]
-pub(crate) fn record_backend_up(up: bool) {
-    let _ = up;
+pub(crate) fn record_backend_up(store: &'static str, server: &Arc<str>, up: bool) {
+    let _ = (store, server, up);
     #[cfg(feature = "metrics")]
-    metrics::gauge!("premier_backend_up").set(f64::from(u8::from(up)));
+    {
+        describe();
+        metrics::gauge!("premier_backend_up", "store" => store, "server" => Arc::clone(server))
+            .set(f64::from(u8::from(up)));
+    }
 }
 
 /// Measures the duration of a call to a store.
 #[derive(Debug)]
 pub(crate) struct Timer {
     #[cfg(feature = "metrics")]
+    store: &'static str,
+    #[cfg(feature = "metrics")]
     since: std::time::Instant,
 }
 
 impl Timer {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(store: &'static str) -> Self {
+        let _ = store;
         Self {
+            #[cfg(feature = "metrics")]
+            store,
             #[cfg(feature = "metrics")]
             since: std::time::Instant::now(),
         }
@@ -144,10 +225,6 @@ impl Timer {
     pub(crate) fn stop<T>(self, result: &Result<T, Error>) {
         let _ = result;
         #[cfg(feature = "metrics")]
-        metrics::histogram!(
-            "premier_backend_seconds",
-            "outcome" => if result.is_ok() { "ok" } else { "error" }
-        )
-        .record(self.since.elapsed().as_secs_f64());
+        backend_seconds(self.store, result.is_ok()).record(self.since.elapsed().as_secs_f64());
     }
 }

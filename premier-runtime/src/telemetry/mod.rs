@@ -4,20 +4,41 @@
 //! Metrics have no key label, because the number of keys is unbounded. Events contain the key only
 //! with [`Config::log_keys`](crate::Config::log_keys), because it may be personal data.
 
+#[cfg(feature = "cache")]
+mod caches;
 #[cfg(feature = "dashboard")]
 pub(crate) mod counts;
+#[cfg(feature = "tracing")]
+mod decision_log;
+#[cfg(feature = "metrics")]
+mod descriptions;
 mod events;
+mod keys;
 mod limiter;
+#[cfg(feature = "limits-file")]
+mod limits_file;
 mod outcome;
+mod permits;
 #[cfg(feature = "metrics")]
 mod registered;
+#[cfg(feature = "dashboard")]
+mod retries;
+#[cfg(feature = "tracing")]
+mod summaries;
 
 #[cfg(feature = "cache")]
-pub(crate) use self::events::Lookups;
+pub(crate) use self::caches::Lookups;
 #[cfg(feature = "redis")]
 pub(crate) use self::events::record_backend_up;
 pub(crate) use self::events::{
-    BreakerState, Timer, breaker, call_waits, fell_back, outage_decision, retried, timed_out,
+    BreakerState, Counted, Timer, breaker, fell_back, outage_decision, register_breaker,
+    register_store, retried, timed_out,
 };
+pub(crate) use self::keys::KeyTelemetry;
 pub(crate) use self::limiter::Telemetry;
+#[cfg(feature = "limits-file")]
+pub(crate) use self::limits_file::record_limits_file;
 pub(crate) use self::outcome::Outcome;
+pub(crate) use self::permits::PermitTelemetry;
+#[cfg(feature = "dashboard")]
+pub(crate) use self::retries::retries;

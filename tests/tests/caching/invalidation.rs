@@ -94,3 +94,47 @@ async fn an_invalidation_does_not_repeat_the_computations_of_other_keys() {
     }
     assert_eq!(CALLS.load(Ordering::SeqCst) - again, 2);
 }
+
+#[tokio::test]
+async fn new_callers_do_not_wait_for_a_computation_that_began_before_an_invalidation() {
+    counter!(CALLS);
+    static RELEASE: Notify = Notify::const_new();
+    #[cache(name = "invalidated meanwhile")]
+    async fn load(id: u32) -> u32 {
+        let call = next(&CALLS);
+        if call == 1 {
+            RELEASE.notified().await;
+        }
+        id + call
+    }
+    LazyLock::force(&CLOCK);
+    let begun = task::spawn(load(10));
+    let waited = task::spawn(load(10));
+    settle().await;
+    cache::invalidate("invalidated meanwhile", &10).unwrap();
+    assert_eq!(within("a new caller", load(10)).await, 12);
+    // Nor does the one that waited already.
+    assert_eq!(done("it waits no longer", waited).await, 12);
+    RELEASE.notify_one();
+    assert_eq!(done("the earlier computation ends", begun).await, 11);
+    assert_eq!(load(10).await, 12, "the earlier value is not kept");
+}
+
+#[tokio::test]
+async fn new_callers_do_not_wait_for_a_computation_that_began_before_everything_was_cleared() {
+    counter!(CALLS);
+    #[cache(name = "cleared meanwhile")]
+    async fn load() -> u32 {
+        let call = next(&CALLS);
+        if call == 1 {
+            std::future::pending::<()>().await;
+        }
+        call
+    }
+    LazyLock::force(&CLOCK);
+    let begun = task::spawn(load());
+    settle().await;
+    cache::clear_async("cleared meanwhile").await.unwrap();
+    assert_eq!(within("a new caller", load()).await, 2);
+    begun.abort();
+}

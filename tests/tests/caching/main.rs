@@ -8,6 +8,7 @@ macro_rules! counter {
     };
 }
 
+mod failures;
 mod invalidation;
 mod keys;
 mod single_flight;

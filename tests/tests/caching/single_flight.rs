@@ -47,15 +47,19 @@ fn a_thousand_threads_share_one_computation() {
     assert_eq!(CALLS.load(Ordering::SeqCst), 1);
 }
 
+/// An error that is not `Clone`.
+#[derive(Debug, PartialEq)]
+struct Unique(u32);
+
 #[tokio::test]
 async fn a_failure_is_not_kept_and_the_next_caller_computes() {
     counter!(CALLS);
     static RELEASE: Notify = Notify::const_new();
     #[cache]
-    async fn flaky() -> Result<u32, Failure> {
+    async fn flaky() -> Result<u32, Unique> {
         RELEASE.notified().await;
         match next(&CALLS) {
-            1 => Err(Failure(1)),
+            1 => Err(Unique(1)),
             call => Ok(call),
         }
     }
@@ -70,7 +74,7 @@ async fn a_failure_is_not_kept_and_the_next_caller_computes() {
     for task in tasks {
         results.push(done("the task ends", task).await);
     }
-    assert_eq!(results[0], Err(Failure(1)));
+    assert_eq!(results[0], Err(Unique(1)));
     assert!(results[1..].iter().all(|result| *result == Ok(2)));
     assert_eq!(CALLS.load(Ordering::SeqCst), 2);
 }

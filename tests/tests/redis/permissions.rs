@@ -68,6 +68,14 @@ fn operate(redis: &RedisHandler, key: &str) -> Result<(), Error> {
     }
     values.forget(key)?;
     assert_eq!(values.load(key)?, None);
+    let (_, token) = values.load_or_begin(key, Duration::ZERO)?;
+    values.abandon(key, token.clone().unwrap());
+    values.save_begun(key, b"value".to_vec(), 60 * SECOND, token.unwrap());
+    let began = Instant::now();
+    while values.load_or_begin(key, Duration::ZERO)?.0.is_none() {
+        assert!(began.elapsed() < 20 * SECOND, "the value is saved");
+    }
+    values.forget(key)?;
     redis.ping()
 }
 

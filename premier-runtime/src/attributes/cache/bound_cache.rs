@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::arguments::KeptArguments;
+use super::call_key::CallKey;
 use super::codec::{CacheValue, Codec};
 use super::entry::{Entry, StoredValue};
 use super::epochs::Epoch;
 use super::flight_queue::FlightQueues;
-use super::log::log_failure;
+use super::log::StoreState;
 use super::memory::MemoryCache;
 use crate::clock::{SteadyClock, after};
 use crate::config::runtime::Runtime;
 use crate::key::full::Key;
 use crate::key::subject::Subject;
-use crate::store::values::ValueStore;
+use crate::store::values::{LoadToken, ValueStore};
 use crate::telemetry::Lookups;
 
 /// How long a shared value stays fresh at most, so that nothing stays in Redis for ever.
@@ -40,8 +41,11 @@ pub(crate) struct BoundCache {
     keyspace: Box<str>,
     prefix: Box<str>,
     pub(super) ttl: Ttl,
+    /// How long a caller waits for the computation of another one.
+    pub(super) wait: Duration,
     memory: MemoryCache,
     pub(super) flights: FlightQueues,
+    pub(super) store_state: StoreState,
     /// Set once a value could not be encoded so that it decodes to itself. From then on all values
     /// stay in this process.
     unshared: AtomicBool,
@@ -49,28 +53,9 @@ pub(crate) struct BoundCache {
     pub(super) store: Option<&'static dyn ValueStore>,
 }
 
-/// The key of a call that found no value at once.
-#[derive(Clone, Debug)]
-pub(super) struct CallKey {
-    pub(super) text: Box<str>,
-    /// The arguments, if the text does not tell them.
-    pub(super) arguments: Option<Arc<KeptArguments>>,
-}
-
-impl CallKey {
-    pub(super) fn subject(&self) -> Subject<'_> {
-        Subject::Text(&self.text)
-    }
-
-    /// What other processes compare the arguments by, empty if the text is enough; `None` if the value cannot be
-    /// shared.
-    pub(super) fn shared_arguments(&self) -> Option<&str> {
-        match &self.arguments {
-            Some(arguments) => arguments.json(),
-            None => Some(""),
-        }
-    }
-}
+/// A value cannot be shared.
+#[derive(Debug)]
+pub(super) struct Unshared;
 
 /// What is known about the value of a key.
 #[derive(Debug)]
@@ -100,6 +85,7 @@ impl BoundCache {
         keyspace: &str,
         shared_name: &str,
         ttl: Ttl,
+        wait: Duration,
         capacity: u64,
         runtime: &'static Runtime,
     ) -> Self {
@@ -109,8 +95,10 @@ impl BoundCache {
             lookups: Lookups::default(),
             name: name.into(),
             ttl,
+            wait,
             memory: MemoryCache::new(capacity),
             flights: FlightQueues::default(),
+            store_state: StoreState::default(),
             unshared: AtomicBool::new(false),
             clock: runtime.clock(),
             store: runtime.handler().values(),
@@ -140,6 +128,14 @@ impl BoundCache {
         self.lookups.count(&self.name, is_hit);
     }
 
+    /// Counts a lookup that was no hit at once, and logs what the shared store has done. To be called without a
+    /// place in a queue: a recorder and a subscriber may call the function for the same key.
+    pub(super) fn record_found(&self, is_hit: bool) {
+        self.record_lookup(is_hit);
+        self.record_size();
+        self.store_state.log(&self.name);
+    }
+
     /// Returns the value of a key if it is in memory, fresh, not shared, and of this call by its arguments.
     #[inline]
     pub(super) fn hit<T: CacheValue>(
@@ -158,26 +154,17 @@ impl BoundCache {
         }
     }
 
-    /// Returns what this process knows about a key. A shared value counts only if it was loaded at
-    /// `loaded_after` or later, because other processes may have invalidated an older one.
-    pub(super) fn look<T: CacheValue>(
-        &self,
-        key: Subject<'_>,
-        arguments: Option<&KeptArguments>,
-        loaded_after: Option<u64>,
-    ) -> Known<T> {
-        let Some(entry) = self.memory.get::<T>(key) else {
+    /// Returns what is in memory. Shared values are not: other processes may have invalidated them.
+    pub(super) fn look<T: CacheValue>(&self, call: &CallKey) -> Known<T> {
+        let Some(entry) = self.memory.get::<T>(call.subject()) else {
             return Known::Nothing;
         };
-        if loaded_after.is_some_and(|instant| entry.loaded_at < instant) {
-            return Known::Nothing;
-        }
         let now = self.clock.now();
         let is_fresh = now < entry.fresh_until;
         if !is_fresh && now >= after(entry.fresh_until, self.ttl.stale) {
             return Known::Nothing;
         }
-        match entry.value.get(|kept| kept == arguments) {
+        match entry.value.get(|kept| call.is_of(kept)) {
             Some(value) if is_fresh => Known::Fresh(value),
             Some(value) => Known::Stale(value),
             None => Known::Nothing,
@@ -189,73 +176,87 @@ impl BoundCache {
         self.memory.epoch(key)
     }
 
-    /// Keeps a value whose computation began in `epoch`, in memory and in the shared store. A value
-    /// that was invalidated since is not kept.
-    pub(super) fn keep<T: CacheValue>(
+    /// Keeps a value whose computation began in `epoch` in memory, unless it was invalidated since.
+    pub(super) fn keep<T: CacheValue>(&self, call: &CallKey, value: StoredValue, epoch: Epoch) {
+        let ttl = self.ttl.fresh.unwrap_or(Duration::MAX);
+        let fresh_until = after(self.clock.now(), ttl);
+        let entry = Entry { value, fresh_until };
+        self.memory.insert::<T>(call.subject(), entry, epoch);
+    }
+
+    /// Saves a value whose computation began in `epoch` in the shared store, unless it was invalidated since. A
+    /// store without tokens does not know of that.
+    ///
+    /// # Errors
+    /// The value cannot be shared: from now on no value of this cache is.
+    pub(super) fn save<T: CacheValue>(
         &self,
         call: &CallKey,
         value: &T,
         codec: Codec<T>,
         epoch: Epoch,
-    ) {
-        let ttl = self.ttl.fresh.unwrap_or(Duration::MAX);
-        self.insert(call, value.clone(), ttl, epoch, self.clock.now());
-        let shared = call.shared_arguments().filter(|_| self.is_shared(codec));
-        let bytes = match (codec.encode, shared) {
-            (Some(encode), Some(arguments)) => encode(value, arguments).map(Some),
-            _ => Ok(None),
+        token: LoadToken,
+    ) -> Result<(), Unshared> {
+        let (Some(encode), Some(arguments), Some(store)) =
+            (codec.encode, call.shared_arguments(), self.store)
+        else {
+            return Ok(());
         };
-        // Checked after encoding, which may take long, and before other processes see the value.
-        if !self.memory.is_current(epoch) {
-            return;
-        }
-        match (bytes, self.store) {
-            (Ok(Some(bytes)), Some(store)) => {
+        match encode(value, arguments) {
+            // Checked after encoding, which may take long, and before other processes see the value.
+            Ok(bytes) if self.memory.is_current(epoch) => {
+                let ttl = self.ttl.fresh.unwrap_or(Duration::MAX);
                 let lifetime = ttl.min(MAX_SHARED_TTL).saturating_add(self.ttl.stale);
                 let lifetime = lifetime.min(MAX_SHARED_LIFETIME);
-                store.save(Key::new(&self.prefix, Some(&call.text)), bytes, lifetime);
+                store.save_begun(self.store_key(call), bytes, lifetime, token);
+                Ok(())
             }
-            (Err(error), _) => {
+            Ok(_) => Ok(()),
+            Err(error) => {
                 self.unshared.store(true, Ordering::Relaxed);
-                // Other processes may have invalidated values that are in memory, and from now on
-                // the shared store is not asked.
-                self.clear();
-                let now = self.clock.now();
-                self.insert(call, value.clone(), ttl, epoch.next(), now);
-                log_failure(
-                    "a value cannot be shared, and its cache no longer is",
-                    &self.name,
-                    &error,
-                );
+                store.abandon(self.store_key(call), token);
+                self.store_state.unshared(&error);
+                Err(Unshared)
             }
-            (Ok(_), _) => {}
         }
     }
 
-    /// Keeps a value in memory, unless its key was invalidated since `epoch`.
-    pub(super) fn insert<T: CacheValue>(
-        &self,
-        call: &CallKey,
-        value: T,
-        ttl: Duration,
-        epoch: Epoch,
-        loaded_at: u64,
-    ) {
-        let entry = Entry {
-            value: StoredValue::new(value, call.arguments.clone()),
-            loaded_at,
-            fresh_until: after(self.clock.now(), ttl),
-        };
-        self.memory.insert::<T>(call.subject(), entry, epoch);
+    /// The key of a value in the shared store.
+    pub(super) fn store_key<'a>(&'a self, call: &'a CallKey) -> Key<'a> {
+        Key::new(&self.prefix, Some(&call.text))
     }
 
-    /// Removes the value of one key from memory.
+    /// Removes the value of one key from memory. Callers that come from now on do not wait for the computation
+    /// that runs now.
     pub(super) fn invalidate(&self, key: &str) {
         self.memory.invalidate(Subject::Text(key));
+        self.flights.invalidate(key);
+        self.record_size();
     }
 
-    /// Removes all values from memory.
+    /// Does what [`BoundCache::invalidate`] does, for all keys.
     pub(super) fn clear(&self) {
         self.memory.clear();
+        self.flights.clear();
+        self.record_size();
+    }
+
+    /// The number of values, expired ones among them.
+    #[cfg(feature = "dashboard")]
+    pub(super) fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Registers the metrics. No lock may be held.
+    pub(super) fn register_metrics(&self) {
+        self.lookups.register(&self.name);
+    }
+
+    /// Records how many values there are and were evicted. No lock may be held, and no place in a queue: a recorder
+    /// may call the function for the same key.
+    pub(super) fn record_size(&self) {
+        let evicted = self.memory.take_evicted();
+        self.lookups
+            .resized(&self.name, evicted, || self.memory.len());
     }
 }

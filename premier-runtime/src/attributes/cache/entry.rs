@@ -10,8 +10,6 @@ use super::codec::CacheValue;
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) value: StoredValue,
-    /// When the value began to be read from the shared store, or when its computation ended.
-    pub(super) loaded_at: u64,
     /// The value is fresh before this instant; `u64::MAX` if it never expires.
     pub(super) fresh_until: u64,
 }

@@ -1,12 +1,25 @@
 //! The right to compute a value, which one caller per key has at a time.
 
-use super::bound_cache::{BoundCache, CallKey};
+use super::bound_cache::BoundCache;
+use super::call_key::CallKey;
 use super::codec::{CacheValue, Codec};
+use super::entry::StoredValue;
 use super::epochs::Epoch;
-use super::flight_queue::QueuePlace;
+use super::failure::Failures;
+use super::flight_queue::{Outcome, QueuePlace};
+use crate::store::values::LoadToken;
 
-/// A caller that computes a value while others wait for it. When it is dropped, with or without
-/// having kept a value, the next caller looks for the value.
+/// A caller whose value is not in the cache.
+#[derive(Debug)]
+pub enum Missed<T, O> {
+    /// It has to compute the value.
+    Compute(Flight<T>),
+    /// It has waited for a computation that failed: what to return.
+    Failed(O),
+}
+
+/// A caller that computes a value while others wait for it. When it is dropped without a value and without a
+/// failure, the next caller looks for the value.
 #[derive(Debug)]
 pub struct Flight<T> {
     /// `None` if the cache is disabled.
@@ -15,26 +28,49 @@ pub struct Flight<T> {
     stale: Option<T>,
 }
 
+/// What was true before the shared store was asked, or the computation began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) epoch: Epoch,
+    pub(super) since: u64,
+}
+
 /// Where the value belongs.
 #[derive(Debug)]
 struct Target {
-    cache: &'static BoundCache,
-    key: CallKey,
-    /// The epoch in which the computation began.
-    epoch: Epoch,
-    _place: QueuePlace,
+    begun: Begun,
+    /// When the computation began.
+    start: Start,
+    /// `None` if nobody waits for this caller.
+    place: Option<QueuePlace>,
     /// Dropped after the place.
     _miss: Miss,
 }
 
-/// Records a lookup that has found no value, when it is dropped: a recorder may call the function for the same
-/// key, and would wait for itself while this caller has its place.
+/// A computation that the shared store knows of, if it has a token.
+#[derive(Debug)]
+struct Begun {
+    cache: &'static BoundCache,
+    key: CallKey,
+    token: Option<LoadToken>,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let (Some(token), Some(store)) = (self.token.take(), self.cache.store) {
+            store.abandon(self.cache.store_key(&self.key), token);
+        }
+    }
+}
+
+/// Records a lookup that has found no value, when it is dropped: a recorder or a subscriber may call the function
+/// for the same key, and would wait for itself while this caller has its place.
 #[derive(Debug)]
 struct Miss(&'static BoundCache);
 
 impl Drop for Miss {
     fn drop(&mut self) {
-        self.0.record_lookup(false);
+        self.0.record_found(false);
     }
 }
 
@@ -43,16 +79,16 @@ impl<T: CacheValue> Flight<T> {
         cache: &'static BoundCache,
         key: CallKey,
         codec: Codec<T>,
-        epoch: Epoch,
-        place: QueuePlace,
+        start: Start,
+        token: Option<LoadToken>,
+        place: Option<QueuePlace>,
         stale: Option<T>,
     ) -> Self {
         Self {
             target: Some(Target {
-                cache,
-                key,
-                epoch,
-                _place: place,
+                begun: Begun { cache, key, token },
+                start,
+                place,
                 _miss: Miss(cache),
             }),
             codec,
@@ -69,19 +105,62 @@ impl<T: CacheValue> Flight<T> {
         }
     }
 
-    /// Caches the computed value.
-    pub fn keep(&self, value: &T) {
-        if let Some(target) = &self.target {
-            let Target {
-                cache, key, epoch, ..
-            } = target;
-            cache.keep(key, value, self.codec, *epoch);
+    /// Caches the computed value, and gives it to those who wait.
+    pub fn keep(self, value: &T) {
+        let Some(mut target) = self.target else {
+            return;
+        };
+        let Start { epoch, mut since } = target.start;
+        let Begun { cache, key, token } = &mut target.begun;
+        let stored = StoredValue::new(value.clone(), key.arguments.clone());
+        let is_shared = cache.is_shared(self.codec) && key.shared_arguments().is_some();
+        let is_saved = match token.take() {
+            Some(token) if is_shared => cache.save(key, value, self.codec, epoch, token).is_ok(),
+            _ => is_shared,
+        };
+        if !is_saved {
+            cache.keep::<T>(key, stored.clone(), epoch);
+            since = cache.clock.now();
+        }
+        target.end(Outcome::Value {
+            value: stored,
+            since,
+        });
+    }
+
+    /// Gives a value that is not cached to those who wait.
+    pub fn pass_on(self, value: &T) {
+        if let Some(target) = self.target.filter(Target::is_awaited) {
+            let arguments = target.begun.key.arguments.clone();
+            target.end(Outcome::Value {
+                value: StoredValue::new(value.clone(), arguments),
+                since: target.start.since,
+            });
         }
     }
 
-    /// Returns the stale value, which replaces a new one that could not be computed.
-    #[must_use]
-    pub fn stale(&self) -> Option<T> {
-        self.stale.clone()
+    /// Gives a failure to those who wait. Returns the stale value, which replaces the new one that could not be
+    /// computed.
+    pub fn fail<O>(self, output: &O, failures: Failures<O>) -> Option<T> {
+        if let Some(target) = self.target.filter(Target::is_awaited) {
+            target.end(Outcome::Failure {
+                failure: failures.copy(output),
+                arguments: target.begun.key.arguments.clone(),
+            });
+        }
+        self.stale
+    }
+}
+
+impl Target {
+    /// Whether others wait for the value.
+    fn is_awaited(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| !place.is_alone())
+    }
+
+    fn end(&self, outcome: Outcome) {
+        if let Some(place) = &self.place {
+            place.end(outcome);
+        }
     }
 }

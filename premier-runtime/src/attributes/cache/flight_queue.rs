@@ -1,40 +1,163 @@
-//! The queues of callers that wait for one value. Only the first of them computes it.
+//! The callers that wait for one value. The first of them computes it, and the others get what came of it.
 
 use std::any::TypeId;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
+use super::arguments::KeptArguments;
+use super::call_key::CallKey;
 use super::codec::CacheValue;
+use super::entry::StoredValue;
+use super::failure::Failure;
 use crate::clock::SteadyClock;
-use crate::limiter::wait_queue::{QueueMap, QueueRef, WaitQueue, Waiter};
+use crate::limiter::wait_queue::{Position, QueueMap, QueueRef, WaitQueue, Waiter};
 
-/// The queues of one cache. Values of different types have different queues.
+/// The queues of one cache.
 #[derive(Debug, Default)]
-pub(super) struct FlightQueues(QueueMap<TypeId, WaitQueue>);
+pub(super) struct FlightQueues(QueueMap<FlightKind, FlightQueue>);
 
-/// The place of one caller. Dropping it lets the next caller take its turn.
+/// What tells apart the queues of one text: the type of the value, and the hash of the arguments where the text
+/// does not tell them.
+type FlightKind = (TypeId, u64);
+
+/// The callers that wait for one value.
+#[derive(Debug, Default)]
+struct FlightQueue {
+    callers: WaitQueue,
+    /// Set at most once. Callers that come afterwards are in another queue.
+    outcome: OnceLock<Outcome>,
+}
+
+/// What came of a computation, for those who waited for it.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    /// A value, and when its computation began or it was asked for in the shared store.
+    Value { value: StoredValue, since: u64 },
+    /// The computation failed, with these arguments where the text does not tell them.
+    Failure {
+        failure: Failure,
+        arguments: Option<Arc<KeptArguments>>,
+    },
+    /// The key was invalidated. The computation goes on for its caller only.
+    Invalidated,
+}
+
+/// How waiting has ended.
 #[derive(Debug)]
-pub(super) struct QueuePlace(Waiter<QueueRef<'static, TypeId, WaitQueue>>);
+pub(super) enum Turn {
+    /// This caller is the first, and nobody computes the value.
+    First,
+    /// Another caller has computed the value, or has failed to.
+    Ended(Outcome),
+    /// The deadline has passed.
+    Late,
+}
+
+/// The place of one caller. If the first one drops its place without an outcome, because it was cancelled or has
+/// panicked, the next one is the first.
+#[derive(Debug)]
+pub(super) struct QueuePlace(Waiter<FlightQueueRef>);
+
+#[derive(Debug)]
+struct FlightQueueRef(QueueRef<'static, FlightKind, FlightQueue>);
+
+impl Deref for FlightQueueRef {
+    type Target = WaitQueue;
+
+    fn deref(&self) -> &WaitQueue {
+        &self.0.callers
+    }
+}
+
+fn kind<T: CacheValue>(key: &CallKey) -> FlightKind {
+    let arguments = key.arguments.as_deref();
+    (TypeId::of::<T>(), arguments.map_or(0, KeptArguments::hash))
+}
 
 impl FlightQueues {
     /// Whether a caller computes the value of a key now.
-    pub(super) fn is_occupied<T: CacheValue>(&self, key: &str) -> bool {
-        self.0.contains(TypeId::of::<T>(), Some(key))
+    pub(super) fn is_occupied<T: CacheValue>(&self, key: &CallKey) -> bool {
+        self.0.contains(kind::<T>(key), Some(&key.text))
     }
 
     /// Joins the end of the queue of a key.
-    pub(super) fn join<T: CacheValue>(&'static self, key: &str) -> QueuePlace {
-        let queue = self.0.enter(TypeId::of::<T>(), Some(key));
-        QueuePlace(Waiter::join(queue, 1, 0))
+    pub(super) fn join<T: CacheValue>(&'static self, key: &CallKey) -> QueuePlace {
+        let queue = self.0.enter(kind::<T>(key), Some(&key.text));
+        QueuePlace(Waiter::join(FlightQueueRef(queue), 1, 0))
+    }
+
+    /// Callers of an invalidated key no longer wait for the computation that runs now.
+    pub(super) fn invalidate(&self, key: &str) {
+        self.end(|other| other == Some(key));
+    }
+
+    /// As [`FlightQueues::invalidate`], for all keys.
+    pub(super) fn clear(&self) {
+        self.end(|_| true);
+    }
+
+    fn end(&self, matches: impl Fn(Option<&str>) -> bool) {
+        for queue in self.0.detach(matches) {
+            if queue.outcome.set(Outcome::Invalidated).is_ok() {
+                queue.callers.wake_all();
+            }
+        }
     }
 }
 
 impl QueuePlace {
-    /// Blocks the thread until this caller is the first.
-    pub(super) fn wait(&self, clock: &SteadyClock) {
-        self.0.turn(clock, u64::MAX, || Some(()));
+    /// Blocks the thread until it is this caller's turn, or there is an outcome.
+    pub(super) fn wait(&self, clock: &SteadyClock, deadline: u64) -> Turn {
+        let turn = |position| self.turn(position);
+        self.0.until(clock, deadline, turn).unwrap_or(Turn::Late)
     }
 
-    /// Waits until this caller is the first.
-    pub(super) async fn wait_async(&self, clock: &SteadyClock) {
-        self.0.turn_async(clock, u64::MAX, || Some(())).await;
+    /// Waits as [`QueuePlace::wait`] does, without blocking the thread.
+    pub(super) async fn wait_async(&self, clock: &SteadyClock, deadline: u64) -> Turn {
+        let turn = |position| self.turn(position);
+        let turn = self.0.until_async(clock, deadline, turn).await;
+        turn.unwrap_or(Turn::Late)
+    }
+
+    fn turn(&self, position: Position) -> Option<Turn> {
+        match (self.queue().outcome.get(), position) {
+            (Some(outcome), _) => Some(Turn::Ended(outcome.clone())),
+            (None, Position::Head(_)) => Some(Turn::First),
+            (None, Position::Behind) => None,
+        }
+    }
+
+    /// Whether nobody waits for this caller now.
+    pub(super) fn is_alone(&self) -> bool {
+        self.0.is_alone()
+    }
+
+    /// Gives an outcome to those who wait. Callers that come from now on do not get it.
+    pub(super) fn end(&self, outcome: Outcome) {
+        self.0.queue().0.detach();
+        if self.queue().outcome.set(outcome).is_ok() {
+            self.0.wake_others();
+        }
+    }
+
+    /// Leaves a queue whose first caller takes too long: callers that come from now on wait for others. Returns
+    /// the place in their queue if this caller is the first of them.
+    pub(super) fn overtake<T: CacheValue>(
+        self,
+        queues: &'static FlightQueues,
+        key: &CallKey,
+    ) -> Option<Self> {
+        self.0.queue().0.detach();
+        drop(self);
+        let place = queues.join::<T>(key);
+        let is_first = matches!(
+            place.0.position(std::task::Waker::noop()),
+            Position::Head(_)
+        );
+        is_first.then_some(place)
+    }
+
+    fn queue(&self) -> &FlightQueue {
+        &self.0.queue().0
     }
 }

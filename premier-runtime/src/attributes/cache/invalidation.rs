@@ -11,7 +11,8 @@ use crate::key::buffer::KeyBuffer;
 use crate::key::full::Key;
 
 /// Removes the value of one key from the caches named `name`: in this process, and in Redis if values
-/// are shared. A value of this key that is being computed now is returned to its caller and not cached.
+/// are shared. A value of this key that is being computed now, by whichever process, is returned to its caller
+/// and not cached, and callers that come from now on do not wait for it.
 ///
 /// `key` is compared by its `Display`.
 ///
@@ -32,9 +33,11 @@ pub fn invalidate<K: Display + ?Sized>(name: &str, key: &K) -> Result<(), Error>
     let Some(store) = Runtime::global().handler().values() else {
         return Ok(());
     };
-    prefixes
+    let forgotten = prefixes
         .iter()
-        .try_for_each(|prefix| store.forget(Key::new(prefix, Some(key.as_str()))))
+        .try_for_each(|prefix| store.forget(Key::new(prefix, Some(key.as_str()))));
+    end_flights(name, Some(key.as_str()));
+    forgotten
 }
 
 /// Removes the value of one key as [`invalidate`] does, without blocking the thread while Redis
@@ -59,12 +62,13 @@ pub async fn invalidate_async<K: Display + ?Sized>(name: &str, key: &K) -> Resul
         for prefix in prefixes {
             store.forget_async(Key::new(&prefix, Some(&key))).await?;
         }
+        end_flights(name, Some(&key));
     }
     Ok(())
 }
 
 /// Removes all values of the caches named `name`: in this process, and in Redis if values are shared.
-/// Values that are being computed now are returned to their callers and not cached.
+/// Values that are being computed now, by whichever process, are returned to their callers and not cached.
 ///
 /// # Errors
 /// [`Error::Backend`] if Redis does not answer. Other processes may then use the old values until
@@ -81,7 +85,11 @@ pub fn clear(name: &str) -> Result<(), Error> {
     let prefixes = prefixes_of(name, BoundCache::clear);
     let handler = Runtime::global().handler();
     match handler.values() {
-        Some(_) => prefixes.iter().try_for_each(|prefix| handler.clear(prefix)),
+        Some(_) => {
+            let cleared = prefixes.iter().try_for_each(|prefix| handler.clear(prefix));
+            end_flights(name, None);
+            cleared
+        }
         None => Ok(()),
     }
 }
@@ -107,6 +115,7 @@ pub async fn clear_async(name: &str) -> Result<(), Error> {
         for prefix in prefixes {
             handler.clear_async(&prefix).await?;
         }
+        end_flights(name, None);
     }
     Ok(())
 }
@@ -115,6 +124,17 @@ pub async fn clear_async(name: &str) -> Result<(), Error> {
 pub(crate) fn forget_keyspace(keyspace: &str) {
     for cache in registry::find(|cache| cache.keyspace() == keyspace) {
         cache.clear();
+    }
+}
+
+/// Callers that come from now on do not wait for computations, of one key or of all, that have begun while the
+/// store still had the value.
+fn end_flights(name: &str, key: Option<&str>) {
+    for cache in registry::find(|cache| cache.name() == name) {
+        match key {
+            Some(key) => cache.flights.invalidate(key),
+            None => cache.flights.clear(),
+        }
     }
 }
 

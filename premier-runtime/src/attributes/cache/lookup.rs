@@ -1,12 +1,13 @@
 //! A lookup whose value was not in memory, or not fresh, or is shared.
 
 use super::arguments::Arguments;
-use super::bound_cache::{BoundCache, CallKey, Known};
+use super::bound_cache::{BoundCache, Known};
+use super::call_key::CallKey;
 use super::codec::{CacheValue, Codec};
-use super::epochs::Epoch;
-use super::flight::Flight;
-use super::flight_queue::QueuePlace;
-use super::log::log_failure;
+use super::entry::StoredValue;
+use super::failure::{Failure, Failures};
+use super::flight_queue::{Outcome, QueuePlace, Turn};
+use crate::clock::after;
 use crate::error::Error;
 use crate::key::full::Key;
 use crate::store::values::{Loaded, ValueStore};
@@ -15,18 +16,37 @@ use crate::store::values::{Loaded, ValueStore};
 #[derive(Debug)]
 pub(super) struct Lookup<T> {
     pub(super) cache: &'static BoundCache,
-    key: CallKey,
-    codec: Codec<T>,
-    is_shared: bool,
+    pub(super) key: CallKey,
+    pub(super) codec: Codec<T>,
     /// When the caller came.
     started_at: u64,
+    /// Until when it waits for others.
+    pub(super) deadline: u64,
+    /// How many computations have failed for which it has waited.
+    failures: u32,
+    /// A shared value of a computation that began before this caller came: good enough only if the store cannot
+    /// say whether another process has invalidated it since.
+    earlier: Option<StoredValue>,
 }
 
-/// One request to the shared store: what was true before it was sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LoadAttempt {
-    epoch: Epoch,
-    started_at: u64,
+/// What a caller does after it has waited.
+#[derive(Debug)]
+pub(super) enum Step<T, O> {
+    /// Returns this to its caller.
+    Return(Result<T, O>),
+    /// Waits again, or computes if nobody does.
+    Again,
+    /// Looks for the value, and computes it if there is none. Without a place nobody waits for it.
+    Load(Option<QueuePlace>),
+}
+
+/// What the shared store has answered.
+#[derive(Debug)]
+pub(super) enum Answer<T> {
+    Value(Known<T>),
+    /// There is a value that this process cannot read.
+    Unreadable,
+    Failed,
 }
 
 impl<T: CacheValue> Lookup<T> {
@@ -36,148 +56,176 @@ impl<T: CacheValue> Lookup<T> {
         arguments: &Arguments<'_>,
         codec: Codec<T>,
     ) -> Self {
-        let is_shared = cache.is_shared(codec);
-        let key = CallKey {
-            text: key.into(),
-            arguments: arguments.keep(is_shared),
-        };
+        let started_at = cache.clock.now();
         Self {
-            is_shared: is_shared && key.shared_arguments().is_some(),
+            key: CallKey {
+                text: key.into(),
+                arguments: arguments.keep(cache.is_shared(codec)),
+            },
             cache,
-            key,
             codec,
-            started_at: cache.clock.now(),
+            started_at,
+            deadline: after(started_at, cache.wait),
+            failures: 0,
+            earlier: None,
         }
     }
 
-    /// Returns the shared store, if values are shared.
+    /// Returns the shared store, if the value is shared.
     pub(super) fn store(&self) -> Option<&'static dyn ValueStore> {
-        self.cache.store.filter(|_| self.is_shared)
+        let is_shared = || self.cache.is_shared(self.codec);
+        let store = self.cache.store?;
+        (is_shared() && self.key.shared_arguments().is_some()).then_some(store)
     }
 
     /// Returns the shared store, if it may have a stale value while another caller computes a new
-    /// one. The stale value in the memory of this process is no substitute: another process may have
-    /// invalidated it.
+    /// one.
     pub(super) fn store_of_stale(&self) -> Option<&'static dyn ValueStore> {
-        self.store().filter(|_| {
-            !self.cache.ttl.stale.is_zero() && self.cache.flights.is_occupied::<T>(&self.key.text)
-        })
+        self.store()
+            .filter(|_| !self.cache.ttl.stale.is_zero() && self.is_occupied())
     }
 
     pub(super) fn store_key(&self) -> Key<'_> {
-        Key::new(self.cache.prefix(), Some(&self.key.text))
+        self.cache.store_key(&self.key)
     }
 
-    /// Begins a request to the shared store. Call this before sending the request.
-    pub(super) fn start_load(&self) -> LoadAttempt {
-        LoadAttempt {
-            epoch: self.cache.epoch(self.key.subject()),
-            started_at: self.cache.clock.now(),
+    fn is_occupied(&self) -> bool {
+        self.cache.flights.is_occupied::<T>(&self.key)
+    }
+
+    /// Reads the answer of the shared store while another caller computes a new value: a stale value is good
+    /// enough.
+    pub(super) fn read_stale(&self, loaded: Result<Loaded, Error>) -> Option<T> {
+        match self.read(loaded) {
+            Answer::Value(Known::Fresh(value) | Known::Stale(value)) => Some(self.hit(value)),
+            Answer::Value(Known::Nothing) | Answer::Unreadable | Answer::Failed => None,
         }
     }
 
-    /// Evaluates the answer of the shared store. A fresh value also stays in memory, for callers that
-    /// came before the request was sent and wait behind this one.
-    pub(super) fn finish_load(
-        &self,
-        loaded: Result<Loaded, Error>,
-        attempt: LoadAttempt,
-    ) -> Known<T> {
+    /// Reads the answer of the shared store.
+    pub(super) fn read(&self, loaded: Result<Loaded, Error>) -> Answer<T> {
         let Self { cache, codec, .. } = self;
-        let (bytes, remaining) = match loaded {
-            Ok(Some(found)) => found,
-            Ok(None) => return Known::Nothing,
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => {
-                log_failure("the shared cache did not answer", cache.name(), &error);
-                return Known::Nothing;
+                cache.store_state.failed(&error);
+                return Answer::Failed;
             }
+        };
+        cache.store_state.answered();
+        let (Some((bytes, remaining)), Some(decode)) = (loaded, codec.decode) else {
+            return Answer::Value(Known::Nothing);
         };
         let arguments = self.key.shared_arguments().unwrap_or_default();
-        match codec.decode.map(|decode| decode(&bytes, arguments)) {
-            Some(Ok(value)) if remaining > cache.ttl.stale => {
-                let LoadAttempt { epoch, started_at } = attempt;
-                let ttl = remaining.saturating_sub(cache.ttl.stale);
-                cache.insert(&self.key, value.clone(), ttl, epoch, started_at);
-                Known::Fresh(value)
+        match decode(&bytes, arguments) {
+            Ok(value) if remaining > cache.ttl.stale => Answer::Value(Known::Fresh(value)),
+            Ok(value) => Answer::Value(Known::Stale(value)),
+            Err(error) => {
+                cache.store_state.unreadable(&error);
+                Answer::Unreadable
             }
-            Some(Ok(value)) => Known::Stale(value),
-            Some(Err(error)) => {
-                log_failure("a shared value could not be read", cache.name(), &error);
-                Known::Nothing
-            }
-            None => Known::Nothing,
         }
     }
 
-    /// Evaluates the answer of the shared store while another caller computes a new value: a stale
-    /// value is good enough.
-    pub(super) fn finish_stale_load(
-        &self,
-        loaded: Result<Loaded, Error>,
-        attempt: LoadAttempt,
-    ) -> Option<T> {
-        match self.finish_load(loaded, attempt) {
-            Known::Fresh(value) | Known::Stale(value) => {
-                self.cache.record_lookup(true);
-                Some(value)
-            }
-            Known::Nothing => None,
-        }
-    }
-
-    /// Joins the callers that wait for the value. Returns the place in their queue with the stale
-    /// value of this process, if there is one.
+    /// Joins the callers that wait for the value.
     ///
     /// # Errors
-    /// Another caller computes the value: returns the stale value instead of waiting.
-    pub(super) fn join_flight(&self) -> Result<(QueuePlace, Option<T>), T> {
-        let stale = match self.look_in_memory() {
-            Known::Stale(value) => Some(value),
-            Known::Fresh(_) | Known::Nothing => None,
-        };
-        match stale {
-            Some(value) if self.cache.flights.is_occupied::<T>(&self.key.text) => {
-                self.cache.record_lookup(true);
-                Err(value)
-            }
-            stale => Ok((self.cache.flights.join::<T>(&self.key.text), stale)),
-        }
-    }
-
-    /// Looks in memory once it is this caller's turn, after the callers before it have kept their
-    /// values.
-    pub(super) fn look_again(&self, stale: Option<T>) -> Known<T> {
+    /// Returns the value that is in memory: a fresh one, or a stale one while another caller computes.
+    pub(super) fn join_flight(&self) -> Result<QueuePlace, T> {
         match self.look_in_memory() {
-            Known::Nothing => stale.map_or(Known::Nothing, Known::Stale),
-            known => known,
+            Known::Fresh(value) => Err(self.hit(value)),
+            Known::Stale(value) if self.is_occupied() => Err(self.hit(value)),
+            Known::Stale(_) | Known::Nothing => Ok(self.cache.flights.join::<T>(&self.key)),
         }
     }
 
-    /// Returns the value if it is fresh.
-    ///
-    /// # Errors
-    /// The value has to be computed: returns the right to do so.
-    pub(super) fn finish(self, known: Known<T>, place: QueuePlace) -> Result<T, Flight<T>> {
-        let stale = match known {
-            Known::Fresh(value) => {
-                // A recorder may call the function for the same key.
+    /// What to do after waiting.
+    pub(super) fn step<O>(
+        &mut self,
+        place: QueuePlace,
+        turn: Turn,
+        failures: Failures<O>,
+    ) -> Step<T, O> {
+        match turn {
+            Turn::First => Step::Load(Some(place)),
+            Turn::Late => Step::Load(place.overtake::<T>(&self.cache.flights, &self.key)),
+            Turn::Ended(outcome) => {
+                // A recorder, which is told of what is returned, may call the function for the same key.
                 drop(place);
-                self.cache.record_lookup(true);
-                return Ok(value);
+                match outcome {
+                    Outcome::Value { value, since } => self.take_value(value, since),
+                    Outcome::Failure { failure, arguments } => {
+                        match self.key.is_of(arguments.as_deref()) {
+                            true => self.take_failure(&failure, failures),
+                            false => Step::Again,
+                        }
+                    }
+                    Outcome::Invalidated => Step::Again,
+                }
             }
-            Known::Stale(value) => Some(value),
-            Known::Nothing => None,
-        };
-        // The computation begins now.
-        let epoch = self.cache.epoch(self.key.subject());
-        Err(Flight::new(
-            self.cache, self.key, self.codec, epoch, place, stale,
-        ))
+        }
     }
 
-    fn look_in_memory(&self) -> Known<T> {
-        let loaded_after = self.is_shared.then_some(self.started_at);
-        let arguments = self.key.arguments.as_deref();
-        self.cache.look(self.key.subject(), arguments, loaded_after)
+    fn take_value<O>(&mut self, stored: StoredValue, since: u64) -> Step<T, O> {
+        let Some(value) = stored.get(|kept| self.key.is_of(kept)) else {
+            return Step::Again;
+        };
+        if self.store().is_some() && since < self.started_at {
+            // Another process may have invalidated it before this caller came.
+            self.earlier = Some(stored);
+            return Step::Again;
+        }
+        Step::Return(Ok(self.hit(value)))
+    }
+
+    fn take_failure<O>(&mut self, failure: &Failure, failures: Failures<O>) -> Step<T, O> {
+        self.failures += 1;
+        if let Known::Fresh(value) | Known::Stale(value) = self.look_in_memory() {
+            return Step::Return(Ok(self.hit(value)));
+        }
+        if self.failures == 1 && !failure.is_error() {
+            return Step::Again;
+        }
+        match failures.output(failure, self.cache.name()) {
+            Some(output) => {
+                self.cache.record_found(false);
+                Step::Return(Err(output))
+            }
+            None => Step::Load(None),
+        }
+    }
+
+    /// Returns what is in memory: nothing, if the value is shared.
+    pub(super) fn look_in_memory(&self) -> Known<T> {
+        match self.store() {
+            Some(_) => Known::Nothing,
+            None => self.cache.look(&self.key),
+        }
+    }
+
+    /// Returns the value of an earlier computation, because the store cannot say whether it is still good. Those
+    /// who wait get it, too: asking such a store may take long.
+    pub(super) fn take_earlier(&mut self, place: Option<&QueuePlace>) -> Known<T> {
+        let Some(stored) = self.earlier.take() else {
+            return Known::Nothing;
+        };
+        let Some(value) = stored.get(|kept| self.key.is_of(kept)) else {
+            return Known::Nothing;
+        };
+        if let Some(place) = place {
+            let since = self.cache.clock.now();
+            place.end(Outcome::Value {
+                value: stored,
+                since,
+            });
+        }
+        Known::Fresh(value)
+    }
+
+    /// Records that a value is returned that this caller has not computed. Call this without a place: a recorder may
+    /// call the function for the same key.
+    pub(super) fn hit(&self, value: T) -> T {
+        self.cache.record_found(true);
+        value
     }
 }

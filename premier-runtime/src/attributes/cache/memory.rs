@@ -5,11 +5,12 @@
 //! and dropped after all locks are released.
 
 use std::any::TypeId;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, OptionsBuilder, UnitWeighter};
+use quick_cache::{Equivalent, Lifecycle, OptionsBuilder, UnitWeighter};
 
 use super::cache_key::{CacheKey, CacheKeyRef};
 use super::codec::CacheValue;
@@ -26,6 +27,10 @@ const MIN_SHARD_CAPACITY: usize = 512;
 pub(super) struct MemoryCache {
     entries: Cache<CacheKey, Entry, UnitWeighter, RandomState, CollectEvicted>,
     epochs: InvalidationEpochs,
+    /// How many entries there are. To ask the shards for it would take the lock of each.
+    len: AtomicUsize,
+    /// How many were evicted and are not recorded yet.
+    evicted: AtomicUsize,
     /// The types of the values that were inserted. An invalidation removes the key of each.
     types: Mutex<Vec<TypeId>>,
 }
@@ -62,14 +67,27 @@ impl MemoryCache {
         Self {
             entries: Cache::with_options(options, UnitWeighter, secret_hasher(), CollectEvicted),
             epochs: InvalidationEpochs::new(secret_hasher()),
+            len: AtomicUsize::new(0),
+            evicted: AtomicUsize::new(0),
             types: Mutex::default(),
         }
+    }
+
+    /// The number of values, expired ones among them.
+    pub(super) fn len(&self) -> usize {
+        // Below 0 for a moment, where an entry is removed before its insertion is counted.
+        usize::try_from(self.len.load(Ordering::Relaxed).cast_signed()).unwrap_or_default()
     }
 
     /// Returns the entry of a key, which may have expired.
     #[inline]
     pub(super) fn get<T: CacheValue>(&self, key: Subject<'_>) -> Option<Entry> {
         self.entries.get(&CacheKeyRef::new(TypeId::of::<T>(), key))
+    }
+
+    /// How many values were evicted since the last time that this was asked.
+    pub(super) fn take_evicted(&self) -> usize {
+        self.evicted.swap(0, Ordering::Relaxed)
     }
 
     /// Inserts a value, unless its key was invalidated since `epoch`.
@@ -81,7 +99,8 @@ impl MemoryCache {
                 types.push(value_type);
             }
         }
-        let key = CacheKeyRef::new(value_type, key).into();
+        let borrowed_key = CacheKeyRef::new(value_type, key);
+        let key = borrowed_key.into();
         // Dropped last, when `if_current` has released its lock: `Drop` is the user's code.
         let mut evicted = EvictionQueue::new();
         let mut new = Some((key, entry));
@@ -90,6 +109,14 @@ impl MemoryCache {
                 self.entries.insert_with_lifecycle(key, entry, &mut evicted);
             }
         });
+        if new.is_some() {
+            return;
+        }
+        self.len.fetch_add(1, Ordering::Relaxed);
+        self.len.fetch_sub(evicted.len(), Ordering::Relaxed);
+        let others = |(key, _): &&(CacheKey, Entry)| !borrowed_key.equivalent(key);
+        let others = evicted.iter().filter(others).count();
+        self.evicted.fetch_add(others, Ordering::Relaxed);
     }
 
     /// Returns the current epoch of a key: pass it to [`insert`](Self::insert) with a value whose
@@ -109,7 +136,10 @@ impl MemoryCache {
         // A copy, so that values are dropped without the lock.
         let types = self.types().clone();
         for value_type in types {
-            drop(self.entries.remove(&CacheKeyRef::new(value_type, key)));
+            if let Some(removed) = self.entries.remove(&CacheKeyRef::new(value_type, key)) {
+                self.len.fetch_sub(1, Ordering::Relaxed);
+                drop(removed);
+            }
         }
     }
 
@@ -119,6 +149,7 @@ impl MemoryCache {
         // `Cache::clear` drops the values under the locks of the shards. Collecting before dropping
         // ends even if the values insert others when they are dropped.
         let removed: EvictionQueue = self.entries.drain().collect();
+        self.len.fetch_sub(removed.len(), Ordering::Relaxed);
         drop(removed);
     }
 

@@ -42,12 +42,15 @@
 pub(crate) mod arguments;
 mod bound_cache;
 mod cache_key;
+mod call_key;
 pub(crate) mod codec;
 mod entry;
 mod epochs;
+pub(crate) mod failure;
 pub(crate) mod flight;
 mod flight_queue;
 mod invalidation;
+mod load;
 mod log;
 mod lookup;
 mod memory;
@@ -58,4 +61,6 @@ pub(crate) mod spec;
 
 pub(crate) use self::invalidation::forget_keyspace;
 pub use self::invalidation::{clear, clear_async, invalidate, invalidate_async};
-pub use crate::store::values::{Loaded, ValueStore};
+#[cfg(feature = "dashboard")]
+pub(crate) use self::registry::cache_sizes;
+pub use crate::store::values::{LoadToken, Loaded, ValueStore};

@@ -23,6 +23,16 @@ pub(super) fn find(matches: impl Fn(&BoundCache) -> bool) -> Vec<&'static BoundC
     found
 }
 
+/// The caches that have been used, with the number of values that each keeps.
+#[cfg(feature = "dashboard")]
+pub(crate) fn cache_sizes() -> Vec<(&'static str, usize)> {
+    let caches = find(|_| true);
+    caches
+        .into_iter()
+        .map(|cache| (cache.name(), cache.len()))
+        .collect()
+}
+
 type Caches = Mutex<Vec<&'static BoundCache>>;
 
 fn caches_of_scope() -> Option<&'static Caches> {

@@ -1,10 +1,11 @@
 //! The static of one `#[cache]`, and how a call finds its value.
 
 use super::arguments::{Arguments, KeptArguments, Part};
-use super::bound_cache::Known;
 use super::codec::{CacheValue, Codec};
-use super::flight::Flight;
-use super::lookup::Lookup;
+use super::failure::Failures;
+use super::flight::{Flight, Missed};
+use super::load::Load;
+use super::lookup::{Lookup, Step};
 use super::spec::{CacheArgs, CachePolicy};
 use crate::attributes::site::{Instance, Site};
 use crate::key::subject::IntoSubject;
@@ -96,67 +97,78 @@ impl<T: CacheValue> CacheCall<T> {
     /// Returns the value. Blocks the thread while another caller computes it.
     ///
     /// # Errors
-    /// The value has to be computed: returns the right to do so.
+    /// The value has to be computed: returns the right to do so. Or the other caller has failed to compute it.
     #[inline]
-    pub fn find(self) -> Result<T, Flight<T>> {
+    pub fn find<O>(self, failures: Failures<O>) -> Result<T, Missed<T, O>> {
         match self.0 {
             State::Hit(value) => Ok(value),
-            State::Disabled(codec) => Err(Flight::disabled(codec)),
-            State::Miss(lookup) => Self::find_missed(lookup),
+            State::Disabled(codec) => Err(Missed::Compute(Flight::disabled(codec))),
+            State::Miss(lookup) => Self::find_missed(lookup, failures),
         }
     }
 
     /// Everything but a hit.
-    fn find_missed(lookup: Lookup<T>) -> Result<T, Flight<T>> {
+    fn find_missed<O>(mut lookup: Lookup<T>, failures: Failures<O>) -> Result<T, Missed<T, O>> {
         if let Some(store) = lookup.store_of_stale() {
-            let attempt = lookup.start_load();
             let loaded = store.load(lookup.store_key());
-            if let Some(value) = lookup.finish_stale_load(loaded, attempt) {
+            if let Some(value) = lookup.read_stale(loaded) {
                 return Ok(value);
             }
         }
-        let (place, stale) = match lookup.join_flight() {
-            Ok(joined) => joined,
-            Err(value) => return Ok(value),
+        let place = loop {
+            let place = match lookup.join_flight() {
+                Ok(place) => place,
+                Err(value) => return Ok(value),
+            };
+            let turn = place.wait(lookup.cache.clock, lookup.deadline);
+            match lookup.step(place, turn, failures) {
+                Step::Return(result) => return result.map_err(Missed::Failed),
+                Step::Again => {}
+                Step::Load(place) => break place,
+            }
         };
-        place.wait(lookup.cache.clock);
-        let mut known = lookup.look_again(stale);
-        if let (Known::Nothing, Some(store)) = (&known, lookup.store()) {
-            let attempt = lookup.start_load();
-            let loaded = store.load(lookup.store_key());
-            known = lookup.finish_load(loaded, attempt);
+        let mut load = Load::new(lookup, place);
+        while let Some((store, stale)) = load.next_request() {
+            let answer = store.load_or_begin(load.store_key(), stale);
+            load.read(answer, stale);
         }
-        lookup.finish(known, place)
+        load.finish()
     }
 
     /// Returns the value. Waits while another caller computes it.
     ///
     /// # Errors
-    /// The value has to be computed: returns the right to do so.
-    pub async fn find_async(self) -> Result<T, Flight<T>> {
-        let lookup = match self.0 {
+    /// The value has to be computed: returns the right to do so. Or the other caller has failed to compute it.
+    pub async fn find_async<O>(self, failures: Failures<O>) -> Result<T, Missed<T, O>> {
+        let mut lookup = match self.0 {
             State::Hit(value) => return Ok(value),
-            State::Disabled(codec) => return Err(Flight::disabled(codec)),
+            State::Disabled(codec) => return Err(Missed::Compute(Flight::disabled(codec))),
             State::Miss(lookup) => lookup,
         };
         if let Some(store) = lookup.store_of_stale() {
-            let attempt = lookup.start_load();
             let loaded = SyncFuture::new(store.load_async(lookup.store_key())).await;
-            if let Some(value) = lookup.finish_stale_load(loaded, attempt) {
+            if let Some(value) = lookup.read_stale(loaded) {
                 return Ok(value);
             }
         }
-        let (place, stale) = match lookup.join_flight() {
-            Ok(joined) => joined,
-            Err(value) => return Ok(value),
+        let place = loop {
+            let place = match lookup.join_flight() {
+                Ok(place) => place,
+                Err(value) => return Ok(value),
+            };
+            let turn = place.wait_async(lookup.cache.clock, lookup.deadline).await;
+            match lookup.step(place, turn, failures) {
+                Step::Return(result) => return result.map_err(Missed::Failed),
+                Step::Again => {}
+                Step::Load(place) => break place,
+            }
         };
-        place.wait_async(lookup.cache.clock).await;
-        let mut known = lookup.look_again(stale);
-        if let (Known::Nothing, Some(store)) = (&known, lookup.store()) {
-            let attempt = lookup.start_load();
-            let loaded = SyncFuture::new(store.load_async(lookup.store_key())).await;
-            known = lookup.finish_load(loaded, attempt);
+        let mut load = Load::new(lookup, place);
+        while let Some((store, stale)) = load.next_request() {
+            let answer = store.load_or_begin_async(load.store_key(), stale);
+            let answer = SyncFuture::new(answer).await;
+            load.read(answer, stale);
         }
-        lookup.finish(known, place)
+        load.finish()
     }
 }

@@ -19,6 +19,7 @@ pub type CacheSpec = Spec<CacheArgs>;
 #[derive(Debug)]
 pub struct CacheArgs {
     ttl: Ttl,
+    wait: Duration,
     capacity: u64,
     /// The keyspace of the configuration if `None`.
     keyspace: Option<&'static str>,
@@ -31,6 +32,7 @@ impl Default for CacheArgs {
                 fresh: None,
                 stale: Duration::ZERO,
             },
+            wait: Duration::MAX,
             capacity: 10_000,
             keyspace: None,
         }
@@ -58,6 +60,12 @@ impl CacheSpec {
         self.set(stale.into_period(), |args, stale| args.ttl.stale = stale)
     }
 
+    /// `wait = …`: how long a caller waits for the computation of another one, before it computes the value itself.
+    #[must_use]
+    pub fn wait(self, longest: impl LengthOfTime) -> Self {
+        self.set(longest.into_period(), |args, longest| args.wait = longest)
+    }
+
     /// `capacity = …`: how many values the cache holds at most.
     #[must_use]
     pub fn capacity(self, capacity: impl WholeNumber) -> Self {
@@ -83,6 +91,7 @@ impl Policy for CachePolicy {
             keyspace,
             &call_site.shared_name(),
             args.ttl,
+            args.wait,
             args.capacity,
             runtime,
         )))
@@ -90,6 +99,7 @@ impl Policy for CachePolicy {
 
     fn on_bound(&'static self) {
         registry::register(&self.0);
+        self.0.register_metrics();
     }
 
     /// An invalid argument disables the cache instead of failing the calls, so it is logged.

@@ -24,6 +24,7 @@ pub struct BreakerArgs {
     open_for: Duration,
     open_for_max: Option<Duration>,
     half_open: Option<u64>,
+    has_keys: bool,
 }
 
 impl Default for BreakerArgs {
@@ -38,11 +39,17 @@ impl Default for BreakerArgs {
             open_for: Duration::from_secs(30),
             open_for_max: None,
             half_open: None,
+            has_keys: false,
         }
     }
 }
 
 impl BreakerArgs {
+    /// Whether there is a circuit for each key.
+    pub(super) const fn has_keys(&self) -> bool {
+        self.has_keys
+    }
+
     /// Returns the rules that the arguments state.
     ///
     /// # Errors
@@ -144,5 +151,11 @@ impl BreakerSpec {
         self.set(positive("half_open", probes), |args, probes| {
             args.half_open = Some(probes);
         })
+    }
+
+    /// `key = …` or `keymaker = …`: a circuit for each key.
+    #[must_use]
+    pub fn by_key(self) -> Self {
+        self.set(Ok(true), |args, has_keys| args.has_keys = has_keys)
     }
 }

@@ -282,6 +282,15 @@ impl Circuit {
         Verdict::Wait
     }
 
+    /// The state as it is now.
+    pub(super) fn state(&self) -> BreakerState {
+        match lock(&self.state).phase {
+            Phase::Closed(_) => BreakerState::Closed,
+            Phase::Open(_) => BreakerState::Open,
+            Phase::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
     /// Numbers a new phase. The lock is held.
     fn next_generation(&self, is_closed: bool) {
         let generation = (self.word.load(Ordering::Relaxed) >> 1) + 1;

@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 use super::circuit::Circuit;
 use super::rules::Rules;
 use crate::clock::after;
+use crate::key::digest::{Digest, MAX_PLAIN_LEN, beginning};
 use crate::key::hasher::secret_hasher;
 use crate::sync::{Arc, Mutex, lock};
 
@@ -24,7 +25,9 @@ const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct KeyedCircuit {
     hash: u64,
+    /// The key, or the beginning of a long one, which its digest tells from others.
     pub(super) key: Box<str>,
+    digest: Option<Digest>,
     pub(super) circuit: Circuit,
 }
 
@@ -62,18 +65,21 @@ impl Circuits {
     /// Returns the circuit of a key, which is made if there is none. `None` if there are too many.
     pub(super) fn circuit(
         &self,
-        key: &str,
+        full_key: &str,
         rules: &Rules,
         now: impl FnOnce() -> u64,
     ) -> Option<Arc<KeyedCircuit>> {
-        let hash = self.hasher.hash_one(key);
-        let is_it = |circuit: &Arc<KeyedCircuit>| *circuit.key == *key;
+        let hash = self.hasher.hash_one(full_key);
+        let digest = Digest::of_long(full_key);
+        let key = beginning(full_key, MAX_PLAIN_LEN);
+        let is_it = |circuit: &Arc<KeyedCircuit>| *circuit.key == *key && circuit.digest == digest;
         if let Some(circuit) = lock(&self.table).circuits.find(hash, is_it) {
             return Some(Arc::clone(circuit));
         }
         let circuit = Arc::new(KeyedCircuit {
             hash,
             key: key.into(),
+            digest: Digest::of_long(full_key),
             circuit: Circuit::default(),
         });
         // Read before the lock is taken: a clock is code of the user's.

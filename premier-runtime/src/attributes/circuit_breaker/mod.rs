@@ -26,13 +26,15 @@ use self::circuit::{Circuit, Entry, Outcome};
 use self::circuits::{Circuits, KeyedCircuit};
 use self::rules::Rules;
 use super::call_site::CallSite;
+#[cfg(feature = "dashboard")]
+use super::registry::Registry;
 use super::site::{Instance, Policy, Site};
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::key::subject::IntoSubject;
 use crate::sync;
-use crate::telemetry::{self, BreakerState};
+use crate::telemetry::{self, BreakerState, Counted};
 
 /// The static of one `#[circuit_breaker]`.
 pub type BreakerSite = Site<Breaker>;
@@ -44,6 +46,7 @@ pub struct Breaker {
     rules: Rules,
     clock: &'static SteadyClock,
     log_keys: bool,
+    has_keys: bool,
     /// The circuit of a function without keys.
     only: Circuit,
     /// Those of a function with keys.
@@ -58,6 +61,7 @@ impl Policy for Breaker {
         let runtime = Runtime::global();
         Ok(Self {
             function: call_site.path().into(),
+            has_keys: args.has_keys(),
             rules: args.rules()?,
             clock: runtime.clock(),
             log_keys: runtime.log_keys(),
@@ -65,6 +69,25 @@ impl Policy for Breaker {
             by_key: Circuits::default(),
         })
     }
+
+    fn on_bound(&'static self) {
+        #[cfg(feature = "dashboard")]
+        BREAKERS.add(self);
+        telemetry::register_breaker(&self.function, self.has_keys);
+    }
+}
+
+#[cfg(feature = "dashboard")]
+static BREAKERS: Registry<Breaker> = Registry::new();
+
+/// The functions that have been called with the states of their breakers; `None` for breakers with keys.
+#[cfg(feature = "dashboard")]
+pub(crate) fn breakers() -> Vec<(&'static str, Option<&'static str>)> {
+    let status = |breaker: &'static Breaker| {
+        let state = (!breaker.has_keys).then(|| breaker.only.state().as_str());
+        (&*breaker.function, state)
+    };
+    BREAKERS.all().into_iter().map(status).collect()
 }
 
 impl Breaker {
@@ -113,7 +136,7 @@ impl Breaker {
                 guard.begin(self, Some(keyed), entry);
                 Ok(())
             }
-            None => self.enter_locked(guard, Some(keyed), started),
+            None => self.enter_locked(guard, Some((key, keyed)), started),
         }
     }
 
@@ -121,10 +144,11 @@ impl Breaker {
     fn enter_locked(
         &'static self,
         guard: &mut BreakerGuard,
-        keyed: Option<sync::Arc<KeyedCircuit>>,
+        keyed: Option<(&str, sync::Arc<KeyedCircuit>)>,
         started: Option<u64>,
     ) -> Result<(), Error> {
         let now = started.unwrap_or_else(|| self.clock.now());
+        let (key, keyed) = keyed.unzip();
         let circuit = keyed.as_ref().map_or(&self.only, |keyed| &keyed.circuit);
         match circuit.enter(&self.rules, now) {
             Ok((entry, change)) => {
@@ -132,11 +156,14 @@ impl Breaker {
                 self.report(guard.keyed.as_deref(), change);
                 Ok(())
             }
-            Err(retry_after) => Err(Error::CircuitOpen {
-                function: Arc::clone(&self.function),
-                key: keyed.map(|keyed| keyed.key.clone()),
-                retry_after,
-            }),
+            Err(retry_after) => {
+                Counted::OpenCircuit.count(&self.function);
+                Err(Error::CircuitOpen {
+                    function: Arc::clone(&self.function),
+                    key: key.map(Into::into),
+                    retry_after,
+                })
+            }
         }
     }
 
@@ -144,7 +171,8 @@ impl Breaker {
     fn report(&self, keyed: Option<&KeyedCircuit>, change: Option<BreakerState>) {
         if let Some(state) = change {
             let key = keyed.map(|keyed| &*keyed.key);
-            telemetry::breaker(&self.function, key, self.log_keys, state);
+            let current = || self.only.state();
+            telemetry::breaker(&self.function, key, self.log_keys, state, current);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::clock::{SteadyClock, after};
 use crate::config::retry_budget::RetryBudget;
 use crate::config::runtime::{Runtime, has_retry_budget};
 use crate::error::Error;
-use crate::telemetry;
+use crate::telemetry::{self, Counted};
 
 /// The static of one `#[retry]`.
 pub type RetrySite = Site<RetryPolicy>;
@@ -35,6 +35,10 @@ impl Policy for RetryPolicy {
             args,
             budget: Runtime::global().retry_budget(),
         })
+    }
+
+    fn on_bound(&'static self) {
+        Counted::Retries.register(&self.function);
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, request, response};
 
+use super::charge::Outcomes;
 use super::key::RequestKey;
 use super::missing_key::MissingKey;
-use super::reply::{Policies, Rejection};
+use super::rate_limit_header::{HeaderFormat, Policies};
+use super::reply::Rejection;
 use crate::throttle::Throttle;
 
 pub(super) type RequestFn<T> = Arc<dyn Fn(&request::Parts) -> T + Send + Sync>;
@@ -23,10 +26,16 @@ pub(super) struct LayerConfig {
     pub(super) cost: Option<RequestFn<u64>>,
     pub(super) skip: Option<RequestFn<bool>>,
     pub(super) charge: Option<ResponseFn<bool>>,
+    /// The requests whose charge is not known yet, and how long others wait for it.
+    pub(super) outcomes: Arc<Outcomes>,
+    pub(super) outcome_wait: Duration,
     pub(super) reply: Option<ReplyFn>,
     pub(super) shadow: bool,
     pub(super) standard_headers: bool,
     pub(super) older_headers: bool,
+    pub(super) header_format: HeaderFormat,
+    pub(super) partition_keys: bool,
+    pub(super) retry_jitter: Duration,
     pub(super) policies: Vec<Arc<str>>,
 }
 
@@ -57,7 +66,12 @@ impl From<LayerConfig> for Shared {
                 || config.cost.is_some()
                 || config.key.as_ref().is_some_and(RequestKey::needs_parts),
             has_warned: AtomicBool::new(false),
-            policies: Policies::new(throttle.name(), &config.policies, throttle.limits()),
+            policies: Policies::new(
+                throttle.name(),
+                &config.policies,
+                throttle.limits(),
+                config.header_format,
+            ),
             config,
         }
     }

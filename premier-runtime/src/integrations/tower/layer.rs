@@ -11,6 +11,7 @@ use tower_layer::Layer;
 use super::config::{LayerConfig, Shared};
 use super::key::RequestKey;
 use super::missing_key::MissingKey;
+use super::rate_limit_header::HeaderFormat;
 use super::reply::Rejection;
 use super::service::ThrottleService;
 use crate::config::builder::Config;
@@ -188,10 +189,15 @@ impl ThrottleLayer {
             cost: None,
             skip: None,
             charge: None,
+            outcomes: Arc::default(),
+            outcome_wait: Duration::from_secs(5),
             reply: None,
             shadow: false,
             standard_headers: true,
             older_headers: false,
+            header_format: HeaderFormat::default(),
+            partition_keys: false,
+            retry_jitter: Duration::ZERO,
             policies: Vec::new(),
         };
         Ok(Self {
@@ -288,6 +294,10 @@ impl ThrottleLayer {
     /// limit. It is not refunded when there is no response, because the service failed or the client
     /// disconnected.
     ///
+    /// A request that finds the limit used up waits while requests of its key are without a response, because
+    /// they may be refunded; [`ThrottleLayer::wait_for_outcomes`] says how long. Only requests that go through
+    /// this layer and its clones are waited for, not those of other processes.
+    ///
     /// ```
     /// use premier::Limit;
     /// use premier::tower::{RequestKey, ThrottleLayer};
@@ -305,6 +315,27 @@ impl ThrottleLayer {
         charge: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.with(|config| config.charge = Some(Arc::new(charge)))
+    }
+
+    /// Sets how long a request that finds the limit used up waits for the responses to other requests of its key,
+    /// which [`ThrottleLayer::charge_if`] may refund. Default: 5 seconds.
+    ///
+    /// If they take longer it is denied, with a `Retry-After` of one second, because nobody knows yet when it
+    /// would be admitted. With zero no request waits. [`ThrottleLayer::max_waiting`] bounds how many wait.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("login", Limit::sliding_log(5, Duration::from_secs(60)))
+    ///     .charge_if(|response| response.status == 401)
+    ///     .wait_for_outcomes(Duration::from_secs(2));
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn wait_for_outcomes(self, longest: Duration) -> Self {
+        self.with(|config| config.outcome_wait = longest)
     }
 
     /// Passes matching requests on without a decision. Default: every request is decided.
@@ -413,6 +444,9 @@ impl ThrottleLayer {
     /// Sets whether responses carry `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
     /// `X-RateLimit-Reset` (seconds from now). Default: `false`.
     ///
+    /// Where several limits apply, the headers describe the one with the fewest requests left. An admitted
+    /// request is told when the limit will be full again, a denied one when it would be admitted.
+    ///
     /// ```
     /// use premier::Limit;
     /// use premier::tower::ThrottleLayer;
@@ -425,6 +459,61 @@ impl ThrottleLayer {
     #[must_use]
     pub fn older_headers(self, add: bool) -> Self {
         self.with(|config| config.older_headers = add)
+    }
+
+    /// Sets in which form responses carry what [`ThrottleLayer::headers`] adds. Default:
+    /// [`HeaderFormat::Draft11`].
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::{HeaderFormat, ThrottleLayer};
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .header_format(HeaderFormat::Draft07);
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn header_format(self, format: HeaderFormat) -> Self {
+        self.with(|config| config.header_format = format)
+    }
+
+    /// Sets whether `RateLimit` has the parameter `pk`, by which a client can tell apart the limits of several
+    /// keys. Default: `false`.
+    ///
+    /// Its eight bytes are the FNV-1a hash of the key's text, the highest first. The hash hides no key from those
+    /// who can guess it. Only [`HeaderFormat::Draft11`] has the parameter.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::{RequestKey, ThrottleLayer};
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::token_bucket(10, Duration::from_secs(1)))
+    ///     .key(RequestKey::header("x-tenant"))
+    ///     .partition_keys(true);
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn partition_keys(self, add: bool) -> Self {
+        self.with(|config| config.partition_keys = add)
+    }
+
+    /// Adds up to `longest`, at random, to the `Retry-After` of denied requests, so that clients that were denied
+    /// together do not come back together. Default: nothing.
+    ///
+    /// ```
+    /// use premier::Limit;
+    /// use premier::tower::ThrottleLayer;
+    /// use std::time::Duration;
+    ///
+    /// let layer = ThrottleLayer::new("api", Limit::fixed_window(100, Duration::from_secs(60)))
+    ///     .retry_after_jitter(Duration::from_secs(5));
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn retry_after_jitter(self, longest: Duration) -> Self {
+        self.with(|config| config.retry_jitter = longest)
     }
 
     /// Sets the function that builds the response to a request that is not admitted. Default:

@@ -36,14 +36,28 @@
 //! of gRPC-Web.
 //!
 //! `Retry-After` is in whole seconds, rounded up and never 0. The `RateLimit` fields and the problem
-//! types are those of [draft-ietf-httpapi-ratelimit-headers-11]. The parameter `t` is the number of
-//! seconds until the full quota is available again; for a denied request, until it would be
-//! admitted. The window `w` is in whole seconds. If the period of the limit is not, `w` is rounded up
-//! and `q` is the number of units that the limit admits in `w`.
+//! types are those of [draft-ietf-httpapi-ratelimit-headers-11]; [`ThrottleLayer::header_format`] chooses an
+//! older form. All times are in whole seconds, rounded up:
+//!
+//! | parameter | meaning |
+//! | --- | --- |
+//! | `r` | how many units can be used now, of the tightest limit |
+//! | `t` | the time until one more can be used by a client that uses these `r`. `Retry-After` is never before it. Absent where it is not known |
+//! | `pk` | the key of the request, hashed, with [`ThrottleLayer::partition_keys`] |
+//! | `w` | how long a limit of which all is used up takes to be full again: without a burst, its period |
+//! | `q` | how many units the limit admits in `w`: without a burst, its quota |
+//!
+//! A client that is alone with its key, sends no more than `r` requests of cost 1 until `t` has passed, and then
+//! one, is never denied. It may use all `r` at once.
+//!
+//! Layers inside one another each add their own item to `RateLimit`. The headers that have place for one limit
+//! only, such as `X-RateLimit-Remaining`, describe the tightest of all, also of those that the service itself
+//! has described.
 //!
 //! [draft-ietf-httpapi-ratelimit-headers-11]: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/
 
 mod body;
+mod charge;
 mod client_address;
 mod config;
 mod forwarded;
@@ -53,7 +67,12 @@ mod key;
 mod key_text;
 mod layer;
 mod missing_key;
+mod older_header;
+mod partition;
 mod proxies;
+mod rate_limit_header;
+#[cfg(feature = "axum")]
+mod refused_call;
 mod reply;
 mod service;
 
@@ -68,7 +87,8 @@ pub use self::missing_key::MissingKey;
 #[cfg(feature = "axum")]
 pub(crate) use self::missing_key::log_misconfigured;
 pub use self::proxies::TrustedProxies;
-pub use self::reply::Rejection;
+pub use self::rate_limit_header::HeaderFormat;
 #[cfg(feature = "axum")]
-pub(crate) use self::reply::rejection_of;
+pub(crate) use self::refused_call::response_to;
+pub use self::reply::Rejection;
 pub use self::service::{ResponseFuture, ThrottleService};

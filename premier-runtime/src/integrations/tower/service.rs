@@ -12,11 +12,15 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::body::ThrottleBody;
+use super::charge::{self, Begun, OutcomeWait, Pending};
 use super::config::Shared;
 use super::grpc;
 use super::key_text::Head;
 use super::missing_key::{Lack, MissingKey, log_misconfigured};
-use super::reply::{RateLimitStatus, add_older, rejection_of};
+use super::older_header::{X_RATELIMIT, add_three};
+use super::partition::PartitionKey;
+use super::rate_limit_header::{RateLimitStatus, delay_retry, status_numbers};
+use super::reply::rejection_of;
 use crate::algorithms::{Admission, Plan};
 use crate::error::Error;
 use crate::key::subject::Subject;
@@ -24,7 +28,7 @@ use crate::limit::decision::{Decision, Reservation};
 use crate::limiter::acquire::acquire_unrecorded_async;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
-use crate::store::request::BoxFuture;
+use crate::store::request::{BoxFuture, Operation};
 use crate::telemetry::Outcome;
 
 /// A service whose requests a [`ThrottleLayer`](super::ThrottleLayer) limits.
@@ -125,7 +129,7 @@ struct Admitted {
 /// The units taken for a request, to refund them if its response does not match.
 #[derive(Debug)]
 struct Charge {
-    key: Option<String>,
+    pending: Pending,
     cost: u64,
     reservation: Reservation,
 }
@@ -203,18 +207,16 @@ impl Shared {
         key: Option<&str>,
         cost: u64,
     ) -> Dispatch {
+        if self.config.charge.is_some() && !self.config.shadow {
+            return self.dispatch_charged(limiter, key, cost);
+        }
         if !(self.never_waits && limiter.is_immediate()) {
             let (limiter, shared) = (Arc::clone(limiter), Arc::clone(self));
             let key = key.map(str::to_owned);
             return Dispatch::Wait(Box::pin(async move {
                 let key = key.as_deref();
-                let decided = if shared.never_waits {
-                    limiter.take_async(key, cost).await
-                } else {
-                    let max_wait = shared.config.throttle.max_wait();
-                    acquire_unrecorded_async(&limiter, key, cost, max_wait, None).await
-                };
-                shared.conclude(&limiter, key, cost, decided)
+                let decided = shared.decide_async(&limiter, key, cost).await;
+                shared.concluded(&limiter, key, cost, decided, None).await
             }));
         }
         let subject = key.map(Subject::Text);
@@ -240,7 +242,98 @@ impl Shared {
             }
         }
         let decided = limiter.take(subject, cost);
-        self.conclude(limiter, key, cost, decided).into()
+        self.conclude(limiter, key, cost, decided, None).into()
+    }
+
+    /// Decides about a request that may have to wait.
+    async fn decide_async(
+        &self,
+        limiter: &Limiter,
+        key: Option<&str>,
+        cost: u64,
+    ) -> Result<Decision, Error> {
+        if self.never_waits {
+            return limiter.take_async(key, cost).await;
+        }
+        let max_wait = self.config.throttle.max_wait();
+        acquire_unrecorded_async(limiter, key, cost, max_wait, None).await
+    }
+
+    /// As [`Shared::dispatch_key`], for a request that may be refunded. It waits for those that may be refunded
+    /// before it is denied.
+    fn dispatch_charged(
+        self: &Arc<Self>,
+        limiter: &Arc<Limiter>,
+        key: Option<&str>,
+        cost: u64,
+    ) -> Dispatch {
+        let pending = Pending::begin(&self.config.outcomes, key);
+        let begun = if self.never_waits && limiter.is_immediate() {
+            let decided = limiter.take(key.map(Subject::Text).as_ref(), cost);
+            match charge::settled(pending, decided) {
+                Begun::Decided(decided, pending) => {
+                    return self.conclude(limiter, key, cost, decided, pending).into();
+                }
+                begun => begun,
+            }
+        } else {
+            Begun::Pending(pending)
+        };
+        let (limiter, shared) = (Arc::clone(limiter), Arc::clone(self));
+        let key = key.map(str::to_owned);
+        Dispatch::Wait(Box::pin(async move {
+            let key = key.as_deref();
+            let config = &shared.config;
+            let calls = config.throttle.max_wait().calls;
+            let mut wait = OutcomeWait::new(&limiter, config.outcome_wait, calls);
+            let mut begun = begun;
+            loop {
+                begun = match begun {
+                    Begun::Pending(pending) => {
+                        let decided = shared.decide_async(&limiter, key, cost).await;
+                        charge::settled(pending, decided)
+                    }
+                    Begun::Denied(denied, waiter) => wait.after(waiter, denied).await,
+                    Begun::Decided(decided, pending) => {
+                        return shared
+                            .concluded(&limiter, key, cost, decided, pending)
+                            .await;
+                    }
+                };
+            }
+        }))
+    }
+
+    /// As [`Shared::conclude`], for a request that might have waited. One that would have to wait too long is
+    /// rejected without a decision, which is made up for where it takes one to know the limit that denies.
+    async fn concluded(
+        &self,
+        limiter: &Limiter,
+        key: Option<&str>,
+        cost: u64,
+        decided: Result<Decision, Error>,
+        pending: Option<Pending>,
+    ) -> Verdict {
+        let is_unexplained = charge::is_denied(&decided) && decided.is_err();
+        let mut verdict = self.conclude(limiter, key, cost, decided, pending);
+        if let Err(rejected) = &mut verdict
+            && is_unexplained
+            && self.policies.are_several()
+            && let Ok(decision) = limiter.handle_async(key, Operation::Peek(cost)).await
+            && !decision.allowed
+        {
+            let longest = rejected.error.retry_after().unwrap_or_default();
+            rejected.status = Some(self.status(key, &decision).within(longest));
+        }
+        verdict
+    }
+
+    fn status(&self, key: Option<&str>, decision: &Decision) -> RateLimitStatus {
+        let mut status = RateLimitStatus::from(decision);
+        if self.config.partition_keys {
+            status.partition = key.map(PartitionKey::of);
+        }
+        status
     }
 
     /// Records a decision and turns it into a verdict.
@@ -250,6 +343,7 @@ impl Shared {
         key: Option<&str>,
         cost: u64,
         decided: Result<Decision, Error>,
+        pending: Option<Pending>,
     ) -> Verdict {
         let config = &self.config;
         let outcome = match Outcome::of(decided.as_ref().map(|decision| decision.allowed)) {
@@ -261,7 +355,7 @@ impl Shared {
             return Ok(None);
         }
         let decision = decided?;
-        let status = RateLimitStatus::from(&decision);
+        let status = self.status(key, &decision);
         if !decision.allowed {
             // The key is left out, because no response contains it.
             let error = limiter.denied(None, decision.retry_after);
@@ -270,9 +364,9 @@ impl Shared {
                 status: Some(status),
             }));
         }
-        let charge = config.charge.as_ref().map(|_| {
+        let charge = pending.map(|pending| {
             Box::new(Charge {
-                key: key.map(str::to_owned),
+                pending,
                 cost,
                 reservation: decision.reservation,
             })
@@ -287,21 +381,18 @@ impl Shared {
         grpc: Option<HeaderValue>,
     ) -> Response<ThrottleBody<R>> {
         let Rejected { error, status } = rejected;
-        let plans = self.plans();
         let violated = match &status {
-            Some(status) => self.policies.violated(&plans, status),
+            Some(status) => self.policies.violated(status),
             None => self.policies.all(),
         };
         // A request that would have to wait too long is rejected without a decision, so the headers
         // describe the first limit.
         let status = status.or_else(|| {
-            Some(RateLimitStatus {
-                limit: plans.first()?.capacity(),
-                remaining: 0,
-                after: error.retry_after()?,
-            })
+            let limit = self.plans().first()?.capacity();
+            Some(RateLimitStatus::used_up(limit, error.retry_after()?))
         });
-        let rejection = rejection_of(error, violated);
+        let mut rejection = rejection_of(error, violated);
+        rejection.delay_at_random(self.config.retry_jitter);
         let response = match (&self.config.reply, grpc) {
             (Some(reply), _) => {
                 let mut response = reply(&rejection);
@@ -330,16 +421,20 @@ impl Shared {
             let (parts, body) = response.into_parts();
             if !is_charged(&parts) {
                 let Charge {
-                    key,
+                    pending,
                     cost,
                     reservation,
                 } = *charge;
                 if let Some(limiter) = self.config.throttle.bound() {
-                    limiter.release(key.as_deref(), reservation, cost);
+                    limiter.release(pending.key(), reservation, cost);
                 }
+                pending.given_back();
                 status.remaining = status.remaining.saturating_add(cost).min(status.limit);
             }
             response = Response::from_parts(parts, body);
+        }
+        if !self.ignores_decision {
+            delay_retry(response.headers_mut(), &status);
         }
         self.add_headers(response.headers_mut(), Some(&status));
         response.map(ThrottleBody::service)
@@ -353,13 +448,15 @@ impl Shared {
     fn add_headers(&self, headers: &mut HeaderMap, status: Option<&RateLimitStatus>) {
         let config = &self.config;
         if config.standard_headers {
-            // Without a limiter there is no policy to name.
-            if let Ok(limiter) = config.throttle.limiter() {
-                limiter.with_plans(|plans| self.policies.add_standard(headers, plans, status));
+            match config.throttle.bound() {
+                Some(limiter) => {
+                    limiter.with_plans(|plans| self.policies.add(headers, plans, status));
+                }
+                None => self.policies.add(headers, &[].into(), status),
             }
         }
         if let (true, Some(status)) = (config.older_headers, status) {
-            add_older(headers, status);
+            add_three(headers, &X_RATELIMIT, status_numbers(status));
         }
     }
 }

@@ -38,7 +38,7 @@ use crate::limiter::named::Limiter;
 use crate::limiter::wait_queue::WaitQueues;
 
 #[cfg(feature = "limits-file")]
-pub use self::file::{FileStatus, file_status};
+pub use self::file::{FileStatus, LimitChange, file_status};
 
 /// A limit of this process, as it is in force.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -149,7 +149,15 @@ pub(crate) fn bind(
 ) -> Result<Arc<Limiter>, Error> {
     let limiter = Limiter::new(runtime, name, limits, remove_dropped)?;
     register(&limiter);
+    limiter.register_metrics();
     Ok(limiter)
+}
+
+/// One that decides under this name.
+#[cfg(feature = "axum")]
+pub(crate) fn limiter(name: &str) -> Option<Arc<Limiter>> {
+    let names = names();
+    names.get(name)?.limiters.iter().find_map(Weak::upgrade)
 }
 
 /// All that decide in this process.

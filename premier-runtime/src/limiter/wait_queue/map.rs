@@ -80,6 +80,28 @@ impl<K, Q> QueueMap<K, Q> {
     }
 }
 
+#[cfg(feature = "cache")]
+impl<K, Q> QueueMap<K, Q> {
+    /// Removes the queues of the keys that `matches` chooses and returns them. They stay with those who are in
+    /// them, and who enters afterwards enters others.
+    pub(crate) fn detach(&self, matches: impl Fn(Option<&str>) -> bool) -> Vec<QueueRef<'_, K, Q>> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut table = self.lock();
+        let detached = table
+            .extract_if(|slot| matches(slot.entry.key.as_deref()))
+            .map(|slot| QueueRef {
+                map: self,
+                entry: slot.entry,
+            })
+            .collect();
+        self.len.store(table.len(), Ordering::SeqCst);
+        drop(table);
+        detached
+    }
+}
+
 impl<K: Eq + Hash, Q: Default> QueueMap<K, Q> {
     /// Whether the queue of a key is in use.
     pub(crate) fn contains(&self, kind: K, key: Option<&str>) -> bool {
@@ -132,7 +154,7 @@ impl<K: Eq + Hash, Q: Default> QueueMap<K, Q> {
     }
 }
 
-/// A queue in use. When the last reference is dropped, the queue leaves its map.
+/// A queue in use. When the last reference is dropped, the queue leaves its map, unless it was detached.
 #[derive(Debug)]
 pub(crate) struct QueueRef<'a, K, Q> {
     map: &'a QueueMap<K, Q>,
@@ -143,6 +165,18 @@ impl<K, Q> QueueRef<'_, K, Q> {
     /// The caller's key.
     pub(crate) fn key(&self) -> Option<&str> {
         self.entry.key.as_deref()
+    }
+
+    /// Removes the queue from its map: who enters afterwards enters another one.
+    #[cfg(feature = "cache")]
+    pub(crate) fn detach(&self) {
+        let mut table = self.map.lock();
+        let is_it = |slot: &Slot<K, Q>| Arc::ptr_eq(&slot.entry, &self.entry);
+        if let Ok(found) = table.find_entry(self.entry.hash, is_it) {
+            // The entry itself stays with this reference.
+            found.remove();
+            self.map.len.store(table.len(), Ordering::SeqCst);
+        }
     }
 }
 
@@ -191,5 +225,25 @@ mod tests {
         assert!(map.contains(0, Some("k")) && map.all().len() == 1);
         drop(second);
         assert!(map.is_empty() && !map.contains(0, Some("k")));
+    }
+
+    #[cfg(feature = "cache")]
+    #[test]
+    fn a_queue_that_was_detached_is_not_entered_again() {
+        let map = QueueMap::<u8, std::sync::atomic::AtomicBool>::default();
+        let set = |queue: &std::sync::atomic::AtomicBool| {
+            queue.swap(true, std::sync::atomic::Ordering::Relaxed)
+        };
+        let (first, other) = (map.enter(0, Some("k")), map.enter(1, Some("k")));
+        set(&first);
+        first.detach();
+        let second = map.enter(0, Some("k"));
+        assert!(!set(&second), "it is another queue");
+        drop(first);
+        assert!(map.contains(0, Some("k")));
+        let detached = map.detach(|key| key == Some("k"));
+        assert!(detached.len() == 2 && map.is_empty());
+        drop((detached, second, other));
+        assert!(map.is_empty());
     }
 }

@@ -92,6 +92,22 @@ impl WaitQueue {
         self.head_waker(|head| head.ask_at = 0);
     }
 
+    /// Wakes all waiters, which look again.
+    #[cfg(feature = "cache")]
+    pub(crate) fn wake_all(&self) {
+        self.wake_all_but(0);
+    }
+
+    /// Wakes all waiters but one.
+    #[cfg(feature = "cache")]
+    fn wake_all_but(&self, id: u64) {
+        let mut inner = self.lock();
+        let others = inner.waiters.iter_mut().filter(|(other, _)| **other != id);
+        let wakers: Vec<Waker> = others.filter_map(|(_, entry)| entry.waker.take()).collect();
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     fn head_waker(&self, change: impl FnOnce(&mut Entry)) {
         if self.is_empty() {
             return;
@@ -185,6 +201,24 @@ impl<Q: Deref<Target = WaitQueue>> Waiter<Q> {
         if let Some(entry) = self.queue.lock().waiters.get_mut(&self.id) {
             entry.ask_at = at;
         }
+    }
+
+    /// The queue.
+    #[cfg(feature = "cache")]
+    pub(crate) const fn queue(&self) -> &Q {
+        &self.queue
+    }
+
+    /// Wakes all other waiters, which look again.
+    #[cfg(feature = "cache")]
+    pub(crate) fn wake_others(&self) {
+        self.queue.wake_all_but(self.id);
+    }
+
+    /// Whether nobody else is in the queue. Takes no lock.
+    #[cfg(feature = "cache")]
+    pub(crate) fn is_alone(&self) -> bool {
+        self.queue.len.load(Ordering::SeqCst) <= 1
     }
 
     /// What is ahead of this waiter; `None` for the head. Far behind the head this counts less than

@@ -18,6 +18,34 @@ impl<Q: Deref<Target = WaitQueue>> Waiter<Q> {
         deadline: u64,
         mut ready: impl FnMut() -> Option<T>,
     ) -> Option<T> {
+        self.until(clock, deadline, |position| match position {
+            Position::Head(_) => ready(),
+            Position::Behind => None,
+        })
+    }
+
+    /// Waits as [`Waiter::turn`] does, without blocking the thread.
+    pub(crate) async fn turn_async<T>(
+        &self,
+        clock: &SteadyClock,
+        deadline: u64,
+        mut ready: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let ready = |position| match position {
+            Position::Head(_) => ready(),
+            Position::Behind => None,
+        };
+        self.until_async(clock, deadline, ready).await
+    }
+
+    /// Blocks the thread until `ready`, which is given the position of this waiter, returns something. It is
+    /// asked again whenever this waiter is woken. Returns `None` when the deadline comes first.
+    pub(crate) fn until<T>(
+        &self,
+        clock: &SteadyClock,
+        deadline: u64,
+        mut ready: impl FnMut(Position) -> Option<T>,
+    ) -> Option<T> {
         let waker = clock::waker_of_this_thread();
         loop {
             match self.look(&waker, clock, deadline, &mut ready) {
@@ -27,12 +55,12 @@ impl<Q: Deref<Target = WaitQueue>> Waiter<Q> {
         }
     }
 
-    /// Waits as [`Waiter::turn`] does, without blocking the thread.
-    pub(crate) async fn turn_async<T>(
+    /// Waits as [`Waiter::until`] does, without blocking the thread.
+    pub(crate) async fn until_async<T>(
         &self,
         clock: &SteadyClock,
         deadline: u64,
-        mut ready: impl FnMut() -> Option<T>,
+        mut ready: impl FnMut(Position) -> Option<T>,
     ) -> Option<T> {
         let mut sleep = clock.sleep_until(deadline);
         poll_fn(
@@ -49,12 +77,10 @@ impl<Q: Deref<Target = WaitQueue>> Waiter<Q> {
         waker: &Waker,
         clock: &SteadyClock,
         deadline: u64,
-        ready: &mut impl FnMut() -> Option<T>,
+        ready: &mut impl FnMut(Position) -> Option<T>,
     ) -> Poll<Option<T>> {
         // The waker is registered before `ready` is asked, so that a change in between wakes it.
-        if matches!(self.position(waker), Position::Head(_))
-            && let Some(done) = ready()
-        {
+        if let Some(done) = ready(self.position(waker)) {
             return Poll::Ready(Some(done));
         }
         if clock.now() >= deadline {

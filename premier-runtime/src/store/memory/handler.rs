@@ -13,20 +13,23 @@ use crate::clock::{Clock, SteadyClock};
 use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::handler::Handler;
-use crate::store::request::Request;
+use crate::store::request::{Operation, Request};
 
 /// Keeps the state of limits in the memory of this process. The default handler.
 ///
-/// Defaults: [`SystemClock`](crate::clock::SystemClock), at most 4,194,304 keys.
+/// Defaults: [`SystemClock`](crate::clock::SystemClock), at most 4,194,304 keys, of which one limit has at most
+/// 1,048,576.
 ///
 /// Clones share their state. A key whose state has become that of an unused key is removed some time
 /// later, when other keys are inserted. A key in use is never removed: when
-/// [`max_keys`](MemoryHandlerBuilder::max_keys) keys are in use, a call with a new key fails with
+/// [`max_keys`](MemoryHandlerBuilder::max_keys) keys are in use, or
+/// [`max_keys_per_limit`](MemoryHandlerBuilder::max_keys_per_limit) of one limit, a call with a new key fails with
 /// [`Error::TooManyKeys`].
 ///
 /// # What a limit costs
 /// The state of a limit belongs to its name. It takes about 600 bytes with one key, and 16 to 32 bytes
-/// for each further key, whose capacity grows by doubling; sliding logs take more. Above 64 keys, or once
+/// for each further key, whose capacity grows by doubling; sliding logs take more. A key of 23 to 128 bytes takes
+/// as many more, and a longer one is kept as a hash. Above 64 keys, or once
 /// several threads use the limit at one instant, it is split into parts that are locked apart, which take
 /// 8 KiB.
 ///
@@ -54,7 +57,7 @@ pub struct MemoryHandler {
 #[derive(Debug, Default)]
 struct Shared {
     clock: SteadyClock,
-    keys: KeyCount,
+    keys: Arc<KeyCount>,
     tables: Mutex<Tables>,
     next_table: AtomicUsize,
 }
@@ -109,8 +112,8 @@ impl MemoryHandler {
     /// up once.
     pub(crate) fn bind(&self, prefix: &str, plans: &[Plan]) -> BoundTable {
         self.remove_unused_tables();
-        let clock = &self.shared.clock;
-        let (prefix, table) = self.tables().bind(prefix, plans, clock);
+        let Shared { clock, keys, .. } = &*self.shared;
+        let (prefix, table) = self.tables().bind(prefix, plans, clock, keys);
         BoundTable {
             handler: self.clone(),
             prefix,
@@ -128,9 +131,9 @@ impl MemoryHandler {
     /// under the lock.
     fn remove_unused_tables(&self) {
         let now = self.shared.clock.now();
-        let examine = || self.tables().examine(now, &self.shared.keys);
-        while let Some(removed) = examine() {
-            drop(removed);
+        let examine = || self.tables().examine(now);
+        while let Some(examined) = examine() {
+            examined.iter().for_each(|table| table.record_keys());
         }
     }
 
@@ -147,7 +150,8 @@ impl MemoryHandler {
         let mut budget = STEP_WHEN_FULL;
         let mut freed = false;
         for table in tables[first..].iter().chain(&tables[..first]) {
-            freed |= table.sweep(&mut budget, &self.shared.keys);
+            freed |= table.sweep(&mut budget);
+            table.record_keys();
             if freed || budget == 0 {
                 break;
             }
@@ -190,13 +194,41 @@ impl BoundTable {
     }
 
     fn handle_keyed(&self, key: &str, request: &Request<'_>) -> Result<Decision, Error> {
-        let count = &self.handler.shared.keys;
-        match self.table.handle_keyed(key, request, count) {
-            Err(Error::TooManyKeys { .. }) if self.handler.make_room() => {
-                self.table.handle_keyed(key, request, count)
+        let handled = match self.table.handle_keyed(key, request) {
+            Err(Error::TooManyKeys { .. }) if self.make_room() => {
+                self.table.handle_keyed(key, request)
             }
             result => result,
+        };
+        // What gives units back changes no keys, and may hold a lock.
+        let gives_back = matches!(
+            request.operation,
+            Operation::Peek(_) | Operation::Refund(_) | Operation::Release(..)
+        );
+        if !gives_back {
+            self.table.record_keys();
         }
+        handled
+    }
+
+    /// Removes unused keys, so that a new one finds room. Returns whether a key was removed.
+    fn make_room(&self) -> bool {
+        match self.table.keys().is_full() {
+            true => self.table.sweep(&mut { STEP_WHEN_FULL }),
+            false => self.handler.make_room(),
+        }
+    }
+
+    /// Registers the metrics of the keys. No lock may be held.
+    pub(crate) fn register_metrics(&self) {
+        self.table.keys().register_metrics(&self.prefix);
+    }
+
+    /// The number of keys, and the most that there may be.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn keys(&self) -> (usize, usize) {
+        let keys = self.table.keys();
+        (keys.get(), keys.max())
     }
 }
 
@@ -238,7 +270,8 @@ impl Handler for MemoryHandler {
             .map(|(_, table)| Arc::clone(table))
             .collect();
         for table in tables {
-            table.clear(&self.shared.keys);
+            table.clear();
+            table.record_keys();
         }
         Ok(())
     }
@@ -246,7 +279,8 @@ impl Handler for MemoryHandler {
 
 /// Builds a [`MemoryHandler`].
 ///
-/// Defaults: [`SystemClock`](crate::clock::SystemClock), at most 4,194,304 keys.
+/// Defaults: [`SystemClock`](crate::clock::SystemClock), at most 4,194,304 keys, of which one limit has at most
+/// 1,048,576.
 ///
 /// ```
 /// use premier::MemoryHandler;
@@ -259,6 +293,7 @@ impl Handler for MemoryHandler {
 #[derive(Debug, Default)]
 pub struct MemoryHandlerBuilder {
     shared: Shared,
+    keys: KeyCount,
 }
 
 impl MemoryHandlerBuilder {
@@ -278,7 +313,7 @@ impl MemoryHandlerBuilder {
         self
     }
 
-    /// Sets the maximum number of keys in use at one time. Default: 4,194,304.
+    /// Sets the maximum number of keys of all limits in use at one time. Default: 4,194,304.
     ///
     /// At the maximum, a call with a new key fails with [`Error::TooManyKeys`]. Removing a key in use
     /// instead would let its caller exceed the limit.
@@ -291,7 +326,25 @@ impl MemoryHandlerBuilder {
     /// ```
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Self {
-        self.shared.keys = KeyCount::at_most(keys);
+        self.keys.max = keys;
+        self
+    }
+
+    /// Sets the maximum number of keys of one limit in use at one time. Default: a quarter of
+    /// [`max_keys`](Self::max_keys), or 1,048,576 if that is more.
+    ///
+    /// Clients choose keys. Those that send a new one with each request fill the memory of the limit that they
+    /// meet, and other limits still have room.
+    ///
+    /// ```
+    /// use premier::MemoryHandler;
+    ///
+    /// let handler = MemoryHandler::builder().max_keys_per_limit(100_000).build();
+    /// # let _ = handler;
+    /// ```
+    #[must_use]
+    pub fn max_keys_per_limit(mut self, keys: usize) -> Self {
+        self.keys.max_per_limit = Some(keys);
         self
     }
 
@@ -304,7 +357,10 @@ impl MemoryHandlerBuilder {
     #[must_use]
     pub fn build(self) -> MemoryHandler {
         MemoryHandler {
-            shared: Arc::new(self.shared),
+            shared: Arc::new(Shared {
+                keys: Arc::new(self.keys),
+                ..self.shared
+            }),
         }
     }
 }

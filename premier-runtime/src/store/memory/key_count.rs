@@ -1,29 +1,66 @@
-//! How many keys a memory handler remembers, and how many it may.
+//! How many keys a memory handler and each of its tables remember, and how many they may.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Error;
+use crate::telemetry::KeyTelemetry;
 
 /// The default of [`MemoryHandlerBuilder::max_keys`](super::MemoryHandlerBuilder::max_keys).
 const MAX_KEYS: usize = 1 << 22;
 
+/// The part of the handler's keys that a table may have, unless the user says otherwise, and the number of keys that
+/// it always may have.
+const PART: usize = 4;
+const MIN_PER_LIMIT: usize = 1 << 20;
+
+/// The keys of a handler.
 #[derive(Debug)]
 pub(super) struct KeyCount {
     keys: AtomicUsize,
-    max: usize,
+    pub(super) max: usize,
+    /// The most keys of one table; `None` for the default.
+    pub(super) max_per_limit: Option<usize>,
 }
 
 impl Default for KeyCount {
     fn default() -> Self {
-        Self::at_most(MAX_KEYS)
+        Self {
+            keys: AtomicUsize::new(0),
+            max: MAX_KEYS,
+            max_per_limit: None,
+        }
     }
 }
 
 impl KeyCount {
-    pub(super) const fn at_most(max: usize) -> Self {
+    pub(super) fn get(&self) -> usize {
+        self.keys.load(Ordering::Relaxed)
+    }
+
+    fn max_per_limit(&self) -> usize {
+        self.max_per_limit
+            .unwrap_or((self.max / PART).max(MIN_PER_LIMIT))
+    }
+}
+
+/// The keys of one table, which count among those of its handler.
+#[derive(Debug)]
+pub(super) struct TableKeys {
+    keys: AtomicUsize,
+    /// Idle keys that were removed and are not recorded yet.
+    evicted: AtomicUsize,
+    of_handler: Arc<KeyCount>,
+    telemetry: KeyTelemetry,
+}
+
+impl TableKeys {
+    pub(super) fn new(of_handler: &Arc<KeyCount>) -> Self {
         Self {
             keys: AtomicUsize::new(0),
-            max,
+            evicted: AtomicUsize::new(0),
+            of_handler: Arc::clone(of_handler),
+            telemetry: KeyTelemetry::default(),
         }
     }
 
@@ -31,27 +68,71 @@ impl KeyCount {
         self.keys.load(Ordering::Relaxed)
     }
 
+    /// The most keys that there may be.
+    pub(super) fn max(&self) -> usize {
+        self.of_handler.max_per_limit().min(self.of_handler.max)
+    }
+
     /// Counts one key more.
     ///
     /// # Errors
-    /// [`Error::TooManyKeys`] when the bound is reached.
+    /// [`Error::TooManyKeys`] when the bound of the table or that of the handler is reached.
     pub(super) fn add(&self) -> Result<(), Error> {
-        let added = self
-            .keys
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |keys| {
-                (keys < self.max).then_some(keys + 1)
-            });
-        match added {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Error::TooManyKeys {
-                function: "".into(),
-                key: None,
-                max_keys: self.max,
-            }),
+        if !add(&self.keys, self.of_handler.max_per_limit()) {
+            return Err(too_many(self.of_handler.max_per_limit()));
         }
+        if !add(&self.of_handler.keys, self.of_handler.max) {
+            self.keys.fetch_sub(1, Ordering::Relaxed);
+            return Err(too_many(self.of_handler.max));
+        }
+        Ok(())
+    }
+
+    /// Whether the table itself has no room, whatever there is in the handler.
+    pub(super) fn is_full(&self) -> bool {
+        self.get() >= self.of_handler.max_per_limit()
     }
 
     pub(super) fn remove(&self, count: usize) {
         self.keys.fetch_sub(count, Ordering::Relaxed);
+        self.of_handler.keys.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// As [`TableKeys::remove`], for keys that were idle.
+    pub(super) fn evict(&self, count: usize) {
+        if count > 0 {
+            self.remove(count);
+            self.evicted.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Registers the metrics of the keys with this prefix. No lock may be held.
+    pub(super) fn register_metrics(&self, prefix: &str) {
+        self.telemetry.register(prefix);
+        self.record();
+    }
+
+    /// Records what has changed. No lock may be held.
+    pub(super) fn record(&self) {
+        // Reading is cheaper than swapping, and nearly always there is nothing.
+        let evicted = match self.evicted.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.evicted.swap(0, Ordering::Relaxed),
+        };
+        self.telemetry.changed(|| self.get(), evicted);
+    }
+}
+
+fn add(keys: &AtomicUsize, max: usize) -> bool {
+    let add = |keys| (keys < max).then_some(keys + 1);
+    keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+        .is_ok()
+}
+
+fn too_many(max_keys: usize) -> Error {
+    Error::TooManyKeys {
+        function: "".into(),
+        key: None,
+        max_keys,
     }
 }

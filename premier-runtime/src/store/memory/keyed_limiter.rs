@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use ahash::RandomState;
 
-use super::key_count::KeyCount;
+use super::key_count::TableKeys;
 use super::shard::Shard;
 use crate::key::hasher::secret_hasher;
 use crate::key::subject::Subject;
@@ -155,7 +155,7 @@ impl KeyedLimiter {
         }
     }
 
-    pub(super) fn remove(&self, shard: &mut Shard, hash: u64, key: Subject<'_>, count: &KeyCount) {
+    pub(super) fn remove(&self, shard: &mut Shard, hash: u64, key: Subject<'_>, count: &TableKeys) {
         if shard.remove(hash, key) {
             count.remove(1);
         }

@@ -3,16 +3,19 @@
 //! A shard is locked for the few nanoseconds of a decision and never across anything else. Keys are
 //! found by the hash of borrowed bytes; a new key costs at most one allocation.
 
+use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::direct_limiter::DirectLimiter;
-use super::key_count::KeyCount;
+use super::key_count::{KeyCount, TableKeys};
 use super::keyed_limiter::KeyedLimiter;
 use super::shard::{Entry, Shard};
 use super::states::States;
 use crate::algorithms::{Answer, Plan, Rule, TimeBase};
 use crate::clock::SteadyClock;
 use crate::error::Error;
+use crate::key::digest::Digest;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
 use crate::store::request::{Operation, Request};
@@ -32,6 +35,7 @@ pub(super) const STEP_WHEN_FULL: usize = 1024;
 pub(crate) struct Table {
     direct: DirectLimiter,
     keyed: KeyedLimiter,
+    keys: TableKeys,
     clock: SteadyClock,
     base: TimeBase,
     /// The longest period of the limits that decide by these states: limits of one name may differ,
@@ -41,9 +45,29 @@ pub(crate) struct Table {
     together: Mutex<()>,
 }
 
+thread_local! {
+    /// Whether this thread decides by several tables. Their keys are recorded afterwards: a recorder is code of the
+    /// user's, which may decide by them, too.
+    static IS_TOGETHER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Ends the decision by several tables.
+struct Together;
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        IS_TOGETHER.set(false);
+    }
+}
+
 /// Runs `work` while no other call decides by several tables of which one is among these.
 pub(crate) fn with_locked<R>(tables: &[&Table], work: impl FnOnce() -> R) -> R {
-    with_locked_above(0, tables, work)
+    IS_TOGETHER.set(true);
+    let together = Together;
+    let result = with_locked_above(0, tables, work);
+    drop(together);
+    tables.iter().for_each(|table| table.record_keys());
+    result
 }
 
 /// Locks the tables in the order of their addresses, so that no two calls wait for each other.
@@ -60,8 +84,8 @@ fn with_locked_above<R>(address: usize, tables: &[&Table], work: impl FnOnce() -
 }
 
 impl Table {
-    /// For limits of which these are the first, by the handler's clock.
-    pub(super) fn new(plans: &[Plan], clock: &SteadyClock) -> Self {
+    /// For limits of which these are the first, by the handler's clock and with its bounds on keys.
+    pub(super) fn new(plans: &[Plan], clock: &SteadyClock, keys: &Arc<KeyCount>) -> Self {
         let clock = match plans.iter().any(Plan::is_queue) {
             // Slots of a queue pass one by one. A clock that steps would show several at once, and
             // all but one of them would be lost.
@@ -71,6 +95,7 @@ impl Table {
         Self {
             direct: DirectLimiter::default(),
             keyed: KeyedLimiter::new(),
+            keys: TableKeys::new(keys),
             base: TimeBase::new(plans.first().map_or(1, Plan::den), clock.now()),
             clock,
             longest: AtomicU64::new(0),
@@ -161,14 +186,13 @@ impl Table {
         )
     }
 
-    pub(super) fn handle_keyed(
-        &self,
-        key: &str,
-        request: &Request<'_>,
-        count: &KeyCount,
-    ) -> Result<Decision, Error> {
+    pub(super) fn handle_keyed(&self, key: &str, request: &Request<'_>) -> Result<Decision, Error> {
         let keyed = &self.keyed;
-        let key = Subject::Text(key).canonical();
+        let digest = Digest::of_long(key);
+        let key = match &digest {
+            Some(digest) => Subject::Text(digest.as_str()),
+            None => Subject::Text(key).canonical(),
+        };
         let hash = keyed.hasher.hash_one(key);
         let shard = &mut *keyed.lock_shard(hash);
         // Under the lock, so that the decisions about a key see time in their own order.
@@ -181,7 +205,7 @@ impl Table {
                 *word = kept;
             }
             if decision.is_ok() && request.operation == Operation::Reset {
-                keyed.remove(shard, hash, key, count);
+                keyed.remove(shard, hash, key, &self.keys);
             }
             return decision;
         }
@@ -192,8 +216,9 @@ impl Table {
             return Ok(decision);
         }
         let before = now.saturating_sub(GRACE);
-        count.remove(shard.sweep(self.base, longest, before, &mut { STEP }));
-        count.add()?;
+        self.keys
+            .evict(shard.sweep(self.base, longest, before, &mut { STEP }));
+        self.keys.add()?;
         let word = shard.keep(states, request.plans, self.base);
         shard.insert(hash, key, word, &keyed.hasher);
         keyed.split_if_large(shard);
@@ -202,39 +227,46 @@ impl Table {
 
     /// Removes idle keys from the next shards, examining at most `budget` entries. Returns whether
     /// any was removed.
-    pub(super) fn sweep(&self, budget: &mut usize, count: &KeyCount) -> bool {
+    pub(super) fn sweep(&self, budget: &mut usize) -> bool {
         let (now, longest) = (self.clock.now(), self.longest.load(Ordering::Relaxed));
         let mut removed = 0;
         self.keyed.rotate(|shard| {
             removed = shard.sweep(self.base, longest, now, budget);
-            count.remove(removed);
+            self.keys.evict(removed);
             removed > 0 || *budget == 0
         });
         removed > 0
     }
 
-    /// The number of keys.
-    pub(super) fn len(&self) -> usize {
-        let mut len = 0;
-        self.keyed.each(|shard| len += shard.len());
-        len
+    /// The number of keys, and the most that there may be.
+    pub(super) fn keys(&self) -> &TableKeys {
+        &self.keys
+    }
+
+    /// Records what has changed of the keys. The table's locks may not be held, but for one that several tables are
+    /// decided by together.
+    pub(super) fn record_keys(&self) {
+        if !IS_TOGETHER.get() {
+            self.keys.record();
+        }
     }
 
     /// Removes the keys that are idle at `now`. Returns whether the table decides as a new one would.
-    pub(super) fn remove_idle(&self, now: u64, count: &KeyCount) -> bool {
+    pub(super) fn remove_idle(&self, now: u64) -> bool {
         let longest = self.longest.load(Ordering::Relaxed);
         let mut is_idle = self.direct.is_idle(&self.base, longest, now);
         self.keyed.each(|shard| {
-            count.remove(shard.sweep(self.base, longest, now, &mut { usize::MAX }));
+            self.keys
+                .evict(shard.sweep(self.base, longest, now, &mut { usize::MAX }));
             is_idle &= shard.len() == 0;
         });
         is_idle
     }
 
-    pub(super) fn clear(&self, count: &KeyCount) {
+    pub(super) fn clear(&self) {
         self.direct.clear();
         self.keyed.each(|shard| {
-            count.remove(shard.len());
+            self.keys.remove(shard.len());
             *shard = Shard::default();
         });
     }

@@ -58,6 +58,7 @@ impl Tables {
         prefix: &str,
         plans: &[Plan],
         clock: &SteadyClock,
+        keys: &Arc<KeyCount>,
     ) -> (Arc<str>, Arc<Table>) {
         let prefix = match self.slots.get_key_value(prefix) {
             Some((prefix, _)) => Arc::clone(prefix),
@@ -67,7 +68,7 @@ impl Tables {
             .slots
             .entry(Arc::clone(&prefix))
             .or_insert_with(|| Slot {
-                table: Arc::new(Table::new(plans, clock)),
+                table: Arc::new(Table::new(plans, clock, keys)),
                 users: 0,
                 is_examined: false,
             });
@@ -87,7 +88,7 @@ impl Tables {
             return;
         }
         slot.is_examined = true;
-        let delay = DELAY.saturating_mul(1 + slot.table.len() as u64);
+        let delay = DELAY.saturating_mul(1 + slot.table.keys().get() as u64);
         self.examinations.push(Examination {
             at: now.saturating_add(delay),
             delay,
@@ -96,36 +97,32 @@ impl Tables {
     }
 
     /// Examines some of the tables that are to be examined by now, and removes those that nobody uses
-    /// and that owe nothing. Returns the removed ones, to be dropped without the lock; `None` if there
+    /// and that owe nothing. Returns the examined ones, to be dropped without the lock; `None` if there
     /// was none to examine.
-    pub(super) fn examine(&mut self, now: u64, count: &KeyCount) -> Option<Vec<Arc<Table>>> {
-        let mut removed = None;
+    pub(super) fn examine(&mut self, now: u64) -> Option<Vec<Arc<Table>>> {
+        let mut examined = None;
         for _ in 0..BATCH {
             // At the last instant that a clock can tell, the next examination is never due.
             if self.examinations.peek().is_none_or(|next| next.at >= now) {
                 break;
             }
-            let removed: &mut Vec<_> = removed.get_or_insert_default();
+            let examined: &mut Vec<_> = examined.get_or_insert_default();
             if let Some(examination) = self.examinations.pop() {
-                removed.extend(self.examine_one(examination, now, count));
+                examined.extend(self.examine_one(examination, now));
             }
         }
         self.shrink();
-        removed
+        examined
     }
 
-    fn examine_one(
-        &mut self,
-        examination: Examination,
-        now: u64,
-        count: &KeyCount,
-    ) -> Option<Arc<Table>> {
+    fn examine_one(&mut self, examination: Examination, now: u64) -> Option<Arc<Table>> {
         let slot = self.slots.get_mut(&examination.prefix)?;
         if slot.users > 0 {
             slot.is_examined = false;
             return None;
         }
-        if slot.table.remove_idle(now, count) {
+        let table = Arc::clone(&slot.table);
+        if table.remove_idle(now) {
             return Some(self.slots.remove(&examination.prefix)?.table);
         }
         let delay = examination.delay.saturating_mul(2);
@@ -134,7 +131,7 @@ impl Tables {
             delay,
             ..examination
         });
-        None
+        Some(table)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Arc<Table>)> {

@@ -45,30 +45,42 @@ pub(super) async fn clear(
     }
 }
 
-/// Removes all keys of a keyspace from one node, each with its own `UNLINK`: in a cluster, one command
-/// must not name keys of different slots.
+/// Removes all keys of a keyspace from one node.
 async fn delete_keys(
     mut node: MultiplexedConnection,
     keyspace: &str,
     command_timeout: Duration,
 ) -> Result<(), Failure> {
-    let pattern = keys::pattern(keyspace);
+    // A value that is saved while `SCAN` is on its way may be passed over. Without their tokens, none is saved
+    // any more whose computation began before.
+    #[cfg(feature = "cache")]
+    delete_matching(&mut node, &keys::token_pattern(keyspace), command_timeout).await?;
+    delete_matching(&mut node, &keys::pattern(keyspace), command_timeout).await
+}
+
+/// Removes all keys that match a pattern from one node, each with its own `UNLINK`: in a cluster, one command
+/// must not name keys of different slots.
+async fn delete_matching(
+    node: &mut MultiplexedConnection,
+    pattern: &str,
+    command_timeout: Duration,
+) -> Result<(), Failure> {
     let mut cursor: u64 = 0;
     loop {
         let mut scan = redis::cmd("SCAN");
         scan.arg(cursor)
             .arg("MATCH")
-            .arg(&pattern)
+            .arg(pattern)
             .arg("COUNT")
             .arg(SCAN_COUNT);
         let (next, found): (u64, Vec<Vec<u8>>) =
-            bounded(command_timeout, scan.query_async(&mut node)).await?;
+            bounded(command_timeout, scan.query_async(node)).await?;
         if !found.is_empty() {
             let mut unlink = redis::pipe();
             for key in &found {
                 unlink.cmd("UNLINK").arg(key).ignore();
             }
-            bounded(command_timeout, unlink.exec_async(&mut node)).await?;
+            bounded(command_timeout, unlink.exec_async(node)).await?;
         }
         if next == 0 {
             return Ok(());

@@ -253,6 +253,7 @@ impl Denial {
             Evidence::Decision(decision) => {
                 let elapsed = nanos(elapsed.into());
                 (request.operation == self.operation).then(|| Decision {
+                    more_after: decision.more_after.saturating_sub(elapsed),
                     retry_after: decision.retry_after.saturating_sub(elapsed),
                     reset_after: decision.reset_after.saturating_sub(elapsed),
                     ..*decision

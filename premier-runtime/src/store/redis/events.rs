@@ -54,20 +54,19 @@ impl Events {
     }
 }
 
-fn tell(server: &str, event: Event) {
-    let _ = server;
+fn tell(server: &Arc<str>, event: Event) {
     match event {
         Event::Down(reason) => {
             let _ = &reason;
-            telemetry::record_backend_up(false);
+            telemetry::record_backend_up("redis", server, false);
             #[cfg(feature = "tracing")]
             tracing::warn!(target: "premier", redis = %server, %reason, "redis is down");
         }
         Event::Up => {
-            telemetry::record_backend_up(true);
+            telemetry::record_backend_up("redis", server, true);
             #[cfg(feature = "tracing")]
             tracing::info!(target: "premier", redis = %server, "redis is back");
         }
-        Event::Answers => telemetry::record_backend_up(true),
+        Event::Answers => telemetry::record_backend_up("redis", server, true),
     }
 }

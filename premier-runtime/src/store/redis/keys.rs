@@ -12,11 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::few::Few;
 use crate::algorithms::Plan;
+use crate::key::digest::MAX_PLAIN_LEN;
 use crate::key::full::Key;
-
-/// The longest caller's key in bytes that is not hashed. A hash takes 66 bytes, so hashing never
-/// makes a key longer.
-const MAX_SUBJECT_LEN: usize = 128;
 
 /// Returns the Redis key of a cached value. For `hash_all` see [`redis_keys`].
 pub(super) fn value_key(key: &Key<'_>, hash_all: bool) -> String {
@@ -24,13 +21,30 @@ pub(super) fn value_key(key: &Key<'_>, hash_all: bool) -> String {
     push_escaped(&mut base, key.prefix());
     if let Some(subject) = key.subject() {
         base.push(':');
-        if hash_all || subject.len() > MAX_SUBJECT_LEN {
+        // A hash takes 66 bytes, so hashing never makes a long key longer.
+        if hash_all || subject.len() > MAX_PLAIN_LEN {
             push_hash(&mut base, subject);
         } else {
             push_escaped(&mut base, subject);
         }
     }
     base
+}
+
+/// Returns the Redis key of the token of a cached value: in the slot of the value, and with the same prefix, so
+/// that [`pattern`] matches it.
+#[cfg(feature = "cache")]
+pub(super) fn token_key(key: &Key<'_>, value_key: &str) -> String {
+    let mut token_key = String::with_capacity(key.prefix().len() + value_key.len() + 3);
+    push_escaped(&mut token_key, key.prefix());
+    // No other key of premier's ends with a brace.
+    token_key + ":{" + value_key + "}"
+}
+
+/// Returns the glob pattern that matches the tokens of the cached values of a keyspace.
+#[cfg(feature = "cache")]
+pub(super) fn token_pattern(keyspace: &str) -> String {
+    pattern(keyspace) + "{*}"
 }
 
 /// Returns the Redis keys of a request: one key for a single limit, and one for each limit of a group,
@@ -129,6 +143,20 @@ mod tests {
             let slots: Vec<u16> = group.iter().map(|key| slot(key)).collect();
             assert!(slots.iter().all(|slot| *slot == slots[0]), "{group:?}");
         }
+    }
+
+    #[cfg(feature = "cache")]
+    #[test]
+    fn a_token_is_in_the_slot_of_its_value_and_in_its_keyspace() {
+        for subject in [Some("{a}b"), Some(""), Some(&*"x".repeat(200)), None] {
+            let key = Key::new("premier:cache:{user}", subject);
+            let value = value_key(&key, false);
+            let token = token_key(&key, &value);
+            assert_eq!(slot(&token), slot(&value), "{token}");
+            assert!(token.starts_with("premier:cache:%7Buser%7D:{"), "{token}");
+            assert!(token.ends_with('}') && !value.ends_with('}'));
+        }
+        assert_eq!(token_pattern("shop"), "shop:*{*}");
     }
 
     #[test]

@@ -340,6 +340,7 @@ impl Fetched {
         Decision {
             allowed: true,
             remaining: self.decision.remaining.saturating_add(units),
+            more_after: self.decision.more_after.saturating_sub(elapsed),
             retry_after: Duration::ZERO,
             reset_after: self.decision.reset_after.saturating_sub(elapsed),
             ..self.decision

@@ -85,6 +85,7 @@ pub(super) fn round_up_to_micros(decision: Decision) -> Decision {
         }
     };
     Decision {
+        more_after: up(decision.more_after),
         retry_after: up(decision.retry_after),
         reset_after: up(decision.reset_after),
         delay: up(decision.delay),

@@ -178,6 +178,7 @@ enum ReplyState {
     /// The result for a sliding log, whose state is too large for a reply. Times are in microseconds.
     Log {
         used: u64,
+        more_after: u64,
         retry_after: u64,
         reset_after: u64,
     },
@@ -203,16 +204,13 @@ impl LimitReply {
                 })
             }
             Algo::SlidingLog => {
-                let (used, retry_after, reset_after) =
-                    (reader.number()?, reader.number()?, reader.number()?);
-                return Ok(Self {
-                    allowed,
-                    state: ReplyState::Log {
-                        used,
-                        retry_after,
-                        reset_after,
-                    },
-                });
+                let state = ReplyState::Log {
+                    used: reader.number()?,
+                    retry_after: reader.number()?,
+                    reset_after: reader.number()?,
+                    more_after: reader.number()?,
+                };
+                return Ok(Self { allowed, state });
             }
             Algo::LeakyBucket | Algo::TokenBucket => {
                 let ahead = MicroScale::of(plan).join(reader.number()?, reader.number()?);
@@ -239,6 +237,7 @@ impl LimitReply {
             }
             ReplyState::Log {
                 used,
+                more_after,
                 retry_after,
                 reset_after,
             } => {
@@ -251,6 +250,7 @@ impl LimitReply {
                 Decision {
                     allowed: self.allowed,
                     remaining: plan.limit().quota().saturating_sub(used + taken),
+                    more_after: Duration::from_micros(more_after),
                     retry_after: Duration::from_micros(retry_after),
                     reset_after: Duration::from_micros(reset_after),
                     ..plan.decision()
@@ -291,7 +291,7 @@ impl<'a> ReplyReader<'a> {
             return Ok(None);
         };
         if self.0.as_slice().first().is_some_and(String::is_empty) {
-            self.0.nth(3);
+            self.0.nth(4);
             return Ok(None);
         }
         let reply = LimitReply::read(self, plan, now)?;

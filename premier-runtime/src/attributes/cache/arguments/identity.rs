@@ -102,12 +102,16 @@ impl<T: ?Sized, U: ?Sized> Part for IdentityPart<'_, T, U> {
         }
         match self.json() {
             Some(json) => formatter.write_str(&json),
-            None => write!(formatter, "#{:016x}", (self.hash)(self.value)),
+            None => write!(formatter, "#{:016x}", self.hash()),
         }
     }
 
     fn is_equal(&self, kept: &dyn KeptPart) -> bool {
         (self.is_equal)(self.value, kept)
+    }
+
+    fn hash(&self) -> u64 {
+        (self.hash)(self.value)
     }
 
     fn keep(&self) -> Box<dyn KeptPart> {

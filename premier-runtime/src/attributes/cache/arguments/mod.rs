@@ -49,6 +49,9 @@ impl Arguments<'_> {
         Some(Arc::new(KeptArguments {
             parts: self.0.iter().map(|part| part.keep()).collect(),
             json: is_shared.then(|| self.json()).flatten(),
+            hash: self.0.iter().fold(0, |hash: u64, part| {
+                hash.rotate_left(1).wrapping_add(part.hash())
+            }),
         }))
     }
 
@@ -119,9 +122,15 @@ pub(super) struct KeptArguments {
     parts: Box<[Box<dyn KeptPart>]>,
     /// What other processes compare them by; `None` if a value cannot be shared.
     json: Option<String>,
+    hash: u64,
 }
 
 impl KeptArguments {
+    /// A hash of the arguments that their text does not tell: equal arguments have equal ones.
+    pub(super) const fn hash(&self) -> u64 {
+        self.hash
+    }
+
     pub(super) fn json(&self) -> Option<&str> {
         self.json.as_deref()
     }

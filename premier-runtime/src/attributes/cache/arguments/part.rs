@@ -23,6 +23,11 @@ pub trait Part {
     /// Whether an argument that was kept is equal.
     fn is_equal(&self, kept: &dyn KeptPart) -> bool;
 
+    /// The hash of an argument that its text does not tell.
+    fn hash(&self) -> u64 {
+        0
+    }
+
     /// A copy to compare others to.
     fn keep(&self) -> Box<dyn KeptPart>;
 

@@ -3,7 +3,7 @@
 -- State: a list of "instant:sum:units", oldest first. The sum counts all units up to and including
 -- the entry, so the units in the log follow from its first and last entries.
 -- Arguments: period in microseconds (rounded up), quota, cost; of a charge also the most units that count.
--- Reply: allowed, used units, and retry_after and reset_after in microseconds.
+-- Reply: allowed, used units, and retry_after, reset_after and more_after in microseconds.
 algo.sliding_log = function(key, op, i)
   local period, quota, cost = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   local function entry(index)
@@ -62,6 +62,19 @@ algo.sliding_log = function(key, op, i)
   end
   local used = t and sum - s + u or 0
 
+  -- Returns when there is one unit more to take: once the oldest units above the quota, and one more, have
+  -- left. t and s are those of the oldest entry, and sum that of the newest.
+  local function more_after(t, s, sum)
+    if used == 0 then return period end
+    local gone = sum - math.min(used, quota) + 1
+    if s < gone then
+      local _, later = count(first, 1, function(_, s) return s < gone end)
+      t = later
+    end
+    return period - math.max(0, now - t)
+  end
+  local more
+
   -- Adds units taken now.
   local function push(taken)
     if used > 0 and last == now then
@@ -73,6 +86,22 @@ algo.sliding_log = function(key, op, i)
   end
 
   if op == 'release' and last == since then op = 'refund' end
+  if op == 'take' or op == 'peek' then
+    more = more_after(t, s, sum)
+  elseif op == 'release' then
+    -- Each newer entry is written anew, because it counts the units before it.
+    local newer, t, s, u = count(-1, -1, function(t) return t > since end)
+    if t == since and newer <= 128 then
+      local given = math.min(cost, u)
+      for index = -newer, -1 do
+        local t, s, u = entry(index)
+        redis.call('LSET', key, index, text(t, s - given, u))
+      end
+      redis.call('LSET', key, -1 - newer, given == u and '' or text(t, s - given, u - given))
+      if given == u then redis.call('LREM', key, -1, '') end
+      used = used - given
+    end
+  end
   local allowed = true
   local retry = 0
   if op == 'refund' then
@@ -108,11 +137,17 @@ algo.sliding_log = function(key, op, i)
       push(cost)
     end
   end
+  if not more and used > 0 then
+    local oldest, s = entry(first)
+    local _, sum = entry(-1)
+    more = more_after(oldest, s, sum)
+  end
   local reset = 0
   if used > 0 then reset = period - math.max(0, now - last) end
   reply[#reply + 1] = allowed and '1' or '0'
   reply[#reply + 1] = string.format('%.0f', used)
   reply[#reply + 1] = string.format('%.0f', retry)
   reply[#reply + 1] = string.format('%.0f', reset)
+  reply[#reply + 1] = string.format('%.0f', more or period)
   return allowed, op == 'charge' and 4 or 3
 end

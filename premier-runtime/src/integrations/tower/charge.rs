@@ -1,0 +1,347 @@
+//! Requests that are charged by their response.
+//!
+//! Such a request takes its units when it comes, and gives them back if its response is not charged. In between
+//! nobody knows whether the units count, so a request that finds the limit used up waits for the outcome of
+//! those of its key before it is denied.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::clock::{Sleep, SteadyClock, after};
+use crate::error::Error;
+use crate::limit::decision::Decision;
+use crate::limiter::named::Limiter;
+
+/// What a request is told to wait that was denied while outcomes are not known.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// The requests of a layer whose outcome is not known, by key.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes(Mutex<Keys>);
+
+#[derive(Debug, Default)]
+struct Keys {
+    keys: HashMap<Option<Box<str>>, KeyOutcomes>,
+    /// How often units were given back, under any key.
+    refunds: u64,
+    /// The number of the next waiter.
+    next: u64,
+}
+
+#[derive(Debug)]
+struct KeyOutcomes {
+    /// How many requests have no outcome.
+    pending: usize,
+    /// The [`Keys::refunds`] after the last one of this key, or when its first request came.
+    refunded: u64,
+    /// Those that wait for a change, by their numbers.
+    waiting: Vec<(u64, Waker)>,
+}
+
+/// A request without an outcome. Dropping it says that its units stay taken, or that it has taken none.
+#[derive(Debug)]
+pub(super) struct Pending {
+    outcomes: Arc<Outcomes>,
+    key: Option<Box<str>>,
+    /// The [`Keys::refunds`] before the request was decided.
+    seen: u64,
+    is_settled: bool,
+}
+
+/// A request that was denied while others of its key have no outcome.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    outcomes: Arc<Outcomes>,
+    key: Option<Box<str>>,
+    seen: u64,
+    number: u64,
+}
+
+/// What a waiter has waited for.
+enum Change {
+    /// Units may have been given back.
+    Refund,
+    /// No request is without an outcome, and nothing was given back.
+    Nothing,
+}
+
+/// A request before its verdict.
+pub(super) enum Begun {
+    /// It is to be decided about.
+    Pending(Pending),
+    /// It is denied, unless units are given back.
+    Denied(Result<Decision, Error>, Waiter),
+    /// The request is left if it has taken units.
+    Decided(Result<Decision, Error>, Option<Pending>),
+}
+
+/// A request after a decision.
+pub(super) fn settled(pending: Pending, decided: Result<Decision, Error>) -> Begun {
+    if !is_denied(&decided) {
+        let has_taken = decided.is_ok();
+        return Begun::Decided(decided, has_taken.then_some(pending));
+    }
+    match pending.wait() {
+        Some(waiter) => Begun::Denied(decided, waiter),
+        None => Begun::Decided(decided, None),
+    }
+}
+
+/// Whether a limit denies a request, which it may admit once units were given back.
+pub(super) const fn is_denied(decided: &Result<Decision, Error>) -> bool {
+    match decided {
+        Ok(decision) => !decision.allowed,
+        Err(Error::QuotaExceeded { .. } | Error::BucketFull { .. }) => true,
+        Err(_) => false,
+    }
+}
+
+/// How long one request waits for the outcome of others.
+pub(super) struct OutcomeWait<'a> {
+    limiter: &'a Limiter,
+    longest: Duration,
+    /// At most this many requests wait.
+    calls: Option<u64>,
+    /// Set once the request waits.
+    deadline: Option<Sleep>,
+    counted: Option<Counted<'a>>,
+}
+
+impl<'a> OutcomeWait<'a> {
+    pub(super) const fn new(limiter: &'a Limiter, longest: Duration, calls: Option<u64>) -> Self {
+        Self {
+            limiter,
+            longest,
+            calls,
+            deadline: None,
+            counted: None,
+        }
+    }
+
+    /// Waits until the request may be decided again, or the outcome of the others has not changed its denial or
+    /// comes too late.
+    pub(super) async fn after(
+        &mut self,
+        mut waiter: Waiter,
+        denied: Result<Decision, Error>,
+    ) -> Begun {
+        if self.counted.is_none() {
+            self.counted = Counted::enter(self.limiter, self.calls);
+        }
+        if self.counted.is_none() {
+            return self.denied_within(denied, RETRY_SOON);
+        }
+        let began = self.limiter.clock().now();
+        let deadline = self.deadline.get_or_insert_with(|| {
+            // Responses come in real time, whatever the clock of the limits.
+            let clock = SteadyClock::default();
+            clock.sleep_until(after(clock.now(), self.longest))
+        });
+        let change = poll_fn(|context| {
+            if let Poll::Ready(change) = waiter.poll(context) {
+                return Poll::Ready(Some(change));
+            }
+            Pin::new(&mut *deadline).poll(context).map(|()| None)
+        })
+        .await;
+        match change {
+            None => self.denied_within(denied, RETRY_SOON),
+            Some(Change::Refund) => waiter.ask_again(),
+            Some(Change::Nothing) => {
+                let waited = self.limiter.clock().now().saturating_sub(began);
+                let left = retry_after(&denied).saturating_sub(Duration::from_nanos(waited));
+                match left.is_zero() {
+                    true => waiter.ask_again(),
+                    false => self.denied_within(denied, left),
+                }
+            }
+        }
+    }
+
+    /// The denial with at most this `retry_after`.
+    fn denied_within(&self, denied: Result<Decision, Error>, longest: Duration) -> Begun {
+        let retry_after = retry_after(&denied).min(longest);
+        let denied = match denied {
+            Ok(decision) => Ok(Decision {
+                more_after: decision.more_after.min(retry_after),
+                retry_after,
+                ..decision
+            }),
+            Err(_) => Err(self.limiter.denied(None, retry_after)),
+        };
+        Begun::Decided(denied, None)
+    }
+}
+
+fn retry_after(denied: &Result<Decision, Error>) -> Duration {
+    match denied {
+        Ok(decision) => decision.retry_after,
+        Err(error) => error.retry_after().unwrap_or_default(),
+    }
+}
+
+impl Outcomes {
+    fn lock(&self) -> MutexGuard<'_, Keys> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    /// Begins a request, before it is decided about.
+    pub(super) fn begin(outcomes: &Arc<Outcomes>, key: Option<&str>) -> Self {
+        let key: Option<Box<str>> = key.map(Into::into);
+        let mut keys = outcomes.lock();
+        let seen = keys.refunds;
+        let of_key = keys.keys.entry(key.clone()).or_insert(KeyOutcomes {
+            pending: 0,
+            refunded: seen,
+            waiting: Vec::new(),
+        });
+        of_key.pending += 1;
+        drop(keys);
+        Self {
+            outcomes: Arc::clone(outcomes),
+            key,
+            seen,
+            is_settled: false,
+        }
+    }
+
+    pub(super) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// Ends a request whose units were given back.
+    pub(super) fn given_back(mut self) {
+        self.settle(true);
+    }
+
+    /// Ends a request that was denied. `None` if the denial is true: no other request of its key is without an
+    /// outcome, and no units were given back since it began.
+    pub(super) fn wait(mut self) -> Option<Waiter> {
+        let (may_be_admitted, number) = self.settle(false);
+        may_be_admitted.then(|| Waiter {
+            outcomes: Arc::clone(&self.outcomes),
+            key: self.key.take(),
+            seen: self.seen,
+            number,
+        })
+    }
+
+    /// Ends the request. Returns whether it may be admitted if it was denied, and a number for a waiter.
+    fn settle(&mut self, gives_back: bool) -> (bool, u64) {
+        self.is_settled = true;
+        let mut keys = self.outcomes.lock();
+        keys.next += 1;
+        let number = keys.next;
+        keys.refunds += u64::from(gives_back);
+        let refunds = keys.refunds;
+        let Some(of_key) = keys.keys.get_mut(&self.key) else {
+            return (false, number);
+        };
+        of_key.pending -= 1;
+        if gives_back {
+            of_key.refunded = refunds;
+        }
+        let is_last = of_key.pending == 0;
+        let may_be_admitted = !is_last || of_key.refunded > self.seen;
+        let woken = match gives_back || is_last {
+            true => mem::take(&mut of_key.waiting),
+            false => Vec::new(),
+        };
+        if is_last {
+            keys.keys.remove(&self.key);
+        }
+        // Waking runs code of the executor.
+        drop(keys);
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        (may_be_admitted, number)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.settle(false);
+        }
+    }
+}
+
+impl Waiter {
+    fn ask_again(&self) -> Begun {
+        Begun::Pending(Pending::begin(&self.outcomes, self.key.as_deref()))
+    }
+
+    fn poll(&mut self, context: &Context<'_>) -> Poll<Change> {
+        let waker = context.waker().clone();
+        let mut keys = self.outcomes.lock();
+        let refunds = keys.refunds;
+        let Some(of_key) = keys.keys.get_mut(&self.key) else {
+            // The units that were given back may have been those of another key.
+            return Poll::Ready(match refunds > self.seen {
+                true => Change::Refund,
+                false => Change::Nothing,
+            });
+        };
+        if of_key.refunded > self.seen {
+            return Poll::Ready(Change::Refund);
+        }
+        let waiting = &mut of_key.waiting;
+        let old = match waiting
+            .iter_mut()
+            .find(|(number, _)| *number == self.number)
+        {
+            Some((_, known)) => Some(mem::replace(known, waker)),
+            None => {
+                waiting.push((self.number, waker));
+                None
+            }
+        };
+        // Dropping a waker may run code of the executor.
+        drop(keys);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut keys = self.outcomes.lock();
+        let waiting = keys.keys.get_mut(&self.key);
+        let removed = waiting.and_then(|of_key| {
+            let waiting = &mut of_key.waiting;
+            let index = waiting
+                .iter()
+                .position(|(number, _)| *number == self.number)?;
+            Some(waiting.swap_remove(index))
+        });
+        drop(keys);
+        drop(removed);
+    }
+}
+
+/// A request that is counted among those that wait for the limit.
+struct Counted<'a>(&'a Limiter);
+
+impl<'a> Counted<'a> {
+    /// `None` if as many wait as may.
+    fn enter(limiter: &'a Limiter, calls: Option<u64>) -> Option<Self> {
+        if !limiter.queues().count().enter(calls) {
+            return None;
+        }
+        limiter.record_waiting(true);
+        Some(Self(limiter))
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.queues().count().leave();
+        self.0.record_waiting(false);
+    }
+}

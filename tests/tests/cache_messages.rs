@@ -1,0 +1,120 @@
+//! What a shared cache logs: each change of its state once, under the target of premier's other events.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use premier::{Config, RedisHandler, cache};
+use premier_tests::redis::Server;
+use premier_tests::waits::eventually;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+static MESSAGES: Mutex<Vec<(&'static str, Level, String)>> = Mutex::new(Vec::new());
+
+struct Messages;
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0 += &format!("{}={value:?} ", field.name());
+    }
+}
+
+impl Subscriber for Messages {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::INFO
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        let metadata = event.metadata();
+        let is_of_cache = text.0.contains("cache=");
+        MESSAGES
+            .lock()
+            .unwrap()
+            .push((metadata.target(), *metadata.level(), text.0));
+        if is_of_cache {
+            // It may use what it hears about, also the very key that was looked for.
+            user(0);
+        }
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The messages about caches since the last time, which may all be about this one only.
+fn messages(of: &str) -> Vec<(Level, String)> {
+    let all = std::mem::take(&mut *MESSAGES.lock().unwrap());
+    let of_cache = all.into_iter().filter(|(.., text)| text.contains("cache="));
+    of_cache
+        .map(|(target, level, text)| {
+            assert_eq!(target, "premier", "{text}");
+            assert!(text.contains(&format!("cache={of:?}")), "{text}");
+            (level, text)
+        })
+        .collect()
+}
+
+#[cache(name = "user", ttl = "1h", key = id)]
+fn user(id: u64) -> u64 {
+    id
+}
+
+#[test]
+fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
+    tracing::subscriber::set_global_default(Messages).unwrap();
+    let mut server = Server::start();
+    let redis = RedisHandler::builder(server.url())
+        .timeout(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    premier::config(Config::new(redis.clone()).keyspace("log")).unwrap();
+    for id in 0..10 {
+        user(id);
+    }
+    assert_eq!(messages("user"), []);
+
+    server.kill();
+    for id in 0..100 {
+        user(id);
+    }
+    let begin = messages("user");
+    assert_eq!(begin.len(), 1, "{begin:?}");
+    assert_eq!(begin[0].0, Level::WARN);
+    assert!(begin[0].1.contains("the shared cache does not answer"));
+
+    server.restart();
+    eventually("redis is back", || redis.status().up);
+    for id in 0..100 {
+        user(id);
+    }
+    let end = messages("user");
+    assert_eq!(end.len(), 1, "{end:?}");
+    assert_eq!(end[0].0, Level::INFO);
+    assert!(end[0].1.contains("the shared cache answers again"));
+
+    // Values of another version of the program.
+    for id in 0..10 {
+        let key = format!("log:cache:user:{id}");
+        server.command(&["SET", &key, "another version", "PX", "60000"]);
+        user(id);
+    }
+    let unreadable = messages("user");
+    assert_eq!(unreadable.len(), 1, "{unreadable:?}");
+    assert!(unreadable[0].1.contains("could not be read"));
+}

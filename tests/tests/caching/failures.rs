@@ -1,0 +1,244 @@
+//! Callers that wait for a computation which fails.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use premier::clock::ManualClock;
+use premier::testing::Scope;
+use premier::{Error, MemoryHandler, cache, throttle};
+use premier_tests::waits::{done, eventually, joined, within};
+use tokio::sync::Notify;
+use tokio::task;
+
+use super::{CLOCK, Failure, next, settle};
+
+#[tokio::test]
+async fn all_who_waited_get_the_failure_at_once_where_the_error_is_clone() {
+    counter!(CALLS);
+    static RELEASE: Notify = Notify::const_new();
+    #[cache]
+    async fn down() -> Result<u32, Failure> {
+        RELEASE.notified().await;
+        Err(Failure(next(&CALLS)))
+    }
+    LazyLock::force(&CLOCK);
+    let tasks: Vec<_> = (0..1_000).map(|_| task::spawn(down())).collect();
+    settle().await;
+    RELEASE.notify_one();
+    for task in tasks {
+        assert_eq!(done("the task ends", task).await, Err(Failure(1)));
+    }
+    // The failure is not kept for those who come later.
+    RELEASE.notify_one();
+    assert_eq!(within("a later call", down()).await, Err(Failure(2)));
+}
+
+#[test]
+fn threads_that_waited_get_the_failure_at_once() {
+    counter!(CALLS);
+    #[cache]
+    fn down() -> Result<u32, &'static str> {
+        next(&CALLS);
+        thread::sleep(Duration::from_millis(300));
+        Err("down")
+    }
+    LazyLock::force(&CLOCK);
+    let threads: Vec<_> = (0..20).map(|_| thread::spawn(down)).collect();
+    for thread in threads {
+        assert_eq!(joined("the thread ends", thread).unwrap(), Err("down"));
+    }
+    assert!(CALLS.load(Ordering::SeqCst) < 4, "some came too late");
+}
+
+#[tokio::test]
+async fn one_more_attempt_for_all_is_made_where_the_error_is_not_clone() {
+    counter!(CALLS);
+    static RELEASE: Notify = Notify::const_new();
+    #[cache(name = "a backend that is down")]
+    async fn down() -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
+        RELEASE.notified().await;
+        Err(format!("attempt {}", next(&CALLS)).into())
+    }
+    LazyLock::force(&CLOCK);
+    let tasks: Vec<_> = (0..20).map(|_| task::spawn(down())).collect();
+    settle().await;
+    RELEASE.notify_one();
+    settle().await;
+    RELEASE.notify_one();
+    let mut messages = Vec::new();
+    for task in tasks {
+        let error = done("the task ends", task).await.unwrap_err();
+        if let Some(error) = error.downcast_ref::<Error>() {
+            assert!(matches!(error, Error::LoadFailed { .. }), "{error:?}");
+            assert!(error.is_retryable() && !error.is_refusal());
+        }
+        messages.push(error.to_string());
+    }
+    messages.sort();
+    messages.dedup();
+    assert_eq!(
+        messages,
+        [
+            "another call of a backend that is down has failed to compute the value: attempt 2",
+            "attempt 1",
+            "attempt 2",
+        ]
+    );
+    assert_eq!(CALLS.load(Ordering::SeqCst), 2);
+}
+
+/// An error that cannot be copied, nor made of one of premier's.
+#[derive(Debug, PartialEq)]
+struct Unique(u32);
+
+#[tokio::test]
+async fn where_nothing_else_is_possible_all_make_their_own_attempt_at_the_same_time() {
+    counter!(CALLS);
+    counter!(RUNNING);
+    static RELEASE: Notify = Notify::const_new();
+    #[cache]
+    async fn down() -> Result<u32, Unique> {
+        next(&RUNNING);
+        RELEASE.notified().await;
+        Err(Unique(next(&CALLS)))
+    }
+    LazyLock::force(&CLOCK);
+    let tasks: Vec<_> = (0..20).map(|_| task::spawn(down())).collect();
+    for attempt in 1..=2 {
+        settle().await;
+        assert_eq!(RUNNING.load(Ordering::SeqCst), attempt);
+        RELEASE.notify_one();
+    }
+    settle().await;
+    assert_eq!(RUNNING.load(Ordering::SeqCst), 20);
+    RELEASE.notify_waiters();
+    let mut failures = Vec::new();
+    for task in tasks {
+        failures.push(done("the task ends", task).await.unwrap_err().0);
+    }
+    failures.sort_unstable();
+    assert_eq!(failures, (1..=20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_computing_call_refuses_those_who_waited() {
+    static RELEASE: Notify = Notify::const_new();
+    #[cache]
+    #[throttle(rate = "1/366d")]
+    async fn load(id: u32) -> Result<u32, Error> {
+        RELEASE.notified().await;
+        Ok(id)
+    }
+    // The other tests move their common clock.
+    let memory = MemoryHandler::builder().clock(ManualClock::new()).build();
+    let scope = Scope::new(memory);
+    RELEASE.notify_one();
+    let first = scope.run_async(load(1));
+    assert_eq!(within("the first", first).await.unwrap(), 1);
+    let tasks: Vec<_> = (0..3)
+        .map(|_| task::spawn(scope.run_async(load(2))))
+        .collect();
+    for task in tasks {
+        assert!(done("the task ends", task).await.unwrap_err().is_refusal());
+    }
+}
+
+/// Hidden from the text, which all of them have in common.
+#[derive(Clone, Eq, Hash, PartialEq)]
+struct Secret(u32);
+
+impl std::fmt::Display for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+#[tokio::test]
+async fn a_failure_belongs_to_the_arguments_and_not_to_their_text() {
+    static RELEASE: Notify = Notify::const_new();
+    #[cache]
+    async fn login(secret: Secret) -> Result<u32, Failure> {
+        match secret.0 {
+            1 => {
+                RELEASE.notified().await;
+                Err(Failure(1))
+            }
+            other => Ok(other),
+        }
+    }
+    LazyLock::force(&CLOCK);
+    let fails = task::spawn(login(Secret(1)));
+    settle().await;
+    // It does not even wait.
+    let other = within("another caller", login(Secret(2))).await;
+    assert_eq!(other, Ok(2));
+    let same = task::spawn(login(Secret(1)));
+    settle().await;
+    RELEASE.notify_one();
+    for task in [fails, same] {
+        assert_eq!(done("the task ends", task).await, Err(Failure(1)));
+    }
+}
+
+#[tokio::test]
+async fn a_none_that_is_not_kept_is_for_all_who_waited() {
+    counter!(CALLS);
+    static RELEASE: Notify = Notify::const_new();
+    #[cache(only_some)]
+    async fn find() -> Option<u32> {
+        RELEASE.notified().await;
+        next(&CALLS);
+        None
+    }
+    LazyLock::force(&CLOCK);
+    let tasks: Vec<_> = (0..20).map(|_| task::spawn(find())).collect();
+    settle().await;
+    RELEASE.notify_one();
+    for task in tasks {
+        assert_eq!(done("the task ends", task).await, None);
+    }
+    assert_eq!(CALLS.load(Ordering::SeqCst), 1);
+}
+
+/// The error of a parser, as it may borrow its input.
+#[derive(Clone, Debug, PartialEq)]
+struct ParseError<'a>(&'a str);
+
+#[test]
+fn an_error_may_borrow_from_an_argument() {
+    #[cache]
+    fn parse(text: &str) -> Result<u32, ParseError<'_>> {
+        text.parse().map_err(|_| ParseError(text))
+    }
+    #[cache(key = "{error:?}")]
+    fn generic<E: Clone + std::fmt::Debug>(error: E) -> Result<u32, E> {
+        Err(error)
+    }
+    LazyLock::force(&CLOCK);
+    assert_eq!(parse("12"), Ok(12));
+    assert_eq!(parse("twelve"), Err(ParseError("twelve")));
+    assert_eq!(generic("no"), Err("no"));
+}
+
+/// The caller that computes is a thread whose panic reaches no one else.
+#[test]
+fn a_panic_lets_the_next_caller_compute() {
+    counter!(CALLS);
+    #[cache]
+    fn load() -> Result<u32, Failure> {
+        let call = next(&CALLS);
+        thread::sleep(Duration::from_millis(200));
+        assert!(call > 1, "the first one panics");
+        Ok(call)
+    }
+    LazyLock::force(&CLOCK);
+    let first = thread::spawn(load);
+    eventually("it computes", || CALLS.load(Ordering::SeqCst) == 1);
+    let others: Vec<_> = (0..5).map(|_| thread::spawn(load)).collect();
+    joined("the first ends", first).unwrap_err();
+    for other in others {
+        assert_eq!(joined("another one ends", other).unwrap(), Ok(2));
+    }
+}

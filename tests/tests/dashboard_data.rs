@@ -1,0 +1,186 @@
+//! The addresses of the dashboard, what its page is told, and its colours.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use premier::dashboard::Dashboard;
+use premier::{Config, Limit, OnBackendError, RedisHandler, Throttle};
+use premier_tests::browser::chromium;
+use premier_tests::redis::Server;
+use premier_tests::waits::{LONGEST, eventually_async};
+use reqwest::Client;
+use serde_json::Value;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn client() -> Client {
+    Client::builder().timeout(LONGEST).build().unwrap()
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+async fn data(url: &str) -> Value {
+    let reply = client().get(url).send().await.unwrap();
+    serde_json::from_str(&reply.text().await.unwrap()).unwrap()
+}
+
+fn limit<'a>(data: &'a Value, name: &str) -> &'a Value {
+    let limits = data["limits"].as_array().unwrap();
+    let found = limits.iter().find(|limit| limit["name"] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {data}"))
+}
+
+#[tokio::test]
+async fn the_page_is_read_only_and_sends_a_content_security_policy() {
+    let app = Router::new().nest_service("/a/b", Dashboard::new().router());
+    let url = format!("http://{}/a/b", serve(app).await);
+    for path in ["", "/", "/data"] {
+        let reply = client().get(format!("{url}{path}")).send().await.unwrap();
+        assert_eq!(reply.status(), 200, "{path}");
+        let policy = reply.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"));
+        assert_eq!(reply.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(reply.headers()["cache-control"], "no-store");
+        let refused = client().post(format!("{url}{path}")).send().await.unwrap();
+        assert_eq!(refused.status(), 405, "{path}");
+    }
+    let missing = client().get(format!("{url}/other")).send().await.unwrap();
+    assert_eq!(missing.status(), 404);
+    let page = client()
+        .get(&url)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(!page.contains("/a/b"), "the page needs no path");
+    for attribute in ["src=\"", "href=\"http"] {
+        assert!(!page.contains(attribute), "nothing from elsewhere: {page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_opened_later_shows_what_was_decided_before() {
+    let app = Router::new().nest_service("/premier", Dashboard::new().router());
+    let url = format!("http://{}/premier/data", serve(app).await);
+    let throttle = Throttle::new("history", Limit::fixed_window(2, HOUR));
+    let told = async || data(&url).await;
+    eventually_async("a step has ended", async || {
+        told().await["sample"].as_u64() > Some(1)
+    })
+    .await;
+    for _ in 0..5 {
+        let _ = throttle.check("alice").unwrap();
+    }
+    eventually_async("the step of the calls has ended", async || {
+        let told = told().await;
+        let history = limit(&told, "history")["history"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let sum = |place: usize| {
+            history
+                .iter()
+                .map(|step| step[place].as_u64().unwrap())
+                .sum()
+        };
+        (sum(0), sum(1)) == (2_u64, 3_u64)
+    })
+    .await;
+    let told = told().await;
+    let throttled = limit(&told, "history");
+    assert!(throttled["denying_since"].as_u64() >= told["started"].as_u64());
+    assert_eq!(throttled["denied_keys"][0][0], "al… of 5 characters");
+    assert_eq!(throttled["denied_keys"][0][1], 3);
+    // A page that knows the steps so far is told the later ones only.
+    let (instance, sample) = (told["instance"].as_str().unwrap(), &told["sample"]);
+    let next = data(&format!("{url}?instance={instance}&since={sample}")).await;
+    assert!(limit(&next, "history")["history"].as_array().unwrap().len() < 3);
+    // One that knows those of another process is told all.
+    let other = data(&format!("{url}?instance=other&since={sample}")).await;
+    assert_eq!(other["since"], 0);
+    assert_eq!(other["instance"], instance);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_says_since_when_a_store_is_down_and_what_happens_to_calls() {
+    let mut server = Server::start();
+    let handler = RedisHandler::connect(&server.url()).unwrap();
+    let config = Config::new(handler).on_backend_error(OnBackendError::Memory);
+    let throttle = Throttle::new("down", Limit::fixed_window(2, HOUR)).with_config(config);
+    assert!(throttle.check_async("k").await.unwrap().allowed);
+    let app = Router::new().nest_service("/premier", Dashboard::new().router());
+    let url = format!("http://{}/premier", serve(app).await);
+    let store = async || {
+        let data = data(&format!("{url}/data")).await;
+        let stores = data["stores"].as_array().unwrap().clone();
+        stores
+            .into_iter()
+            .find(|store| store["name"] == "redis")
+            .unwrap()
+    };
+    assert_eq!(store().await["up"], true);
+    server.kill();
+    assert!(throttle.check_async("k").await.unwrap().allowed);
+    eventually_async("the outage is noticed", async || {
+        store().await["up"] == false
+    })
+    .await;
+    assert_eq!(store().await["policy"], "memory");
+    let page = url.clone();
+    let dumped = tokio::task::spawn_blocking(move || chromium(&["--dump-dom", &page]));
+    let shown = String::from_utf8(dumped.await.unwrap().stdout).unwrap();
+    assert!(shown.contains("redis is down since "), "{shown}");
+    assert!(
+        shown.contains("limits are decided in this process, each process by itself"),
+        "{shown}"
+    );
+}
+
+/// The relative luminance of a colour `#rrggbb`, by WCAG 2.2.
+fn luminance(colour: &str) -> f64 {
+    let part = |at: usize| {
+        let value = u8::from_str_radix(&colour[at..at + 2], 16).unwrap();
+        let value = f64::from(value) / 255.0;
+        match value <= 0.04045 {
+            true => value / 12.92,
+            false => ((value + 0.055) / 1.055).powf(2.4),
+        }
+    };
+    0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+}
+
+fn contrast(one: &str, other: &str) -> f64 {
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+#[test]
+fn every_text_and_line_has_a_contrast_of_four_and_a_half_in_both_themes() {
+    let style = include_str!("../../premier-runtime/src/integrations/dashboard/dashboard.css");
+    let themes: Vec<HashMap<&str, &str>> = style
+        .split(":root {")
+        .skip(1)
+        .map(|theme| {
+            let theme = theme.split('}').next().unwrap();
+            let pairs = theme.split(';').filter_map(|pair| pair.split_once(':'));
+            let pairs = pairs.map(|(name, value)| (name.trim(), value.trim()));
+            pairs.filter(|(_, value)| value.starts_with('#')).collect()
+        })
+        .collect();
+    assert_eq!(themes.len(), 2);
+    for theme in themes {
+        for name in ["--text", "--quiet", "--admitted", "--denied"] {
+            let contrast = contrast(theme[name], theme["--page"]);
+            assert!(contrast >= 4.5, "{name}: {contrast:.2} in {theme:?}");
+        }
+    }
+}
