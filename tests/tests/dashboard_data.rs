@@ -8,6 +8,7 @@ use axum::Router;
 use premier::dashboard::Dashboard;
 use premier::{Config, Limit, OnBackendError, RedisHandler, Throttle};
 use premier_tests::browser::chromium;
+use premier_tests::nginx::Nginx;
 use premier_tests::redis::Server;
 use premier_tests::waits::{LONGEST, eventually_async};
 use reqwest::Client;
@@ -110,6 +111,28 @@ async fn a_page_that_is_opened_later_shows_what_was_decided_before() {
     assert_eq!(other["instance"], instance);
 }
 
+/// What the page at an address shows in a browser.
+async fn shown(page: String) -> String {
+    let dumped = tokio::task::spawn_blocking(move || chromium(&["--dump-dom", &page]));
+    String::from_utf8(dumped.await.unwrap().stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_works_behind_a_proxy_that_gives_it_another_path() {
+    let app = Router::new().nest_service("/premier", Dashboard::new().router());
+    let address = serve(app).await;
+    let nginx = Nginx::start(&format!(
+        "location /ops/limits {{ proxy_pass http://{address}/premier; }}"
+    ));
+    let throttle = Throttle::new("proxied", Limit::fixed_window(2, HOUR));
+    assert!(throttle.check("k").unwrap().allowed);
+    for path in ["/ops/limits", "/ops/limits/"] {
+        let shown = shown(format!("{}{path}", nginx.url())).await;
+        assert!(shown.contains(">live, "), "{path}: {shown}");
+        assert!(shown.contains("<h3>proxied</h3>"), "{path}: {shown}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_says_since_when_a_store_is_down_and_what_happens_to_calls() {
     let mut server = Server::start();
@@ -135,9 +158,7 @@ async fn the_page_says_since_when_a_store_is_down_and_what_happens_to_calls() {
     })
     .await;
     assert_eq!(store().await["policy"], "memory");
-    let page = url.clone();
-    let dumped = tokio::task::spawn_blocking(move || chromium(&["--dump-dom", &page]));
-    let shown = String::from_utf8(dumped.await.unwrap().stdout).unwrap();
+    let shown = shown(url.clone()).await;
     assert!(shown.contains("redis is down since "), "{shown}");
     assert!(
         shown.contains("limits are decided in this process, each process by itself"),

@@ -27,7 +27,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
@@ -36,9 +35,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::error::Error;
-use crate::integrations::tower::{
-    IPV6_PREFIX, Lack, log_misconfigured, peer, response_to, with_ip_key,
-};
+use crate::integrations::tower::{IPV6_PREFIX, log_misconfigured, peer, response_to, with_ip_key};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -72,10 +69,12 @@ impl<S: Sync> FromRequestParts<S> for PeerIp {
         static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 
         peer(&parts.extensions).map(Self).ok_or_else(|| {
-            let name: Arc<str> = Arc::from("the extractor PeerIp");
-            let error = Lack::PeerAddress.error(&name);
+            let error = Error::config(
+                "PeerIp found no address of the peer of a request: serve the router with \
+                 into_make_service_with_connect_info::<SocketAddr>(), or take Option<PeerIp>",
+            );
             if !HAS_WARNED.swap(true, Ordering::Relaxed) {
-                log_misconfigured(&name, &error);
+                log_misconfigured("PeerIp", &error);
             }
             error
         })

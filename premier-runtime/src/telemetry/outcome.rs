@@ -11,6 +11,10 @@ pub(crate) enum Outcome<'e> {
     #[cfg(feature = "tower")]
     ShadowDenied,
     /// There is no decision.
+    #[cfg_attr(
+        not(any(feature = "metrics", feature = "tracing")),
+        expect(dead_code, reason = "only events and metrics tell the errors apart")
+    )]
     Failed(&'e Error),
 }
 

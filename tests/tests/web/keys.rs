@@ -7,10 +7,11 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
-use premier::Limit;
 use premier::tower::{MissingKey, RequestKey, ThrottleLayer};
+use premier::{Limit, MemoryHandler};
 use premier_tests::waits::LONGEST;
 use reqwest::{Client, StatusCode, Version};
+use tower::ServiceExt;
 
 use super::{MINUTE, behind, client, get_status, header, one_a_minute, serve};
 
@@ -133,5 +134,51 @@ async fn a_key_may_combine_parts_of_a_request_and_each_route_may_have_its_layer(
             status,
             "{user:?} {path}"
         );
+    }
+}
+
+/// The statuses of requests from these peers, one after the other, under a limit of one request.
+async fn statuses_by_peer(key: RequestKey, peers: &[&str]) -> Vec<u16> {
+    let layer = ThrottleLayer::new("networks", one_a_minute())
+        .with_config(MemoryHandler::new())
+        .key(key);
+    let app = Router::new().route("/", get(async || "hello")).layer(layer);
+    let mut statuses = Vec::new();
+    for peer in peers {
+        let mut request = Request::new(Body::empty());
+        let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let reply = app.clone().oneshot(request).await.unwrap();
+        statuses.push(reply.status().as_u16());
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn ipv4_clients_behind_a_translator_have_a_limit_each() {
+    for prefix in ["64:ff9b::", "::ffff:", "::"] {
+        let [one, other] = ["8.8.8.8", "9.9.9.9"].map(|client| format!("{prefix}{client}"));
+        let peers = [&*one, &*other, &*one, "8.8.8.8"];
+        let statuses = statuses_by_peer(RequestKey::peer_ip(), &peers).await;
+        assert_eq!(statuses, [200, 200, 429, 429], "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn the_prefix_decides_how_many_ipv6_networks_share_a_limit() {
+    let peers = [
+        "2001:db8:1:10::1",
+        "2001:db8:1:1f::1",
+        "2001:db8:1:f0::1",
+        "2001:db8:1:100::1",
+    ];
+    for (prefix, expected) in [
+        (64, [200, 200, 200, 200]),
+        (60, [200, 429, 200, 200]),
+        (56, [200, 429, 429, 200]),
+        (48, [200, 429, 429, 429]),
+    ] {
+        let key = RequestKey::peer_ip().ipv6_prefix(prefix);
+        assert_eq!(statuses_by_peer(key, &peers).await, expected, "/{prefix}");
     }
 }

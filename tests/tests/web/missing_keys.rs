@@ -277,8 +277,14 @@ async fn a_handler_without_the_address_of_its_peer_is_an_error_unless_it_is_opti
     let app = Router::new()
         .route("/needs", get(needs))
         .route("/takes", get(takes));
-    let (status, problem) = ask(&app, "/needs").await;
-    assert_eq!(status, 500, "{problem}");
+    let (warnings, _guard) = Warnings::record();
+    for _ in 0..2 {
+        let (status, problem) = ask(&app, "/needs").await;
+        assert_eq!(status, 500, "{problem}");
+    }
+    let warnings = warnings.all();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("Option<PeerIp>"), "{warnings:?}");
     assert_eq!(
         ask(&app, "/takes").await,
         (StatusCode::OK, "None".to_owned())

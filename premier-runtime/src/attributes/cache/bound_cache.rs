@@ -128,7 +128,7 @@ impl BoundCache {
         self.lookups.count(&self.name, is_hit);
     }
 
-    /// Counts a lookup that was no hit at once, and logs what the shared store has done. To be called without a
+    /// Counts a lookup that was no hit at once and the values that there are since, and logs what the shared store has done. To be called without a
     /// place in a queue: a recorder and a subscriber may call the function for the same key.
     pub(super) fn record_found(&self, is_hit: bool) {
         self.record_lookup(is_hit);
@@ -254,7 +254,7 @@ impl BoundCache {
 
     /// Records how many values there are and were evicted. No lock may be held, and no place in a queue: a recorder
     /// may call the function for the same key.
-    pub(super) fn record_size(&self) {
+    fn record_size(&self) {
         let evicted = self.memory.take_evicted();
         self.lookups
             .resized(&self.name, evicted, || self.memory.len());

@@ -38,7 +38,7 @@ pub enum MissingKey {
 
 /// What a request lacks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Lack<'a> {
+pub(super) enum Lack<'a> {
     /// The server did not supply the address of the peer.
     PeerAddress,
     /// The layer is around axum's router, which then has not matched a route yet.
@@ -50,8 +50,8 @@ pub(crate) enum Lack<'a> {
 }
 
 impl Lack<'_> {
-    /// The error of a request that is refused. `name` is the layer or the extractor.
-    pub(crate) fn error(self, name: &Arc<str>) -> Error {
+    /// The error of a request that is refused. `name` is that of the layer.
+    pub(super) fn error(self, name: &Arc<str>) -> Error {
         let missing = match self {
             Self::PeerAddress => return config_error(name, "address of the peer", ADDRESS_FIX),
             #[cfg(feature = "axum")]

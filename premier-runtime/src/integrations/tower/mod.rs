@@ -85,7 +85,7 @@ pub use self::key::RequestKey;
 pub use self::layer::ThrottleLayer;
 pub use self::missing_key::MissingKey;
 #[cfg(feature = "axum")]
-pub(crate) use self::missing_key::{Lack, log_misconfigured};
+pub(crate) use self::missing_key::log_misconfigured;
 pub use self::proxies::TrustedProxies;
 pub use self::rate_limit_header::HeaderFormat;
 #[cfg(feature = "axum")]

@@ -69,6 +69,7 @@ impl TableKeys {
     }
 
     /// The most keys that there may be.
+    #[cfg(feature = "dashboard")]
     pub(super) fn max(&self) -> usize {
         self.of_handler.max_per_limit().min(self.of_handler.max)
     }
