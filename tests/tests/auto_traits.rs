@@ -8,13 +8,13 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use premier::algorithms::{Plan, State};
 use premier::axum::PeerIp;
-use premier::cache::ValueStore;
+use premier::cache::{LoadToken, ValueStore};
 use premier::clock::{Clock, CoarseClock, ManualClock, SystemClock};
 use premier::dashboard::Dashboard;
-use premier::limits::{FileStatus, NamedLimit};
+use premier::limits::{FileStatus, LimitChange, NamedLimit};
 use premier::testing::{Decisions, Scope};
 use premier::tower::{
-    MissingKey, Rejection, RequestKey, ResponseFuture, ThrottleBody, ThrottleLayer,
+    HeaderFormat, MissingKey, Rejection, RequestKey, ResponseFuture, ThrottleBody, ThrottleLayer,
     ThrottleService, TrustedProxies,
 };
 use premier::{
@@ -35,7 +35,7 @@ fn all_types_can_be_sent_and_shared() {
     const fn everywhere<T: Send + Sync + Unpin>() {}
     assert_all! { everywhere:
         Algo, BackendSource, CoarseClock, Config, Dashboard, Decision, Decisions, Error, FileStatus,
-        Key<'static>, Lease, Limit, ManualClock, MemoryHandler, MemoryHandlerBuilder, MissingKey, NamedLimit, OnBackendError, OnDrop,
+        HeaderFormat, Key<'static>, Lease, Limit, LimitChange, LoadToken, ManualClock, MemoryHandler, MemoryHandlerBuilder, MissingKey, NamedLimit, OnBackendError, OnDrop,
         Operation, OutageCalls, PeerIp, Permit, Plan, RedisBuilder, RedisHandler, RedisStatus, Rejection,
         Request<'static>, RequestKey, Reservation, RetryBudget, RetryEvent<'static, Error>, Scope, State,
         SystemClock, Throttle, ThrottleBody<String>, ThrottleLayer, ThrottleService<()>, TrustedProxies,
