@@ -109,7 +109,7 @@ impl<S> ThrottleService<S> {
                 let ready = std::mem::replace(&mut self.inner, other);
                 Stage::Waiting {
                     decision,
-                    call: Some((shared, ready, request)),
+                    call: Some((shared, Box::new((ready, request)))),
                     is_ready: true,
                 }
             }
@@ -480,13 +480,14 @@ pin_project_lite::pin_project! {
     {
         Waiting {
             decision: BoxFuture<'static, Verdict>,
-            call: Option<(Arc<Shared>, S, Request<B>)>,
+            // Boxed, so that the future of a request that does not wait is not as large as a request.
+            call: Option<(Arc<Shared>, Box<(S, Request<B>)>)>,
             // Whether the service has reserved capacity for the call.
             is_ready: bool,
         },
         Admitted {
             // Admitted after a wait, and not yet called: the service has to become ready again.
-            call: Option<(S, Request<B>)>,
+            call: Option<Box<(S, Request<B>)>>,
             admitted: Option<(Arc<Shared>, Admitted)>,
         },
         Called {
@@ -516,30 +517,33 @@ where
                     let Poll::Ready(verdict) = decision.as_mut().poll(context) else {
                         // What waits must not keep capacity from requests that are admitted. A clone has
                         // reserved none.
-                        if let (Some((_, inner, _)), true) = (call, std::mem::take(is_ready)) {
+                        if let (Some((_, call)), true) = (call, std::mem::take(is_ready)) {
+                            let (inner, _) = &mut **call;
                             *inner = inner.clone();
                         }
                         return Poll::Pending;
                     };
                     let is_ready = *is_ready;
-                    let (shared, mut inner, request) =
-                        call.take().expect("polled after it was decided");
+                    let (shared, call) = call.take().expect("polled after it was decided");
                     let next = match verdict {
                         Ok(admitted) => {
                             let admitted = admitted.map(|admitted| (shared, admitted));
                             match is_ready {
-                                true => Stage::Called {
-                                    future: inner.call(request),
-                                    admitted,
-                                },
+                                true => {
+                                    let (mut inner, request) = *call;
+                                    Stage::Called {
+                                        future: inner.call(request),
+                                        admitted,
+                                    }
+                                }
                                 false => Stage::Admitted {
-                                    call: Some((inner, request)),
+                                    call: Some(call),
                                     admitted,
                                 },
                             }
                         }
                         Err(rejected) => {
-                            let grpc = grpc::response_type(&request);
+                            let grpc = grpc::response_type(&call.1);
                             Stage::Rejected {
                                 rejected: Some((shared, grpc, rejected)),
                             }
@@ -548,9 +552,9 @@ where
                     this.stage.set(next);
                 }
                 StageProjection::Admitted { call, admitted } => {
-                    let (inner, _) = call.as_mut().expect("polled after it was called");
+                    let (inner, _) = &mut **call.as_mut().expect("polled after it was called");
                     ready!(inner.poll_ready(context))?;
-                    let (mut inner, request) = call.take().expect("it was just polled");
+                    let (mut inner, request) = *call.take().expect("it was just polled");
                     let admitted = admitted.take();
                     let future = inner.call(request);
                     this.stage.set(Stage::Called { future, admitted });
