@@ -72,7 +72,7 @@ impl<O> Debug for Failures<O> {
     }
 }
 
-/// Selects the [`Failures`] of an output. The expansion calls `premier_failures` on `&&&&FailureOf<O>`, and method
+/// Selects the `Failures` of an output. The expansion calls `premier_failures` on `&&&&FailureOf<O>`, and method
 /// resolution takes the first of the traits below that `O` has.
 #[derive(Debug)]
 pub struct FailureOf<O>(PhantomData<fn() -> O>);
