@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use premier_tests::browser::chromium;
-use premier_tests::waits::LONGEST;
+use premier_tests::waits::{LONGEST, eventually_async};
 use reqwest::Client;
 use web_api::Options;
 
@@ -112,6 +112,13 @@ async fn the_page_shows_the_counted_decisions_and_logs_nothing() {
         }
     });
     let page = format!("{url}/premier");
+    // A step takes two seconds, and the browser may be faster.
+    eventually_async("two steps have ended", async || {
+        let data = client.get(format!("{page}/data")).send().await.unwrap();
+        let data: serde_json::Value = serde_json::from_str(&data.text().await.unwrap()).unwrap();
+        data["sample"].as_u64() >= Some(2)
+    })
+    .await;
     let pictures = [
         ("dashboard.png", "--window-size=1200,1600", LIGHT),
         ("dashboard-dark.png", "--window-size=1200,1600", DARK),
