@@ -2,6 +2,7 @@
 
 pub mod batching;
 pub mod browser;
+pub mod listener;
 pub mod nginx;
 pub mod old_proxy;
 pub mod proxy;

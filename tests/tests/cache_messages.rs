@@ -1,60 +1,28 @@
 //! What a shared cache logs: each change of its state once, under the target of premier's other events.
 #![forbid(unsafe_code)]
 
-use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use premier::{Config, RedisHandler, cache};
+use premier_tests::listener::Listener;
 use premier_tests::redis::Server;
 use premier_tests::waits::eventually;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Level, Metadata};
 
 static MESSAGES: Mutex<Vec<(&'static str, Level, String)>> = Mutex::new(Vec::new());
 
-struct Messages;
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0 += &format!("{}={value:?} ", field.name());
+/// Keeps a message.
+fn keep(metadata: &Metadata<'static>, text: String) {
+    let is_of_cache = text.contains("cache=");
+    MESSAGES
+        .lock()
+        .unwrap()
+        .push((metadata.target(), *metadata.level(), text));
+    if is_of_cache {
+        // It may use what it hears about, also the very key that was looked for.
+        user(0);
     }
-}
-
-impl Subscriber for Messages {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        let metadata = event.metadata();
-        let is_of_cache = text.0.contains("cache=");
-        MESSAGES
-            .lock()
-            .unwrap()
-            .push((metadata.target(), *metadata.level(), text.0));
-        if is_of_cache {
-            // It may use what it hears about, also the very key that was looked for.
-            user(0);
-        }
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
 
 /// The messages about caches since the last time, which may all be about this one only.
@@ -77,7 +45,8 @@ fn user(id: u64) -> u64 {
 
 #[test]
 fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
-    tracing::subscriber::set_global_default(Messages).unwrap();
+    let listener = Listener::new(|metadata| *metadata.level() <= Level::INFO, keep);
+    tracing::subscriber::set_global_default(listener).unwrap();
     let mut server = Server::start();
     let redis = RedisHandler::builder(server.url())
         .timeout(Duration::from_millis(300))

@@ -1,4 +1,4 @@
-//! What a limits file accepts, and what is told about it. A process follows one limits file, so each test runs in a
+//! What a limits file accepts, and what is logged about it. A process follows one limits file, so each test runs in a
 //! process of its own.
 
 use std::fs::{self, File};
@@ -6,14 +6,13 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use std::{env, fmt, process, thread};
+use std::{env, process, thread};
 
 use premier::{Config, Limit, MemoryHandler, Throttle, limits};
+use premier_tests::listener::Listener;
 use premier_tests::waits::eventually;
 use tempfile::TempDir;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -216,13 +215,17 @@ fn a_name_that_no_limit_has_is_reported() {
 }
 
 /// Keeps the events of all threads.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Log(Arc<Mutex<Vec<(Level, String)>>>);
 
 impl Log {
     fn install() -> Self {
         let log = Self::default();
-        tracing::subscriber::set_global_default(log.clone()).unwrap();
+        let kept = Arc::clone(&log.0);
+        let listener = Listener::to_premier(move |metadata, text| {
+            kept.lock().unwrap().push((*metadata.level(), text));
+        });
+        tracing::subscriber::set_global_default(listener).unwrap();
         log
     }
 
@@ -238,41 +241,4 @@ impl Log {
     fn assert_has(&self, level: Level, parts: &[&str]) {
         assert!(self.has(level, parts), "{parts:?} in {:?}", self.0.lock());
     }
-}
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0 += &format!("{}={value:?} ", field.name());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0 += &format!("{}=\"{value}\" ", field.name());
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "premier"
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        let mut events = self.0.lock().unwrap();
-        events.push((*event.metadata().level(), text.0));
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }

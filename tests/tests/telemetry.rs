@@ -1,6 +1,5 @@
 //! The metrics and log events that premier emits.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -8,10 +7,9 @@ use std::time::Duration;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use premier::{Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle};
 use premier::{cache, circuit_breaker, retry, throttle, timeout};
+use premier_tests::listener::Listener;
 use premier_tests::waits::{eventually, finishes};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -33,7 +31,12 @@ fn log() -> &'static Events {
     static LOG: std::sync::OnceLock<Events> = std::sync::OnceLock::new();
     LOG.get_or_init(|| {
         let events = Events::default();
-        tracing::subscriber::set_global_default(events.clone()).unwrap();
+        let kept = Arc::clone(&events.0);
+        let listener = Listener::to_premier(move |metadata, text| {
+            let event = (thread::current().id(), *metadata.level(), text);
+            kept.lock().unwrap().push(event);
+        });
+        tracing::subscriber::set_global_default(listener).unwrap();
         events
     })
 }
@@ -264,43 +267,8 @@ fn waits_and_outages_are_measured() {
 }
 
 /// Keeps the events of premier with their thread, level and fields.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Events(Arc<Mutex<Vec<(ThreadId, Level, String)>>>);
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0 += &format!("{}={value:?} ", field.name());
-    }
-}
-
-impl Subscriber for Events {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "premier"
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0
-            .lock()
-            .unwrap()
-            .push((thread::current().id(), *event.metadata().level(), text.0));
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
 
 /// The events that `work` emits on this thread.
 fn events(work: impl FnOnce()) -> Vec<(Level, String)> {

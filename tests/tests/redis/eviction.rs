@@ -1,49 +1,19 @@
 //! A server that may evict the keys of limits is warned of.
 
-use std::fmt::{self, Write as _};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use premier::{Limit, RedisHandler, Throttle};
+use premier_tests::listener::{Listener, is_of_premier};
 use premier_tests::redis::{Cluster, Server};
 use premier_tests::waits::eventually;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 
 use super::SECOND;
 
 /// The warnings of this process about eviction.
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-struct Warnings;
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "premier" && *metadata.level() == Level::WARN
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        struct Text(String);
-        impl Visit for Text {
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                let _ = write!(self.0, "{}={value:?} ", field.name());
-            }
-        }
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        if text.0.contains("evict") {
-            WARNINGS.lock().unwrap().push(text.0);
-        }
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
 
 /// The warnings about the server at this address.
 fn warnings(address: &str) -> Vec<String> {
@@ -54,7 +24,17 @@ fn warnings(address: &str) -> Vec<String> {
 
 fn subscribe() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
-    INSTALLED.get_or_init(|| tracing::subscriber::set_global_default(Warnings).unwrap());
+    INSTALLED.get_or_init(|| {
+        let listener = Listener::new(
+            |metadata| is_of_premier(metadata) && *metadata.level() == Level::WARN,
+            |_, text| {
+                if text.contains("evict") {
+                    WARNINGS.lock().unwrap().push(text);
+                }
+            },
+        );
+        tracing::subscriber::set_global_default(listener).unwrap();
+    });
 }
 
 fn decide(redis: &RedisHandler) {

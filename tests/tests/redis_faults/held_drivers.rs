@@ -1,17 +1,14 @@
 //! Every call ends within its timeout, whatever holds the thread that drives the connection.
 
-use std::fmt::{self, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use premier::{Handler, RedisHandler, Throttle};
+use premier_tests::listener::Listener;
 use premier_tests::redis::Server;
 use premier_tests::waits::{finishes, joined};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 use super::traffic::{TIMEOUT, limit};
 
@@ -27,39 +24,22 @@ impl Sleepy {
     /// Makes the next event about the server at this port take as long as that.
     fn arm(port: u16, nap: Duration) {
         static INSTALLED: OnceLock<()> = OnceLock::new();
-        INSTALLED.get_or_init(|| tracing::subscriber::set_global_default(Self).unwrap());
+        INSTALLED.get_or_init(|| {
+            let listener = Listener::to_premier(|_, text| Self::sleep(&text));
+            tracing::subscriber::set_global_default(listener).unwrap();
+        });
         *ARMED.lock().unwrap() = Some((format!(":{port}"), nap));
     }
-}
 
-impl Subscriber for Sleepy {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "premier"
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        struct Text(String);
-        impl Visit for Text {
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                let _ = write!(self.0, "{}={value:?} ", field.name());
-            }
-        }
-        let mut text = Text(String::new());
-        event.record(&mut text);
+    fn sleep(event: &str) {
         let nap = ARMED
             .lock()
             .unwrap()
-            .take_if(|(address, _)| text.0.contains(&*address));
+            .take_if(|(address, _)| event.contains(&*address));
         if let Some((_, nap)) = nap {
             thread::sleep(nap);
         }
     }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
 }
 
 /// Calls for as long as that, in a thread and in a task at the same time. Returns how long the longest call

@@ -1,6 +1,5 @@
 //! Requests that lack what their key needs do not share a limit unless the layer says so.
 
-use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
@@ -14,49 +13,29 @@ use axum::serve::IncomingStream;
 use premier::axum::PeerIp;
 use premier::tower::{MissingKey, RequestKey, ThrottleLayer};
 use premier::{Error, MemoryHandler, throttle};
+use premier_tests::listener::{Listener, is_of_premier};
 use premier_tests::waits::{LONGEST, within};
 use reqwest::Client;
 use tokio::net::{TcpListener, UnixListener};
 use tower::{Layer, ServiceExt};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 
 use super::{behind, client, get_status, header, one_a_minute};
 
 /// The warnings of the thread.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "premier" && *metadata.level() == Level::WARN
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        struct Text(String);
-        impl Visit for Text {
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                let _ = write!(self.0, "{}={value:?} ", field.name());
-            }
-        }
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().unwrap().push(text.0);
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
 
 impl Warnings {
     /// Records the warnings of this thread until the guard is dropped.
     fn record() -> (Self, tracing::subscriber::DefaultGuard) {
         let warnings = Self::default();
-        let guard = tracing::subscriber::set_default(warnings.clone());
+        let kept = Arc::clone(&warnings.0);
+        let listener = Listener::new(
+            |metadata| is_of_premier(metadata) && *metadata.level() == Level::WARN,
+            move |_, text| kept.lock().unwrap().push(text),
+        );
+        let guard = tracing::subscriber::set_default(listener);
         (warnings, guard)
     }
 
