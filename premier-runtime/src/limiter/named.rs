@@ -182,7 +182,7 @@ impl Limiter {
         (self.store.name(), self.store.is_up())
     }
 
-    /// The name of the store, and what tells it from others of that name.
+    /// The name of the store, and a number that is different for each store of that name.
     #[cfg(feature = "dashboard")]
     pub(crate) fn store_id(&self) -> (&'static str, usize) {
         (self.store.name(), self.store.id())

@@ -1,4 +1,4 @@
-//! Events that sum up what happens too often to be told one by one.
+//! Events that sum up what happens too often to be an event each time.
 //!
 //! A thread emits them, because a summary is due when nothing may happen any more. It runs while there are any.
 

@@ -9,7 +9,7 @@ use crate::key::subject::Subject;
 #[derive(Clone, Debug)]
 pub(super) struct CallKey {
     pub(super) text: Box<str>,
-    /// The arguments, if the text does not tell them.
+    /// The arguments, if the text does not identify them.
     pub(super) arguments: Option<Arc<KeptArguments>>,
 }
 

@@ -84,7 +84,7 @@ impl<T> CodecByMemory for Probe<T> {
     }
 }
 
-/// Values as the name of their type, the arguments of their call where the key does not tell them, and JSON.
+/// Values as the name of their type, the arguments of their call where the key does not contain them, and JSON.
 /// All are readable, and a value that another version of the type has written is recognised.
 #[cfg(feature = "redis")]
 mod shared {

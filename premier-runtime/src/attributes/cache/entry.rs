@@ -22,7 +22,7 @@ impl Entry {
     }
 }
 
-/// A value with the arguments of its call, where the key does not tell them.
+/// A value with the arguments of its call, where the key does not contain them.
 #[derive(Debug)]
 pub(super) struct ValueOfCall {
     arguments: Arc<KeptArguments>,

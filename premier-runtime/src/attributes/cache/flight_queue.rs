@@ -16,8 +16,8 @@ use crate::limiter::wait_queue::{Position, QueueMap, QueueRef, WaitQueue, Waiter
 #[derive(Debug, Default)]
 pub(super) struct FlightQueues(QueueMap<FlightKind, FlightQueue>);
 
-/// What tells apart the queues of one text: the type of the value, and the hash of the arguments where the text
-/// does not tell them.
+/// What distinguishes the queues of one text: the type of the value, and the hash of the arguments where the text
+/// does not identify them.
 type FlightKind = (TypeId, u64);
 
 /// The callers that wait for one value.
@@ -33,7 +33,7 @@ struct FlightQueue {
 pub(super) enum Outcome {
     /// A value, and when its computation began or it was asked for in the shared store.
     Value { value: StoredValue, since: u64 },
-    /// The computation failed, with these arguments where the text does not tell them.
+    /// The computation failed, with these arguments where the text does not identify them.
     Failure {
         failure: Failure,
         arguments: Option<Arc<KeptArguments>>,

@@ -150,7 +150,7 @@ impl<T: CacheValue> Lookup<T> {
             Turn::First => Step::Load(Some(place)),
             Turn::Late => Step::Load(place.overtake::<T>(&self.cache.flights, &self.key)),
             Turn::Ended(outcome) => {
-                // A recorder, which is told of what is returned, may call the function for the same key.
+                // A recorder, which is called for what is returned, may call the function for the same key.
                 drop(place);
                 match outcome {
                     Outcome::Value { value, since } => self.take_value(value, since),

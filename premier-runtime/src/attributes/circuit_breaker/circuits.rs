@@ -25,7 +25,7 @@ const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct KeyedCircuit {
     hash: u64,
-    /// The key, or the beginning of a long one, which its digest tells from others.
+    /// The key, or the beginning of a long one, which its digest distinguishes from others.
     pub(super) key: Box<str>,
     digest: Option<Digest>,
     pub(super) circuit: Circuit,

@@ -12,7 +12,7 @@ impl Settlement {
         Self(taken)
     }
 
-    /// Makes the cost of the call `units`. The store is told in the background, so that the caller neither waits
+    /// Makes the cost of the call `units`. The store is updated in the background, so that the caller neither waits
     /// nor fails. An invalid number changes nothing.
     pub fn settle(&self, units: impl Cost) {
         if let Ok(units) = units.units() {

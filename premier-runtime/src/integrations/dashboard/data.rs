@@ -1,4 +1,4 @@
-//! What the page is told, as JSON.
+//! The data of the page, as JSON.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ use crate::telemetry::retries;
 
 #[derive(Serialize)]
 struct Data {
-    /// Tells this process from others.
+    /// Identifies this process among others.
     instance: &'static str,
-    /// The same for people.
+    /// The process and its host, as the page shows them.
     process: &'static str,
     /// When the history began, and the present, in milliseconds of Unix time.
     started: u64,

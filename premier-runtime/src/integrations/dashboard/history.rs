@@ -19,20 +19,20 @@ pub(super) const STEPS: usize = 300;
 /// The most limits whose steps are kept, which take 5 KB each.
 const MOST_LIMITS: usize = 1_000;
 
-/// A limit denies calls until it has denied none for so many steps.
+/// A limit is shown as denying calls until it has denied none for this many steps.
 const QUIET_STEPS: u64 = 5;
 
 /// The calls that were admitted, denied, denied in shadow, and that failed.
 pub(super) type Step = [u32; 4];
 
-/// The name of a store, and what tells it from others of that name.
+/// The name of a store, and a number that is different for each store of that name.
 pub(super) type StoreId = (&'static str, usize);
 
 /// The steps of all limits, and since when stores are as they are.
 pub(super) struct History {
-    /// Tells this process from others that answer at the same address, and from earlier ones.
+    /// Identifies this process among those that answer at the same address, and earlier ones.
     pub(super) instance: String,
-    /// The same for people.
+    /// The process and its host, as the page shows them.
     pub(super) process: String,
     /// When the history began, in milliseconds of Unix time.
     pub(super) started: u64,
@@ -68,7 +68,7 @@ pub(super) struct Health {
     pub(super) since: u64,
 }
 
-/// What the page is told of one limit.
+/// What the page shows of one limit.
 pub(super) struct Past {
     pub(super) id: u64,
     pub(super) steps: Vec<Step>,
@@ -141,7 +141,7 @@ impl History {
             let number = kept.number;
             kept.note_stores(&seen, now);
             for seen in &seen {
-                if let Some(series) = kept.series(seen) {
+                if let Some(series) = kept.series(&seen.limiter) {
                     series.end_step(seen.totals, now, number);
                 }
             }
@@ -165,10 +165,9 @@ impl History {
 
     /// The steps of a limit after step `since` up to step `last`. `None` if there are too many limits.
     pub(super) fn past(&self, limiter: &Arc<Limiter>, since: u64, last: u64) -> Option<Past> {
-        let seen = Seen::of(Arc::clone(limiter));
         let mut kept = self.kept();
         let number = kept.number;
-        let series = kept.series(&seen)?;
+        let series = kept.series(limiter)?;
         let count = series.steps.len();
         let place_after = |step: u64| {
             let later = usize::try_from(number.saturating_sub(step)).unwrap_or(usize::MAX);
@@ -195,20 +194,20 @@ impl Past {
 }
 
 impl Kept {
-    fn series(&mut self, seen: &Seen) -> Option<&mut Series> {
-        let address = Arc::as_ptr(&seen.limiter).addr();
+    fn series(&mut self, limiter: &Arc<Limiter>) -> Option<&mut Series> {
+        let address = Arc::as_ptr(limiter).addr();
         if !self.limits.contains_key(&address) {
             if self.limits.len() >= MOST_LIMITS {
                 return None;
             }
             // What was decided before the history is no part of its first step.
             let totals = match self.number {
-                0 | 1 => seen.totals,
+                0 | 1 => limiter.telemetry().counts.totals(),
                 _ => Totals::default(),
             };
             self.next_id += 1;
             let series = Series {
-                limiter: Arc::downgrade(&seen.limiter),
+                limiter: Arc::downgrade(limiter),
                 id: self.next_id,
                 totals,
                 steps: VecDeque::new(),

@@ -7,7 +7,7 @@
 //! own**, or on a port that only you can reach.
 //!
 //! The page works under any path, also behind a proxy that strips a part of it. Mounted by axum's `nest_service`
-//! it answers with and without a slash at the end of the path; by `nest` only without. It tells processes apart that
+//! it answers with and without a slash at the end of the path; by `nest` only without. It distinguishes processes that
 //! answer at one address, so that replicas behind a load balancer are shown one by one.
 //!
 //! ```

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::limiter::named::Limiter;
 
-/// What a request is told to wait that was denied while outcomes are not known.
+/// The `Retry-After` of a request that was denied while outcomes are not known.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// The requests of a layer whose outcome is not known, by key.

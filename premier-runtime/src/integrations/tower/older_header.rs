@@ -24,7 +24,7 @@ pub(super) const X_RATELIMIT: Names = [
     HeaderName::from_static("x-ratelimit-reset"),
 ];
 
-/// Sets three headers to limit, remaining and reset, unless those there are tell of a tighter limit.
+/// Sets three headers to limit, remaining and reset, unless the present ones describe a tighter limit.
 pub(super) fn add_three(headers: &mut HeaderMap, names: &Names, numbers: [u64; 3]) {
     let [_, remaining, reset] = names;
     let stated = |name| number_in(headers.get(name)?.to_str().ok()?);
@@ -35,7 +35,7 @@ pub(super) fn add_three(headers: &mut HeaderMap, names: &Names, numbers: [u64; 3
     }
 }
 
-/// Sets `RateLimit` as draft 07 writes it, unless the one there is tells of a tighter limit.
+/// Sets `RateLimit` as draft 07 writes it, unless the present one describes a tighter limit.
 pub(super) fn add_dictionary(headers: &mut HeaderMap, numbers: [u64; 3]) {
     let stated = |member: &str| {
         let text = headers.get(RATELIMIT)?.to_str().ok()?;
@@ -51,7 +51,7 @@ pub(super) fn add_dictionary(headers: &mut HeaderMap, numbers: [u64; 3]) {
     }
 }
 
-/// Whether limit, remaining and reset tell of a tighter limit than the remaining and reset that are stated.
+/// Whether these three headers describe a tighter limit than the stated remaining and reset do.
 fn is_tighter(
     [_, remaining, reset]: [u64; 3],
     stated_remaining: Option<u64>,

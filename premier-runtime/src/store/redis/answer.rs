@@ -88,8 +88,8 @@ impl Caller {
         }
     }
 
-    /// Tells the caller, if it waits.
-    pub(super) fn tell(self, answer: Answer) {
+    /// Sends the answer to the caller, if it waits.
+    pub(super) fn answer(self, answer: Answer) {
         if let Self::Waits(caller, _) = self {
             let _ = caller.send(answer);
         }

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::lock::lock;
 use crate::telemetry;
 
-/// The thread that tells subscribers and recorders, which the first event starts.
+/// The thread that calls subscribers and recorders; the first event starts it.
 #[derive(Default)]
 pub(super) struct Events {
     thread: Mutex<Option<Sender<Event>>>,
@@ -40,7 +40,7 @@ impl Events {
                     .spawn(move || {
                         for event in events {
                             // A subscriber that panics receives the next event all the same.
-                            let _ = catch_unwind(AssertUnwindSafe(|| tell(&server, event)));
+                            let _ = catch_unwind(AssertUnwindSafe(|| emit(&server, event)));
                         }
                     });
                 if spawned.is_err() {
@@ -54,7 +54,7 @@ impl Events {
     }
 }
 
-fn tell(server: &Arc<str>, event: Event) {
+fn emit(server: &Arc<str>, event: Event) {
     match event {
         Event::Down(reason) => {
             let _ = &reason;

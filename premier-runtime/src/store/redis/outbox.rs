@@ -43,7 +43,7 @@ pub(super) struct Outbox {
     link: Arc<Link>,
     pub(super) timeout: Duration,
     queues: Mutex<Queues>,
-    /// Tells the driver that there are calls to send.
+    /// Wakes the driver when there are calls to send.
     ready: Notify,
     pub(super) denials: Denials,
     pub(super) leases: Leases,
@@ -116,7 +116,7 @@ impl Outbox {
         };
         let kind = Kind::of(&check);
         let mut queues = lock(&self.queues);
-        let is_to_be_told = match kind {
+        let wakes_driver = match kind {
             Some(kind) => {
                 let queue = &mut queues.together[kind as usize];
                 queue.waiting.push((check, caller));
@@ -131,13 +131,13 @@ impl Outbox {
         let watch_until = watch_until.filter(|_| !queues.is_watched);
         queues.is_watched |= watch_until.is_some();
         drop(queues);
-        if is_to_be_told {
+        if wakes_driver {
             self.ready.notify_one();
         }
         if let Some(deadline) = watch_until {
             self.watch(deadline);
         }
-        is_to_be_told
+        wakes_driver
     }
 
     fn forget_what_changes(&self, check: &Check) {
@@ -216,8 +216,8 @@ impl Outbox {
         groups
     }
 
-    /// Tells a caller what has been decided. `state` is that by which a call of one limit was denied.
-    fn tell(
+    /// Sends a caller what has been decided. `state` is that by which a call of one limit was denied.
+    fn deliver(
         self: &Arc<Self>,
         caller: Caller,
         check: Box<Check>,
@@ -235,7 +235,7 @@ impl Outbox {
             _ => {}
         }
         let sender = Arc::clone(self) as Arc<dyn Sender>;
-        caller.tell(Ok(Decided::new(decisions, check, sender)));
+        caller.answer(Ok(Decided::new(decisions, check, sender)));
     }
 
     /// The time by which units lapse and denials end, in nanoseconds of whole microseconds, which is how the
@@ -268,7 +268,7 @@ impl Outbox {
         wake_at(deadline, Waker::from(Arc::new(watch)));
     }
 
-    /// Tells the callers whose deadline has passed, and returns the earliest deadline of the others.
+    /// Answers the callers whose deadline has passed with an error, and returns the earliest deadline of the others.
     fn expire(&self, now: u64) -> Option<u64> {
         let mut expired = Vec::new();
         let mut next = None;
@@ -293,7 +293,7 @@ impl Outbox {
         queues.is_watched = next.is_some();
         drop(queues);
         for caller in expired {
-            caller.tell(Err(no_answer_within(self.timeout)));
+            caller.answer(Err(no_answer_within(self.timeout)));
         }
         next
     }
@@ -399,11 +399,11 @@ impl Sent {
                 Some(Answered {
                     decisions, state, ..
                 }) => {
-                    self.outbox.tell(caller, check, decisions, state);
+                    self.outbox.deliver(caller, check, decisions, state);
                 }
                 None if caller.is_gone() => {}
                 None => match &failure {
-                    Some(failure) => caller.tell(Err(failure.clone())),
+                    Some(failure) => caller.answer(Err(failure.clone())),
                     None => self.outbox.push_alone(check, caller),
                 },
             }
@@ -435,9 +435,9 @@ impl Sent {
             // Nobody wants to know.
             (None | Some(Caller::Nobody), _) => {}
             (Some(caller), Ok(decisions)) => {
-                self.outbox.tell(caller, check, decisions, None);
+                self.outbox.deliver(caller, check, decisions, None);
             }
-            (Some(caller), Err(failure)) => caller.tell(Err(failure)),
+            (Some(caller), Err(failure)) => caller.answer(Err(failure)),
         }
     }
 }

@@ -126,7 +126,7 @@ pub(super) struct KeptArguments {
 }
 
 impl KeptArguments {
-    /// A hash of the arguments that their text does not tell: equal arguments have equal ones.
+    /// A hash of the arguments that their text does not identify: equal arguments have equal ones.
     pub(super) const fn hash(&self) -> u64 {
         self.hash
     }

@@ -23,7 +23,7 @@ pub trait Part {
     /// Whether an argument that was kept is equal.
     fn is_equal(&self, kept: &dyn KeptPart) -> bool;
 
-    /// The hash of an argument that its text does not tell.
+    /// The hash of an argument that its text does not identify.
     fn hash(&self) -> u64 {
         0
     }
