@@ -731,7 +731,8 @@
 //!
 //! [`Error`] implements `IntoResponse`, so that a handler can carry `#[throttle]` and return it:
 //! 429 for a denied call, with the `RateLimit` fields of the layer, 503 while the store is down or a
-//! breaker is open, 504 after a timeout.
+//! breaker is open, 504 after a timeout. With `premier::tower::RateLimitHeadersLayer` on the router, the responses
+//! to admitted calls have the `RateLimit` fields, too.
 //! `premier::axum::PeerIp` is an extractor that serves as a key; without the address of the peer it answers
 //! with 500, and `Option<PeerIp>` is `None`. `RequestKey::matched_route` is the route of a request.
 //! Includes `tower`.

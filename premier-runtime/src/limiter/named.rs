@@ -20,6 +20,7 @@ use crate::store::memory::FastPath;
 use crate::store::request::{BoxFuture, Operation, Request};
 use crate::sync::RwLock;
 use crate::sync_future::SyncFuture;
+use crate::telemetry::collector::{self, Collected};
 use crate::telemetry::{Outcome, Telemetry};
 
 /// A named limit bound to a store.
@@ -105,6 +106,27 @@ impl Limiter {
     /// [`Error::Config`] that says why the limits cannot replace those there are.
     pub(crate) fn check_limits(&self, limits: &[Limit]) -> Result<(), Error> {
         self.replacement(limits).map(drop)
+    }
+
+    /// Looks for a collector of decisions from now on.
+    #[cfg(feature = "tower")]
+    pub(super) fn look_for_collector(&self) {
+        // Under the lock under which the limits change, so that it does not undo a change.
+        let plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fast_path) = &self.fast_path {
+            fast_path.set_limits(&plans);
+        }
+    }
+
+    /// Lets a decision be collected, if that is done on this thread: the headers of a response describe it.
+    pub(crate) fn collect(&self, decision: &Decision) {
+        if collector::is_open() {
+            collector::collect(Collected {
+                name: Arc::clone(&self.name),
+                plans: self.plans(),
+                decision: Some(*decision),
+            });
+        }
     }
 
     /// Decides by other limits from now on. States are kept. Returns the limits before.
@@ -335,6 +357,17 @@ impl Limiter {
         self.store
             .handle(&request)
             .map_err(|error| error.at(&self.name, key))
+    }
+
+    /// The decision about a call of cost 1 that would be denied now, as far as it is known in this process.
+    #[cfg(feature = "axum")]
+    pub(crate) fn known_denial(&self, key: Option<&str>) -> Option<Decision> {
+        let operation = Operation::Peek(1);
+        self.denied_by_test(operation).or_else(|| {
+            let plans = self.plans();
+            self.store
+                .known_denial(&self.request(key, &plans, operation))
+        })
     }
 
     /// As [`Limiter::handle`], without blocking the thread.

@@ -6,6 +6,11 @@
 
 #[cfg(feature = "cache")]
 mod caches;
+#[cfg_attr(
+    not(feature = "tower"),
+    expect(dead_code, reason = "only layers collect decisions")
+)]
+pub(crate) mod collector;
 #[cfg(feature = "dashboard")]
 pub(crate) mod counts;
 #[cfg(feature = "tracing")]
