@@ -91,6 +91,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for PeerIp {
 
 impl fmt::Display for PeerIp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        with_ip_key(self.0, IPV6_PREFIX, |text| formatter.write_str(text))
+        with_ip_key(self.0, IPV6_PREFIX, &[], |text| formatter.write_str(text))
     }
 }

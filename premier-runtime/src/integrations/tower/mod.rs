@@ -71,6 +71,7 @@ mod key;
 mod key_text;
 mod layer;
 mod missing_key;
+mod nat64;
 mod older_header;
 mod partition;
 mod proxies;
