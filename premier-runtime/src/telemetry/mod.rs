@@ -36,8 +36,8 @@ pub(crate) use self::caches::Lookups;
 #[cfg(feature = "redis")]
 pub(crate) use self::events::record_backend_up;
 pub(crate) use self::events::{
-    BreakerState, Counted, Timer, breaker, fell_back, outage_decision, register_breaker,
-    register_store, retried, timed_out,
+    BreakerState, Counted, KeysByState, Timer, breaker_changed, breaker_keys, breaker_state,
+    fell_back, outage_decision, register_breaker, register_store, retried, timed_out,
 };
 pub(crate) use self::keys::KeyTelemetry;
 pub(crate) use self::limiter::Telemetry;
