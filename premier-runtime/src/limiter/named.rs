@@ -22,6 +22,9 @@ use crate::sync::RwLock;
 use crate::sync_future::SyncFuture;
 use crate::telemetry::{Outcome, Telemetry};
 
+/// The future of an operation on a limit.
+pub(super) type Asking<'a> = SyncFuture<BoxFuture<'a, Result<Decision, Error>>>;
+
 /// A named limit bound to a store.
 #[derive(Debug)]
 pub(crate) struct Limiter {
@@ -299,22 +302,27 @@ impl Limiter {
         }
     }
 
-    /// As [`Limiter::take_async`], for a call that may wait this long.
+    /// Decides about a call that may wait this long, and takes its cost if it is admitted; `None` where
+    /// deciding may block.
     ///
     /// # Errors
     /// As for [`Limiter::take`].
-    pub(crate) async fn acquire_async(
+    pub(crate) fn acquire_at_once(
         &self,
         key: Option<&str>,
         cost: u64,
         max_wait: MaxWait,
-    ) -> Result<Decision, Error> {
-        match self.operation(cost, max_wait) {
-            Operation::Take(cost) => self.take_async(key, cost).await,
-            operation => match self.try_take(key.map(Subject::Text).as_ref(), cost, max_wait) {
-                Some(decision @ Decision { allowed: true, .. }) => Ok(decision),
-                _ => self.handle_async(key, operation).await,
-            },
+    ) -> Result<Option<Decision>, Error> {
+        if !self.is_immediate() {
+            return Ok(None);
+        }
+        let operation = self.operation(cost, max_wait);
+        match self.try_take::<Decision>(key.map(Subject::Text).as_ref(), cost, max_wait) {
+            // A bucket that denies a call at once may have a slot for one that waits.
+            Some(decision) if decision.allowed || matches!(operation, Operation::Take(_)) => {
+                Ok(Some(decision))
+            }
+            _ => self.handle(key, operation).map(Some),
         }
     }
 
@@ -342,7 +350,7 @@ impl Limiter {
         &'a self,
         key: Option<&'a str>,
         operation: Operation,
-    ) -> SyncFuture<BoxFuture<'a, Result<Decision, Error>>> {
+    ) -> Asking<'a> {
         let decided =
             |decided| SyncFuture::new(Box::pin(std::future::ready(decided)) as BoxFuture<_>);
         if self.is_immediate() {

@@ -235,6 +235,7 @@ impl ThrottlePolicy {
                 limiter.record(key, Outcome::Admitted);
                 return Ok(None);
             }
+            let first = first.map(Box::new);
             Ok(Some(Undecided {
                 key: text.map(str::to_owned),
                 cost,
