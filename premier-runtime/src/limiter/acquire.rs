@@ -1,7 +1,9 @@
 //! Acquiring: a decision, and waiting for admission where the caller may wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::algorithms::Plan;
 use crate::clock::after;
 use crate::error::Error;
 use crate::key::subject::Subject;
@@ -88,9 +90,10 @@ pub(crate) fn acquire_unrecorded(
         None => match Wait::join(limiter, key, cost, max_wait)? {
             Some(waiting) => return waiting.block(),
             None => {
-                let seen = limiter.queues().seen();
-                let decision = limiter.handle(key, limiter.operation(cost, max_wait))?;
-                asked(limiter, key, max_wait, decision, seen)?
+                let (seen, plans) = (limiter.queues().seen(), limiter.plans());
+                let operation = limiter.operation(cost, max_wait);
+                let decision = limiter.handle_by(&plans, key, operation)?;
+                asked(limiter, key, max_wait, decision, Some(plans), seen)?
             }
         },
     };
@@ -126,8 +129,8 @@ pub(crate) async fn acquire_unrecorded_async(
             Some(waiting) => return waiting.run().await,
             None => {
                 let seen = limiter.queues().seen();
-                let decision = limiter.acquire_async(key, cost, max_wait).await?;
-                asked(limiter, key, max_wait, decision, seen)?
+                let (decision, plans) = limiter.acquire_async(key, cost, max_wait).await?;
+                asked(limiter, key, max_wait, decision, plans, seen)?
             }
         },
     };
@@ -155,9 +158,9 @@ pub(crate) fn first_decision(
     if !limiter.is_immediate() || Wait::would_queue(limiter, key, cost, max_wait) {
         return Ok(None);
     }
-    let seen = limiter.queues().seen();
-    let decision = limiter.handle(key, limiter.operation(cost, max_wait))?;
-    let first = asked(limiter, key, max_wait, decision, seen)?;
+    let (seen, plans) = (limiter.queues().seen(), limiter.plans());
+    let decision = limiter.handle_by(&plans, key, limiter.operation(cost, max_wait))?;
+    let first = asked(limiter, key, max_wait, decision, Some(plans), seen)?;
     unless_waiting(limiter, key, max_wait, &first)?;
     Ok(Some(first))
 }
@@ -171,12 +174,17 @@ fn asked(
     key: Option<&str>,
     max_wait: MaxWait,
     decision: Decision,
+    plans: Option<Arc<[Plan]>>,
     seen: Seen,
 ) -> Result<First, Error> {
     if !decision.allowed && limiter.is_bucket() {
         return Err(limiter.refused(key, max_wait, decision.retry_after));
     }
-    Ok(First { decision, seen })
+    Ok(First {
+        decision,
+        plans,
+        seen,
+    })
 }
 
 /// The decision, if it needs no waiting.
