@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use crate::algorithms::Plan;
 use crate::clock::after;
 use crate::error::Error;
 use crate::key::subject::Subject;
@@ -89,8 +91,9 @@ pub(crate) fn acquire_unrecorded(
     let step = match begin(limiter, key, cost, max_wait, first)? {
         Begun::Decided(step) => step,
         Begun::Ask(seen) => {
-            let decision = limiter.handle(key, limiter.operation(cost, max_wait))?;
-            let first = asked(limiter, key, max_wait, decision, seen)?;
+            let (plans, operation) = (limiter.plans(), limiter.operation(cost, max_wait));
+            let decision = limiter.handle_by(&plans, key, operation)?;
+            let first = asked(limiter, key, max_wait, decision, Some(plans), seen)?;
             proceed(limiter, key, cost, max_wait, first)?
         }
     };
@@ -144,7 +147,7 @@ pub(crate) struct Acquiring<'a> {
 
 enum Stage<'a> {
     New(Option<Box<First>>),
-    Asking(Asking<'a>, Seen),
+    Asking(Asking<'a>, Arc<[Plan]>, Seen),
     Waiting(Box<Wait<'a>>),
 }
 
@@ -165,14 +168,17 @@ impl Future for Acquiring<'_> {
                 Stage::New(first) => match begin(limiter, key, cost, max_wait, first.take())? {
                     Begun::Decided(step) => step,
                     Begun::Ask(seen) => {
-                        let operation = limiter.operation(cost, max_wait);
-                        *stage = Stage::Asking(limiter.handle_async(key, operation), seen);
+                        let (plans, operation) =
+                            (limiter.plans(), limiter.operation(cost, max_wait));
+                        let asking = limiter.handle_async_by(Arc::clone(&plans), key, operation);
+                        *stage = Stage::Asking(asking, plans, seen);
                         continue;
                     }
                 },
-                Stage::Asking(asking, seen) => {
+                Stage::Asking(asking, plans, seen) => {
                     let decision = ready!(Pin::new(asking).poll(context))?;
-                    let first = asked(limiter, key, max_wait, decision, *seen)?;
+                    let plans = Some(Arc::clone(plans));
+                    let first = asked(limiter, key, max_wait, decision, plans, *seen)?;
                     proceed(limiter, key, cost, max_wait, first)?
                 }
                 Stage::Waiting(wait) => return wait.poll(context),
@@ -215,10 +221,10 @@ fn begin<'a>(
                 return Ok(Begun::Decided(Step::Wait(Box::new(wait))));
             }
             let seen = limiter.queues().seen();
-            let Some(decision) = limiter.acquire_at_once(key, cost, max_wait)? else {
+            let Some((decision, plans)) = limiter.acquire_at_once(key, cost, max_wait)? else {
                 return Ok(Begun::Ask(seen));
             };
-            asked(limiter, key, max_wait, decision, seen)?
+            asked(limiter, key, max_wait, decision, plans, seen)?
         }
     };
     proceed(limiter, key, cost, max_wait, first).map(Begun::Decided)
@@ -255,9 +261,9 @@ pub(crate) fn first_decision(
     if !limiter.is_immediate() || Wait::would_queue(limiter, key, cost, max_wait) {
         return Ok(None);
     }
-    let seen = limiter.queues().seen();
-    let decision = limiter.handle(key, limiter.operation(cost, max_wait))?;
-    let first = asked(limiter, key, max_wait, decision, seen)?;
+    let (seen, plans) = (limiter.queues().seen(), limiter.plans());
+    let decision = limiter.handle_by(&plans, key, limiter.operation(cost, max_wait))?;
+    let first = asked(limiter, key, max_wait, decision, Some(plans), seen)?;
     unless_waiting(limiter, key, max_wait, &first)?;
     Ok(Some(first))
 }
@@ -271,12 +277,17 @@ fn asked(
     key: Option<&str>,
     max_wait: MaxWait,
     decision: Decision,
+    plans: Option<Arc<[Plan]>>,
     seen: Seen,
 ) -> Result<First, Error> {
     if !decision.allowed && limiter.is_bucket() {
         return Err(limiter.refused(key, max_wait, decision.retry_after));
     }
-    Ok(First { decision, seen })
+    Ok(First {
+        decision,
+        plans,
+        seen,
+    })
 }
 
 /// The decision, if it needs no waiting.

@@ -285,7 +285,8 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
                 return None;
             }
         }
-        Some((part, slot.take().map(First::of_slot).map(Box::new)))
+        let first = |decision| Box::new(First::of_slot(decision, Some(part.limiter.plans())));
+        Some((part, slot.take().map(first)))
     }
 
     /// Adds what was acquired. Records an error.

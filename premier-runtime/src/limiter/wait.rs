@@ -19,25 +19,43 @@ use crate::limit::decision::Decision;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::{Asking, Limiter};
 use crate::limiter::wait_queue::{
-    Joined, LimitQueue, LimitWaiter, Position, QueueHead, Seen, Slot, SlotWaiter, Turn, WaitQueues,
+    GiveBack, Joined, LimitQueue, LimitWaiter, Position, QueueHead, Seen, Slot, SlotWaiter, Taken,
+    Turn, WaitQueues,
 };
 use crate::store::request::Operation;
 
 /// A first decision about a call that may have to wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct First {
     pub(super) decision: Decision,
+    /// The limits that have decided; `None` on the fast path, which does not say.
+    pub(super) plans: Option<Arc<[Plan]>>,
     /// What had happened before the store was asked.
     pub(super) seen: Seen,
 }
 
 impl First {
-    /// A call that has taken a slot.
-    pub(crate) fn of_slot(decision: Decision) -> Self {
+    /// A call that has taken a slot of these limits, or on the fast path.
+    pub(crate) fn of_slot(decision: Decision, plans: Option<Arc<[Plan]>>) -> Self {
         Self {
             decision,
+            plans,
             seen: Seen::UNKNOWN,
         }
+    }
+
+    /// Whether these limits have decided. The fast path may have decided by others that were replaced meanwhile.
+    /// A slot of these is not given back: what is owed for it is at most a full debt of the new ones.
+    fn is_by(&self, plans: &[Plan], cost: u64) -> bool {
+        let Decision {
+            reservation, delay, ..
+        } = self.decision;
+        let slot = Slot {
+            at: after(reservation.since, delay),
+            units: cost,
+            reservation,
+        };
+        self.plans.is_some() || slot.is_of(plans)
     }
 
     /// Whether the call need not wait.
@@ -135,14 +153,20 @@ impl<'a> Wait<'a> {
         max_wait: MaxWait,
         first: First,
     ) -> Result<Self, Error> {
+        let seen = match first.seen {
+            Seen::UNKNOWN => limiter.queues().seen(),
+            seen => seen,
+        };
+        let plans = first.plans.clone().unwrap_or_else(|| limiter.plans());
+        let has_slot = first.decision.allowed && first.is_by(&plans, cost);
         let mut wait = Self::new(limiter, key, cost, max_wait).inspect_err(|_| {
-            if first.decision.allowed {
-                limiter.release(key, first.decision.reservation, cost);
+            if has_slot {
+                limiter.release_by(&plans, key, first.decision.reservation, cost);
             }
         })?;
         // A bucket that denies a call which does not wait may have a slot for one that does.
-        if first.decision.allowed || !limiter.is_bucket() {
-            wait.decided(&limiter.plans(), first.decision, first.seen)?;
+        if has_slot || !limiter.is_bucket() {
+            wait.decided(&plans, first.decision, seen)?;
         }
         Ok(wait)
     }
@@ -229,7 +253,7 @@ impl<'a> Wait<'a> {
     }
 
     /// Joins the owners of slots; if the limit has changed or slots were moved since the decision, gives the
-    /// slot back, and the caller asks again.
+    /// slot back, and the caller asks again. A later change finds the waiter and recalls or moves its slot.
     fn hold_slot(&mut self, plans: &Arc<[Plan]>, at: u64, decision: Decision, seen: Seen) {
         let slot = Slot {
             at,
@@ -240,24 +264,25 @@ impl<'a> Wait<'a> {
             Held::Slot(recalled, _) => Some(recalled),
             Held::Nothing | Held::InQueue(_) => None,
         };
-        let (waiter, joined) = self.queues().hold_slot(self.key, plans, slot, recalled);
+        let taken = Taken {
+            slot,
+            plans,
+            is_outdated: *self.limiter.plans() != **plans,
+        };
+        let give_back = |what: &GiveBack| self.limiter.give_back_waiting(self.key, what);
+        let (waiter, joined) = self
+            .queues()
+            .hold_slot(self.key, taken, seen, recalled, give_back);
         self.held = Held::Slot(waiter, decision);
-        match joined {
-            Joined::Recalled => self
-                .limiter
-                .release(self.key, decision.reservation, self.cost),
-            // A later change finds the waiter and recalls or moves its slot.
-            Joined::WithSlot => {
-                if self.queues().have_moved_since(seen) || *self.limiter.plans() != **plans {
-                    self.give_back();
-                }
-            }
+        if joined == Joined::WithSlot && self.queues().have_moved_since(seen) {
+            self.give_back();
         }
     }
 
     fn give_back(&mut self) {
         if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
-            waiter.abandon(|slot, units| self.limiter.release(self.key, slot, units));
+            let give_back = |what: &GiveBack| self.limiter.give_back_waiting(self.key, what);
+            self.queues().abandon(waiter, give_back);
         }
     }
 
@@ -323,8 +348,8 @@ impl<'a> Wait<'a> {
                 Next::Done(decision) => return Ok(self.done(decision)),
                 Next::Sleep(until) => self.limiter.clock().park_until(until),
                 Next::Ask => {
-                    let (plans, seen) = (self.limiter.plans(), self.queues().seen());
-                    let decision = self.limiter.handle(self.key, self.operation())?;
+                    let (seen, plans) = (self.queues().seen(), self.limiter.plans());
+                    let decision = self.limiter.handle_by(&plans, self.key, self.operation())?;
                     if let Some(decision) = self.decided(&plans, decision, seen)? {
                         return Ok(self.done(decision));
                     }
@@ -347,8 +372,11 @@ impl<'a> Wait<'a> {
                 Next::Done(decision) => return Poll::Ready(Ok(self.done(decision))),
                 Next::Sleep(until) => until,
                 Next::Ask => {
-                    let (plans, seen) = (self.limiter.plans(), self.queues().seen());
-                    let asking = self.limiter.handle_async(self.key, self.operation());
+                    let (seen, plans) = (self.queues().seen(), self.limiter.plans());
+                    let operation = self.operation();
+                    let asking =
+                        self.limiter
+                            .handle_async_by(Arc::clone(&plans), self.key, operation);
                     self.asking = Some((asking, plans, seen));
                     continue;
                 }
