@@ -77,7 +77,15 @@ pub(crate) fn acquire_from(
     first: Option<Box<First>>,
 ) -> Result<Decision, Error> {
     let acquired = acquire_unrecorded(limiter, key, cost, max_wait, first);
+    collect(limiter, &acquired);
     limiter.recorded(key.map(Subject::Text).as_ref(), acquired, |_| true)
+}
+
+/// Lets the decision of an admitted call be collected.
+fn collect(limiter: &Limiter, acquired: &Result<Decision, Error>) {
+    if let Ok(decision) = acquired {
+        limiter.collect(decision);
+    }
 }
 
 /// As [`acquire_from`], for callers who record the decision themselves.
@@ -112,6 +120,7 @@ pub(crate) async fn acquire_async_from(
     first: Option<Box<First>>,
 ) -> Result<Decision, Error> {
     let acquired = acquire_unrecorded_async(limiter, key, cost, max_wait, first).await;
+    collect(limiter, &acquired);
     limiter.recorded(key.map(Subject::Text).as_ref(), acquired, |_| true)
 }
 

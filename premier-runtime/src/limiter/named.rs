@@ -20,10 +20,14 @@ use crate::store::memory::FastPath;
 use crate::store::request::{BoxFuture, Operation, Request};
 use crate::sync::RwLock;
 use crate::sync_future::SyncFuture;
+use crate::telemetry::collector::{self, Collected};
 use crate::telemetry::{Outcome, Telemetry};
 
 /// The future of an operation on a limit.
 pub(super) type Asking<'a> = SyncFuture<BoxFuture<'a, Result<Decision, Error>>>;
+
+/// A decision, and the limits that have decided unless the fast path has.
+pub(super) type Decided = (Decision, Option<Arc<[Plan]>>);
 
 /// A named limit bound to a store.
 #[derive(Debug)]
@@ -105,6 +109,27 @@ impl Limiter {
     /// The limits that the code states.
     pub(super) const fn stated(&self) -> &Arc<[Plan]> {
         &self.stated
+    }
+
+    /// Looks for a collector of decisions from now on.
+    #[cfg(feature = "tower")]
+    pub(super) fn look_for_collector(&self) {
+        // Under the lock under which the limits change, so that it does not undo a change.
+        let plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fast_path) = &self.fast_path {
+            fast_path.set_limits(&plans);
+        }
+    }
+
+    /// Lets a decision be collected, if that is done on this thread: the headers of a response describe it.
+    pub(crate) fn collect(&self, decision: &Decision) {
+        if collector::is_open() {
+            collector::collect(Collected {
+                name: Arc::clone(&self.name),
+                plans: self.plans(),
+                decision: Some(*decision),
+            });
+        }
     }
 
     /// Takes their slots from those who wait, until the guard is dropped.
@@ -295,7 +320,7 @@ impl Limiter {
     }
 
     /// Decides about a call that may wait this long, and takes its cost if it is admitted; `None` where
-    /// deciding may block. Also returns the limits that have decided, unless the fast path has.
+    /// deciding may block.
     ///
     /// # Errors
     /// As for [`Limiter::take`].
@@ -304,7 +329,7 @@ impl Limiter {
         key: Option<&str>,
         cost: u64,
         max_wait: MaxWait,
-    ) -> Result<Option<(Decision, Option<Arc<[Plan]>>)>, Error> {
+    ) -> Result<Option<Decided>, Error> {
         if !self.is_immediate() {
             return Ok(None);
         }
@@ -354,6 +379,17 @@ impl Limiter {
         self.store
             .handle(&request)
             .map_err(|error| error.at(&self.name, key))
+    }
+
+    /// The decision about a call of cost 1 that would be denied now, as far as it is known in this process.
+    #[cfg(feature = "axum")]
+    pub(crate) fn known_denial(&self, key: Option<&str>) -> Option<Decision> {
+        let operation = Operation::Peek(1);
+        self.denied_by_test(operation).or_else(|| {
+            let plans = self.plans();
+            self.store
+                .known_denial(&self.request(key, &plans, operation))
+        })
     }
 
     /// As [`Limiter::handle`], without blocking the thread.

@@ -58,6 +58,10 @@ impl First {
         self.plans.is_some() || slot.is_of(plans)
     }
 
+    pub(crate) const fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
     /// Whether the call need not wait.
     pub(crate) const fn is_final(&self) -> bool {
         self.decision.allowed && self.decision.delay.is_zero()

@@ -231,7 +231,8 @@ impl ThrottlePolicy {
                     .inspect_err(|error| limiter.record(key, Outcome::of(Err(error))))?,
             };
             // A decision that is not final is recorded after the wait.
-            if first.as_ref().is_some_and(First::is_final) {
+            if let Some(first) = first.as_ref().filter(|first| first.is_final()) {
+                limiter.collect(first.decision());
                 limiter.record(key, Outcome::Admitted);
                 return Ok(None);
             }
