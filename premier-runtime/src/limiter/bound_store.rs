@@ -6,7 +6,7 @@ use crate::algorithms::Plan;
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
-use crate::limit::decision::{Decision, Reservation};
+use crate::limit::decision::Decision;
 use crate::store::handler::Handler;
 use crate::store::memory::{BoundTable, FastPath, Table, as_memory};
 use crate::store::outage::{self, OnBackendError};
@@ -169,14 +169,14 @@ impl BoundStore {
         }
     }
 
-    /// Corrects what was taken with this slot at the store that it was taken from, in the background: gives
-    /// units back, or charges more. A failure is not reported.
-    pub(super) fn correct_detached(&self, request: &Request<'_>, slot: Reservation) {
+    /// Gives units back to the store that they were taken from, or charges more there, in the background. A
+    /// failure is not reported.
+    pub(super) fn correct_detached(&self, request: &Request<'_>, from_fallback: bool) {
         match self {
             Self::Memory(table) => {
                 let _ = table.handle(request);
             }
-            Self::Other { fallback, .. } if slot.from_fallback => {
+            Self::Other { fallback, .. } if from_fallback => {
                 let _ = fallback.handle(request);
             }
             Self::Other { handler, .. } => handler.handle_detached(request),

@@ -280,7 +280,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
 
     /// Returns the part if it has to be acquired still, with the slot that it has taken and as long as it
     /// may wait now. The slot is the caller's then.
-    fn next(&mut self, index: usize, began: u64) -> Option<(Part<'b>, Option<First>)> {
+    fn next(&mut self, index: usize, began: u64) -> Option<(Part<'b>, Option<Box<First>>)> {
         let mut part = self.parts[index];
         let waited = Duration::from_nanos(part.limiter.clock().now().saturating_sub(began));
         if let WaitTime::AtMost(longest) = &mut part.max_wait.time {
@@ -293,7 +293,8 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
                 return None;
             }
         }
-        Some((part, slot.take().map(First::of_slot)))
+        let first = |decision| Box::new(First::of_slot(decision, Some(part.limiter.plans())));
+        Some((part, slot.take().map(first)))
     }
 
     /// Adds what was acquired. Records an error.

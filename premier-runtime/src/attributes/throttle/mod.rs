@@ -226,7 +226,7 @@ impl ThrottlePolicy {
         } = self;
         with_text(key, |text| {
             let first = match reserved {
-                Some(decision) => Some(First::of_slot(*decision)),
+                Some(decision) => Some(First::of_slot(*decision, None)),
                 None => first_decision(limiter, text, cost, *max_wait)
                     .inspect_err(|error| limiter.record(key, Outcome::of(Err(error))))?,
             };
@@ -236,6 +236,7 @@ impl ThrottlePolicy {
                 limiter.record(key, Outcome::Admitted);
                 return Ok(None);
             }
+            let first = first.map(Box::new);
             Ok(Some(Undecided {
                 key: text.map(str::to_owned),
                 cost,
