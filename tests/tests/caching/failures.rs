@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use premier::clock::ManualClock;
-use premier::testing::Scope;
-use premier::{Error, MemoryHandler, cache, throttle};
+use premier::{Error, cache, throttle};
+use premier_tests::scope;
 use premier_tests::waits::{done, eventually, joined, within};
 use tokio::sync::Notify;
 use tokio::task;
@@ -131,9 +130,7 @@ async fn a_refusal_of_the_computing_call_refuses_those_who_waited() {
         RELEASE.notified().await;
         Ok(id)
     }
-    // The other tests move their common clock.
-    let memory = MemoryHandler::builder().clock(ManualClock::new()).build();
-    let scope = Scope::new(memory);
+    let (scope, _clock) = scope();
     RELEASE.notify_one();
     let first = scope.run_async(load(1));
     assert_eq!(within("the first", first).await.unwrap(), 1);
