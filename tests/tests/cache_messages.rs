@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use premier::{Config, RedisHandler, cache};
+use premier::{Config, cache};
 use premier_tests::listener::Listener;
 use premier_tests::redis::Server;
 use premier_tests::waits::eventually;
@@ -48,7 +48,8 @@ fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
     let listener = Listener::new(|metadata| *metadata.level() <= Level::INFO, keep);
     tracing::subscriber::set_global_default(listener).unwrap();
     let mut server = Server::start();
-    let redis = RedisHandler::builder(server.url())
+    let redis = server
+        .builder()
         .timeout(Duration::from_millis(300))
         .build()
         .unwrap();

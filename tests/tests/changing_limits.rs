@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use premier::clock::ManualClock;
-use premier::{Algo, Config, Error, Limit, MemoryHandler, RedisHandler, Throttle, limits};
+use premier::{Algo, Config, Error, Limit, MemoryHandler, Throttle, limits};
 use premier_tests::redis::Server;
 use premier_tests::waits::{eventually, joined};
 
@@ -62,7 +62,7 @@ fn a_change_of_the_quota_keeps_the_consumed_units() {
     ] {
         let (_clock, memory) = in_memory();
         assert_kept(memory.into(), algo, raised);
-        let handler = RedisHandler::connect(redis.url()).unwrap();
+        let handler = redis.handler();
         assert_kept(Config::new(handler).keyspace(algo.as_str()), algo, raised);
     }
 }

@@ -8,7 +8,7 @@ use premier::{
     Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle, circuit_breaker,
     concurrency, timeout,
 };
-use premier_tests::redis::free_port;
+use premier_tests::ports::free_port;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

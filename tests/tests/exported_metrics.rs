@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use premier::clock::ManualClock;
 use premier::{
-    Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle, cache,
-    circuit_breaker, concurrency, fallback, retry, throttle, timeout,
+    Config, Error, Limit, MemoryHandler, OnBackendError, Throttle, cache, circuit_breaker,
+    concurrency, fallback, retry, throttle, timeout,
 };
 use premier_tests::redis::Server;
 use premier_tests::waits::eventually;
@@ -114,7 +114,7 @@ fn use_each() {
         paced.clone().wait().acquire("k").unwrap();
     }
     let redis = Server::start();
-    let handler = RedisHandler::connect(redis.url()).unwrap();
+    let handler = redis.handler();
     let config = Config::new(handler).on_backend_error(OnBackendError::Memory);
     let shared = Throttle::new("shared", Limit::fixed_window(1, MINUTE)).with_config(config);
     assert!(shared.check("k").unwrap().allowed);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use premier::clock::ManualClock;
-use premier::{Config, Limit, MemoryHandler, RedisHandler, Throttle};
+use premier::{Config, Limit, MemoryHandler, Throttle};
 use premier_tests::redis::Server;
 use premier_tests::waits::{cancelled, eventually_async};
 use tokio::task;
@@ -48,10 +48,7 @@ impl Store {
 
     fn redis() -> Self {
         let (clock, server) = (ManualClock::new(), Server::start());
-        let redis = RedisHandler::builder(server.url())
-            .clock(clock.clone())
-            .build()
-            .unwrap();
+        let redis = server.builder().clock(clock.clone()).build().unwrap();
         Self {
             clock,
             config: redis.into(),
@@ -189,7 +186,7 @@ fn a_refund_after_the_window_adds_nothing_to_the_next_window() {
 async fn a_call_dropped_after_its_window_adds_nothing_to_the_next_sliding_window() {
     let server = Server::start();
     let period = Duration::from_millis(400);
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let throttle = Throttle::new("late", Limit::sliding_window(3, period))
         .with_config(redis)
         .cost(3);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use premier::algorithms::{Plan, State};
 use premier::clock::{Clock, ManualClock};
-use premier::{Config, Lease, Limit, RedisHandler, Throttle, throttle};
+use premier::{Config, Lease, Limit, Throttle, throttle};
 use premier_tests::redis::Server;
 use premier_tests::waits::{done, eventually};
 
@@ -19,10 +19,7 @@ fn clock() -> ManualClock {
 
 /// A handler of its own, as each process has.
 fn process(server: &Server, clock: &ManualClock, limit: Limit) -> Throttle {
-    let redis = RedisHandler::builder(server.url())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let redis = server.builder().clock(clock.clone()).build().unwrap();
     Throttle::new("leased", limit).with_config(Config::new(redis).keyspace("fleet"))
 }
 
@@ -144,7 +141,7 @@ async fn a_fleet_with_leases_uses_nine_tenths_of_its_limit_and_no_more() {
     let start = Instant::now();
     let tasks: Vec<_> = (0..8)
         .map(|_| {
-            let redis = RedisHandler::connect(server.url()).unwrap();
+            let redis = server.handler();
             let throttle = Throttle::new("leased", limit).with_config(redis);
             tokio::spawn(async move {
                 let mut admitted = 0_u64;
@@ -186,7 +183,7 @@ fn an_attribute_takes_a_lease() {
 #[test]
 fn a_changed_limit_keeps_the_lease_of_the_code() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let limit = Limit::fixed_window(1_000_000, 3_600 * SECOND).lease(Lease::Percent(10));
     let throttle = Throttle::new("changed and leased", limit).with_config(redis);
     let _ = throttle.check("k").unwrap();

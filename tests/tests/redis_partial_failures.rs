@@ -40,7 +40,7 @@ fn until_ok<T>(mut call: impl FnMut() -> Result<T, Error>) -> Duration {
 #[test]
 fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let throttle =
         Throttle::new("p", Limit::token_bucket(9_000, SECOND)).with_config(redis.clone());
     throttle.acquire("k").unwrap();
@@ -98,7 +98,7 @@ fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
 #[test]
 fn no_call_fails_when_the_server_closes_an_idle_connection() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let throttle = Throttle::new("i", Limit::token_bucket(1_000, SECOND)).with_config(redis);
     for _ in 0..5 {
         throttle.acquire("k").unwrap();
@@ -128,7 +128,7 @@ fn silent_sentinels_do_not_block_the_connection() {
 fn a_dead_node_fails_only_the_keys_of_its_slots() {
     let mut cluster = Cluster::start();
     cluster.nodes[5].signal("STOP");
-    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    let redis = cluster.handler();
     redis.ping().unwrap();
     cluster.nodes[5].signal("CONT");
 
@@ -176,10 +176,7 @@ fn a_group_of_limits_recovers_after_the_clock_was_set_back() {
     for algo in ALL {
         let clock = ManualClock::new();
         clock.set(1_000_000 * SECOND);
-        let redis = RedisHandler::builder(server.url())
-            .clock(clock.clone())
-            .build()
-            .unwrap();
+        let redis = server.builder().clock(clock.clone()).build().unwrap();
         let limits = [
             Limit::new(algo, 2, SECOND),
             Limit::new(algo, 1_000, 60 * SECOND),
@@ -202,7 +199,7 @@ fn a_group_of_limits_recovers_after_the_clock_was_set_back() {
 #[test]
 fn a_value_of_another_program_is_an_error_until_the_key_is_reset() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     for algo in ALL {
         let throttle = Throttle::new("f", Limit::new(algo, 2, SECOND)).with_config(redis.clone());
         let key = format!("premier:f:{algo}:k");
@@ -227,7 +224,7 @@ fn a_value_of_another_program_is_an_error_until_the_key_is_reset() {
 #[test]
 fn a_reset_of_several_limits_is_one_call() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let limits = [Limit::fixed_window(1, 60 * SECOND); 3];
     let group = Throttle::all("three", &limits).with_config(redis);
     group.acquire("k").unwrap();
@@ -243,8 +240,7 @@ fn a_reset_of_several_limits_is_one_call() {
 #[tokio::test]
 async fn a_waiter_of_the_fallback_returns_its_slot_to_the_fallback() {
     let mut server = Server::start();
-    let config = Config::new(RedisHandler::connect(server.url()).unwrap())
-        .on_backend_error(OnBackendError::Memory);
+    let config = Config::new(server.handler()).on_backend_error(OnBackendError::Memory);
     let limit = Limit::leaky_bucket(1, 60 * SECOND).bucket_size(5);
     let throttle = Throttle::new("q", limit).with_config(config);
     server.kill();
@@ -266,7 +262,7 @@ async fn a_waiter_of_the_fallback_returns_its_slot_to_the_fallback() {
 #[tokio::test]
 async fn a_waiter_of_a_mixed_group_returns_its_units_to_every_limit() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let limits = [
         Limit::leaky_bucket(1, 60 * SECOND).bucket_size(10),
         Limit::fixed_window(5, 3_600 * SECOND),
@@ -299,10 +295,7 @@ fn invalid_settings_are_refused_without_showing_the_password_and_an_unlimited_ti
     let refused = RedisHandler::connect("redis://hunter2:1#@127.0.0.1/").unwrap_err();
     assert!(!refused.to_string().contains("hunter2"));
     let server = Server::start();
-    let redis = RedisHandler::builder(server.url())
-        .timeout(Duration::MAX)
-        .build()
-        .unwrap();
+    let redis = server.builder().timeout(Duration::MAX).build().unwrap();
     redis.ping().unwrap();
     redis.clear("nothing").unwrap();
 }

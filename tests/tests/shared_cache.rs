@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use premier::{Config, RedisHandler, cache};
+use premier::{Config, cache};
 use premier_tests::redis::Server;
 use premier_tests::waits::{eventually, joined};
 use serde::{Deserialize, Serialize};
 
 static SERVER: LazyLock<Mutex<Server>> = LazyLock::new(|| {
     let server = Server::start();
-    let redis = RedisHandler::builder(server.url())
+    let redis = server
+        .builder()
         .timeout(Duration::from_millis(300))
         .build()
         .unwrap();

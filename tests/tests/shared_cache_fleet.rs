@@ -12,14 +12,15 @@ use std::time::Duration;
 use premier::cache::{LoadToken, ValueStore};
 use premier::testing::Scope;
 use premier::{Config, Handler, Key, RedisHandler, cache};
-use premier_tests::redis::{Cluster, Server, free_port};
+use premier_tests::ports::free_port;
+use premier_tests::redis::{Cluster, Server};
 use premier_tests::waits::{eventually, joined, received};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
 /// A process of the fleet with this number: each test has its own.
 fn process(fleet: u32) -> Scope {
-    let redis = RedisHandler::connect(SERVER.url()).unwrap();
+    let redis = SERVER.handler();
     redis.ping().unwrap();
     Scope::new(Config::new(redis).keyspace(format!("fleet-{fleet}")))
 }
@@ -297,7 +298,7 @@ fn check_tokens(values: &dyn ValueStore, key: Key<'_>) {
 #[test]
 fn values_and_their_tokens_are_in_one_slot_of_a_cluster() {
     let cluster = Cluster::start();
-    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    let redis = cluster.handler();
     let values = redis.values().unwrap();
     for subject in 0..20 {
         let subject = format!("{{{subject}}}");
@@ -320,7 +321,7 @@ fn values_and_their_tokens_are_in_one_slot_of_a_cluster() {
 
 #[test]
 fn a_token_is_used_once_and_goes_with_the_value() {
-    let redis = RedisHandler::connect(SERVER.url()).unwrap();
+    let redis = SERVER.handler();
     let values = redis.values().unwrap();
     check_tokens(values, Key::new("tokens:cache:rules", Some("x")));
     check_tokens(values, Key::new("tokens:cache:rules", None));
@@ -329,7 +330,7 @@ fn a_token_is_used_once_and_goes_with_the_value() {
 #[test]
 fn a_key_of_another_type_is_written_over() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let values = redis.values().unwrap();
     server.command(&["RPUSH", "tokens:cache:typed:x", "1"]);
     let key = Key::new("tokens:cache:typed", Some("x"));

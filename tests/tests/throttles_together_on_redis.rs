@@ -76,13 +76,11 @@ fn servers() -> &'static Servers {
             counted: Server::start(),
             cluster: Cluster::start(),
         };
-        let gone = format!("redis://127.0.0.1:{}/", premier_tests::redis::free_port());
+        let gone = format!("redis://127.0.0.1:{}/", premier_tests::ports::free_port());
         let stores = Stores {
-            node: RedisHandler::connect(servers.node.url()).unwrap(),
-            counted: RedisHandler::connect(servers.counted.url()).unwrap(),
-            cluster: RedisHandler::cluster(servers.cluster.urls())
-                .build()
-                .unwrap(),
+            node: servers.node.handler(),
+            counted: servers.counted.handler(),
+            cluster: servers.cluster.handler(),
             gone: RedisHandler::connect(gone).unwrap(),
         };
         let config = Config::new(stores).on_backend_error(OnBackendError::Memory);

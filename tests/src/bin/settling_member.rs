@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use premier::{Limit, RedisHandler, Throttle};
+use premier_tests::waits::LONGEST;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -16,7 +17,8 @@ fn main() {
         panic!("settling_member URL QUOTA ESTIMATE ACTUAL");
     };
     let number = |text: &str| text.parse::<u64>().expect("a number");
-    let handler = RedisHandler::connect(url).expect("a usable URL");
+    let builder = RedisHandler::builder(url).timeout(LONGEST);
+    let handler = builder.build().expect("a usable URL");
     let limit = Limit::fixed_window(number(quota), Duration::from_secs(3_600));
     let throttle = Throttle::new("model", limit)
         .with_config(handler)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use premier::clock::ManualClock;
-use premier::{Limit, RedisHandler, Throttle};
+use premier::{Limit, Throttle};
 use premier_tests::redis::Server;
 
 use super::SECOND;
@@ -16,10 +16,7 @@ const BEGIN: Duration = Duration::from_secs(1_000);
 fn filled(server: &Server) -> (ManualClock, Throttle) {
     let clock = ManualClock::new();
     clock.set(BEGIN);
-    let redis = RedisHandler::builder(server.url())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let redis = server.builder().clock(clock.clone()).build().unwrap();
     let limit = Limit::sliding_log(QUOTA, 60 * SECOND);
     let log = Throttle::new("log", limit).with_config(redis);
     // So that the server knows the script, and what a log looks like is known to be what is filled in.

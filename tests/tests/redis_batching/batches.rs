@@ -29,7 +29,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 #[test]
 fn a_lone_call_leaves_at_once() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let limit = Limit::token_bucket(1_000_000, SECOND);
     let throttle = Throttle::new("lone", limit).with_config(redis);
     assert!(throttle.check("k").unwrap().allowed);
@@ -62,10 +62,7 @@ async fn a_burst_leaves_in_full_batches() {
         (Algo::SlidingLog, 1_500),
     ] {
         let server = Server::start();
-        let redis = RedisHandler::builder(server.url())
-            .timeout(10 * SECOND)
-            .build()
-            .unwrap();
+        let redis = server.builder().timeout(10 * SECOND).build().unwrap();
         let throttle = Throttle::new("burst", Limit::new(algo, 10_000, HOUR)).with_config(redis);
         assert!(throttle.check_async("k").await.unwrap().allowed);
         let calls: Vec<_> = (0..count)
@@ -88,10 +85,7 @@ async fn a_burst_leaves_in_full_batches() {
 #[tokio::test]
 async fn equal_calls_of_a_key_are_one_step_of_a_script() {
     let server = Server::start();
-    let redis = RedisHandler::builder(server.url())
-        .timeout(10 * SECOND)
-        .build()
-        .unwrap();
+    let redis = server.builder().timeout(10 * SECOND).build().unwrap();
     let throttle = Throttle::new("equal", Limit::fixed_window(10_000, HOUR)).with_config(redis);
     let monitor = Monitor::start(&server);
     let calls: Vec<_> = (0..1_000)
@@ -126,7 +120,8 @@ async fn equal_calls_of_a_key_are_one_step_of_a_script() {
 #[tokio::test]
 async fn denied_calls_write_nothing() {
     let server = Server::start();
-    let redis = RedisHandler::builder(server.url())
+    let redis = server
+        .builder()
         .deny_locally(Duration::ZERO)
         .build()
         .unwrap();
@@ -184,7 +179,8 @@ async fn a_call_does_not_wait_for_the_answers_of_others_on_a_slow_network() {
 #[tokio::test]
 async fn limits_of_one_name_with_different_periods_do_not_decide_together() {
     let clock = ManualClock::new();
-    let redis = RedisHandler::builder(server().url())
+    let redis = server()
+        .builder()
         .clock(clock.clone())
         .timeout(10 * SECOND)
         .build()

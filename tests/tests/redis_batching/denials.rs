@@ -25,9 +25,7 @@ fn ms(count: u64) -> Duration {
 
 /// A process: a handler that has no denials yet.
 fn process(clock: &ManualClock, longest: Option<Duration>) -> RedisHandler {
-    let builder = RedisHandler::builder(server().url())
-        .timeout(PATIENT)
-        .clock(clock.clone());
+    let builder = server().builder().timeout(PATIENT).clock(clock.clone());
     match longest {
         Some(longest) => builder.deny_locally(longest),
         None => builder,
@@ -362,7 +360,8 @@ async fn denials_of_very_many_keys_are_not_all_kept() {
     const SAMPLE: usize = 16;
     let server = Server::start();
     let clock = ManualClock::new();
-    let redis = RedisHandler::builder(server.url())
+    let redis = server
+        .builder()
         .clock(clock.clone())
         .deny_locally(HOUR)
         .timeout(PATIENT)

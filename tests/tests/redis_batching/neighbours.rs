@@ -22,10 +22,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn handler() -> RedisHandler {
     // It is not over on a busy machine.
     let timeout = Duration::from_secs(30);
-    RedisHandler::builder(server().url())
-        .timeout(timeout)
-        .build()
-        .unwrap()
+    server().builder().timeout(timeout).build().unwrap()
 }
 
 /// One function of each algorithm, and groups that the lean script decides and one that it does not.
@@ -289,7 +286,7 @@ async fn functions_that_are_asked_as_one_give_back_together() {
 #[tokio::test]
 async fn a_cluster_decides_each_slot_apart_and_gives_back() {
     let cluster = Cluster::start();
-    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    let redis = cluster.handler();
     redis.ping().unwrap();
     for (function, limits) in functions() {
         let throttle =
@@ -355,10 +352,7 @@ async fn after_a_storm_of_cancelled_calls_only_those_that_completed_are_counted(
 async fn a_call_that_is_dropped_later_gives_nothing_back_to_a_later_window() {
     let clock = ManualClock::new();
     clock.set(HOUR);
-    let redis = RedisHandler::builder(server().url())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let redis = server().builder().clock(clock.clone()).build().unwrap();
     let limit = Limit::fixed_window(3, Duration::from_secs(1));
     let throttle = Throttle::new("later", limit).with_config(redis);
     let left = async || throttle.peek_async("k").await.unwrap().remaining;

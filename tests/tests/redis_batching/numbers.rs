@@ -26,7 +26,8 @@ impl Stores {
         clock.set(Duration::from_secs(1_800_000_000));
         Self {
             memory: MemoryHandler::builder().clock(clock.clone()).build(),
-            redis: RedisHandler::builder(server().url())
+            redis: server()
+                .builder()
                 .timeout(Duration::from_secs(30))
                 .clock(clock.clone())
                 .build()

@@ -126,10 +126,7 @@ fn assert_policies([allow, deny, memory]: &[Arc<Counts>; 3]) {
 }
 
 fn connect(server: &Server) -> RedisHandler {
-    RedisHandler::builder(server.url())
-        .timeout(TIMEOUT)
-        .build()
-        .unwrap()
+    server.builder().timeout(TIMEOUT).build().unwrap()
 }
 
 #[tokio::test]
@@ -169,7 +166,7 @@ async fn policies_apply_to_all_calls_until_a_failover() {
         .unwrap();
     redis.ping_async().await.unwrap();
     let counts = during(redis, async |redis| {
-        sentinels.data[0].kill();
+        sentinels.fail_over();
         eventually_async("the outage is noticed", async || !redis.status().up).await;
     })
     .await;

@@ -186,7 +186,7 @@ fn calls_follow_a_sentinel_failover() {
         .unwrap();
     redis.ping().unwrap();
     let traffic = Traffic::start(redis, 1);
-    sentinels.data[0].kill();
+    sentinels.fail_over();
     let replica = &sentinels.data[1];
     let killed = Instant::now();
     // The handler cannot find the new master before the sentinels name it.
@@ -245,7 +245,7 @@ fn calls_survive_the_loss_of_a_master_and_a_move_of_slots() {
     );
     traffic.assert_back_within_a_second(Instant::now());
 
-    cluster.nodes[1].kill();
+    cluster.fail_over(1);
     let killed = Instant::now();
     let alive = &cluster.nodes[2];
     thread::sleep(Duration::from_secs(1));
