@@ -12,7 +12,7 @@ use premier::clock::ManualClock;
 use premier::{Decision, Error, Handler, Key, Limit, Operation, RedisHandler, Request, Throttle};
 use premier_tests::proxy::DelayingProxy;
 use premier_tests::redis::{Cluster, Server};
-use premier_tests::waits::{eventually_async, within};
+use premier_tests::waits::{LONGEST, eventually_async, within};
 
 use super::monitor::Monitor;
 use super::server;
@@ -20,9 +20,7 @@ use super::server;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn handler() -> RedisHandler {
-    // It is not over on a busy machine.
-    let timeout = Duration::from_secs(30);
-    server().builder().timeout(timeout).build().unwrap()
+    server().handler()
 }
 
 /// One function of each algorithm, and groups that the lean script decides and one that it does not.
@@ -172,13 +170,15 @@ async fn a_call_that_is_dropped_before_it_is_sent_takes_nothing() {
         let name = format!("unsent-{function}");
         let proxy = DelayingProxy::to(server().port());
         // The calls wait for the connection.
-        proxy.set_delay(Duration::from_millis(30), Duration::ZERO);
-        let redis = RedisHandler::connect(proxy.url()).unwrap();
+        proxy.set_stalled(true);
+        let redis = RedisHandler::builder(proxy.url()).timeout(LONGEST);
+        let redis = redis.build().unwrap();
         let throttle = Throttle::all(&name, &limits).with_config(redis);
         let monitor = Monitor::start(server());
         let mut calls: Vec<_> = (0..50).map(|_| Sent::new(&throttle, "k")).collect();
         let mut number = 0..;
         calls.retain(|_| number.next().is_some_and(|number| number % 5 == 0));
+        proxy.set_stalled(false);
         for call in calls {
             assert!(call.answer().await.unwrap().allowed);
         }
