@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use premier::clock::ManualClock;
 use premier::{Algo, Config, Error, Handler, Limit, OnBackendError, RedisHandler, Throttle};
 use premier_tests::redis::{Cluster, Sentinels, Server};
-use premier_tests::waits::{cancelled, eventually_async, until_denied};
+use premier_tests::waits::{LONGEST, cancelled, eventually, eventually_async, until_denied};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ALL: [Algo; 5] = [
@@ -19,6 +19,10 @@ const ALL: [Algo; 5] = [
     Algo::TokenBucket,
 ];
 
+/// By when a server is in use again: a second, and another one on a busy machine. Pauses between attempts that never
+/// began anew would be longer after three outages.
+const SOON: Duration = Duration::from_secs(2);
+
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let began = Instant::now();
     let result = work();
@@ -28,10 +32,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 fn until_ok<T>(mut call: impl FnMut() -> Result<T, Error>) -> Duration {
     let began = Instant::now();
     while call().is_err() {
-        assert!(
-            began.elapsed() < 20 * SECOND,
-            "waited in vain for an answer"
-        );
+        assert!(began.elapsed() < LONGEST, "waited in vain for an answer");
         thread::sleep(Duration::from_millis(2));
     }
     began.elapsed()
@@ -40,23 +41,22 @@ fn until_ok<T>(mut call: impl FnMut() -> Result<T, Error>) -> Duration {
 #[test]
 fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
     let server = Server::start();
-    let redis = server.handler();
+    let redis = RedisHandler::connect(server.url()).unwrap();
     let throttle =
         Throttle::new("p", Limit::token_bucket(9_000, SECOND)).with_config(redis.clone());
     throttle.acquire("k").unwrap();
 
     // During a failover a server answers reads but no writes.
-    server.command(&["CLIENT", "PAUSE", "3000", "WRITE"]);
+    server.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
     let (_, took) = timed(|| {
         for _ in 0..20 {
             assert!(throttle.check("k").is_err());
         }
     });
-    assert!(
-        took < Duration::from_millis(1_300),
-        "20 calls took {took:?}"
-    );
+    // If each waited for its timeout, ten seconds.
+    assert!(took < 5 * SECOND, "20 calls took {took:?}");
     assert_eq!(redis.status().outages, 1);
+    server.command(&["CLIENT", "UNPAUSE"]);
     until_ok(|| throttle.check("k"));
 
     // The server becomes a replica, which is read-only.
@@ -82,7 +82,7 @@ fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
     );
     assert_eq!(redis.status().outages, 2);
     server.command(&["REPLICAOF", "NO", "ONE"]);
-    assert!(until_ok(|| throttle.check("k")) < SECOND);
+    assert!(until_ok(|| throttle.check("k")) < SOON);
 
     // The server is out of memory.
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
@@ -91,7 +91,7 @@ fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
     }
     assert_eq!(redis.status().outages, 3);
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert!(until_ok(|| throttle.check("k")) < SECOND);
+    assert!(until_ok(|| throttle.check("k")) < SOON);
     assert!(redis.status().up);
 }
 
@@ -103,7 +103,8 @@ fn no_call_fails_when_the_server_closes_an_idle_connection() {
     for _ in 0..5 {
         throttle.acquire("k").unwrap();
         server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
-        thread::sleep(Duration::from_millis(50));
+        // The client reads that the connection is closed, also on a busy machine.
+        thread::sleep(Duration::from_millis(300));
     }
     throttle.acquire("k").unwrap();
 }
@@ -163,8 +164,9 @@ fn a_dead_node_fails_only_the_keys_of_its_slots() {
     }
     cluster.nodes[0].kill();
     assert!(throttle.check(&dead[0]).is_err());
-    // Gives the client time to refresh its map of the slots.
-    thread::sleep(Duration::from_millis(100));
+    eventually("the client has a new map of the slots", || {
+        alive.iter().all(|key| throttle.check(key).is_ok())
+    });
     for key in &alive {
         throttle.acquire(key).unwrap();
     }
