@@ -37,8 +37,11 @@ fn the_bound_holds_when_processes_are_killed_between_reserving_and_settling() {
     let mut readers = Vec::new();
     let mut processes: Vec<Child> = said
         .iter()
-        .map(|said| {
-            let numbers = [QUOTA, ESTIMATE, ACTUAL].map(|number| number.to_string());
+        .enumerate()
+        .map(|(index, said)| {
+            // Those that will be killed wait for it.
+            let settles = if index < KILLED { 3 } else { u64::MAX };
+            let numbers = [QUOTA, ESTIMATE, ACTUAL, settles].map(|number| number.to_string());
             let mut process = Command::new(env!("CARGO_BIN_EXE_settling_member"))
                 .arg(server.url())
                 .args(numbers)

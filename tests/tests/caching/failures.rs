@@ -37,14 +37,20 @@ async fn all_who_waited_get_the_failure_at_once_where_the_error_is_clone() {
 #[test]
 fn threads_that_waited_get_the_failure_at_once() {
     counter!(CALLS);
+    counter!(STARTED);
     #[cache]
     fn down() -> Result<u32, &'static str> {
         next(&CALLS);
+        eventually("all have started", || STARTED.load(Ordering::SeqCst) == 20);
         thread::sleep(Duration::from_millis(300));
         Err("down")
     }
     LazyLock::force(&CLOCK);
-    let threads: Vec<_> = (0..20).map(|_| thread::spawn(down)).collect();
+    let call = || {
+        next(&STARTED);
+        down()
+    };
+    let threads: Vec<_> = (0..20).map(|_| thread::spawn(call)).collect();
     for thread in threads {
         assert_eq!(joined("the thread ends", thread).unwrap(), Err("down"));
     }
