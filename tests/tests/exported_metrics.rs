@@ -13,7 +13,7 @@ use premier::{
     concurrency, fallback, retry, throttle, timeout,
 };
 use premier_tests::redis::Server;
-use premier_tests::waits::eventually;
+use premier_tests::waits::{LONGEST, eventually};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -59,7 +59,8 @@ fn annotated(user: &str) -> Result<(), Error> {
 #[fallback(|_| Ok(()), name = "replaced")]
 #[timeout("1ms", name = "timed")]
 fn slow() -> Result<(), Error> {
-    std::thread::sleep(Duration::from_millis(50));
+    // It is not over before the deadline, however late the caller wakes up.
+    std::thread::sleep(LONGEST);
     Ok(())
 }
 

@@ -105,7 +105,9 @@ fn units_that_are_not_used_are_given_back() {
         });
         assert!(throttle.check(key).unwrap().allowed);
         drop(throttle);
-        assert_eq!(other.peek(key).unwrap().remaining, 799, "{key}");
+        eventually(&format!("{key}: all but one are back"), || {
+            other.peek(key).unwrap().remaining == 799
+        });
     }
 }
 
@@ -137,7 +139,8 @@ fn a_lease_lapses_with_its_window() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_with_leases_uses_nine_tenths_of_its_limit_and_no_more() {
     let server = Server::start();
-    let limit = Limit::token_bucket(20_000, SECOND).lease(Lease::Percent(10));
+    // Few enough for a busy machine to use up.
+    let limit = Limit::token_bucket(4_000, SECOND).lease(Lease::Percent(10));
     let start = Instant::now();
     let tasks: Vec<_> = (0..8)
         .map(|_| {
@@ -159,7 +162,7 @@ async fn a_fleet_with_leases_uses_nine_tenths_of_its_limit_and_no_more() {
     for task in tasks {
         admitted += done("a process", task).await;
     }
-    let most = 20_000 + (20_000.0 * start.elapsed().as_secs_f64()) as u64;
+    let most = 4_000 + (4_000.0 * start.elapsed().as_secs_f64()) as u64;
     assert!(admitted <= most, "{admitted} of {most}");
     assert!(admitted * 10 >= most * 9, "{admitted} of {most}");
 }
