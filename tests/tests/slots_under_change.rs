@@ -259,3 +259,37 @@ fn throttles_that_share_a_name_and_not_their_limit_wait_side_by_side() {
         assert!(poll(index), "{index}");
     }
 }
+
+/// Each slot goes back by the limit under which it was taken.
+#[test]
+fn a_change_gives_back_the_slots_of_all_throttles_that_share_a_name() {
+    let clock = ManualClock::new();
+    let memory = MemoryHandler::builder().clock(clock.clone()).build();
+    let throttle = |period| {
+        let limit = Limit::token_bucket(1, period);
+        let throttle = Throttle::new("changed by two limits", limit);
+        throttle.with_config(memory.clone()).wait()
+    };
+    let (slow, fast) = (throttle(3_600 * SECOND), throttle(SECOND));
+    slow.acquire("k").unwrap();
+    let mut calls = [&slow, &fast, &slow, &fast].map(|throttle| {
+        let call = throttle.acquire_async("k");
+        (Box::pin(call), false)
+    });
+    let mut admitted = || {
+        let mut context = Context::from_waker(Waker::noop());
+        for (call, is_done) in &mut calls {
+            *is_done = *is_done || call.as_mut().poll(&mut context).is_ready();
+        }
+        calls.iter().filter(|(_, is_done)| *is_done).count()
+    };
+    assert_eq!(admitted(), 0);
+    let changed = Limit::token_bucket(1, 2 * SECOND);
+    assert_eq!(limits::set("changed by two limits", changed).unwrap(), 2);
+    assert_eq!(admitted(), 0);
+    for count in 1..=4 {
+        clock.advance(2 * SECOND);
+        assert_eq!(admitted(), count);
+    }
+    assert_eq!(slow.peek("k").unwrap().retry_after, 2 * SECOND);
+}

@@ -81,7 +81,13 @@ impl State {
             (Repr::Tat(_) | Repr::Reserved(..), Rule::Gcra(gcra)) => {
                 let at = u128::from(now) * u128::from(gcra.den());
                 let (ticks, _) = self.instant_under(gcra, now, at);
-                self.set_instant(gcra, now, gcra.refunded(ticks, at, units));
+                // Giving back takes no slot. What is owed without those of another limit is not waited for.
+                let full = match &self.0 {
+                    Repr::Reserved(reserved) => reserved.full_in_ticks_of(gcra.den()),
+                    _ => 0,
+                };
+                let refunded = gcra.refunded(ticks, at, units);
+                self.store_instant(gcra.den(), now, refunded, gcra.full().max(full));
             }
             (Repr::Window(state), Rule::Window(window)) => {
                 *state = window.at(*state, now);
@@ -382,14 +388,18 @@ impl State {
     }
 
     fn set_instant(&mut self, gcra: &Gcra<u128>, now: u64, ticks: u128) {
-        let den = gcra.den();
+        self.store_instant(gcra.den(), now, ticks, gcra.full());
+    }
+
+    /// Callers wait for their slots if more than `full` is owed.
+    fn store_instant(&mut self, den: u64, now: u64, ticks: u128, full: u128) {
         let tat = Tat { ticks, den };
         let at = u128::from(now) * u128::from(den);
-        self.0 = match gcra.exceeds_full_debt(ticks, at) {
+        self.0 = match ticks > at.saturating_add(full) {
             true => Repr::Reserved(Box::new(Reserved {
                 tat,
                 stored: now,
-                full: gcra.full(),
+                full,
             })),
             false => Repr::Tat(tat),
         };

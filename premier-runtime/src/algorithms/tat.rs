@@ -68,6 +68,15 @@ impl Reserved {
         let at = u128::from(now) * u128::from(self.tat.den);
         self.stored <= now && self.tat.ticks > at.saturating_add(self.full)
     }
+
+    /// The full debt in ticks of which a nanosecond has `den`.
+    pub(super) fn full_in_ticks_of(&self, den: u64) -> u128 {
+        let full = Tat {
+            ticks: self.full,
+            den: self.tat.den,
+        };
+        full.in_ticks_of(den)
+    }
 }
 
 /// Rounded up: a change of the rate never gives credit.

@@ -6,11 +6,11 @@ use crate::algorithms::Plan;
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
-use crate::limit::decision::{Decision, Reservation};
+use crate::limit::decision::Decision;
 use crate::store::handler::Handler;
 use crate::store::memory::{BoundTable, FastPath, Table, as_memory};
 use crate::store::outage::{self, OnBackendError};
-use crate::store::request::Request;
+use crate::store::request::{Operation, Request};
 use crate::telemetry::{self, Timer};
 
 /// A store with what it takes to decide about one key prefix.
@@ -138,7 +138,21 @@ impl BoundStore {
 
     /// Decides about a call without asking a store outside of this process, if that is possible.
     pub(super) fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
-        self.handler()?.decide_locally(request)
+        match request.operation {
+            // Who looks at a limit wants to know what the store knows.
+            Operation::Peek(_) => None,
+            _ => self.handler()?.decide_locally(request),
+        }
+    }
+
+    /// The decision about a call of this cost that would be denied now, as far as it is known in this process.
+    #[cfg(feature = "axum")]
+    pub(super) fn known_denial(&self, request: &Request<'_>) -> Option<Decision> {
+        let known = match self {
+            Self::Memory(table) => table.handle(request).ok(),
+            Self::Other { handler, .. } => handler.decide_locally(request),
+        };
+        known.filter(|decision| !decision.allowed)
     }
 
     /// As [`BoundStore::handle`] for what [`BoundStore::decide_locally`] does not decide, without blocking the
@@ -155,14 +169,14 @@ impl BoundStore {
         }
     }
 
-    /// Corrects what was taken with this slot at the store that it was taken from, in the background: gives
-    /// units back, or charges more. A failure is not reported.
-    pub(super) fn correct_detached(&self, request: &Request<'_>, slot: Reservation) {
+    /// Gives units back to the store that they were taken from, or charges more there, in the background. A
+    /// failure is not reported.
+    pub(super) fn correct_detached(&self, request: &Request<'_>, from_fallback: bool) {
         match self {
             Self::Memory(table) => {
                 let _ = table.handle(request);
             }
-            Self::Other { fallback, .. } if slot.from_fallback => {
+            Self::Other { fallback, .. } if from_fallback => {
                 let _ = fallback.handle(request);
             }
             Self::Other { handler, .. } => handler.handle_detached(request),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::acquire::acquire_async;
 use super::max_wait::{MaxWait, WaitTime};
 use super::named::Limiter;
+use super::overrides;
 use crate::clock::{Clock, ManualClock};
 use crate::config::builder::Config;
 use crate::config::runtime::Runtime;
@@ -107,10 +108,8 @@ impl Model {
 
     /// As a call of `limits::set` does.
     fn change(&self, limit: Limit) {
-        let before = self.limiter.set_limits(&[limit]).unwrap();
-        if *self.limiter.plans() != *before {
-            self.limiter.ask_again(&before);
-        }
+        let plans = self.limiter.replacement(&[limit]).unwrap();
+        overrides::change(&[Arc::clone(&self.limiter)], vec![plans]);
     }
 
     fn give_back_the_first(&self) {
@@ -319,13 +318,35 @@ fn units_that_are_given_back_let_those_who_wait_move_up() {
     });
 }
 
-fn all_are_admitted_apart(model: &Model, calls: Vec<Call>) {
-    admitted_apart(model, calls);
+/// Lets all calls be admitted, one after the other by the limit in force, with no slot between them unused.
+fn all_are_admitted_in_a_row(model: &Model, mut calls: Vec<Call>) {
+    let mut seconds = model.finish(&mut calls);
+    seconds.sort_unstable();
+    let limit = model.limiter.limits()[0];
+    let period = limit.period().as_secs();
+    // What is owed for the first unit is at most a full debt of the limit in force.
+    let full = if model.limiter.is_queue() {
+        limit.capacity()
+    } else {
+        1
+    };
+    let expected: Vec<u64> = (full..)
+        .take(seconds.len())
+        .map(|slot| slot * period)
+        .collect();
+    assert_eq!(seconds, expected);
+    assert_eq!(model.until_the_next(), limit.period());
 }
 
 #[test]
 fn a_changed_limit_reaches_those_who_wait_and_those_who_join_meanwhile() {
-    explore(limits(HOUR), two, join_too, change, all_are_admitted_apart);
+    explore(
+        limits(HOUR),
+        two,
+        join_too,
+        change,
+        all_are_admitted_in_a_row,
+    );
 }
 
 #[test]
@@ -335,13 +356,45 @@ fn a_call_may_be_cancelled_while_the_limit_changes() {
         two,
         cancel_the_first,
         change,
+        all_are_admitted_in_a_row,
+    );
+}
+
+#[test]
+fn a_call_that_joins_may_be_cancelled_while_the_limit_changes() {
+    let join_and_leave = |model: &Model, calls| {
+        drop(model.wait());
+        calls
+    };
+    explore(
+        limits(HOUR),
+        two,
+        join_and_leave,
+        change,
+        all_are_admitted_in_a_row,
+    );
+}
+
+/// From one call a second to one an hour: a unit that is given back as one of the new limit would be worth more
+/// than was taken.
+#[test]
+fn a_call_that_is_cancelled_while_the_limit_is_lowered_gives_back_what_it_has_taken() {
+    let lower = |model: &Model| {
+        model.change(limit_like(model, HOUR));
+        Vec::new()
+    };
+    explore(
+        limits(SECOND),
+        two,
+        cancel_the_first,
+        lower,
         all_are_admitted_apart,
     );
 }
 
 #[test]
 fn calls_that_run_while_the_limit_changes_ask_again() {
-    explore(limits(HOUR), two, run, change, all_are_admitted_apart);
+    explore(limits(HOUR), two, run, change, all_are_admitted_in_a_row);
 }
 
 #[test]
@@ -355,6 +408,10 @@ fn limits_that_change_twice_at_once_leave_nobody_behind() {
         two,
         change_too,
         change,
-        all_are_admitted_apart,
+        all_are_admitted_in_a_row,
     );
+}
+
+fn all_are_admitted_apart(model: &Model, calls: Vec<Call>) {
+    admitted_apart(model, calls);
 }

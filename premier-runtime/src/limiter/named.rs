@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bound_store::BoundStore;
 use super::max_wait::{MaxWait, WaitTime};
-use super::wait_queue::WaitQueues;
+use super::wait_queue::{GiveBack, HeldSlots, Reason, WaitQueues};
 use crate::algorithms::{Answer, Plan};
 use crate::clock::SteadyClock;
 use crate::config::runtime::Runtime;
@@ -20,7 +20,14 @@ use crate::store::memory::FastPath;
 use crate::store::request::{BoxFuture, Operation, Request};
 use crate::sync::RwLock;
 use crate::sync_future::SyncFuture;
+use crate::telemetry::collector::{self, Collected};
 use crate::telemetry::{Outcome, Telemetry};
+
+/// The future of an operation on a limit.
+pub(super) type Asking<'a> = SyncFuture<BoxFuture<'a, Result<Decision, Error>>>;
+
+/// A decision, and the limits that have decided unless the fast path has.
+pub(super) type Decided = (Decision, Option<Arc<[Plan]>>);
 
 /// A named limit bound to a store.
 #[derive(Debug)]
@@ -99,52 +106,65 @@ impl Limiter {
         self.plans().iter().map(|plan| *plan.limit()).collect()
     }
 
-    /// Whether [`Limiter::set_limits`] would succeed.
-    ///
-    /// # Errors
-    /// [`Error::Config`] that says why the limits cannot replace those there are.
-    pub(crate) fn check_limits(&self, limits: &[Limit]) -> Result<(), Error> {
-        self.replacement(limits).map(drop)
+    /// The limits that the code states.
+    pub(super) const fn stated(&self) -> &Arc<[Plan]> {
+        &self.stated
     }
 
-    /// Decides by other limits from now on. States are kept. Returns the limits before.
-    ///
-    /// # Errors
-    /// As for [`Limiter::check_limits`]; the limits stay as they are then.
-    pub(super) fn set_limits(&self, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
-        Ok(self.replace(self.replacement(limits)?))
+    /// Looks for a collector of decisions from now on.
+    #[cfg(feature = "tower")]
+    pub(super) fn look_for_collector(&self) {
+        // Under the lock under which the limits change, so that it does not undo a change.
+        let plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fast_path) = &self.fast_path {
+            fast_path.set_limits(&plans);
+        }
     }
 
-    /// Decides by the limits in the code from now on. Returns the limits before.
-    pub(super) fn reset_limits(&self) -> Arc<[Plan]> {
-        self.replace(Arc::clone(&self.stated))
+    /// Lets a decision be collected, if that is done on this thread: the headers of a response describe it.
+    pub(crate) fn collect(&self, decision: &Decision) {
+        if collector::is_open() {
+            collector::collect(Collected {
+                name: Arc::clone(&self.name),
+                plans: self.plans(),
+                decision: Some(*decision),
+            });
+        }
     }
 
-    /// Lets those who wait ask again, because the limits have changed. Those who have slots give their units
-    /// back by the limits before.
-    pub(super) fn ask_again(&self, before: &[Plan]) {
-        self.queues().recall_all(|key, recalled| {
-            for (units, from_fallback) in [(recalled.units, false), (recalled.of_fallback, true)] {
-                if units > 0 {
-                    let request = self.request(key, before, Operation::Refund(units));
-                    let _ = self.store.correct(&request, from_fallback);
-                }
-            }
-        });
+    /// Takes their slots from those who wait, until the guard is dropped.
+    pub(super) fn hold_slots(&self) -> HeldSlots<'_> {
+        self.queues()
+            .hold_all(|key, what| self.give_back_recalled(key, what))
     }
 
-    fn replace(&self, plans: Arc<[Plan]>) -> Arc<[Plan]> {
+    /// Lets those who wait ask again, because the limits have changed. Those who have slots give them back.
+    pub(super) fn ask_again(&self) {
+        self.queues()
+            .recall_all(|key, what| self.give_back_recalled(key, what));
+    }
+
+    fn give_back_recalled(&self, key: Option<&str>, what: &GiveBack) {
+        let request = self.request(key, &what.plans, what.operation);
+        let _ = self.store.correct(&request, what.from_fallback);
+    }
+
+    /// Decides by other limits from now on. States are kept.
+    pub(super) fn replace(&self, plans: Arc<[Plan]>) {
         self.store.register(&plans);
         // Both change under one lock, so that concurrent calls cannot leave them at different limits.
         let mut current = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(fast_path) = &self.fast_path {
             fast_path.set_limits(&plans);
         }
-        std::mem::replace(&mut *current, plans)
+        *current = plans;
     }
 
     /// Other limits. One without a lease has that of the code.
-    fn replacement(&self, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Config`] that says why the limits cannot replace those there are.
+    pub(super) fn replacement(&self, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
         let stated = self
             .stated
             .first()
@@ -299,23 +319,35 @@ impl Limiter {
         }
     }
 
-    /// As [`Limiter::take_async`], for a call that may wait this long.
+    /// Decides about a call that may wait this long, and takes its cost if it is admitted; `None` where
+    /// deciding may block.
     ///
     /// # Errors
     /// As for [`Limiter::take`].
-    pub(crate) async fn acquire_async(
+    pub(crate) fn acquire_at_once(
         &self,
         key: Option<&str>,
         cost: u64,
         max_wait: MaxWait,
-    ) -> Result<Decision, Error> {
-        match self.operation(cost, max_wait) {
-            Operation::Take(cost) => self.take_async(key, cost).await,
-            operation => match self.try_take(key.map(Subject::Text).as_ref(), cost, max_wait) {
-                Some(decision @ Decision { allowed: true, .. }) => Ok(decision),
-                _ => self.handle_async(key, operation).await,
-            },
+    ) -> Result<Option<Decided>, Error> {
+        if !self.is_immediate() {
+            return Ok(None);
         }
+        let operation = self.operation(cost, max_wait);
+        let max_wait = match operation {
+            Operation::Take(_) => MaxWait::NONE,
+            _ => max_wait,
+        };
+        let fast = self.try_take(key.map(Subject::Text).as_ref(), cost, max_wait);
+        // A bucket that denies a call at once may have a slot for one that waits.
+        if let Some(decision @ Decision { allowed, .. }) = fast
+            && (allowed || !max_wait.may_wait())
+        {
+            return Ok(Some((decision, None)));
+        }
+        let plans = self.plans();
+        let decision = self.handle_by(&plans, key, operation)?;
+        Ok(Some((decision, Some(plans))))
     }
 
     /// Carries an operation out, blocking the thread where the store does.
@@ -327,14 +359,37 @@ impl Limiter {
         key: Option<&str>,
         operation: Operation,
     ) -> Result<Decision, Error> {
+        self.handle_by(&self.plans(), key, operation)
+    }
+
+    /// As [`Limiter::handle`], by these limits.
+    ///
+    /// # Errors
+    /// As for [`Limiter::take`].
+    pub(super) fn handle_by(
+        &self,
+        plans: &[Plan],
+        key: Option<&str>,
+        operation: Operation,
+    ) -> Result<Decision, Error> {
         if let Some(denied) = self.denied_by_test(operation) {
             return Ok(denied);
         }
-        let plans = self.plans();
-        let request = self.request(key, &plans, operation);
+        let request = self.request(key, plans, operation);
         self.store
             .handle(&request)
             .map_err(|error| error.at(&self.name, key))
+    }
+
+    /// The decision about a call of cost 1 that would be denied now, as far as it is known in this process.
+    #[cfg(feature = "axum")]
+    pub(crate) fn known_denial(&self, key: Option<&str>) -> Option<Decision> {
+        let operation = Operation::Peek(1);
+        self.denied_by_test(operation).or_else(|| {
+            let plans = self.plans();
+            self.store
+                .known_denial(&self.request(key, &plans, operation))
+        })
     }
 
     /// As [`Limiter::handle`], without blocking the thread.
@@ -342,16 +397,25 @@ impl Limiter {
         &'a self,
         key: Option<&'a str>,
         operation: Operation,
-    ) -> SyncFuture<BoxFuture<'a, Result<Decision, Error>>> {
+    ) -> Asking<'a> {
+        self.handle_async_by(self.plans(), key, operation)
+    }
+
+    /// As [`Limiter::handle_async`], by these limits.
+    pub(super) fn handle_async_by<'a>(
+        &'a self,
+        plans: Arc<[Plan]>,
+        key: Option<&'a str>,
+        operation: Operation,
+    ) -> Asking<'a> {
         let decided =
             |decided| SyncFuture::new(Box::pin(std::future::ready(decided)) as BoxFuture<_>);
         if self.is_immediate() {
-            return decided(self.handle(key, operation));
+            return decided(self.handle_by(&plans, key, operation));
         }
         if let Some(denied) = self.denied_by_test(operation) {
             return decided(Ok(denied));
         }
-        let plans = self.plans();
         let request = self.request(key, &plans, operation);
         if let Some(decision) = self.store.decide_locally(&request) {
             return decided(Ok(decision));
@@ -383,13 +447,36 @@ impl Limiter {
     /// Gives back the slot of a caller that no longer waits for it. A failure is not reported; the slot
     /// is then lost.
     pub(crate) fn release(&self, key: Option<&str>, slot: Reservation, units: u64) {
-        let plans = self.plans();
-        let request = self.request(key, &plans, Operation::Release(slot, units));
-        self.store.correct_detached(&request, slot);
+        self.release_by(&self.plans(), key, slot, units);
+    }
+
+    /// As [`Limiter::release`], for a slot that was taken under these limits.
+    pub(super) fn release_by(
+        &self,
+        plans: &[Plan],
+        key: Option<&str>,
+        slot: Reservation,
+        units: u64,
+    ) {
+        let request = self.request(key, plans, Operation::Release(slot, units));
+        self.store.correct_detached(&request, slot.from_fallback);
         match slot.end(0) {
             0 => self.refunded(key, units),
             // Those behind the slot have moved up already.
             _ => self.queues().notify(key),
+        }
+    }
+
+    /// Gives back what callers that wait have given up. A failure is not reported.
+    pub(super) fn give_back_waiting(&self, key: Option<&str>, what: &GiveBack) {
+        match (what.reason, what.operation) {
+            (Reason::Abandoned, Operation::Release(slot, units)) => {
+                self.release_by(&what.plans, key, slot, units);
+            }
+            (_, operation) => {
+                let request = self.request(key, &what.plans, operation);
+                self.store.correct_detached(&request, what.from_fallback);
+            }
         }
     }
 
@@ -468,15 +555,15 @@ impl Limiter {
     pub(super) fn give_back_detached(&self, key: Option<&str>, slot: Reservation, units: u64) {
         let plans = self.plans();
         let request = self.request(key, &plans, Operation::Release(slot, units));
-        self.store.correct_detached(&request, slot);
+        self.store.correct_detached(&request, slot.from_fallback);
         self.given_back(key, &plans, slot, units);
     }
 
     /// As [`Limiter::charge`], in the background. A failure is not reported.
     pub(super) fn charge_detached(&self, key: Option<&str>, charge: Operation, slot: Reservation) {
         let plans = self.plans();
-        self.store
-            .correct_detached(&self.request(key, &plans, charge), slot);
+        let request = self.request(key, &plans, charge);
+        self.store.correct_detached(&request, slot.from_fallback);
     }
 
     /// Lets those who wait move up, if the units are known to have been given back. That is not known of a

@@ -1,15 +1,15 @@
 //! Waiting to be admitted: one procedure for sync and async callers.
 //!
 //! [`Wait`] is a state machine whose steps are to ask the store, to sleep, or to run. One driver parks
-//! the thread, the other awaits. Dropping it gives back its place in the queue or its reserved slot.
+//! the thread, the other is polled. Dropping it gives back its place in the queue or its reserved slot.
 //!
 //! A bucket knows when a call will be admitted, so a call takes its slot when it comes and sleeps until
 //! the slot begins. A window does not: its callers queue up, and the head asks when there may be room.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use crate::algorithms::{self, Plan};
@@ -17,27 +17,49 @@ use crate::clock::{self, Sleep, after};
 use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
-use crate::limiter::named::Limiter;
+use crate::limiter::named::{Asking, Limiter};
 use crate::limiter::wait_queue::{
-    Joined, LimitQueue, LimitWaiter, Position, QueueHead, Seen, Slot, SlotWaiter, Turn, WaitQueues,
+    GiveBack, Joined, LimitQueue, LimitWaiter, Position, QueueHead, Seen, Slot, SlotWaiter, Taken,
+    Turn, WaitQueues,
 };
 use crate::store::request::Operation;
 
 /// A first decision about a call that may have to wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct First {
     pub(super) decision: Decision,
+    /// The limits that have decided; `None` on the fast path, which does not say.
+    pub(super) plans: Option<Arc<[Plan]>>,
     /// What had happened before the store was asked.
     pub(super) seen: Seen,
 }
 
 impl First {
-    /// A call that has taken a slot.
-    pub(crate) fn of_slot(decision: Decision) -> Self {
+    /// A call that has taken a slot of these limits, or on the fast path.
+    pub(crate) fn of_slot(decision: Decision, plans: Option<Arc<[Plan]>>) -> Self {
         Self {
             decision,
+            plans,
             seen: Seen::UNKNOWN,
         }
+    }
+
+    /// Whether these limits have decided. The fast path may have decided by others that were replaced meanwhile.
+    /// A slot of these is not given back: what is owed for it is at most a full debt of the new ones.
+    fn is_by(&self, plans: &[Plan], cost: u64) -> bool {
+        let Decision {
+            reservation, delay, ..
+        } = self.decision;
+        let slot = Slot {
+            at: after(reservation.since, delay),
+            units: cost,
+            reservation,
+        };
+        self.plans.is_some() || slot.is_of(plans)
+    }
+
+    pub(crate) const fn decision(&self) -> &Decision {
+        &self.decision
     }
 
     /// Whether the call need not wait.
@@ -55,6 +77,10 @@ pub(super) struct Wait<'a> {
     began: u64,
     deadline: u64,
     held: Held<'a>,
+    /// What an async caller sleeps by, and until when.
+    sleep: Option<(u64, Sleep)>,
+    /// The question of an async caller to the store, with what had happened before.
+    asking: Option<(Asking<'a>, Arc<[Plan]>, Seen)>,
 }
 
 #[expect(
@@ -131,14 +157,20 @@ impl<'a> Wait<'a> {
         max_wait: MaxWait,
         first: First,
     ) -> Result<Self, Error> {
+        let seen = match first.seen {
+            Seen::UNKNOWN => limiter.queues().seen(),
+            seen => seen,
+        };
+        let plans = first.plans.clone().unwrap_or_else(|| limiter.plans());
+        let has_slot = first.decision.allowed && first.is_by(&plans, cost);
         let mut wait = Self::new(limiter, key, cost, max_wait).inspect_err(|_| {
-            if first.decision.allowed {
-                limiter.release(key, first.decision.reservation, cost);
+            if has_slot {
+                limiter.release_by(&plans, key, first.decision.reservation, cost);
             }
         })?;
         // A bucket that denies a call which does not wait may have a slot for one that does.
-        if first.decision.allowed || !limiter.is_bucket() {
-            wait.decided(&limiter.plans(), first.decision, first.seen)?;
+        if has_slot || !limiter.is_bucket() {
+            wait.decided(&plans, first.decision, seen)?;
         }
         Ok(wait)
     }
@@ -170,6 +202,8 @@ impl<'a> Wait<'a> {
             began,
             deadline,
             held: Held::Nothing,
+            sleep: None,
+            asking: None,
         })
     }
 
@@ -223,7 +257,7 @@ impl<'a> Wait<'a> {
     }
 
     /// Joins the owners of slots; if the limit has changed or slots were moved since the decision, gives the
-    /// slot back, and the caller asks again.
+    /// slot back, and the caller asks again. A later change finds the waiter and recalls or moves its slot.
     fn hold_slot(&mut self, plans: &Arc<[Plan]>, at: u64, decision: Decision, seen: Seen) {
         let slot = Slot {
             at,
@@ -234,24 +268,25 @@ impl<'a> Wait<'a> {
             Held::Slot(recalled, _) => Some(recalled),
             Held::Nothing | Held::InQueue(_) => None,
         };
-        let (waiter, joined) = self.queues().hold_slot(self.key, plans, slot, recalled);
+        let taken = Taken {
+            slot,
+            plans,
+            is_outdated: *self.limiter.plans() != **plans,
+        };
+        let give_back = |what: &GiveBack| self.limiter.give_back_waiting(self.key, what);
+        let (waiter, joined) = self
+            .queues()
+            .hold_slot(self.key, taken, seen, recalled, give_back);
         self.held = Held::Slot(waiter, decision);
-        match joined {
-            Joined::Recalled => self
-                .limiter
-                .release(self.key, decision.reservation, self.cost),
-            // A later change finds the waiter and recalls or moves its slot.
-            Joined::WithSlot => {
-                if self.queues().have_moved_since(seen) || *self.limiter.plans() != **plans {
-                    self.give_back();
-                }
-            }
+        if joined == Joined::WithSlot && self.queues().have_moved_since(seen) {
+            self.give_back();
         }
     }
 
     fn give_back(&mut self) {
         if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
-            waiter.abandon(|slot, units| self.limiter.release(self.key, slot, units));
+            let give_back = |what: &GiveBack| self.limiter.give_back_waiting(self.key, what);
+            self.queues().abandon(waiter, give_back);
         }
     }
 
@@ -297,7 +332,7 @@ impl<'a> Wait<'a> {
 
     /// Ends the wait of a call that runs: its slot is used, so nothing is given back. The decision says
     /// how long the call has waited.
-    fn done(mut self, decision: Decision) -> Decision {
+    fn done(&mut self, decision: Decision) -> Decision {
         self.held = Held::Nothing;
         let waited = self.limiter.clock().now().saturating_sub(self.began);
         let waited = Duration::from_nanos(waited);
@@ -310,15 +345,15 @@ impl<'a> Wait<'a> {
         }
     }
 
-    pub(super) fn block(mut self) -> Result<Decision, Error> {
+    pub(super) fn block(&mut self) -> Result<Decision, Error> {
         let waker = clock::waker_of_this_thread();
         loop {
             match self.next(&waker)? {
                 Next::Done(decision) => return Ok(self.done(decision)),
                 Next::Sleep(until) => self.limiter.clock().park_until(until),
                 Next::Ask => {
-                    let (plans, seen) = (self.limiter.plans(), self.queues().seen());
-                    let decision = self.limiter.handle(self.key, self.operation())?;
+                    let (seen, plans) = (self.queues().seen(), self.limiter.plans());
+                    let decision = self.limiter.handle_by(&plans, self.key, self.operation())?;
                     if let Some(decision) = self.decided(&plans, decision, seen)? {
                         return Ok(self.done(decision));
                     }
@@ -327,42 +362,40 @@ impl<'a> Wait<'a> {
         }
     }
 
-    pub(super) async fn run(mut self) -> Result<Decision, Error> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Decision, Error>> {
         loop {
-            if let Some(decision) = self.sleep().await? {
-                return Ok(self.done(decision));
-            }
-            let (plans, seen) = (self.limiter.plans(), self.queues().seen());
-            let asked = self.limiter.handle_async(self.key, self.operation());
-            let decision = asked.await?;
-            if let Some(decision) = self.decided(&plans, decision, seen)? {
-                return Ok(self.done(decision));
-            }
-        }
-    }
-
-    /// Sleeps until the call is done, whose decision is returned, or has to ask.
-    async fn sleep(&self) -> Result<Option<Decision>, Error> {
-        let clock = self.limiter.clock();
-        let mut sleep: Option<(u64, Sleep)> = None;
-        poll_fn(|context| {
-            loop {
-                let until = match self.next(context.waker())? {
-                    Next::Ask => return Poll::Ready(Ok(None)),
-                    Next::Done(decision) => return Poll::Ready(Ok(Some(decision))),
-                    Next::Sleep(until) => until,
-                };
-                let (_, sleeping) = match &mut sleep {
-                    Some(sleep) if sleep.0 == until => sleep,
-                    sleep => sleep.insert((until, clock.sleep_until(until))),
-                };
-                if Pin::new(sleeping).poll(context).is_pending() {
-                    return Poll::Pending;
+            if let Some((asking, ..)) = &mut self.asking {
+                let decision = ready!(Pin::new(asking).poll(context));
+                if let Some((_, plans, seen)) = self.asking.take()
+                    && let Some(decision) = self.decided(&plans, decision?, seen)?
+                {
+                    return Poll::Ready(Ok(self.done(decision)));
                 }
-                sleep = None;
             }
-        })
-        .await
+            let until = match self.next(context.waker())? {
+                Next::Done(decision) => return Poll::Ready(Ok(self.done(decision))),
+                Next::Sleep(until) => until,
+                Next::Ask => {
+                    let (seen, plans) = (self.queues().seen(), self.limiter.plans());
+                    let operation = self.operation();
+                    let asking =
+                        self.limiter
+                            .handle_async_by(Arc::clone(&plans), self.key, operation);
+                    self.asking = Some((asking, plans, seen));
+                    continue;
+                }
+            };
+            let sleep = match &mut self.sleep {
+                Some((earlier, sleep)) if *earlier == until => sleep,
+                sleep => {
+                    &mut sleep
+                        .insert((until, self.limiter.clock().sleep_until(until)))
+                        .1
+                }
+            };
+            ready!(Pin::new(sleep).poll(context));
+            self.sleep = None;
+        }
     }
 }
 

@@ -35,7 +35,8 @@ use crate::config::scope;
 use crate::error::Error;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
-use crate::limiter::wait_queue::WaitQueues;
+#[cfg(feature = "tower")]
+use crate::telemetry::collector;
 
 #[cfg(feature = "limits-file")]
 pub use self::file::{FileStatus, LimitChange, file_status};
@@ -86,11 +87,8 @@ pub fn reset(name: &str) -> usize {
         names.remove(name);
     }
     drop(names);
-    let before: Vec<_> = limiters
-        .iter()
-        .map(|limiter| limiter.reset_limits())
-        .collect();
-    ask_again(&limiters, &before);
+    let stated = limiters.iter().map(|limiter| Arc::clone(limiter.stated()));
+    change(&limiters, stated.collect());
     limiters.len()
 }
 
@@ -166,12 +164,30 @@ pub(crate) fn limiters() -> Vec<Arc<Limiter>> {
     names().values().flat_map(alive).collect()
 }
 
+/// Lets all limits of the process look for a collector of decisions, also those that are bound later.
+#[cfg(feature = "tower")]
+pub(crate) fn enable_collecting() {
+    collector::enable();
+    // Not those of a scope, which have no fast path.
+    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let limiters: Vec<_> = names.values().flat_map(alive).collect();
+    drop(names);
+    for limiter in limiters {
+        limiter.look_for_collector();
+    }
+}
+
 fn register(limiter: &Arc<Limiter>) {
     let mut names = names();
     let named = names.entry(Arc::clone(limiter.name())).or_default();
     named.limiters.push(Arc::downgrade(limiter));
     let replacement = named.replacement.clone();
     drop(names);
+    #[cfg(feature = "tower")]
+    if collector::is_enabled() {
+        // It may have become enabled since the limiter was made, and before it was in the list.
+        limiter.look_for_collector();
+    }
     let Some(Override { mut limits, source }) = replacement else {
         return;
     };
@@ -186,8 +202,9 @@ fn register(limiter: &Arc<Limiter>) {
             *limit = limit.with_algo(algo);
         }
     }
-    if let Err(error) = limiter.set_limits(&limits) {
-        log_failure(limiter.name(), &error);
+    match limiter.replacement(&limits) {
+        Ok(plans) => limiter.replace(plans),
+        Err(error) => log_failure(limiter.name(), &error),
     }
 }
 
@@ -217,7 +234,7 @@ fn check(name: &str, limits: &[Limit]) -> Result<(), Error> {
         _ => limits.iter().try_for_each(Limit::validate),
     };
     for limiter in &limiters {
-        checked = checked.and_then(|()| limiter.check_limits(limits));
+        checked = checked.and_then(|()| limiter.replacement(limits).map(drop));
     }
     checked.map_err(|error| Error::config(format!("the limit of {name} cannot be set: {error}")))
 }
@@ -232,26 +249,29 @@ fn replace(name: &str, limits: &[Limit], source: Source) -> Result<usize, Error>
     });
     let limiters = alive(named);
     drop(names);
-    let mut before = Vec::with_capacity(limiters.len());
-    for limiter in &limiters {
-        before.push(limiter.set_limits(limits)?);
-    }
-    ask_again(&limiters, &before);
+    let plans: Result<_, _> = limiters
+        .iter()
+        .map(|limiter| limiter.replacement(limits))
+        .collect();
+    change(&limiters, plans?);
     Ok(limiters.len())
 }
 
-/// Lets those ask again who wait for limits that have changed: they may have less to wait for. Limiters that
-/// share their queues do so once.
-fn ask_again(limiters: &[Arc<Limiter>], before: &[Arc<[Plan]>]) {
-    let mut asked: Vec<&Arc<WaitQueues>> = Vec::new();
-    for (limiter, before) in limiters.iter().zip(before) {
-        let queues = limiter.queues();
-        let is_asked = asked.iter().any(|other| Arc::ptr_eq(other, queues));
-        if !is_asked && *limiter.plans() != **before {
-            limiter.ask_again(before);
-            asked.push(queues);
-        }
+/// Replaces the limits of each limiter. Those who wait give back what they have taken under the old limits
+/// before any call decides by the new ones, and ask again: they may have less to wait for.
+pub(super) fn change(limiters: &[Arc<Limiter>], plans: Vec<Arc<[Plan]>>) {
+    let mut changes: Vec<_> = limiters.iter().zip(plans).collect();
+    changes.retain(|(limiter, plans)| *limiter.plans() != **plans);
+    let slots: Vec<_> = changes
+        .iter()
+        .map(|(limiter, _)| limiter.hold_slots())
+        .collect();
+    for (limiter, plans) in &changes {
+        limiter.replace(Arc::clone(plans));
     }
+    // Those who have asked by the old limits meanwhile, and those who have no slots.
+    changes.iter().for_each(|(limiter, _)| limiter.ask_again());
+    drop(slots);
 }
 
 fn alive(named: &Named) -> Vec<Arc<Limiter>> {

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::give_back::{GiveBack, Reason};
 use super::map::{QueueMap, QueueRef};
 use super::queue::{WaitQueue, Waiter};
-use super::slots::{Joined, RecalledUnits, Slot, SlotQueue, SlotWaiter};
-use super::spacing::Spacing;
-use crate::algorithms::Plan;
+use super::slots::{Joined, SlotQueue, SlotWaiter, Taken};
 use crate::limiter::waiting::WaitingCount;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -29,15 +28,19 @@ pub(crate) struct WaitQueues {
     /// Number of times that slots were moved or recalled. A caller whose slot was reserved before and that
     /// joined after it would otherwise keep a slot that may be another caller's by then.
     moves: AtomicU64,
+    /// Number of times that slots were recalled because the limit had changed. A caller whose slot was reserved
+    /// before and that joins after it has taken units which the others did not know of.
+    changes: AtomicU64,
     /// Where the registry has them.
     registered: Option<RegistryKey>,
 }
 
 /// What had happened in the queues of a limit before a store was asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Seen {
     notifications: u64,
     moves: u64,
+    changes: u64,
 }
 
 impl Seen {
@@ -46,6 +49,7 @@ impl Seen {
         notifications: 0,
         // Not an `Option`, which costs async calls two instructions.
         moves: u64::MAX,
+        changes: u64::MAX,
     };
 }
 
@@ -135,22 +139,51 @@ impl WaitQueues {
         }
     }
 
-    /// Adds a caller that has a slot of these limits, after a recall if it had another one before.
+    /// Adds a caller that has taken a slot, after a recall if it had another one before. Whatever is given back
+    /// is passed to `give_back`.
     pub(crate) fn hold_slot<'a>(
         &'a self,
         key: Option<&str>,
-        plans: &[Plan],
-        slot: Slot,
+        taken: Taken<'_>,
+        seen: Seen,
         recalled: Option<SlotWaiter<'a>>,
+        give_back: impl FnMut(&GiveBack),
     ) -> (SlotWaiter<'a>, Joined) {
-        let spacing = Spacing::of(plans);
+        let is_recalled = || self.have_changed_since(seen);
+        let give_back = self.counted(give_back);
         match recalled {
             Some(mut waiter) => {
-                let joined = waiter.rejoin(slot, spacing);
+                let joined = waiter.rejoin(taken, is_recalled, give_back);
                 (waiter, joined)
             }
-            None => SlotWaiter::join(self.slots.enter((), key), slot, spacing),
+            None => {
+                let queue = self.slots.enter((), key);
+                SlotWaiter::join(queue, taken, is_recalled, give_back)
+            }
         }
+    }
+
+    /// Gives a slot up that was not used; those behind it move up. What is left over is passed to `give_back`.
+    pub(crate) fn abandon(&self, waiter: SlotWaiter<'_>, give_back: impl FnMut(&GiveBack)) {
+        waiter.abandon(self.counted(give_back));
+    }
+
+    /// Counts what is given back, for callers that have asked before that and join after the recall.
+    fn counted(&self, mut give_back: impl FnMut(&GiveBack)) -> impl FnMut(&GiveBack) {
+        move |what| {
+            give_back(what);
+            match what.reason {
+                Reason::Abandoned => 0,
+                Reason::Recalled => self.moves.fetch_add(1, Ordering::SeqCst),
+                Reason::Outdated => self.changes.fetch_add(1, Ordering::SeqCst),
+            };
+        }
+    }
+
+    /// Whether the slots of all keys were recalled since a store was asked. As for
+    /// [`WaitQueues::have_moved_since`].
+    fn have_changed_since(&self, seen: Seen) -> bool {
+        seen.changes != Seen::UNKNOWN.changes && self.changes.load(Ordering::SeqCst) != seen.changes
     }
 
     /// Whether slots were moved or recalled since a store was asked. They are counted first and looked for
@@ -171,31 +204,52 @@ impl WaitQueues {
     pub(crate) fn ask_again(&self, key: Option<&str>) {
         self.moves.fetch_add(1, Ordering::SeqCst);
         if let Some(queue) = self.slots.get((), key) {
-            queue.recall(|_| ());
+            queue.forget();
         }
     }
 
-    /// Takes the slots of all keys from their owners, who ask again once `give_back` has returned, because the
-    /// limit has changed.
-    pub(crate) fn recall_all(&self, give_back: impl Fn(Option<&str>, RecalledUnits)) {
-        self.moves.fetch_add(1, Ordering::SeqCst);
-        if !self.slots.is_empty() {
-            for queue in self.slots.all() {
-                queue.recall(|units| {
-                    give_back(queue.key(), units);
-                    // For callers that have asked before that and join after the recall.
-                    self.moves.fetch_add(1, Ordering::SeqCst);
-                });
-            }
+    /// Takes the slots of all keys from their owners, because the limit is about to change, and gives them none
+    /// before [`HeldSlots`] is dropped. A call that asked by the new limit would find those of the old one.
+    pub(crate) fn hold_all(&self, give_back: impl Fn(Option<&str>, &GiveBack)) -> HeldSlots<'_> {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        let queues = self.all_slots();
+        for queue in &queues {
+            queue.hold();
+            queue.recall(self.counted(|what: &GiveBack| give_back(queue.key(), what)));
+        }
+        HeldSlots(queues)
+    }
+
+    /// Takes the slots of all keys from their owners, because the limit has changed. They ask again once
+    /// `give_back` has returned.
+    pub(crate) fn recall_all(&self, give_back: impl Fn(Option<&str>, &GiveBack)) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        for queue in self.all_slots() {
+            queue.recall(self.counted(|what: &GiveBack| give_back(queue.key(), what)));
         }
         self.notify_all();
     }
 
-    /// To be read before a store is asked.
+    /// Lets all callers ask again, because the states of all keys are gone.
+    fn forget_all(&self) {
+        self.moves.fetch_add(1, Ordering::SeqCst);
+        self.all_slots().iter().for_each(|queue| queue.forget());
+        self.notify_all();
+    }
+
+    fn all_slots(&self) -> Vec<QueueRef<'_, (), SlotQueue>> {
+        match self.slots.is_empty() {
+            true => Vec::new(),
+            false => self.slots.all(),
+        }
+    }
+
+    /// To be read before a store is asked, and before the limits in force.
     pub(crate) fn seen(&self) -> Seen {
         Seen {
             notifications: self.notifications.load(Ordering::SeqCst),
             moves: self.moves.load(Ordering::SeqCst),
+            changes: self.changes.load(Ordering::SeqCst),
         }
     }
 
@@ -215,6 +269,15 @@ impl WaitQueues {
                 queue.notify();
             }
         }
+    }
+}
+
+/// Callers that have no slots while their limit changes.
+pub(crate) struct HeldSlots<'a>(Vec<QueueRef<'a, (), SlotQueue>>);
+
+impl Drop for HeldSlots<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|queue| queue.end_hold());
     }
 }
 
@@ -250,7 +313,7 @@ pub(crate) fn ask_again_in(keyspace: &str) {
         found.filter_map(|(_, queues)| queues.upgrade()).collect()
     });
     for queues in queues {
-        queues.recall_all(|_, _| ());
+        queues.forget_all();
     }
 }
 

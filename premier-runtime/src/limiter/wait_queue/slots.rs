@@ -3,21 +3,26 @@
 //! A bucket tells each caller when its slot begins, and each sleeps until then, whether or not others
 //! use theirs. A caller that leaves gives its slot to those behind it: they move up, and the last slot
 //! goes back to the store. Units that are given back let all move up. When the limit changes, all slots
-//! are given back at once and their owners ask again; they keep their order.
+//! are given back at once, by the limits under which they were taken, and their owners ask again; they keep
+//! their order.
 //!
 //! As a rule all calls cost the same: [`EqualSlots`] then lets thousands move up at once. Calls of
 //! different costs have slots of different lengths, which [`MixedSlots`] moves one by one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::task::Waker;
 
 use super::equal_slots::EqualSlots;
+use super::give_back::{GiveBack, GiveBacks, Reason};
 use super::map::QueueRef;
 use super::mixed_slots::{MixedSlots, Waiter};
 use super::order::{self, Order};
 use super::spacing::Spacing;
 use super::wakers::Wakers;
+use crate::algorithms::Plan;
 use crate::limit::decision::Reservation;
+use crate::store::request::Operation;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// See the module's documentation.
@@ -29,25 +34,20 @@ pub(crate) struct SlotQueue {
 #[derive(Debug, Default)]
 struct Inner {
     slots: Slots,
-    /// That of the slots, if there are any.
+    /// The limits under which the slots were taken, if there are any, and their distances.
+    plans: Arc<[Plan]>,
     spacing: Spacing,
-    /// The callers whose slots are of another limit than those of the others, because it has just changed
+    /// The callers whose slots are of other limits than those of the others, because they have just changed
     /// or because functions share a name and not their limits. They do not move up when others leave.
-    apart: BTreeMap<Order, (Spacing, Waiter)>,
+    apart: BTreeMap<Order, (Arc<[Plan]>, Waiter)>,
     /// The largest order of a waiter so far.
     newest: Order,
-    /// Slots to be given back to the store, with their units. A store takes back its last slot only,
-    /// so that their order matters.
-    freed: VecDeque<(Reservation, u64)>,
-    /// Whether they are being given back.
-    is_releasing: bool,
-    /// How often all slots were given back.
+    give_backs: GiveBacks,
+    /// How often all slots were recalled.
     recalls: u64,
     /// The callers that have no slot since. The first asks again, then the next, so that they keep their
     /// order.
     without_slot: BTreeMap<Order, Option<Waker>>,
-    /// How many recalls have not given the units back yet. Nobody asks again before.
-    recalling: usize,
 }
 
 #[derive(Debug)]
@@ -120,23 +120,34 @@ pub(crate) struct Slot {
     pub(crate) reservation: Reservation,
 }
 
+impl Slot {
+    /// Whether the slot is one of these limits.
+    pub(crate) fn is_of(&self, plans: &[Plan]) -> bool {
+        Spacing::of(plans).begin(&self.reservation, self.units) == self.at
+    }
+}
+
 impl Inner {
     /// Takes in a waiter, which may have had an order before.
     fn join(
         &mut self,
+        plans: &Arc<[Plan]>,
         slot: Slot,
-        spacing: Spacing,
         had: Option<Order>,
         wakers: &mut Wakers,
     ) -> Order {
-        if self.slots.is_empty() {
-            self.spacing = spacing;
-        }
-        if self.spacing != spacing {
-            let order = had.unwrap_or_else(|| order::between(0, None, self.newest));
-            self.newest = self.newest.max(order);
-            self.apart.insert(order, (spacing, Waiter::from(slot)));
-            return order;
+        if !Arc::ptr_eq(&self.plans, plans) {
+            let spacing = Spacing::of(plans);
+            if self.slots.is_empty() {
+                (self.plans, self.spacing) = (Arc::clone(plans), spacing);
+            }
+            if self.spacing != spacing {
+                let order = had.unwrap_or_else(|| order::between(0, None, self.newest));
+                self.newest = self.newest.max(order);
+                let waiter = (Arc::clone(plans), Waiter::from(slot));
+                self.apart.insert(order, waiter);
+                return order;
+            }
         }
         let Slot {
             at,
@@ -190,25 +201,9 @@ impl From<Slot> for Waiter {
     }
 }
 
-/// What callers have given back who were recalled.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RecalledUnits {
-    pub(crate) units: u64,
-    /// Those taken from the fallback of the store.
-    pub(crate) of_fallback: u64,
-}
-
 impl SlotQueue {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         lock(&self.inner)
-    }
-
-    /// The next slot to be given back, for the one that gives them back.
-    fn next_freed(&self) -> Option<(Reservation, u64)> {
-        let mut inner = self.lock();
-        let next = inner.freed.pop_front();
-        inner.is_releasing = next.is_some();
-        next
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Inner, &mut Wakers) -> T) -> T {
@@ -218,54 +213,52 @@ impl SlotQueue {
         result
     }
 
-    /// Takes all slots from their owners and passes their units to `give_back`. The owners ask again
-    /// afterwards.
-    pub(super) fn recall(&self, give_back: impl FnOnce(RecalledUnits)) {
-        let mut recalled = RecalledUnits::default();
-        let mut inner = self.lock();
-        if inner.slots.is_empty() && inner.apart.is_empty() {
-            return;
-        }
-        let mut take = |order, units: u64, from_fallback, waker| {
-            let sum = match from_fallback {
-                true => &mut recalled.of_fallback,
-                false => &mut recalled.units,
-            };
-            *sum = sum.saturating_add(units);
-            (order, waker)
-        };
-        let Inner {
-            slots,
-            apart,
-            without_slot,
-            ..
-        } = &mut *inner;
-        // Their units are of another length, so they are not given back: that errs on the side of the limit.
-        let of_other_limits = std::mem::take(apart).into_iter();
-        without_slot.extend(of_other_limits.map(|(order, (_, waiter))| (order, waiter.waker)));
-        match std::mem::take(slots) {
-            Slots::Equal(kind, slots) => {
-                let owners = slots.into_waiters();
-                without_slot.extend(
-                    owners.map(|(order, waker)| take(order, kind.units, kind.from_fallback, waker)),
-                );
+    /// Takes all slots from their owners, because the limit changes, to be given back by `give_back`. The
+    /// owners ask again afterwards.
+    pub(super) fn recall(&self, give_back: impl FnMut(&GiveBack)) {
+        let starts = self.with(|inner, wakers| {
+            for recalled in inner.recall(Reason::Outdated) {
+                inner.give_backs.add(recalled);
             }
-            Slots::Mixed(slots) => {
-                let owners = slots.into_waiters();
-                without_slot.extend(owners.map(|(order, waiter)| {
-                    let from_fallback = waiter.reservation.from_fallback;
-                    take(order, waiter.units, from_fallback, waiter.waker)
-                }));
-            }
+            inner.wake_first_without_slot(wakers);
+            inner.give_backs.start()
+        });
+        if starts {
+            self.give_back(give_back);
         }
-        inner.recalls += 1;
-        inner.recalling += 1;
-        drop(inner);
-        give_back(recalled);
+    }
+
+    /// Lets nobody have a slot until [`SlotQueue::end_hold`].
+    pub(super) fn hold(&self) {
+        self.lock().give_backs.hold();
+    }
+
+    pub(super) fn end_hold(&self) {
         self.with(|inner, wakers| {
-            inner.recalling -= 1;
+            inner.give_backs.end_hold();
             inner.wake_first_without_slot(wakers);
         });
+    }
+
+    /// Takes all slots from their owners, who ask again, because the state is gone.
+    pub(super) fn forget(&self) {
+        self.with(|inner, wakers| {
+            inner.recall(Reason::Recalled);
+            inner.wake_first_without_slot(wakers);
+        });
+    }
+
+    /// Gives back what is to be given back, also what is added by others meanwhile.
+    fn give_back(&self, mut give_back: impl FnMut(&GiveBack)) {
+        let mut done = None;
+        while let Some(next) = self.with(|inner, wakers| {
+            let next = inner.give_backs.next(done.take());
+            inner.wake_first_without_slot(wakers);
+            next
+        }) {
+            give_back(&next);
+            done = Some(next);
+        }
     }
 
     /// Lets all callers move up, because `units` were given back to the store.
@@ -285,8 +278,8 @@ impl SlotQueue {
                 }
                 Slots::Mixed(slots) => slots.advance(units, &spacing, wakers),
             }
-            for (spacing, waiter) in inner.apart.values_mut() {
-                waiter.move_up(units, spacing, wakers);
+            for (plans, waiter) in inner.apart.values_mut() {
+                waiter.move_up(units, &Spacing::of(plans), wakers);
             }
         });
     }
@@ -317,49 +310,78 @@ pub(crate) struct SlotWaiter<'a> {
 pub(crate) enum Joined {
     /// The caller has it.
     WithSlot,
-    /// The slots of the others are being given back, and the store may have counted them when it gave this
-    /// one. So the caller has none, asks again after the others, and gives this one back.
+    /// The slots of others were given back, or are being given back, and the store may have counted them when
+    /// it gave this one. So all give back what they have, and the caller asks again after the others.
     Recalled,
 }
 
+/// A slot that a caller has taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken<'a> {
+    pub(crate) slot: Slot,
+    /// The limits under which it was taken.
+    pub(crate) plans: &'a Arc<[Plan]>,
+    /// Whether other limits are in force now.
+    pub(crate) is_outdated: bool,
+}
+
 impl<'a> SlotWaiter<'a> {
-    /// Joins those who have slots.
+    /// Joins those who have slots, unless `is_recalled` under the lock.
     pub(super) fn join(
         queue: QueueRef<'a, (), SlotQueue>,
-        slot: Slot,
-        spacing: Spacing,
+        taken: Taken<'_>,
+        is_recalled: impl FnOnce() -> bool,
+        give_back: impl FnMut(&GiveBack),
     ) -> (Self, Joined) {
-        let (order, recalls, joined) = queue.with(|inner, wakers| {
-            if inner.recalling > 0 {
-                let order = order::between(0, None, inner.newest);
-                inner.newest = order;
-                inner.without_slot.insert(order, None);
-                return (order, inner.recalls - 1, Joined::Recalled);
-            }
-            let order = inner.join(slot, spacing, None, wakers);
-            (order, inner.recalls, Joined::WithSlot)
-        });
-        let waiter = Self {
+        let mut waiter = Self {
             queue,
-            order,
-            recalls,
+            order: 0,
+            recalls: 0,
             has_left: false,
         };
+        let joined = waiter.enter(None, taken, is_recalled, give_back);
         (waiter, joined)
     }
 
     /// Joins again, with another slot, after a recall. The place among those who were recalled stays.
-    pub(super) fn rejoin(&mut self, slot: Slot, spacing: Spacing) -> Joined {
-        let had = self.order;
-        let (order, recalls, joined) = self.queue.with(|inner, wakers| {
-            if inner.recalling > 0 {
-                return (had, self.recalls, Joined::Recalled);
+    pub(super) fn rejoin(
+        &mut self,
+        taken: Taken<'_>,
+        is_recalled: impl FnOnce() -> bool,
+        give_back: impl FnMut(&GiveBack),
+    ) -> Joined {
+        self.enter(Some(self.order), taken, is_recalled, give_back)
+    }
+
+    fn enter(
+        &mut self,
+        had: Option<Order>,
+        taken: Taken<'_>,
+        is_recalled: impl FnOnce() -> bool,
+        give_back: impl FnMut(&GiveBack),
+    ) -> Joined {
+        let (joined, starts) = self.queue.with(|inner, wakers| {
+            if inner.give_backs.are_held() || is_recalled() {
+                self.order = had.unwrap_or_else(|| order::between(0, None, inner.newest));
+                inner.newest = inner.newest.max(self.order);
+                inner.without_slot.entry(self.order).or_default();
+                self.recalls = inner.recalls;
+                for recalled in inner.recall(Reason::Recalled) {
+                    inner.give_backs.add(recalled);
+                }
+                inner.give_backs.add(taken.give_back());
+                return (Joined::Recalled, inner.give_backs.start());
             }
-            let order = inner.join(slot, spacing, Some(had), wakers);
-            inner.leave_those_without_slot(had, wakers);
-            (order, inner.recalls, Joined::WithSlot)
+            self.order = inner.join(taken.plans, taken.slot, had, wakers);
+            self.recalls = inner.recalls;
+            if had.is_some() {
+                inner.leave_those_without_slot(self.order, wakers);
+            }
+            (Joined::WithSlot, false)
         });
-        (self.order, self.recalls) = (order, recalls);
+        if starts {
+            self.queue.give_back(give_back);
+        }
         joined
     }
 
@@ -368,7 +390,7 @@ impl<'a> SlotWaiter<'a> {
         let waker = waker.clone();
         self.queue.with(|inner, wakers| {
             if inner.recalls != self.recalls {
-                if inner.recalling == 0 && inner.is_first_without_slot(self.order) {
+                if !inner.give_backs.are_held() && inner.is_first_without_slot(self.order) {
                     wakers.unused.push(waker);
                     return Turn::AskAgain;
                 }
@@ -387,40 +409,109 @@ impl<'a> SlotWaiter<'a> {
         })
     }
 
-    /// Gives the slot up without having used it. Those behind move up. The slots that are left over
-    /// at the end are passed to `release`, with their units, to be given back to the store: in the
-    /// order in which they were left over, also those of others that leave meanwhile.
-    pub(crate) fn abandon(mut self, mut release: impl FnMut(Reservation, u64)) {
+    /// Gives the slot up without having used it. Those behind move up. The slot that is left over at the end
+    /// is given back by `give_back`, and so is what others give up meanwhile.
+    pub(super) fn abandon(mut self, give_back: impl FnMut(&GiveBack)) {
         self.has_left = true;
-        let is_first = self.queue.with(|inner, wakers| {
+        let starts = self.queue.with(|inner, wakers| {
             if inner.recalls != self.recalls {
                 inner.leave_those_without_slot(self.order, wakers);
                 return false;
             }
-            let spacing = inner.spacing;
-            let freed = match (inner.apart.remove(&self.order), &mut inner.slots) {
-                (Some((_, gone)), _) => {
+            let (plans, freed) = match (inner.apart.remove(&self.order), &mut inner.slots) {
+                (Some((plans, gone)), _) => {
                     wakers.unused.extend(gone.waker);
-                    Some((gone.reservation, gone.units))
+                    (plans, Some((gone.reservation, gone.units)))
                 }
                 (None, Slots::Equal(kind, slots)) => {
                     let reservation = slots.leave(self.order, wakers);
-                    reservation.map(|reservation| (reservation, kind.units))
+                    let freed = reservation.map(|reservation| (reservation, kind.units));
+                    (Arc::clone(&inner.plans), freed)
                 }
-                (None, Slots::Mixed(slots)) => slots.leave(self.order, &spacing, wakers),
+                (None, Slots::Mixed(slots)) => {
+                    let freed = slots.leave(self.order, &inner.spacing, wakers);
+                    (Arc::clone(&inner.plans), freed)
+                }
             };
-            inner.freed.extend(freed);
-            !std::mem::replace(&mut inner.is_releasing, true)
-        });
-        if is_first {
-            while let Some((reservation, units)) = self.queue.next_freed() {
-                release(reservation, units);
+            if let Some((reservation, units)) = freed {
+                inner.give_backs.add(GiveBack {
+                    plans,
+                    operation: Operation::Release(reservation, units),
+                    from_fallback: reservation.from_fallback,
+                    reason: Reason::Abandoned,
+                });
             }
+            inner.give_backs.start()
+        });
+        if starts {
+            self.queue.give_back(give_back);
+        }
+    }
+}
+
+impl Taken<'_> {
+    /// The units of a caller that asks again. Whether its slot is the last one does not matter, because nobody
+    /// has one then.
+    fn give_back(&self) -> GiveBack {
+        let Slot {
+            units, reservation, ..
+        } = self.slot;
+        GiveBack {
+            plans: Arc::clone(self.plans),
+            operation: Operation::Release(reservation.without_slots(), units),
+            from_fallback: reservation.from_fallback,
+            reason: match self.is_outdated {
+                true => Reason::Outdated,
+                false => Reason::Recalled,
+            },
         }
     }
 }
 
 impl Inner {
+    /// Takes all slots from their owners, who have to ask again. Returns what they have taken.
+    fn recall(&mut self, reason: Reason) -> Vec<GiveBack> {
+        self.recalls += 1;
+        let mut recalled = Vec::new();
+        let mut add = |plans: &Arc<[Plan]>, units: u64, from_fallback| {
+            if units > 0 {
+                recalled.push(GiveBack {
+                    plans: Arc::clone(plans),
+                    operation: Operation::Refund(units),
+                    from_fallback,
+                    reason,
+                });
+            }
+        };
+        for (order, (plans, waiter)) in std::mem::take(&mut self.apart) {
+            add(&plans, waiter.units, waiter.reservation.from_fallback);
+            self.without_slot.insert(order, waiter.waker);
+        }
+        // Those taken from the store, and those from its fallback.
+        let mut units = [0_u64; 2];
+        let mut take = |more: u64, from_fallback: bool| {
+            let units = &mut units[usize::from(from_fallback)];
+            *units = units.saturating_add(more);
+        };
+        match std::mem::take(&mut self.slots) {
+            Slots::Equal(kind, slots) => {
+                let waiters = slots.into_waiters();
+                self.without_slot
+                    .extend(waiters.inspect(|_| take(kind.units, kind.from_fallback)));
+            }
+            Slots::Mixed(slots) => {
+                let waiters = slots.into_waiters();
+                self.without_slot.extend(waiters.map(|(order, waiter)| {
+                    take(waiter.units, waiter.reservation.from_fallback);
+                    (order, waiter.waker)
+                }));
+            }
+        }
+        add(&self.plans, units[0], false);
+        add(&self.plans, units[1], true);
+        recalled
+    }
+
     fn is_first_without_slot(&self, order: Order) -> bool {
         let first = self.without_slot.first_key_value();
         first.is_none_or(|(first, _)| *first == order)
@@ -433,7 +524,7 @@ impl Inner {
     }
 
     fn wake_first_without_slot(&mut self, wakers: &mut Wakers) {
-        if self.recalling == 0
+        if !self.give_backs.are_held()
             && let Some(mut first) = self.without_slot.first_entry()
         {
             wakers.woken.extend(first.get_mut().take());
@@ -465,7 +556,7 @@ mod tests {
     use std::task::Waker;
     use std::time::Duration;
 
-    use super::{Slot, SlotQueue, SlotWaiter, Spacing, Turn};
+    use super::{Arc, Operation, Slot, SlotQueue, SlotWaiter, Taken, Turn};
     use crate::algorithms::Plan;
     use crate::limit::decision::Reservation;
     use crate::limit::quota::Limit;
@@ -476,6 +567,7 @@ mod tests {
     #[test]
     fn equal_slots_that_have_moved_up_stay_where_they_are_when_another_length_joins() {
         let plan = Plan::new(Limit::leaky_bucket(1, Duration::from_secs(1))).unwrap();
+        let plans: Arc<[Plan]> = [plan].into();
         let queues = QueueMap::<_, SlotQueue>::default();
         let join = |begin: u64, units: u64| {
             let end = u128::from((begin + units) * SECOND);
@@ -485,7 +577,12 @@ mod tests {
                 reservation: Reservation::ending(end),
             };
             let queue = queues.enter((), None);
-            SlotWaiter::join(queue, slot, Spacing::of(&[plan])).0
+            let taken = Taken {
+                slot,
+                plans: &plans,
+                is_outdated: false,
+            };
+            SlotWaiter::join(queue, taken, || false, |_| unreachable!()).0
         };
         let begin = |waiter: &SlotWaiter<'_>| match waiter.poll(0, Waker::noop()) {
             Turn::SleepUntil(at) => at / SECOND,
@@ -495,8 +592,10 @@ mod tests {
         let (second, third) = (join(2, 1), join(3, 1));
         let left = |waiter: SlotWaiter<'_>| {
             let mut left = None;
-            waiter.abandon(|reservation, units| {
-                left = Some((reservation.end(0) / u128::from(SECOND), units));
+            waiter.abandon(|given| {
+                if let Operation::Release(slot, units) = given.operation {
+                    left = Some((slot.end(0) / u128::from(SECOND), units));
+                }
             });
             left.unwrap()
         };
