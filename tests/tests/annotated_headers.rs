@@ -366,7 +366,7 @@ async fn a_retry_after_of_the_service_is_not_before_the_limit_has_more() {
 static REDIS: LazyLock<Server> = LazyLock::new(Server::start);
 
 fn on_redis(name: &str, limits: &[Limit]) -> Throttle {
-    let handler = RedisHandler::builder(&REDIS.url()).build().unwrap();
+    let handler = RedisHandler::builder(REDIS.url()).build().unwrap();
     Throttle::all(name, limits).with_config(handler)
 }
 
