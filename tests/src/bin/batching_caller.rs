@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use premier::clock::{Clock, ManualClock};
-use premier::{Handler, RedisHandler};
+use premier::{Handler, Operation, RedisHandler};
 use premier_tests::batching::{Call, Case, cases};
 use premier_tests::waits::LONGEST;
 
@@ -36,11 +36,17 @@ async fn ask(
     let now = clock.now();
     let requests = call.requests(&cases);
     let decisions = match requests.as_slice() {
-        // As limits do.
-        [request] => vec![match handler.decide_locally(request) {
-            Some(decision) => decision,
-            None => handler.handle_async(*request).await.expect("a decision"),
-        }],
+        [request] => {
+            // As limits do, which ask the store where they only look.
+            let known = match request.operation {
+                Operation::Peek(_) => None,
+                _ => handler.decide_locally(request),
+            };
+            vec![match known {
+                Some(decision) => decision,
+                None => handler.handle_async(*request).await.expect("a decision"),
+            }]
+        }
         requests => handler.take_all_async(requests).await.expect("decisions"),
     };
     call.line(now, &decisions)
