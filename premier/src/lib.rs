@@ -316,9 +316,10 @@
 //! | `premier_keys` | gauge: how many keys the memory of this process keeps | `function`, `algo` |
 //! | `premier_key_evictions_total` | counter: keys that were removed because they owed nothing any more | `function`, `algo` |
 //! | `premier_permits`, `premier_permits_in_use` | gauge: how many calls of each key `#[concurrency]` lets run, and how many run under all keys | `function` |
-//! | `premier_rejected_calls_total` | counter | `function`, `by`: `circuit_breaker`, `concurrency` |
+//! | `premier_rejected_calls_total` | counter | `function`, `by`: `circuit_breaker`, `concurrency`, `missing_key` |
 //! | `premier_retries_total`, `premier_timeouts_total`, `premier_fallbacks_total` | counter | `function` |
 //! | `premier_breaker_state` | gauge: 1 for the state that the breaker is in, else 0; not of breakers with keys | `function`, `state`: `closed`, `half_open`, `open` |
+//! | `premier_breaker_keys` | gauge: how many keys have a circuit in this state; of breakers with keys | `function`, `state`: `half_open`, `open` |
 //! | `premier_breaker_changes_total` | counter | `function`, `to`: `closed`, `half_open`, `open` |
 //! | `premier_cache_lookups_total` | counter | `function`, `outcome`: `hit`, `miss` |
 //! | `premier_cache_entries` | gauge: how many values the cache keeps in this process | `function` |
@@ -731,7 +732,8 @@
 //!
 //! [`Error`] implements `IntoResponse`, so that a handler can carry `#[throttle]` and return it:
 //! 429 for a denied call, with the `RateLimit` fields of the layer, 503 while the store is down or a
-//! breaker is open, 504 after a timeout.
+//! breaker is open, 504 after a timeout. With `premier::tower::RateLimitHeadersLayer` on the router, the responses
+//! to admitted calls have the `RateLimit` fields, too.
 //! `premier::axum::PeerIp` is an extractor that serves as a key; without the address of the peer it answers
 //! with 500, and `Option<PeerIp>` is `None`. `RequestKey::matched_route` is the route of a request.
 //! Includes `tower`.
@@ -770,10 +772,12 @@
 //!
 //! [limits.login]
 //! rates = ["5/min", "20/h"]       # for limits("…", "…")
+//! lease = "10%"                   # over Redis; without it that of the code
 //! ```
 //!
 //! Move a finished file over the old one, as Kubernetes does. One that is written in place is applied once it
-//! has stayed as it is for 300 ms, and one that is empty or has a mistake changes nothing. Events (feature
+//! has stayed as it is for 300 ms, or for two seconds if it has become shorter, because a part of it may be valid.
+//! One that is empty or has a mistake changes nothing. Events (feature
 //! `tracing`), [`limits::file_status`](limits), metrics (feature `metrics`) and the dashboard tell whether the
 //! file is in force, what its last change was, and which of its names no limit has.
 //!

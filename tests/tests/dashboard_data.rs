@@ -1,10 +1,16 @@
 //! The addresses of the dashboard, what its page is told, and its colours.
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::{Response, Uri};
 use premier::dashboard::Dashboard;
 use premier::{Config, Limit, OnBackendError, RedisHandler, Throttle};
 use premier_tests::browser::chromium;
@@ -164,6 +170,98 @@ async fn the_page_says_since_when_a_store_is_down_and_what_happens_to_calls() {
         shown.contains("limits are decided in this process, each process by itself"),
         "{shown}"
     );
+}
+
+/// A process that serves the dashboard at its URL. It is killed when it is dropped.
+struct Replica {
+    process: Child,
+    url: String,
+}
+
+impl Replica {
+    /// Starts one that has made this many calls.
+    fn start(calls: u64) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_dashboard_replica"))
+            .arg(calls.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut url).unwrap();
+        Self {
+            url: url.trim_end().to_owned(),
+            process,
+        }
+    }
+
+    /// Its name on the page.
+    fn name(&self) -> String {
+        format!("process {} on ", self.process.id())
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Passes each request on to the next of these servers.
+async fn in_turns(servers: Vec<String>) -> String {
+    let (client, turn) = (client(), AtomicUsize::new(0));
+    let state = Arc::new((client, servers, turn));
+    let app = Router::new().fallback(async move |uri: Uri| {
+        let (client, servers, turn) = &*state;
+        let server = &servers[turn.fetch_add(1, Ordering::Relaxed) % servers.len()];
+        let reply = client.get(format!("{server}{uri}")).send().await.unwrap();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = reply.status();
+        *response.headers_mut() = reply.headers().clone();
+        *response.body_mut() = Body::from(reply.bytes().await.unwrap());
+        response
+    });
+    format!("http://{}", serve(app).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_take_turns_at_one_address_are_shown_apart() {
+    let replicas = [Replica::start(5), Replica::start(7)];
+    let url = in_turns(replicas.iter().map(|replica| replica.url.clone()).collect()).await;
+
+    // One that asks for what is new in one process is told all of the other one.
+    let first = data(&format!("{url}/data")).await;
+    let (instance, sample) = (first["instance"].as_str().unwrap(), &first["sample"]);
+    let other = data(&format!("{url}/data?instance={instance}&since={sample}")).await;
+    assert_ne!(other["instance"], first["instance"]);
+    assert_eq!(other["since"], 0);
+    for (told, calls) in [(&first, 5), (&other, 7)] {
+        assert_eq!(limit(told, "replicated")["admitted"], calls);
+    }
+
+    let shown = shown(url).await;
+    assert!(
+        shown.contains("2 processes answer at this address; each is shown by itself"),
+        "{shown}"
+    );
+    for replica in &replicas {
+        assert!(
+            shown.contains(&format!(">{}", replica.name())),
+            "there is a button for each: {shown}"
+        );
+    }
+    let heading = shown.split("id=\"instance\">").nth(1).unwrap();
+    let calls = match heading.starts_with(&replicas[0].name()) {
+        true => 5,
+        false => 7,
+    };
+    let section = shown.split("<h3>replicated</h3>").nth(1).unwrap();
+    assert!(
+        section.contains(&format!("data-total=\"admitted\">{calls}<")),
+        "the totals are those of the process that is shown: {shown}"
+    );
+    assert!(!section.contains("data-total=\"admitted\">12<"), "{shown}");
 }
 
 /// The relative luminance of a colour `#rrggbb`, by WCAG 2.2.

@@ -1,19 +1,23 @@
 //! The metrics as Prometheus reads them from the exporter that the example sets up.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use axum::http::{Request, Response};
 use premier::clock::ManualClock;
+use premier::tower::{MissingKey, RequestKey, ThrottleLayer};
 use premier::{
     Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle, cache,
     circuit_breaker, concurrency, fallback, retry, throttle, timeout,
 };
 use premier_tests::redis::Server;
 use premier_tests::waits::eventually;
+use tower::{Layer, ServiceExt, service_fn};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -256,6 +260,66 @@ fn a_breaker_with_keys_has_no_state() {
         "state=\"open\"",
     ];
     assert_eq!(value("premier_breaker_state", &by_host), None);
+}
+
+#[test]
+fn the_keys_of_a_breaker_are_counted_by_state() {
+    LazyLock::force(&EXPORTER);
+    #[circuit_breaker(failures = 1, open_for = "20ms", half_open = 1, key = host, name = "hosts")]
+    fn hosts(host: u32, inside: &dyn Fn(), works: bool) -> Result<(), Error> {
+        let _ = host;
+        inside();
+        match works {
+            true => Ok(()),
+            false => Err(Error::backend("test", "down")),
+        }
+    }
+    let keys = |state: &str| {
+        let labels = [
+            "function=\"exported_metrics:hosts\"",
+            &format!("state=\"{state}\""),
+        ];
+        value("premier_breaker_keys", &labels)
+    };
+    hosts(1, &|| {}, true).unwrap();
+    assert_eq!((keys("open"), keys("half_open")), (Some(0.0), Some(0.0)));
+    assert_eq!(keys("closed"), None);
+    for host in [1, 2, 3] {
+        assert!(hosts(host, &|| {}, false).is_err());
+    }
+    assert_eq!((keys("open"), keys("half_open")), (Some(3.0), Some(0.0)));
+    let probe = &|| assert_eq!((keys("open"), keys("half_open")), (Some(2.0), Some(1.0)));
+    eventually("a probe closes the circuit", || {
+        hosts(1, probe, true).is_ok()
+    });
+    assert_eq!((keys("open"), keys("half_open")), (Some(2.0), Some(0.0)));
+}
+
+#[test]
+fn requests_without_their_key_are_counted() {
+    LazyLock::force(&EXPORTER);
+    let layer = |name: &str| {
+        ThrottleLayer::new(name, Limit::fixed_window(9, MINUTE)).key(RequestKey::header("x-user"))
+    };
+    let service = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let rejected = |name: &str| {
+        let labels = [&format!("function=\"{name}\""), "by=\"missing_key\""];
+        value("premier_rejected_calls_total", &labels)
+    };
+    let denying = layer("with a key").layer(service.clone());
+    assert_eq!(rejected("with a key"), Some(0.0));
+    let shared = layer("with a shared key").missing_key(MissingKey::Shared);
+    let shared = shared.layer(service.clone());
+    let shadow = layer("with a key, tried out").shadow().layer(service);
+    for service in [denying, shared, shadow] {
+        runtime.block_on(service.oneshot(Request::new(()))).unwrap();
+    }
+    assert_eq!(rejected("with a key"), Some(1.0));
+    assert_eq!(rejected("with a shared key"), None);
+    assert_eq!(rejected("with a key, tried out"), None);
 }
 
 #[test]

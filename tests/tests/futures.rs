@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use premier::{Error, cache, circuit_breaker, concurrency, retry, throttle, timeout};
 
@@ -138,4 +139,20 @@ fn the_future_of_a_function_is_sync_and_send_where_its_body_is() {
     assert_shared(cached(1));
     assert_shared(broken(1));
     assert_shared(limited(1));
+}
+
+#[test]
+fn futures_of_calls_that_may_wait_are_small() {
+    use premier::{Limit, Throttle};
+    #[throttle(quota = 1, duration = "1h", wait)]
+    async fn work() -> Result<(), Error> {
+        Ok(())
+    }
+    let throttle = Throttle::new("small", Limit::token_bucket(1, Duration::from_secs(1))).wait();
+    let sizes = [
+        size_of_val(&throttle.acquire_async("key")),
+        size_of_val(&work()),
+    ];
+    // The first has a key of up to 120 bytes.
+    assert!(sizes[0] <= 640 && sizes[1] <= 320, "{sizes:?}");
 }

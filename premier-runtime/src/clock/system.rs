@@ -20,7 +20,7 @@ use super::virtual_time::{self, Anchor, RuntimeTimer, park};
 /// limits clamp instants that lie in the future, so an error lasts no longer than the difference.
 ///
 /// Async sleeps are woken by one timer thread, which the first async sleep starts. It is as precise
-/// as the system's timer, but wakes tasks no more often than every half a millisecond, and works under every
+/// as the system's timer, but wakes tasks no more often than every millisecond, and works under every
 /// executor, including a tokio runtime without a timer.
 ///
 /// With the feature `tokio`, readings and async sleeps in a tokio runtime follow its time if a test has
@@ -152,7 +152,7 @@ impl Counter {
 
 /// How long the timer thread pauses after it has woken sleepers, in nanoseconds. Those that are due meanwhile
 /// are woken together: with callers of a limit of 20,000 a second this takes a third of the processor time.
-const BETWEEN_WAKES: u64 = 500_000;
+const BETWEEN_WAKES: u64 = 1_000_000;
 
 /// The timer thread's sleepers.
 struct Timer {

@@ -6,7 +6,7 @@
 //!
 //! A call over its limit also has the `RateLimit` fields of a [`ThrottleLayer`](crate::tower::ThrottleLayer). The
 //! policy has the name of the [`Throttle`](crate::Throttle), and is called `default` for an attribute. The response
-//! to an admitted call has none, because it is the handler's own.
+//! to an admitted call has them where there is a [`RateLimitHeadersLayer`](crate::tower::RateLimitHeadersLayer).
 //!
 //! ```
 //! use axum::routing::get;
@@ -91,6 +91,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for PeerIp {
 
 impl fmt::Display for PeerIp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        with_ip_key(self.0, IPV6_PREFIX, |text| formatter.write_str(text))
+        with_ip_key(self.0, IPV6_PREFIX, &[], |text| formatter.write_str(text))
     }
 }

@@ -1,6 +1,9 @@
 //! Acquiring: a decision, and waiting for admission where the caller may wait.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::algorithms::Plan;
@@ -9,7 +12,7 @@ use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
-use crate::limiter::named::Limiter;
+use crate::limiter::named::{Asking, Limiter};
 use crate::limiter::wait::{First, Wait};
 use crate::limiter::wait_queue::Seen;
 
@@ -71,10 +74,18 @@ pub(crate) fn acquire_from(
     key: Option<&str>,
     cost: u64,
     max_wait: MaxWait,
-    first: Option<First>,
+    first: Option<Box<First>>,
 ) -> Result<Decision, Error> {
     let acquired = acquire_unrecorded(limiter, key, cost, max_wait, first);
+    collect(limiter, &acquired);
     limiter.recorded(key.map(Subject::Text).as_ref(), acquired, |_| true)
+}
+
+/// Lets the decision of an admitted call be collected.
+fn collect(limiter: &Limiter, acquired: &Result<Decision, Error>) {
+    if let Ok(decision) = acquired {
+        limiter.collect(decision);
+    }
 }
 
 /// As [`acquire_from`], for callers who record the decision themselves.
@@ -83,23 +94,20 @@ pub(crate) fn acquire_unrecorded(
     key: Option<&str>,
     cost: u64,
     max_wait: MaxWait,
-    first: Option<First>,
+    first: Option<Box<First>>,
 ) -> Result<Decision, Error> {
-    let first = match first {
-        Some(first) => first,
-        None => match Wait::join(limiter, key, cost, max_wait)? {
-            Some(waiting) => return waiting.block(),
-            None => {
-                let (seen, plans) = (limiter.queues().seen(), limiter.plans());
-                let operation = limiter.operation(cost, max_wait);
-                let decision = limiter.handle_by(&plans, key, operation)?;
-                asked(limiter, key, max_wait, decision, Some(plans), seen)?
-            }
-        },
+    let step = match begin(limiter, key, cost, max_wait, first)? {
+        Begun::Decided(step) => step,
+        Begun::Ask(seen) => {
+            let (plans, operation) = (limiter.plans(), limiter.operation(cost, max_wait));
+            let decision = limiter.handle_by(&plans, key, operation)?;
+            let first = asked(limiter, key, max_wait, decision, Some(plans), seen)?;
+            proceed(limiter, key, cost, max_wait, first)?
+        }
     };
-    match unless_waiting(limiter, key, max_wait, &first)? {
-        Some(done) => Ok(done),
-        None => Wait::after(limiter, key, cost, max_wait, first)?.block(),
+    match step {
+        Step::Done(decision) => Ok(decision),
+        Step::Wait(mut wait) => wait.block(),
     }
 }
 
@@ -109,37 +117,145 @@ pub(crate) async fn acquire_async_from(
     key: Option<&str>,
     cost: u64,
     max_wait: MaxWait,
-    first: Option<First>,
+    first: Option<Box<First>>,
 ) -> Result<Decision, Error> {
     let acquired = acquire_unrecorded_async(limiter, key, cost, max_wait, first).await;
+    collect(limiter, &acquired);
     limiter.recorded(key.map(Subject::Text).as_ref(), acquired, |_| true)
 }
 
 /// As [`acquire_async_from`], for callers who record the decision themselves.
-pub(crate) async fn acquire_unrecorded_async(
-    limiter: &Limiter,
-    key: Option<&str>,
+pub(crate) fn acquire_unrecorded_async<'a>(
+    limiter: &'a Limiter,
+    key: Option<&'a str>,
     cost: u64,
     max_wait: MaxWait,
-    first: Option<First>,
-) -> Result<Decision, Error> {
-    let first = match first {
-        Some(first) => first,
-        None => match Wait::join(limiter, key, cost, max_wait)? {
-            Some(waiting) => return waiting.run().await,
-            None => {
-                let seen = limiter.queues().seen();
-                let (decision, plans) = limiter.acquire_async(key, cost, max_wait).await?;
-                asked(limiter, key, max_wait, decision, plans, seen)?
+    first: Option<Box<First>>,
+) -> Acquiring<'a> {
+    Acquiring {
+        limiter,
+        key,
+        cost,
+        max_wait,
+        stage: Stage::New(first),
+    }
+}
+
+/// The future of [`acquire_unrecorded_async`].
+///
+/// An async function keeps room for each decision on its way: its future had 2,500 bytes, which crowds
+/// of waiting callers spent most of their time moving.
+#[must_use = "futures do nothing unless awaited"]
+pub(crate) struct Acquiring<'a> {
+    limiter: &'a Limiter,
+    key: Option<&'a str>,
+    cost: u64,
+    max_wait: MaxWait,
+    stage: Stage<'a>,
+}
+
+enum Stage<'a> {
+    New(Option<Box<First>>),
+    Asking(Asking<'a>, Arc<[Plan]>, Seen),
+    Waiting(Box<Wait<'a>>),
+}
+
+impl Future for Acquiring<'_> {
+    type Output = Result<Decision, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self {
+            limiter,
+            key,
+            cost,
+            max_wait,
+            stage,
+        } = &mut *self;
+        let (limiter, key, cost, max_wait) = (*limiter, *key, *cost, *max_wait);
+        loop {
+            let step = match stage {
+                Stage::New(first) => match begin(limiter, key, cost, max_wait, first.take())? {
+                    Begun::Decided(step) => step,
+                    Begun::Ask(seen) => {
+                        let (plans, operation) =
+                            (limiter.plans(), limiter.operation(cost, max_wait));
+                        let asking = limiter.handle_async_by(Arc::clone(&plans), key, operation);
+                        *stage = Stage::Asking(asking, plans, seen);
+                        continue;
+                    }
+                },
+                Stage::Asking(asking, plans, seen) => {
+                    let decision = ready!(Pin::new(asking).poll(context))?;
+                    let plans = Some(Arc::clone(plans));
+                    let first = asked(limiter, key, max_wait, decision, plans, *seen)?;
+                    proceed(limiter, key, cost, max_wait, first)?
+                }
+                Stage::Waiting(wait) => return wait.poll(context),
+            };
+            match step {
+                Step::Done(decision) => return Poll::Ready(Ok(decision)),
+                Step::Wait(wait) => *stage = Stage::Waiting(wait),
             }
-        },
-    };
-    match unless_waiting(limiter, key, max_wait, &first)? {
-        Some(done) => Ok(done),
+        }
+    }
+}
+
+/// A call that has begun to acquire.
+enum Begun<'a> {
+    Decided(Step<'a>),
+    /// The store has to be asked, which may block.
+    Ask(Seen),
+}
+
+/// A call after its first decision.
+enum Step<'a> {
+    /// It is admitted.
+    Done(Decision),
+    /// Boxed: few calls wait, and the futures of all of them are small.
+    Wait(Box<Wait<'a>>),
+}
+
+/// Begins to acquire: joins those who wait for the key, or decides if that cannot block.
+fn begin<'a>(
+    limiter: &'a Limiter,
+    key: Option<&'a str>,
+    cost: u64,
+    max_wait: MaxWait,
+    first: Option<Box<First>>,
+) -> Result<Begun<'a>, Error> {
+    let first = match first {
+        Some(first) => *first,
         None => {
-            Wait::after(limiter, key, cost, max_wait, first)?
-                .run()
-                .await
+            if let Some(wait) = Wait::join(limiter, key, cost, max_wait)? {
+                return Ok(Begun::Decided(Step::Wait(Box::new(wait))));
+            }
+            // The queues are not made for a call that never waits.
+            let seen = match max_wait.may_wait() || limiter.is_queue() {
+                true => limiter.queues().seen(),
+                false => Seen::UNKNOWN,
+            };
+            let Some((decision, plans)) = limiter.acquire_at_once(key, cost, max_wait)? else {
+                return Ok(Begun::Ask(seen));
+            };
+            asked(limiter, key, max_wait, decision, plans, seen)?
+        }
+    };
+    proceed(limiter, key, cost, max_wait, first).map(Begun::Decided)
+}
+
+/// The step after the first decision.
+fn proceed<'a>(
+    limiter: &'a Limiter,
+    key: Option<&'a str>,
+    cost: u64,
+    max_wait: MaxWait,
+    first: First,
+) -> Result<Step<'a>, Error> {
+    match unless_waiting(limiter, key, max_wait, &first)? {
+        Some(decision) => Ok(Step::Done(decision)),
+        None => {
+            let wait = Wait::after(limiter, key, cost, max_wait, first)?;
+            Ok(Step::Wait(Box::new(wait)))
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::limit::decision::Decision;
 use crate::store::handler::Handler;
 use crate::store::memory::{BoundTable, FastPath, Table, as_memory};
 use crate::store::outage::{self, OnBackendError};
-use crate::store::request::Request;
+use crate::store::request::{Operation, Request};
 use crate::telemetry::{self, Timer};
 
 /// A store with what it takes to decide about one key prefix.
@@ -141,7 +141,21 @@ impl BoundStore {
 
     /// Decides about a call without asking a store outside of this process, if that is possible.
     pub(super) fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
-        self.handler()?.decide_locally(request)
+        match request.operation {
+            // Who looks at a limit wants to know what the store knows.
+            Operation::Peek(_) => None,
+            _ => self.handler()?.decide_locally(request),
+        }
+    }
+
+    /// The decision about a call of this cost that would be denied now, as far as it is known in this process.
+    #[cfg(feature = "axum")]
+    pub(super) fn known_denial(&self, request: &Request<'_>) -> Option<Decision> {
+        let known = match self {
+            Self::Memory(table) => table.handle(request).ok(),
+            Self::Other(other) => other.handler.decide_locally(request),
+        };
+        known.filter(|decision| !decision.allowed)
     }
 
     /// As [`BoundStore::handle`] for what [`BoundStore::decide_locally`] does not decide, without blocking the

@@ -21,7 +21,14 @@ use crate::store::memory::FastPath;
 use crate::store::request::{BoxFuture, Operation, Request};
 use crate::sync::RwLock;
 use crate::sync_future::SyncFuture;
+use crate::telemetry::collector::{self, Collected};
 use crate::telemetry::{Outcome, Telemetry};
+
+/// The future of an operation on a limit.
+pub(super) type Asking<'a> = SyncFuture<BoxFuture<'a, Result<Decision, Error>>>;
+
+/// A decision, and the limits that have decided unless the fast path has.
+pub(super) type Decided = (Decision, Option<Arc<[Plan]>>);
 
 /// A named limit bound to a store.
 #[derive(Debug)]
@@ -99,6 +106,27 @@ impl Limiter {
     /// The limits that the code states.
     pub(super) const fn stated(&self) -> &Arc<[Plan]> {
         &self.stated
+    }
+
+    /// Looks for a collector of decisions from now on.
+    #[cfg(feature = "tower")]
+    pub(super) fn look_for_collector(&self) {
+        // Under the lock under which the limits change, so that it does not undo a change.
+        let plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fast_path) = &self.fast_path {
+            fast_path.set_limits(&plans);
+        }
+    }
+
+    /// Lets a decision be collected, if that is done on this thread: the headers of a response describe it.
+    pub(crate) fn collect(&self, decision: &Decision) {
+        if collector::is_open() {
+            collector::collect(Collected {
+                name: Arc::clone(&self.name),
+                plans: self.plans(),
+                decision: Some(*decision),
+            });
+        }
     }
 
     /// Takes their slots from those who wait, until the guard is dropped.
@@ -288,31 +316,35 @@ impl Limiter {
         }
     }
 
-    /// As [`Limiter::take_async`], for a call that may wait this long. Also returns the limits that have decided,
-    /// unless the fast path has.
+    /// Decides about a call that may wait this long, and takes its cost if it is admitted; `None` where
+    /// deciding may block.
     ///
     /// # Errors
     /// As for [`Limiter::take`].
-    pub(crate) async fn acquire_async(
+    pub(crate) fn acquire_at_once(
         &self,
         key: Option<&str>,
         cost: u64,
         max_wait: MaxWait,
-    ) -> Result<(Decision, Option<Arc<[Plan]>>), Error> {
+    ) -> Result<Option<Decided>, Error> {
+        if !self.is_immediate() {
+            return Ok(None);
+        }
         let operation = self.operation(cost, max_wait);
         let max_wait = match operation {
             Operation::Take(_) => MaxWait::NONE,
             _ => max_wait,
         };
         let fast = self.try_take(key.map(Subject::Text).as_ref(), cost, max_wait);
+        // A bucket that denies a call at once may have a slot for one that waits.
         if let Some(decision @ Decision { allowed, .. }) = fast
             && (allowed || !max_wait.may_wait())
         {
-            return Ok((decision, None));
+            return Ok(Some((decision, None)));
         }
         let plans = self.plans();
-        let decided = self.handle_async_by(Arc::clone(&plans), key, operation);
-        Ok((decided.await?, Some(plans)))
+        let decision = self.handle_by(&plans, key, operation)?;
+        Ok(Some((decision, Some(plans))))
     }
 
     /// Carries an operation out, blocking the thread where the store does.
@@ -346,12 +378,23 @@ impl Limiter {
             .map_err(|error| error.at(&self.name, key))
     }
 
+    /// The decision about a call of cost 1 that would be denied now, as far as it is known in this process.
+    #[cfg(feature = "axum")]
+    pub(crate) fn known_denial(&self, key: Option<&str>) -> Option<Decision> {
+        let operation = Operation::Peek(1);
+        self.denied_by_test(operation).or_else(|| {
+            let plans = self.plans();
+            self.store
+                .known_denial(&self.request(key, &plans, operation))
+        })
+    }
+
     /// As [`Limiter::handle`], without blocking the thread.
     pub(crate) fn handle_async<'a>(
         &'a self,
         key: Option<&'a str>,
         operation: Operation,
-    ) -> SyncFuture<BoxFuture<'a, Result<Decision, Error>>> {
+    ) -> Asking<'a> {
         self.handle_async_by(self.plans(), key, operation)
     }
 
@@ -361,7 +404,7 @@ impl Limiter {
         plans: Arc<[Plan]>,
         key: Option<&'a str>,
         operation: Operation,
-    ) -> SyncFuture<BoxFuture<'a, Result<Decision, Error>>> {
+    ) -> Asking<'a> {
         let decided =
             |decided| SyncFuture::new(Box::pin(std::future::ready(decided)) as BoxFuture<_>);
         if self.is_immediate() {

@@ -105,7 +105,7 @@ fn begin<'a, 'b, const N: usize>(
     })?;
     if decisions.iter().all(|decision| decision.allowed) {
         if decisions.iter().all(|decision| decision.delay.is_zero()) {
-            parts.iter().for_each(|part| part.record(Outcome::Admitted));
+            admit(parts, &decisions);
             return Ok(Begun::Admitted(decisions));
         }
         return Ok(Begun::Waits(Taken {
@@ -121,6 +121,14 @@ fn begin<'a, 'b, const N: usize>(
         }
     }
     Ok(Begun::Waits(Taken::nothing(parts)))
+}
+
+/// Records that a call is admitted by all limits.
+fn admit(parts: &[Part<'_>], decisions: &[Decision]) {
+    for (part, decision) in parts.iter().zip(decisions) {
+        part.limiter.collect(decision);
+        part.record(Outcome::Admitted);
+    }
 }
 
 /// Whether the call would overtake others that wait.
@@ -272,7 +280,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
 
     /// Returns the part if it has to be acquired still, with the slot that it has taken and as long as it
     /// may wait now. The slot is the caller's then.
-    fn next(&mut self, index: usize, began: u64) -> Option<(Part<'b>, Option<First>)> {
+    fn next(&mut self, index: usize, began: u64) -> Option<(Part<'b>, Option<Box<First>>)> {
         let mut part = self.parts[index];
         let waited = Duration::from_nanos(part.limiter.clock().now().saturating_sub(began));
         if let WaitTime::AtMost(longest) = &mut part.max_wait.time {
@@ -285,7 +293,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
                 return None;
             }
         }
-        let first = |decision| First::of_slot(decision, Some(part.limiter.plans()));
+        let first = |decision| Box::new(First::of_slot(decision, Some(part.limiter.plans())));
         Some((part, slot.take().map(first)))
     }
 
@@ -305,10 +313,10 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
 
     /// Records that the call is admitted: it uses what it has taken.
     fn keep(mut self) -> [Decision; N] {
-        self.parts
-            .iter()
-            .for_each(|part| part.record(Outcome::Admitted));
-        std::mem::replace(&mut self.decisions, [None; N]).map(Option::unwrap_or_default)
+        let decisions = std::mem::replace(&mut self.decisions, [None; N]);
+        let decisions = decisions.map(Option::unwrap_or_default);
+        admit(self.parts, &decisions);
+        decisions
     }
 }
 

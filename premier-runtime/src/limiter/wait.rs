@@ -1,15 +1,15 @@
 //! Waiting to be admitted: one procedure for sync and async callers.
 //!
 //! [`Wait`] is a state machine whose steps are to ask the store, to sleep, or to run. One driver parks
-//! the thread, the other awaits. Dropping it gives back its place in the queue or its reserved slot.
+//! the thread, the other is polled. Dropping it gives back its place in the queue or its reserved slot.
 //!
 //! A bucket knows when a call will be admitted, so a call takes its slot when it comes and sleeps until
 //! the slot begins. A window does not: its callers queue up, and the head asks when there may be room.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use crate::algorithms::{self, Plan};
@@ -17,7 +17,7 @@ use crate::clock::{self, Sleep, after};
 use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
-use crate::limiter::named::Limiter;
+use crate::limiter::named::{Asking, Limiter};
 use crate::limiter::wait_queue::{
     GiveBack, Joined, LimitQueue, LimitWaiter, Position, QueueHead, Seen, Slot, SlotWaiter, Taken,
     Turn, WaitQueues,
@@ -58,6 +58,10 @@ impl First {
         self.plans.is_some() || slot.is_of(plans)
     }
 
+    pub(crate) const fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
     /// Whether the call need not wait.
     pub(crate) const fn is_final(&self) -> bool {
         self.decision.allowed && self.decision.delay.is_zero()
@@ -73,6 +77,10 @@ pub(super) struct Wait<'a> {
     began: u64,
     deadline: u64,
     held: Held<'a>,
+    /// What an async caller sleeps by, and until when.
+    sleep: Option<(u64, Sleep)>,
+    /// The question of an async caller to the store, with what had happened before.
+    asking: Option<(Asking<'a>, Arc<[Plan]>, Seen)>,
 }
 
 #[expect(
@@ -194,6 +202,8 @@ impl<'a> Wait<'a> {
             began,
             deadline,
             held: Held::Nothing,
+            sleep: None,
+            asking: None,
         })
     }
 
@@ -322,7 +332,7 @@ impl<'a> Wait<'a> {
 
     /// Ends the wait of a call that runs: its slot is used, so nothing is given back. The decision says
     /// how long the call has waited.
-    fn done(mut self, decision: Decision) -> Decision {
+    fn done(&mut self, decision: Decision) -> Decision {
         self.held = Held::Nothing;
         let waited = self.limiter.clock().now().saturating_sub(self.began);
         let waited = Duration::from_nanos(waited);
@@ -335,7 +345,7 @@ impl<'a> Wait<'a> {
         }
     }
 
-    pub(super) fn block(mut self) -> Result<Decision, Error> {
+    pub(super) fn block(&mut self) -> Result<Decision, Error> {
         let waker = clock::waker_of_this_thread();
         loop {
             match self.next(&waker)? {
@@ -352,44 +362,40 @@ impl<'a> Wait<'a> {
         }
     }
 
-    pub(super) async fn run(mut self) -> Result<Decision, Error> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Decision, Error>> {
         loop {
-            if let Some(decision) = self.sleep().await? {
-                return Ok(self.done(decision));
-            }
-            let (seen, plans) = (self.queues().seen(), self.limiter.plans());
-            let asked =
-                self.limiter
-                    .handle_async_by(Arc::clone(&plans), self.key, self.operation());
-            let decision = asked.await?;
-            if let Some(decision) = self.decided(&plans, decision, seen)? {
-                return Ok(self.done(decision));
-            }
-        }
-    }
-
-    /// Sleeps until the call is done, whose decision is returned, or has to ask.
-    async fn sleep(&self) -> Result<Option<Decision>, Error> {
-        let clock = self.limiter.clock();
-        let mut sleep: Option<(u64, Sleep)> = None;
-        poll_fn(|context| {
-            loop {
-                let until = match self.next(context.waker())? {
-                    Next::Ask => return Poll::Ready(Ok(None)),
-                    Next::Done(decision) => return Poll::Ready(Ok(Some(decision))),
-                    Next::Sleep(until) => until,
-                };
-                let (_, sleeping) = match &mut sleep {
-                    Some(sleep) if sleep.0 == until => sleep,
-                    sleep => sleep.insert((until, clock.sleep_until(until))),
-                };
-                if Pin::new(sleeping).poll(context).is_pending() {
-                    return Poll::Pending;
+            if let Some((asking, ..)) = &mut self.asking {
+                let decision = ready!(Pin::new(asking).poll(context));
+                if let Some((_, plans, seen)) = self.asking.take()
+                    && let Some(decision) = self.decided(&plans, decision?, seen)?
+                {
+                    return Poll::Ready(Ok(self.done(decision)));
                 }
-                sleep = None;
             }
-        })
-        .await
+            let until = match self.next(context.waker())? {
+                Next::Done(decision) => return Poll::Ready(Ok(self.done(decision))),
+                Next::Sleep(until) => until,
+                Next::Ask => {
+                    let (seen, plans) = (self.queues().seen(), self.limiter.plans());
+                    let operation = self.operation();
+                    let asking =
+                        self.limiter
+                            .handle_async_by(Arc::clone(&plans), self.key, operation);
+                    self.asking = Some((asking, plans, seen));
+                    continue;
+                }
+            };
+            let sleep = match &mut self.sleep {
+                Some((earlier, sleep)) if *earlier == until => sleep,
+                sleep => {
+                    &mut sleep
+                        .insert((until, self.limiter.clock().sleep_until(until)))
+                        .1
+                }
+            };
+            ready!(Pin::new(sleep).poll(context));
+            self.sleep = None;
+        }
     }
 }
 

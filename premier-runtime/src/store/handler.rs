@@ -73,8 +73,9 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
     /// Decides about a call from what is known in this process, or returns `None` if the store has to be
     /// asked. Must not block.
     ///
-    /// Called before [`Handler::handle`] and [`Handler::handle_async`] for calls that take units. The default
-    /// is `None`. Override it in a store that remembers denials, or takes units ahead.
+    /// Called before [`Handler::handle`] and [`Handler::handle_async`], but not for [`Operation::Peek`]. With that it
+    /// is called for the headers of a response to a call that was denied. The default is `None`. Override it in a
+    /// store that remembers denials, or takes units ahead.
     fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
         let _ = request;
         None

@@ -67,7 +67,7 @@ const METRICS: &[(&str, Kind, Unit, &str)] = &[
         "premier_rejected_calls_total",
         Counter,
         Unit::Count,
-        "Calls that an open circuit breaker or a lack of permits has rejected.",
+        "Calls that were rejected without a decision of a limit: by an open circuit breaker, or for lack of a permit or a key.",
     ),
     (
         "premier_retries_total",
@@ -92,6 +92,12 @@ const METRICS: &[(&str, Kind, Unit, &str)] = &[
         Gauge,
         Unit::Count,
         "1 for the state of a circuit breaker without keys, 0 for its other states.",
+    ),
+    (
+        "premier_breaker_keys",
+        Gauge,
+        Unit::Count,
+        "How many keys of a circuit breaker are in a state: open or half open.",
     ),
     (
         "premier_breaker_changes_total",

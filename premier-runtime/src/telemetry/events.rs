@@ -21,6 +21,9 @@ pub(crate) enum Counted {
     OpenCircuit,
     /// Calls that were rejected because all permits are in use.
     NoPermit,
+    /// Requests that were rejected because they lack what their key needs.
+    #[cfg(feature = "tower")]
+    NoKey,
 }
 
 impl Counted {
@@ -51,6 +54,8 @@ impl Counted {
             Self::Fallbacks => metrics::counter!("premier_fallbacks_total", "function" => function),
             Self::OpenCircuit => rejected(function, "circuit_breaker"),
             Self::NoPermit => rejected(function, "concurrency"),
+            #[cfg(feature = "tower")]
+            Self::NoKey => rejected(function, "missing_key"),
         }
     }
 }
@@ -103,7 +108,7 @@ impl BreakerState {
 }
 
 /// Registers the metrics of a breaker that is closed. There is no one state of many circuits, so a breaker with keys
-/// has none.
+/// has how many of them are in each state instead.
 pub(crate) fn register_breaker(function: &Arc<str>, has_keys: bool) {
     let _ = has_keys;
     Counted::OpenCircuit.register(function);
@@ -112,8 +117,9 @@ pub(crate) fn register_breaker(function: &Arc<str>, has_keys: bool) {
         for state in BreakerState::ALL {
             let _ = breaker_changes(function, state);
         }
-        if !has_keys {
-            set_breaker_state(function, BreakerState::Closed);
+        match has_keys {
+            true => set_breaker_keys(function, KeysByState::default()),
+            false => set_breaker_state(function, BreakerState::Closed),
         }
     }
 }
@@ -131,22 +137,50 @@ fn set_breaker_state(function: &Arc<str>, current: BreakerState) {
     }
 }
 
-/// Records that a circuit changed to `state`. It may have changed again: `current` returns its state.
-pub(crate) fn breaker(
+/// How many keys of a breaker have a circuit that is not closed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct KeysByState {
+    pub(crate) half_open: u64,
+    pub(crate) open: u64,
+}
+
+#[cfg(feature = "metrics")]
+#[expect(clippy::cast_precision_loss, reason = "there are no 2^52 keys")]
+fn set_breaker_keys(function: &Arc<str>, keys: KeysByState) {
+    let counts = [
+        (BreakerState::HalfOpen, keys.half_open),
+        (BreakerState::Open, keys.open),
+    ];
+    for (state, count) in counts {
+        metrics::gauge!("premier_breaker_keys", "function" => Arc::clone(function), "state" => state.as_str())
+            .set(count as f64);
+    }
+}
+
+/// Records the state of a breaker without keys, which `current` returns. It may change meanwhile.
+pub(crate) fn breaker_state(function: &Arc<str>, current: impl Fn() -> BreakerState) {
+    let _ = (function, &current);
+    #[cfg(feature = "metrics")]
+    show_latest(current, |state| set_breaker_state(function, *state));
+}
+
+/// Records how many keys of a breaker are in each state, which `current` returns. It may change meanwhile.
+pub(crate) fn breaker_keys(function: &Arc<str>, current: impl Fn() -> KeysByState) {
+    let _ = (function, &current);
+    #[cfg(feature = "metrics")]
+    show_latest(current, |keys| set_breaker_keys(function, *keys));
+}
+
+/// Records that a circuit changed to `state`.
+pub(crate) fn breaker_changed(
     function: &Arc<str>,
     key: Option<&str>,
     log_keys: bool,
     state: BreakerState,
-    current: impl Fn() -> BreakerState,
 ) {
-    let _ = (function, key, log_keys, state, &current);
+    let _ = (function, key, log_keys, state);
     #[cfg(feature = "metrics")]
-    {
-        if key.is_none() {
-            show_latest(current, |state| set_breaker_state(function, *state));
-        }
-        breaker_changes(function, state).increment(1);
-    }
+    breaker_changes(function, state).increment(1);
     #[cfg(feature = "tracing")]
     {
         let to = state.as_str();

@@ -6,6 +6,11 @@
 
 #[cfg(feature = "cache")]
 mod caches;
+#[cfg_attr(
+    not(feature = "tower"),
+    expect(dead_code, reason = "only layers collect decisions")
+)]
+pub(crate) mod collector;
 #[cfg(feature = "dashboard")]
 pub(crate) mod counts;
 #[cfg(feature = "tracing")]
@@ -31,8 +36,8 @@ pub(crate) use self::caches::Lookups;
 #[cfg(feature = "redis")]
 pub(crate) use self::events::record_backend_up;
 pub(crate) use self::events::{
-    BreakerState, Counted, Timer, breaker, fell_back, outage_decision, register_breaker,
-    register_store, retried, timed_out,
+    BreakerState, Counted, KeysByState, Timer, breaker_changed, breaker_keys, breaker_state,
+    fell_back, outage_decision, register_breaker, register_store, retried, timed_out,
 };
 pub(crate) use self::keys::KeyTelemetry;
 pub(crate) use self::limiter::Telemetry;

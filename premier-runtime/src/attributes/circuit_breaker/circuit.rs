@@ -52,6 +52,14 @@ impl Phase {
     const fn closed() -> Self {
         Self::Closed(VecDeque::new())
     }
+
+    const fn name(&self) -> BreakerState {
+        match self {
+            Self::Closed(_) => BreakerState::Closed,
+            Self::Open(_) => BreakerState::Open,
+            Self::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
 }
 
 /// A call that was let through.
@@ -61,6 +69,13 @@ pub(super) struct Entry {
     generation: u64,
     /// When the call began, if that is known.
     started: Option<u64>,
+}
+
+/// A change of the state of a circuit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Change {
+    pub(super) from: BreakerState,
+    pub(super) to: BreakerState,
 }
 
 /// How a call ended.
@@ -100,7 +115,7 @@ impl Circuit {
         })
     }
 
-    /// Lets a call through that begins now. Returns the state of the circuit if it has changed.
+    /// Lets a call through that begins now. Returns how the state of the circuit has changed, if it has.
     ///
     /// # Errors
     /// How long the circuit lets no call through.
@@ -108,7 +123,7 @@ impl Circuit {
         &self,
         rules: &Rules,
         now: u64,
-    ) -> Result<(Entry, Option<BreakerState>), Duration> {
+    ) -> Result<(Entry, Option<Change>), Duration> {
         let mut state = lock(&self.state);
         let mut change = None;
         match &mut state.phase {
@@ -122,7 +137,10 @@ impl Circuit {
                     ended: Tally::default(),
                 };
                 self.next_generation(false);
-                change = Some(BreakerState::HalfOpen);
+                change = Some(Change {
+                    from: BreakerState::Open,
+                    to: BreakerState::HalfOpen,
+                });
             }
             Phase::HalfOpen { running, ended } => {
                 let is_full =
@@ -172,14 +190,14 @@ impl Circuit {
         true
     }
 
-    /// Records how a call has ended. Returns the state of the circuit if it has changed.
+    /// Records how a call has ended. Returns how the state of the circuit has changed, if it has.
     pub(super) fn record(
         &self,
         entry: &Entry,
         outcome: Outcome,
         rules: &Rules,
         now: u64,
-    ) -> Option<BreakerState> {
+    ) -> Option<Change> {
         let is_slow = entry.is_slow(rules, now);
         let failed = match outcome {
             Outcome::Dropped => is_slow,
@@ -211,14 +229,15 @@ impl Circuit {
                 rules.judge(*ended)
             }
         };
-        match verdict {
-            Verdict::Wait => None,
+        let from = state.phase.name();
+        let to = match verdict {
+            Verdict::Wait => return None,
             Verdict::Open => {
                 state.trips = state.trips.saturating_add(1);
                 let length = rules.open_time(state.trips, fastrand::f64);
                 state.phase = Phase::Open(after(now, length));
                 self.next_generation(false);
-                Some(BreakerState::Open)
+                BreakerState::Open
             }
             Verdict::Close => {
                 state.phase = Phase::closed();
@@ -227,9 +246,10 @@ impl Circuit {
                 self.failed.clear();
                 self.slow.clear();
                 self.next_generation(true);
-                Some(BreakerState::Closed)
+                BreakerState::Closed
             }
-        }
+        };
+        Some(Change { from, to })
     }
 
     /// Counts a call of a closed circuit.
@@ -284,11 +304,7 @@ impl Circuit {
 
     /// The state as it is now.
     pub(super) fn state(&self) -> BreakerState {
-        match lock(&self.state).phase {
-            Phase::Closed(_) => BreakerState::Closed,
-            Phase::Open(_) => BreakerState::Open,
-            Phase::HalfOpen { .. } => BreakerState::HalfOpen,
-        }
+        lock(&self.state).phase.name()
     }
 
     /// Numbers a new phase. The lock is held.

@@ -1,16 +1,18 @@
 //! The circuits of a function with keys.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use super::circuit::Circuit;
+use super::circuit::{Change, Circuit};
 use super::rules::Rules;
 use crate::clock::after;
 use crate::key::digest::{Digest, MAX_PLAIN_LEN, beginning};
 use crate::key::hasher::secret_hasher;
 use crate::sync::{Arc, Mutex, lock};
+use crate::telemetry::{BreakerState, KeysByState};
 
 /// The most keys whose circuits are kept. The calls of further keys are not counted.
 const MAX_KEYS: usize = 1 << 20;
@@ -37,6 +39,25 @@ pub(super) struct Circuits {
     // Callers choose keys and must not be able to choose collisions.
     hasher: RandomState,
     table: Mutex<Table>,
+    counts: Counts,
+}
+
+/// How many circuits are not closed. One of two changes may be counted before the one that has made it possible.
+#[derive(Debug, Default)]
+struct Counts {
+    half_open: AtomicI64,
+    open: AtomicI64,
+}
+
+impl Counts {
+    fn add(&self, state: BreakerState, change: i64) {
+        let count = match state {
+            BreakerState::Closed => return,
+            BreakerState::HalfOpen => &self.half_open,
+            BreakerState::Open => &self.open,
+        };
+        count.fetch_add(change, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -57,17 +78,20 @@ impl Default for Circuits {
                 sweep_at: FEW,
                 sweep_after: 0,
             }),
+            counts: Counts::default(),
         }
     }
 }
 
 impl Circuits {
-    /// Returns the circuit of a key, which is made if there is none. `None` if there are too many.
+    /// Returns the circuit of a key, which is made if there is none. `None` if there are too many. Calls
+    /// `removed_open`, without a lock, if circuits were removed that were open.
     pub(super) fn circuit(
         &self,
         full_key: &str,
         rules: &Rules,
         now: impl FnOnce() -> u64,
+        removed_open: impl FnOnce(),
     ) -> Option<Arc<KeyedCircuit>> {
         let hash = self.hasher.hash_one(full_key);
         let digest = Digest::of_long(full_key);
@@ -88,26 +112,51 @@ impl Circuits {
         if let Some(circuit) = table.circuits.find(hash, is_it) {
             return Some(Arc::clone(circuit));
         }
-        if !table.has_room(rules, now) {
-            return None;
+        let (has_room, removed) = table.has_room(rules, now);
+        if has_room {
+            table
+                .circuits
+                .insert_unique(hash, Arc::clone(&circuit), |circuit| circuit.hash);
         }
-        table
-            .circuits
-            .insert_unique(hash, Arc::clone(&circuit), |circuit| circuit.hash);
-        Some(circuit)
+        drop(table);
+        if removed > 0 {
+            self.counts.add(BreakerState::Open, -removed);
+            removed_open();
+        }
+        has_room.then_some(circuit)
+    }
+
+    /// Counts a change of the circuit of a key.
+    pub(super) fn count(&self, change: Change) {
+        self.counts.add(change.from, -1);
+        self.counts.add(change.to, 1);
+    }
+
+    /// How many keys have a circuit that is not closed. One that no call has come to since its time has passed is
+    /// still open.
+    pub(super) fn keys_by_state(&self) -> KeysByState {
+        let read = |count: &AtomicI64| u64::try_from(count.load(Ordering::Relaxed)).unwrap_or(0);
+        KeysByState {
+            half_open: read(&self.counts.half_open),
+            open: read(&self.counts.open),
+        }
     }
 }
 
 impl Table {
     /// Whether there is room for one more circuit. Removes those that are as a new one when their number has
-    /// doubled since it was last done.
-    fn has_room(&mut self, rules: &Rules, now: u64) -> bool {
+    /// doubled since it was last done, and counts those of them that were open.
+    fn has_room(&mut self, rules: &Rules, now: u64) -> (bool, i64) {
+        let mut removed_open = 0;
         if self.circuits.len() >= self.sweep_at && now >= self.sweep_after {
             self.circuits.retain(|keyed| {
                 // A call that runs holds its circuit, in which its outcome will count.
-                Arc::strong_count(keyed) > 1
-                    || !(keyed.circuit.is_idle(rules, now)
-                        || keyed.circuit.is_abandoned(rules, now))
+                if Arc::strong_count(keyed) > 1 {
+                    return true;
+                }
+                let is_abandoned = keyed.circuit.is_abandoned(rules, now);
+                removed_open += i64::from(is_abandoned);
+                !(is_abandoned || keyed.circuit.is_idle(rules, now))
             });
             let len = self.circuits.len();
             self.circuits.shrink_to(len * 2, |circuit| circuit.hash);
@@ -116,7 +165,7 @@ impl Table {
                 self.sweep_after = after(now, SWEEP_PAUSE);
             }
         }
-        self.circuits.len() < MAX_KEYS
+        (self.circuits.len() < MAX_KEYS, removed_open)
     }
 }
 
@@ -141,7 +190,7 @@ mod tests {
             // Each of these is idle when the next call comes.
             let now = number * 10 * SECOND;
             let keyed = circuits
-                .circuit(&number.to_string(), &rules, || now)
+                .circuit(&number.to_string(), &rules, || now, || ())
                 .unwrap();
             let (entry, _) = keyed.circuit.enter(&rules, now).unwrap();
             keyed.circuit.record(&entry, Outcome::Failed, &rules, now);
@@ -153,18 +202,47 @@ mod tests {
     fn circuits_that_count_calls_and_those_of_running_calls_are_kept() {
         let circuits = Circuits::default();
         let rules = BreakerArgs::default().rules().unwrap();
-        let running = circuits.circuit("runs", &rules, || 0).unwrap();
+        let running = circuits.circuit("runs", &rules, || 0, || ()).unwrap();
         for number in 0..1_000 {
-            let keyed = circuits.circuit(&number.to_string(), &rules, || 0).unwrap();
+            let key = number.to_string();
+            let keyed = circuits.circuit(&key, &rules, || 0, || ()).unwrap();
             let entry = keyed.circuit.try_enter(None).unwrap();
             assert!(keyed.circuit.try_succeed(&entry, &rules, || 0));
         }
         assert_eq!(len(&circuits), 1_001);
         for number in 0..1_000 {
-            circuits.circuit(&format!("new {number}"), &rules, || 20 * SECOND);
+            let key = format!("new {number}");
+            circuits.circuit(&key, &rules, || 20 * SECOND, || ());
         }
-        let again = circuits.circuit("runs", &rules, || 20 * SECOND).unwrap();
+        let again = circuits.circuit("runs", &rules, || 20 * SECOND, || ());
+        let again = again.unwrap();
         assert!(Arc::ptr_eq(&running, &again));
         assert!(len(&circuits) < 1_100, "{}", len(&circuits));
+    }
+
+    #[test]
+    fn an_open_circuit_that_is_removed_is_counted_no_longer() {
+        let circuits = Circuits::default();
+        let rules = BreakerArgs::default().rules().unwrap();
+        let open = Change {
+            from: BreakerState::Closed,
+            to: BreakerState::Open,
+        };
+        let mut fails = |key: &str| {
+            let keyed = circuits.circuit(key, &rules, || 0, || ()).unwrap();
+            for _ in 0..20 {
+                let (entry, _) = keyed.circuit.enter(&rules, 0).unwrap();
+                if let Some(change) = keyed.circuit.record(&entry, Outcome::Failed, &rules, 0) {
+                    assert_eq!(change, open);
+                    circuits.count(change);
+                }
+            }
+        };
+        (0..FEW).for_each(|number| fails(&number.to_string()));
+        assert_eq!(circuits.keys_by_state().open, FEW as u64);
+        let (mut removed, later) = (false, 3_600 * SECOND);
+        circuits.circuit("new", &rules, || later, || removed = true);
+        assert!(removed);
+        assert_eq!(circuits.keys_by_state(), KeysByState::default());
     }
 }

@@ -43,7 +43,8 @@ fn record(
     if outcome == Outcome::Succeeded && circuit.try_succeed(&entry, rules, || now) {
         return None;
     }
-    circuit.record(&entry, outcome, rules, now)
+    let change = circuit.record(&entry, outcome, rules, now);
+    change.map(|change| change.to)
 }
 
 /// Runs a call. Returns whether it was let through, and how the circuit has changed at its end.

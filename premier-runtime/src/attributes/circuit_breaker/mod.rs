@@ -22,7 +22,7 @@ use std::thread;
 
 use self::args::BreakerArgs;
 pub use self::args::BreakerSpec;
-use self::circuit::{Circuit, Entry, Outcome};
+use self::circuit::{Change, Circuit, Entry, Outcome};
 use self::circuits::{Circuits, KeyedCircuit};
 use self::rules::Rules;
 use super::call_site::CallSite;
@@ -34,7 +34,7 @@ use crate::config::runtime::Runtime;
 use crate::error::Error;
 use crate::key::subject::IntoSubject;
 use crate::sync;
-use crate::telemetry::{self, BreakerState, Counted};
+use crate::telemetry::{self, Counted};
 
 /// The static of one `#[circuit_breaker]`.
 pub type BreakerSite = Site<Breaker>;
@@ -127,7 +127,8 @@ impl Breaker {
         started: Option<u64>,
     ) -> Result<(), Error> {
         let now = || started.unwrap_or_else(|| self.clock.now());
-        let Some(keyed) = self.by_key.circuit(key, &self.rules, now) else {
+        let removed_open = || self.record_keys();
+        let Some(keyed) = self.by_key.circuit(key, &self.rules, now, removed_open) else {
             // There are too many keys: the call is let through and not counted.
             return Ok(());
         };
@@ -168,12 +169,24 @@ impl Breaker {
     }
 
     /// Reports a change of a circuit. No lock is held, so subscribers and recorders may call the function.
-    fn report(&self, keyed: Option<&KeyedCircuit>, change: Option<BreakerState>) {
-        if let Some(state) = change {
-            let key = keyed.map(|keyed| &*keyed.key);
-            let current = || self.only.state();
-            telemetry::breaker(&self.function, key, self.log_keys, state, current);
+    fn report(&self, keyed: Option<&KeyedCircuit>, change: Option<Change>) {
+        let Some(change) = change else {
+            return;
+        };
+        match keyed {
+            Some(_) => {
+                self.by_key.count(change);
+                self.record_keys();
+            }
+            None => telemetry::breaker_state(&self.function, || self.only.state()),
         }
+        let key = keyed.map(|keyed| &*keyed.key);
+        telemetry::breaker_changed(&self.function, key, self.log_keys, change.to);
+    }
+
+    /// Records how many keys are in each state.
+    fn record_keys(&self) {
+        telemetry::breaker_keys(&self.function, || self.by_key.keys_by_state());
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) struct Undecided {
     pub(super) key: Option<String>,
     pub(super) cost: u64,
     /// The first decision if it has been made.
-    pub(super) first: Option<First>,
+    pub(super) first: Option<Box<First>>,
     pub(super) limiter: &'static Limiter,
     pub(super) max_wait: MaxWait,
 }

@@ -235,10 +235,12 @@ impl ThrottlePolicy {
                     .inspect_err(|error| limiter.record(key, Outcome::of(Err(error))))?,
             };
             // A decision that is not final is recorded after the wait.
-            if first.as_ref().is_some_and(First::is_final) {
+            if let Some(first) = first.as_ref().filter(|first| first.is_final()) {
+                limiter.collect(first.decision());
                 limiter.record(key, Outcome::Admitted);
                 return Ok(None);
             }
+            let first = first.map(Box::new);
             Ok(Some(Undecided {
                 key: text.map(str::to_owned),
                 cost,

@@ -10,6 +10,7 @@ use http::header::{HeaderMap, HeaderName};
 
 use super::forwarded;
 use super::ip_key::IPV6_PREFIX;
+use super::nat64::Nat64Prefix;
 use super::proxies::{Trust, TrustedProxies};
 
 /// Finds the address of the peer in the extensions of a request.
@@ -21,6 +22,8 @@ pub(super) struct ClientAddress {
     source: Source,
     pub(super) peer: Option<Arc<PeerFn>>,
     pub(super) ipv6_prefix: u8,
+    /// The prefixes of translators beside the well-known ones.
+    pub(super) nat64: Vec<Nat64Prefix>,
     /// Whether it was logged that a header has fewer entries than there are proxies.
     has_warned: Arc<AtomicBool>,
 }
@@ -41,6 +44,7 @@ impl From<Source> for ClientAddress {
             source,
             peer: None,
             ipv6_prefix: IPV6_PREFIX,
+            nat64: Vec::new(),
             has_warned: Arc::default(),
         }
     }

@@ -12,6 +12,7 @@ use super::key::RequestKey;
 use super::missing_key::MissingKey;
 use super::rate_limit_header::{HeaderFormat, Policies};
 use super::reply::Rejection;
+use crate::telemetry::Counted;
 use crate::throttle::Throttle;
 
 pub(super) type RequestFn<T> = Arc<dyn Fn(&request::Parts) -> T + Send + Sync>;
@@ -52,6 +53,16 @@ pub(super) struct Shared {
     /// Whether the response to an admitted request is the same for every decision, so that the fast
     /// path may decide.
     pub(super) ignores_decision: bool,
+}
+
+impl Shared {
+    /// Registers the metrics that only layers have. No lock may be held.
+    pub(super) fn register_metrics(&self) {
+        let config = &self.config;
+        if config.key.is_some() && config.missing_key == MissingKey::Deny && !config.shadow {
+            Counted::NoKey.register(&Arc::from(config.throttle.name()));
+        }
+    }
 }
 
 impl From<LayerConfig> for Shared {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::nat64::{self, Nat64Prefix};
 use crate::key::buffer::KeyBuffer;
 
 /// The length of a network that counts as one client unless a key says otherwise: a subscriber owns at
@@ -10,11 +11,20 @@ pub(crate) const IPV6_PREFIX: u8 = 64;
 
 /// Calls `then` with the text of an IPv4 address, or of the network of an IPv6 address.
 ///
-/// An IPv6 address that stands for an IPv4 address has the text of that one.
-pub(crate) fn with_ip_key<R>(address: IpAddr, ipv6_prefix: u8, then: impl FnOnce(&str) -> R) -> R {
+/// An IPv6 address that stands for an IPv4 address has the text of that one. `nat64` are prefixes of translators
+/// beside the well-known ones.
+pub(crate) fn with_ip_key<R>(
+    address: IpAddr,
+    ipv6_prefix: u8,
+    nat64: &[Nat64Prefix],
+    then: impl FnOnce(&str) -> R,
+) -> R {
     let ipv4 = match address {
         IpAddr::V4(address) => Some(address),
-        IpAddr::V6(address) => embedded_ipv4(address),
+        IpAddr::V6(address) => {
+            let mut translated = nat64.iter().filter_map(|prefix| prefix.ipv4(address));
+            translated.next().or_else(|| embedded_ipv4(address))
+        }
     };
     match (ipv4, address) {
         (Some(address), _) | (None, IpAddr::V4(address)) => with_ipv4(address, then),
@@ -31,7 +41,7 @@ pub(crate) fn with_ip_key<R>(address: IpAddr, ipv6_prefix: u8, then: impl FnOnce
 ///
 /// All of these hosts would otherwise share one network: translators write the IPv4 address into the
 /// last bits, and tunnels into the first ones.
-const fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let last = pair(g, h);
     let bits = match [a, b, c, d, e, f] {
@@ -41,6 +51,8 @@ const fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
         [0, 0, 0, 0, 0, 0] if g != 0 => last,
         // Translated by NAT64 (RFC 6052).
         [0x64, 0xff9b, 0, 0, 0, 0] => last,
+        // Translated by NAT64 with a prefix for local use (RFC 8215).
+        [0x64, 0xff9b, 1, ..] => return Some(nat64::of_local_use(address)),
         // 6to4 (RFC 3056).
         [0x2002, high, low, ..] => pair(high, low),
         // Teredo (RFC 4380) inverts the bits of the client's address.
@@ -96,7 +108,7 @@ mod tests {
 
     #[track_caller]
     fn assert_key(address: &str, prefix: u8, expected: &str) {
-        let text = with_ip_key(address.parse().unwrap(), prefix, str::to_owned);
+        let text = with_ip_key(address.parse().unwrap(), prefix, &[], str::to_owned);
         assert_eq!(text, expected, "{address} /{prefix}");
     }
 
@@ -124,7 +136,7 @@ mod tests {
         assert_key("::", 64, "::/64");
     }
 
-    /// Examples of RFC 4291, 2765, 6052, 3056 and 4380.
+    /// Examples of RFC 4291, 2765, 6052, 8215, 3056 and 4380.
     #[test]
     fn an_ipv6_address_that_stands_for_an_ipv4_address_has_its_key() {
         for (address, expected) in [
@@ -132,6 +144,8 @@ mod tests {
             ("::ffff:0:192.0.2.33", "192.0.2.33"),
             ("::192.0.2.33", "192.0.2.33"),
             ("64:ff9b::192.0.2.33", "192.0.2.33"),
+            ("64:ff9b:1::192.0.2.33", "192.0.2.33"),
+            ("64:ff9b:1:c000:2:2100::", "192.0.2.33"),
             ("2002:c000:221:1::9", "192.0.2.33"),
             ("2001:0:4136:e378:8000:63bf:3fff:fdde", "192.0.2.33"),
         ] {
@@ -141,7 +155,7 @@ mod tests {
         }
         // Networks beside them.
         for (address, expected) in [
-            ("64:ff9b:1::192.0.2.33", "64:ff9b:1::/64"),
+            ("64:ff9b:2::192.0.2.33", "64:ff9b:2::/64"),
             ("2001:1::192.0.2.33", "2001:1::/64"),
             ("2003:c000:221:1::9", "2003:c000:221:1::/64"),
             ("::1:0:192.0.2.33", "::/64"),

@@ -11,7 +11,9 @@ use http::request::Parts;
 use super::client_address::{ClientAddress, Source};
 use super::key_text::{Head, Part, with_text};
 use super::missing_key::Lack;
+use super::nat64::Nat64Prefix;
 use super::proxies::TrustedProxies;
+use crate::error::Error;
 
 /// Selects the part of a request that is its key. Requests with equal keys share a limit.
 ///
@@ -41,7 +43,7 @@ use super::proxies::TrustedProxies;
 /// # Addresses
 /// An IPv6 address counts as its /64 network ([`RequestKey::ipv6_prefix`]), because a subscriber owns at
 /// least a /64. One that stands for an IPv4 address counts as that one: IPv4-mapped, IPv4-compatible, NAT64
-/// (`64:ff9b::/96`), 6to4 and Teredo.
+/// (`64:ff9b::/96`, `64:ff9b:1::/48`, and [`RequestKey::nat64_prefix`]), 6to4 and Teredo.
 ///
 /// Headers such as `X-Forwarded-For` are believed only as far as [`TrustedProxies`] says.
 #[derive(Clone)]
@@ -199,6 +201,32 @@ impl RequestKey {
             address.ipv6_prefix = bits;
         }
         self
+    }
+
+    /// Adds the NAT64 prefix of a network of your own, in all addresses of this key: an IPv6 address that begins
+    /// with it counts as the IPv4 address in it, as RFC 6052 places it. Default: `64:ff9b::/96` and
+    /// `64:ff9b:1::/48` only.
+    ///
+    /// Needed where a translator stands in front of the service. Otherwise all of its IPv4 clients are in one
+    /// IPv6 network, and share a limit. Clients must not have IPv6 addresses with the prefix themselves: they
+    /// could choose the IPv4 address in it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] unless the text is an IPv6 network with a prefix of 32, 40, 48, 56, 64 or 96 bits.
+    ///
+    /// ```
+    /// use premier::tower::RequestKey;
+    ///
+    /// let client = RequestKey::peer_ip().nat64_prefix("2001:db8:64::/96")?;
+    /// # let _ = client;
+    /// # Ok::<(), premier::Error>(())
+    /// ```
+    pub fn nat64_prefix(mut self, network: &str) -> Result<Self, Error> {
+        let prefix = Nat64Prefix::parse(network)?;
+        for address in self.addresses() {
+            address.nat64.push(prefix);
+        }
+        Ok(self)
     }
 
     /// Uses the value of a header, unchanged. If the request has several headers of this name, the
@@ -391,6 +419,16 @@ mod tests {
         }
         let mapped = parts(&[], Some("[::ffff:1.2.30.104]:80"));
         assert_key(&RequestKey::peer_ip(), &mapped, "1.2.30.104");
+    }
+
+    #[test]
+    fn a_client_behind_a_translator_of_the_network_has_the_key_of_its_ipv4_address() {
+        let request = parts(&[], Some("[2001:db8:64::9.8.7.6]:80"));
+        let key = RequestKey::peer_ip();
+        assert_key(&key, &request, "2001:db8:64::/64");
+        let key = key.nat64_prefix("2001:db8:64::/96").unwrap();
+        assert_key(&key, &request, "9.8.7.6");
+        assert!(RequestKey::peer_ip().nat64_prefix("2001:db8::/97").is_err());
     }
 
     #[test]

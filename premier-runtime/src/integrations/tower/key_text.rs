@@ -128,7 +128,9 @@ impl Part {
         } = head;
         match self {
             Self::Address(client) => match client.find(headers, extensions) {
-                Some(address) => with_ip_key(address, client.ipv6_prefix, |text| then(text, None)),
+                Some(address) => with_ip_key(address, client.ipv6_prefix, &client.nat64, |text| {
+                    then(text, None)
+                }),
                 None => then("-", Some(Lack::PeerAddress)),
             },
             Self::Header(name) => match headers.get(name) {

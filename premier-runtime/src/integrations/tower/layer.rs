@@ -557,6 +557,8 @@ impl<S> Layer<S> for ThrottleLayer {
         let shared = self
             .shared
             .get_or_init(|| Arc::new(self.config.clone().into()));
+        // Without the cell's lock, because a recorder is code of the user's.
+        shared.register_metrics();
         ThrottleService::new(inner, Arc::clone(shared))
     }
 }

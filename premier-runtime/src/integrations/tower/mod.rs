@@ -54,19 +54,24 @@
 //! only, such as `X-RateLimit-Remaining`, describe the tightest of all, also of those that the service itself
 //! has described.
 //!
+//! [`RateLimitHeadersLayer`] adds the headers to the responses of handlers that carry `#[throttle]`.
+//!
 //! [draft-ietf-httpapi-ratelimit-headers-11]: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/
 
 mod body;
+mod call_headers;
 mod charge;
 mod client_address;
 mod config;
 mod forwarded;
 mod grpc;
+mod headers_layer;
 mod ip_key;
 mod key;
 mod key_text;
 mod layer;
 mod missing_key;
+mod nat64;
 mod older_header;
 mod partition;
 mod proxies;
@@ -79,6 +84,7 @@ mod service;
 pub use self::body::ThrottleBody;
 #[cfg(feature = "axum")]
 pub(crate) use self::client_address::peer;
+pub use self::headers_layer::{RateLimitHeaders, RateLimitHeadersFuture, RateLimitHeadersLayer};
 #[cfg(feature = "axum")]
 pub(crate) use self::ip_key::{IPV6_PREFIX, with_ip_key};
 pub use self::key::RequestKey;

@@ -4,20 +4,34 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http::header::HeaderMap;
 
-use super::rate_limit_header::{HeaderFormat, Policies, RateLimitStatus};
+use super::call_headers::CallHeaders;
+use super::rate_limit_header::HeaderFormat;
 use super::reply::rejection_of;
 use crate::error::Error;
+use crate::limit::decision::Decision;
 use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
-use crate::store::request::Operation;
+use crate::telemetry::collector::{self, Collected};
 
-/// The policy of an attribute, whose limit is named after a module and a function: responses do not reveal these.
-const UNNAMED: &str = "default";
-
-/// Returns the problem document of an error, with the rate-limit headers if a limit has denied the call.
+/// Returns the problem document of an error, with the rate-limit headers if a limit has denied the call. A layer that
+/// collects decisions adds these itself.
 pub(crate) fn response_to(error: Error) -> Response<Bytes> {
+    let Some(denied) = denied_by(&error) else {
+        return rejection_of(error, Vec::new()).to_response();
+    };
+    let call = CallHeaders::new(&denied, HeaderFormat::default());
+    let mut response = rejection_of(error, call.violated()).to_response();
+    if !collector::is_open() {
+        call.add(response.headers_mut());
+        return response;
+    }
+    collector::collect(denied);
+    response
+}
+
+/// The limit that has denied a call, with what is known of its decision.
+fn denied_by(error: &Error) -> Option<Collected> {
     let (Error::QuotaExceeded {
         function,
         key,
@@ -29,47 +43,30 @@ pub(crate) fn response_to(error: Error) -> Response<Bytes> {
         key,
         retry_after,
         ..
-    }) = &error
+    }) = error
     else {
-        return rejection_of(error, Vec::new()).to_response();
+        return None;
     };
-    let Some(limiter) = overrides::limiter(function) else {
-        return rejection_of(error, Vec::new()).to_response();
-    };
-    let name = if function.contains(':') {
-        UNNAMED
-    } else {
-        &**function
-    };
-    let plans = limiter.plans();
-    let policies = Policies::new(name, &[], plans.len(), HeaderFormat::default());
-    let status = status(
-        &limiter,
-        key.as_deref(),
-        *retry_after,
-        policies.are_several(),
-    );
-    let violated = status.as_ref().map(|status| policies.violated(status));
-    let mut response = rejection_of(error, violated.unwrap_or_default()).to_response();
-    let headers: &mut HeaderMap = response.headers_mut();
-    policies.add(headers, &plans, status.as_ref());
-    response
+    let limiter = overrides::limiter(function)?;
+    Some(Collected {
+        name: function.clone(),
+        decision: decision(&limiter, key.as_deref(), *retry_after),
+        plans: limiter.plans(),
+    })
 }
 
-/// What is left of the limit that has denied a call; `None` if it is not known which of several it is.
-fn status(
-    limiter: &Limiter,
-    key: Option<&str>,
-    retry_after: Duration,
-    are_several: bool,
-) -> Option<RateLimitStatus> {
-    if limiter.is_immediate()
-        && let Ok(decision) = limiter.handle(key, Operation::Peek(1))
-        && !decision.allowed
-    {
-        return Some(RateLimitStatus::from(&decision).within(retry_after));
-    }
-    let plans = limiter.plans();
-    let plan = plans.first().filter(|_| !are_several)?;
-    Some(RateLimitStatus::used_up(plan.capacity(), retry_after))
+/// The decision that has denied a call; `None` if it is not known which of several limits has.
+fn decision(limiter: &Limiter, key: Option<&str>, retry_after: Duration) -> Option<Decision> {
+    let known = limiter.known_denial(key).map(|decision| Decision {
+        retry_after: decision.retry_after.min(retry_after),
+        ..decision
+    });
+    known.or_else(|| match &*limiter.plans() {
+        [plan] => Some(Decision {
+            allowed: false,
+            retry_after,
+            ..Decision::new(plan.capacity())
+        }),
+        _ => None,
+    })
 }

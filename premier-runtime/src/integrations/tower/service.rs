@@ -29,7 +29,7 @@ use crate::limiter::acquire::acquire_unrecorded_async;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
 use crate::store::request::{BoxFuture, Operation};
-use crate::telemetry::Outcome;
+use crate::telemetry::{Counted, Outcome};
 
 /// A service whose requests a [`ThrottleLayer`](super::ThrottleLayer) limits.
 #[derive(Clone)]
@@ -195,10 +195,11 @@ impl Shared {
         if matches!(error, Error::Config { .. }) && !self.has_warned.swap(true, Ordering::Relaxed) {
             log_misconfigured(limiter.name(), &error);
         }
-        match self.config.shadow {
-            true => Dispatch::Forward(None),
-            false => Dispatch::Reject(error.into()),
+        if self.config.shadow {
+            return Dispatch::Forward(None);
         }
+        Counted::NoKey.count(limiter.name());
+        Dispatch::Reject(error.into())
     }
 
     fn dispatch_key(

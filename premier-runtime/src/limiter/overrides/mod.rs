@@ -35,6 +35,8 @@ use crate::config::scope;
 use crate::error::Error;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
+#[cfg(feature = "tower")]
+use crate::telemetry::collector;
 
 #[cfg(feature = "limits-file")]
 pub use self::file::{FileStatus, LimitChange, file_status};
@@ -162,6 +164,19 @@ pub(crate) fn limiters() -> Vec<Arc<Limiter>> {
     names().values().flat_map(alive).collect()
 }
 
+/// Lets all limits of the process look for a collector of decisions, also those that are bound later.
+#[cfg(feature = "tower")]
+pub(crate) fn enable_collecting() {
+    collector::enable();
+    // Not those of a scope, which have no fast path.
+    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let limiters: Vec<_> = names.values().flat_map(alive).collect();
+    drop(names);
+    for limiter in limiters {
+        limiter.look_for_collector();
+    }
+}
+
 fn register(limiter: &Arc<Limiter>) {
     let mut names = names();
     let named = names.entry(Arc::clone(limiter.name())).or_default();
@@ -172,6 +187,11 @@ fn register(limiter: &Arc<Limiter>) {
     named.limiters.push(Arc::downgrade(limiter));
     let replacement = named.replacement.clone();
     drop(names);
+    #[cfg(feature = "tower")]
+    if collector::is_enabled() {
+        // It may have become enabled since the limiter was made, and before it was in the list.
+        limiter.look_for_collector();
+    }
     let Some(replacement) = replacement else {
         return;
     };

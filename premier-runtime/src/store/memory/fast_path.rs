@@ -5,44 +5,47 @@
 //! returns `None`, and the limiter asks the store with a [`Request`](crate::store::request::Request).
 //! What it saves is in `benches/RESULTS.md`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::atomic::AtomicCell;
 
 use super::table::Table;
 use crate::algorithms::{Answer, Plan, Rule};
 use crate::key::subject::Subject;
+use crate::telemetry::collector;
 
 /// See [the module](self).
 #[derive(Debug)]
 pub(crate) struct FastPath {
     /// The limit in the code; `None` where the fast path cannot decide.
     stated: Option<Rule<u64>>,
-    /// Whether another limit replaces it.
-    is_replaced: AtomicBool,
-    /// The limit that replaces it. It is copied to be read, which is why the limit in the code is kept
+    /// Whether more has to be looked at than the limit in the code: another limit replaces it, or decisions may
+    /// be collected. One word for both, so that the calls of most limits look at no more than that.
+    has_detour: AtomicBool,
+    /// The limit in force, once it was set. It is copied to be read, which is why the limit in the code is kept
     /// beside it: most limits are never replaced.
-    replacement: AtomicCell<Option<Rule<u64>>>,
+    current: OnceLock<Box<AtomicCell<Option<Rule<u64>>>>>,
     table: Arc<Table>,
 }
 
 impl FastPath {
     pub(crate) fn new(table: &Arc<Table>, plans: &[Plan]) -> Self {
+        let stated = table.packed_rule(plans);
         Self {
-            stated: table.packed_rule(plans),
-            is_replaced: AtomicBool::new(false),
-            replacement: AtomicCell::new(None),
+            has_detour: AtomicBool::new(collector::is_enabled()),
+            current: OnceLock::new(),
+            stated,
             table: Arc::clone(table),
         }
     }
 
-    /// Decides by other limits from now on.
+    /// Decides by these limits from now on, and looks for a collector if there may be one.
     pub(crate) fn set_limits(&self, plans: &[Plan]) {
         let rule = self.table.packed_rule(plans);
-        let is_replaced = rule != self.stated;
-        self.replacement.store(rule);
-        self.is_replaced.store(is_replaced, Ordering::Relaxed);
+        let has_detour = rule != self.stated || collector::is_enabled();
+        self.current.get_or_init(Box::default).store(rule);
+        self.has_detour.store(has_detour, Ordering::Relaxed);
     }
 
     /// Decides about a call and takes its cost if it is admitted; `None` where the store has to be
@@ -50,17 +53,25 @@ impl FastPath {
     #[inline(always)]
     pub(crate) fn try_take<A: Answer>(&self, key: Option<&Subject<'_>>, cost: u64) -> Option<A> {
         // Relaxed: a call that sees the change late decides as if it had come before it.
-        match self.is_replaced.load(Ordering::Relaxed) {
+        match self.has_detour.load(Ordering::Relaxed) {
             false => self.decide(self.stated.as_ref()?, key, cost),
-            true => self.decide_by_replacement(key, cost),
+            true => self.decide_by_current(key, cost),
         }
     }
 
     // Apart, so that its copy of the limit does not cost the other calls a larger stack frame.
     #[cold]
     #[inline(never)]
-    fn decide_by_replacement<A: Answer>(&self, key: Option<&Subject<'_>>, cost: u64) -> Option<A> {
-        self.decide(&self.replacement.load()?, key, cost)
+    fn decide_by_current<A: Answer>(&self, key: Option<&Subject<'_>>, cost: u64) -> Option<A> {
+        if collector::is_open() {
+            // What is collected are the numbers of a decision, which the store computes.
+            return None;
+        }
+        let current = match self.current.get() {
+            Some(current) => current.load(),
+            None => self.stated,
+        };
+        self.decide(&current?, key, cost)
     }
 
     #[inline(always)]

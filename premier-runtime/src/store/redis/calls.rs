@@ -20,15 +20,15 @@ impl Shared {
 
     /// Decides about a request without asking, if that is possible.
     pub(super) fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
-        if !matches!(
-            request.operation,
-            Operation::Take(_) | Operation::Reserve { .. }
-        ) {
-            return None;
-        }
         let now = self.outbox.now();
-        let leased = self.take_leased(request, now);
-        leased.or_else(|| self.outbox.denials.look(request, now))
+        let denials = &self.outbox.denials;
+        match request.operation {
+            Operation::Take(_) | Operation::Reserve { .. } => self
+                .take_leased(request, now)
+                .or_else(|| denials.look(request, now)),
+            Operation::Peek(cost) => denials.look(&request.with(Operation::Take(cost)), now),
+            _ => None,
+        }
     }
 
     /// Takes units that were taken ahead.

@@ -10,8 +10,9 @@ use toml::de::{DeTable, DeValue};
 use crate::error::Error;
 use crate::limit::algo::Algo;
 use crate::limit::args::LimitArgs;
+use crate::limit::lease::Lease;
 
-const KEYS: &str = "rate, rates, quota, duration, burst, bucket_size and algo";
+const KEYS: &str = "rate, rates, quota, duration, burst, bucket_size, lease and algo";
 
 /// The entries of a limits file.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ impl Reader<'_> {
             return Err(mistake(entry.span(), message));
         };
         let (mut rates, mut quota, mut duration, mut algo) = (None, None, None, None);
-        let (mut burst, mut bucket_size) = (None, None);
+        let (mut burst, mut bucket_size, mut lease) = (None, None, None);
         for (key, value) in table {
             match &**key.get_ref() {
                 "rate" => rates = both(rates, vec![self.rate(value)?], value)?,
@@ -142,6 +143,7 @@ impl Reader<'_> {
                 "duration" => duration = Some((self.duration(value)?, value.span())),
                 "burst" => burst = Some(self.number("burst", value)?),
                 "bucket_size" => bucket_size = Some(self.number("bucket_size", value)?),
+                "lease" => lease = Some(self.lease(value)?),
                 "algo" => algo = Some(self.algo(value)?),
                 other => return Err(self.unknown(other, key.span(), value)),
             }
@@ -173,7 +175,7 @@ impl Reader<'_> {
             rates,
             burst,
             bucket_size,
-            lease: None,
+            lease,
         };
         // What is left to be checked depends on the limit that it is for.
         if let Some(algo) = algo {
@@ -250,6 +252,22 @@ impl Reader<'_> {
         Ok(Duration::from_nanos(nanos))
     }
 
+    fn lease(&self, value: &Value<'_>) -> Result<Lease, Mistake> {
+        match value.get_ref() {
+            DeValue::Integer(_) => self.number("lease", value).map(Lease::Units),
+            DeValue::String(text) => text
+                .parse()
+                .map_err(|error: Error| mistake(value.span(), error.to_string())),
+            _ => {
+                let message = format!(
+                    "lease is a whole number or a percentage, as in \"10%\", not {}",
+                    self.written(value)
+                );
+                Err(mistake(value.span(), message))
+            }
+        }
+    }
+
     fn algo(&self, value: &Value<'_>) -> Result<Algo, Mistake> {
         let text = value.get_ref().as_str().ok_or_else(|| {
             let message = format!(
@@ -313,6 +331,11 @@ duration = 5
 [limits.part]
 quota = 3
 duration = 0.5
+lease = 2
+
+[limits.leased]
+rate = "1000/s"
+lease = "10%"
 "#,
         )
         .unwrap();
@@ -320,7 +343,7 @@ duration = 0.5
             let mut entries = file.entries.iter();
             entries.find(|entry| entry.name == name).unwrap()
         };
-        assert_eq!(file.entries.len(), 5);
+        assert_eq!(file.entries.len(), 6);
         let secs = Duration::from_secs;
         assert_eq!(
             entry("login").args.rates,
@@ -332,6 +355,8 @@ duration = 0.5
         assert_eq!(entry("upload").args.rates, [(3, secs(5))]);
         assert_eq!(entry("whole").args.rates, [(1_000, secs(5))]);
         assert_eq!(entry("part").args.rates, [(3, Duration::from_millis(500))]);
+        assert_eq!(entry("part").args.lease, Some(Lease::Units(2)));
+        assert_eq!(entry("leased").args.lease, Some(Lease::Percent(10)));
     }
 
     #[test]
@@ -364,6 +389,18 @@ duration = 0.5
             (
                 "[limits.a]\nquota = 1\nduration = \"5\"\n",
                 "line 3, column 12: duration \"5\" has no unit",
+            ),
+            (
+                "[limits.a]\nrate = \"9/s\"\nlease = \"some\"\n",
+                "line 3, column 9: \"some\" is not a lease: expected units or a percentage",
+            ),
+            (
+                "[limits.a]\nrate = \"9/s\"\nlease = true\n",
+                "line 3, column 9: lease is a whole number or a percentage, as in \"10%\", not true",
+            ),
+            (
+                "[limits.a]\nrate = \"9/s\"\nlease = 10\nalgo = \"token_bucket\"\n",
+                "line 1, column 1: a lease of 10 units: expected 1 to the capacity, which is 9",
             ),
             ("[limits.a\n", "line 1, column "),
             (
