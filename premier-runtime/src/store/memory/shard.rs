@@ -23,8 +23,9 @@ pub(super) struct Shard {
 }
 
 /// The first key takes the place of the hash table, because there may be many limits with one key.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Map<K> {
+    #[default]
     Empty,
     One(MapEntry<K>),
     Many {
@@ -32,13 +33,6 @@ enum Map<K> {
         /// The bucket of the hash table at which the last sweep ended.
         sweep_cursor: usize,
     },
-}
-
-// Derived, it would demand that of the key.
-impl<K> Default for Map<K> {
-    fn default() -> Self {
-        Self::Empty
-    }
 }
 
 #[derive(Debug)]
