@@ -5,6 +5,7 @@ pub mod browser;
 pub mod listener;
 pub mod nginx;
 pub mod old_proxy;
+pub mod ports;
 pub mod proxy;
 pub mod redis;
 pub mod settling_model;
@@ -13,6 +14,7 @@ pub mod waits;
 use std::time::Duration;
 
 use premier::clock::ManualClock;
+use premier::testing::Scope;
 use premier::{Limit, MemoryHandler, Throttle};
 
 /// A throttle in memory, and the clock it uses.
@@ -21,6 +23,14 @@ pub fn manual(limit: Limit) -> (ManualClock, Throttle) {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
     (clock, Throttle::new("test", limit).with_config(handler))
+}
+
+/// A scope with limits, caches and circuits of its own, and the clock it uses.
+#[must_use]
+pub fn scope() -> (Scope, ManualClock) {
+    let clock = ManualClock::new();
+    let handler = MemoryHandler::builder().clock(clock.clone()).build();
+    (Scope::new(handler), clock)
 }
 
 /// Polls with cost 1 at each multiple of `step` below `end`. Returns the times of the admitted

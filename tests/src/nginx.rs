@@ -2,18 +2,19 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::redis::{free_port, kill_after_this_process};
+use tempfile::TempDir;
+
+use crate::ports::free_port;
+use crate::redis::kill_after_this_process;
 use crate::waits::eventually;
 
 /// An nginx process with one server.
 #[derive(Debug)]
 pub struct Nginx {
     port: u16,
-    directory: PathBuf,
+    _directory: TempDir,
     child: Child,
 }
 
@@ -38,11 +39,8 @@ impl Nginx {
     }
 
     fn listen(options: &str, directives: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            std::env::temp_dir().join(format!("premier-nginx-{}-{count}", std::process::id()));
-        fs::create_dir_all(&directory).expect("a directory for nginx");
+        let directory = tempfile::tempdir().expect("a directory for nginx");
+        let path = directory.path();
         let port = free_port();
         // All in one process, which is killed without leaving others behind. Paths are relative to the
         // directory.
@@ -66,13 +64,13 @@ impl Nginx {
                 }}
             }}"
         );
-        fs::write(directory.join("nginx.conf"), configuration).expect("a configuration");
+        fs::write(path.join("nginx.conf"), configuration).expect("a configuration");
         // Debian installs it where only root looks.
-        let path = std::env::var("PATH").unwrap_or_default();
+        let programs = std::env::var("PATH").unwrap_or_default();
         let mut child = Command::new("nginx")
-            .env("PATH", format!("{path}:/usr/sbin"))
+            .env("PATH", format!("{programs}:/usr/sbin"))
             .arg("-p")
-            .arg(&directory)
+            .arg(path)
             .args(["-c", "nginx.conf", "-e", "log"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -82,14 +80,14 @@ impl Nginx {
         kill_after_this_process(child.id());
         eventually("nginx listens", || {
             if let Ok(Some(status)) = child.try_wait() {
-                let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
+                let log = fs::read_to_string(path.join("log")).unwrap_or_default();
                 panic!("nginx ended with {status}: {log}");
             }
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         Self {
             port,
-            directory,
+            _directory: directory,
             child,
         }
     }
@@ -105,6 +103,5 @@ impl Drop for Nginx {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.directory);
     }
 }

@@ -3,18 +3,23 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use premier::{RedisBuilder, RedisHandler};
+use tempfile::TempDir;
+
+use crate::ports::free_port;
+use crate::waits::{LONGEST, eventually};
 
 /// A `redis-server` process.
 #[derive(Debug)]
 pub struct Server {
     port: u16,
-    directory: PathBuf,
+    directory: TempDir,
     arguments: Vec<String>,
     child: Option<Child>,
 }
@@ -32,25 +37,10 @@ impl Server {
     /// When the server does not start.
     #[must_use]
     pub fn with(arguments: &[&str]) -> Self {
-        Self::on(free_port(), arguments)
-    }
-
-    /// Starts a server on this port.
-    ///
-    /// # Panics
-    /// When the server does not start.
-    #[must_use]
-    pub fn on(port: u16, arguments: &[&str]) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            std::env::temp_dir().join(format!("premier-redis-{}-{count}", std::process::id()));
-        fs::create_dir_all(&directory).expect("a directory for the server");
-        let arguments = arguments.iter().map(ToString::to_string).collect();
         let mut server = Self {
-            port,
-            directory,
-            arguments,
+            port: free_port(),
+            directory: tempfile::tempdir().expect("a directory for the server"),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
             child: None,
         };
         server.restart();
@@ -63,13 +53,13 @@ impl Server {
     /// When the server does not start.
     pub fn restart(&mut self) {
         self.kill();
-        let log = self.directory.join("log");
+        let log = self.directory.path().join("log");
         let child = Command::new("redis-server")
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
             .args(["--enable-debug-command", "yes", "--protected-mode", "no"])
             .arg("--dir")
-            .arg(&self.directory)
+            .arg(self.directory.path())
             .arg("--logfile")
             .arg(&log)
             .args(&self.arguments)
@@ -83,7 +73,7 @@ impl Server {
         while !matches!(self.try_command(&["PING"]), Some(reply) if reply.contains("PONG") || reply.contains("NOAUTH"))
         {
             assert!(
-                started.elapsed() < Duration::from_secs(20),
+                started.elapsed() < LONGEST,
                 "the server did not start: {}",
                 fs::read_to_string(&log).unwrap_or_default()
             );
@@ -124,8 +114,8 @@ impl Server {
 
     /// The working directory.
     #[must_use]
-    pub const fn directory(&self) -> &PathBuf {
-        &self.directory
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The URL of the server.
@@ -134,20 +124,35 @@ impl Server {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
+    /// The beginning of a handler for the server. Its timeout is longer than a busy machine takes to answer.
+    #[must_use]
+    pub fn builder(&self) -> RedisBuilder {
+        RedisHandler::builder(self.url()).timeout(LONGEST)
+    }
+
+    /// A handler for the server, by [`Server::builder`].
+    ///
+    /// # Panics
+    /// Never, because the address is valid.
+    #[must_use]
+    pub fn handler(&self) -> RedisHandler {
+        self.builder().build().expect("a valid address")
+    }
+
     /// The raw reply to a command.
     ///
     /// # Panics
-    /// When no reply comes within five seconds.
+    /// When no reply comes within [`LONGEST`].
     pub fn command(&self, words: &[&str]) -> String {
         self.try_command(words)
             .unwrap_or_else(|| panic!("no reply to {words:?}"))
     }
 
-    /// The raw reply to a command, if there is one within five seconds.
+    /// The raw reply to a command, if there is one within [`LONGEST`].
     #[must_use]
     pub fn try_command(&self, words: &[&str]) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        stream.set_read_timeout(Some(LONGEST)).ok()?;
         let mut request = format!("*{}\r\n", words.len());
         for word in words {
             let _ = write!(request, "${}\r\n{word}\r\n", word.len());
@@ -199,9 +204,15 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
-        let _ = fs::remove_dir_all(&self.directory);
     }
 }
+
+/// How long a node of a cluster does not answer before the others replace it, in milliseconds. A busy machine
+/// does not take that long.
+const NODE_TIMEOUT: &str = "20000";
+
+/// The same where a test waits for a failover.
+const SHORT_NODE_TIMEOUT: &str = "1000";
 
 /// A cluster of three masters with one replica each.
 #[derive(Debug)]
@@ -217,20 +228,10 @@ impl Cluster {
     /// When that takes longer than 30 s.
     #[must_use]
     pub fn start() -> Self {
-        let nodes: Vec<Server> = (0..6)
-            .map(|_| {
-                // A node also listens on the cluster bus, whose port is 10,000 higher.
-                let port = std::iter::repeat_with(free_port)
-                    .find(|port| {
-                        *port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok()
-                    })
-                    .unwrap_or_default();
-                Server::on(
-                    port,
-                    &["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"],
-                )
-            })
-            .collect();
+        // The shorter the timeout, the sooner they have formed a cluster.
+        let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout"];
+        let arguments = [&arguments[..], &[SHORT_NODE_TIMEOUT]].concat();
+        let nodes: Vec<Server> = (0..6).map(|_| Server::with(&arguments)).collect();
         let cluster = Self { nodes };
         let addresses: Vec<String> = cluster
             .nodes
@@ -248,23 +249,48 @@ impl Cluster {
             "{}",
             String::from_utf8_lossy(&created.stdout)
         );
-        let started = Instant::now();
-        while !cluster.nodes.iter().all(|node| {
-            node.command(&["CLUSTER", "INFO"])
-                .contains("cluster_state:ok")
-                && node
-                    .command(&["CLUSTER", "SLOTS"])
-                    .matches("127.0.0.1")
-                    .count()
-                    >= 6
-        }) {
-            assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "the cluster did not form"
-            );
-            thread::sleep(Duration::from_millis(50));
-        }
+        eventually("the nodes form a cluster", || {
+            cluster.nodes.iter().all(|node| {
+                node.command(&["CLUSTER", "INFO"])
+                    .contains("cluster_state:ok")
+                    && node
+                        .command(&["CLUSTER", "SLOTS"])
+                        .matches("127.0.0.1")
+                        .count()
+                        >= 6
+            })
+        });
+        cluster.set_node_timeout(NODE_TIMEOUT);
         cluster
+    }
+
+    fn set_node_timeout(&self, timeout: &str) {
+        for node in &self.nodes {
+            let set = node.command(&["CONFIG", "SET", "cluster-node-timeout", timeout]);
+            assert!(set.contains("OK"), "{set}");
+        }
+    }
+
+    /// Kills a master, which its replica soon replaces. A node that is killed otherwise stays dead for longer than
+    /// a test lasts.
+    pub fn fail_over(&mut self, master: usize) {
+        self.set_node_timeout(SHORT_NODE_TIMEOUT);
+        self.nodes[master].kill();
+    }
+
+    /// The beginning of a handler for the cluster, as [`Server::builder`].
+    #[must_use]
+    pub fn builder(&self) -> RedisBuilder {
+        RedisHandler::cluster(self.urls()).timeout(LONGEST)
+    }
+
+    /// A handler for the cluster, as [`Server::handler`].
+    ///
+    /// # Panics
+    /// Never, because the addresses are valid.
+    #[must_use]
+    pub fn handler(&self) -> RedisHandler {
+        self.builder().build().expect("valid addresses")
     }
 
     /// The addresses of all nodes.
@@ -303,16 +329,6 @@ pub(crate) fn reply_end(reply: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// A port that was free at the time of the call.
-///
-/// # Panics
-/// When no port is free.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
-}
-
 /// A master with a replica, watched by three sentinels.
 #[derive(Debug)]
 pub struct Sentinels {
@@ -340,10 +356,10 @@ impl Sentinels {
                 let sentinel = Server::with(&[]);
                 let configuration = format!(
                     "port {}\ndir {}\nsentinel monitor {} 127.0.0.1 {port} 2\n\
-                     sentinel down-after-milliseconds {} 500\n\
+                     sentinel down-after-milliseconds {} 20000\n\
                      sentinel failover-timeout {} 3000\n",
                     sentinel.port,
-                    sentinel.directory.display(),
+                    sentinel.directory().display(),
                     Self::SERVICE,
                     Self::SERVICE,
                     Self::SERVICE
@@ -351,28 +367,36 @@ impl Sentinels {
                 sentinel.become_sentinel(&configuration)
             })
             .collect();
-        let started = Instant::now();
-        while !sentinels.iter().all(|sentinel| {
-            let state = sentinel.command(&["SENTINEL", "MASTER", Self::SERVICE]);
-            let field = |name: &str| {
-                let mut lines = state.lines().skip_while(|line| *line != name);
-                lines
-                    .nth(2)
-                    .and_then(|count| count.parse::<u32>().ok())
-                    .unwrap_or_default()
-            };
-            field("num-slaves") >= 1 && field("num-other-sentinels") >= 2
-        }) {
-            assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "the sentinels did not meet"
-            );
-            thread::sleep(Duration::from_millis(50));
-        }
+        eventually("the sentinels meet", || {
+            sentinels.iter().all(|sentinel| {
+                let state = sentinel.command(&["SENTINEL", "MASTER", Self::SERVICE]);
+                let field = |name: &str| {
+                    let mut lines = state.lines().skip_while(|line| *line != name);
+                    lines
+                        .nth(2)
+                        .and_then(|count| count.parse::<u32>().ok())
+                        .unwrap_or_default()
+                };
+                field("num-slaves") >= 1 && field("num-other-sentinels") >= 2
+            })
+        });
         Self {
             data: [master, replica],
             sentinels,
         }
+    }
+
+    /// Kills the master, which the replica soon replaces. A busy master is not replaced.
+    ///
+    /// # Panics
+    /// When a sentinel does not know the service.
+    pub fn fail_over(&mut self) {
+        for sentinel in &self.sentinels {
+            let name = "down-after-milliseconds";
+            let set = sentinel.command(&["SENTINEL", "SET", Self::SERVICE, name, "500"]);
+            assert!(set.contains("OK"), "{set}");
+        }
+        self.data[0].kill();
     }
 
     /// The addresses of the sentinels.
@@ -386,7 +410,7 @@ impl Server {
     /// Restarts the server as a sentinel with this configuration.
     fn become_sentinel(mut self, configuration: &str) -> Self {
         self.kill();
-        let path = self.directory.join("sentinel.conf");
+        let path = self.directory.path().join("sentinel.conf");
         fs::write(&path, configuration).expect("the configuration of a sentinel");
         let child = Command::new("redis-server")
             .arg(&path)
@@ -397,17 +421,10 @@ impl Server {
             .expect("redis-server must be installed: ./tests/run does that");
         kill_after_this_process(child.id());
         self.child = Some(child);
-        let started = Instant::now();
-        while !self
-            .try_command(&["PING"])
-            .is_some_and(|reply| reply.contains("PONG"))
-        {
-            assert!(
-                started.elapsed() < Duration::from_secs(20),
-                "the sentinel did not start"
-            );
-            thread::sleep(Duration::from_millis(10));
-        }
+        eventually("the sentinel starts", || {
+            self.try_command(&["PING"])
+                .is_some_and(|reply| reply.contains("PONG"))
+        });
         self
     }
 }

@@ -2,9 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Mutex;
-use std::time::Duration;
 
-use premier::{Config, RedisHandler, cache};
+use premier::{Config, cache};
 use premier_tests::listener::Listener;
 use premier_tests::redis::Server;
 use premier_tests::waits::eventually;
@@ -48,10 +47,7 @@ fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
     let listener = Listener::new(|metadata| *metadata.level() <= Level::INFO, keep);
     tracing::subscriber::set_global_default(listener).unwrap();
     let mut server = Server::start();
-    let redis = RedisHandler::builder(server.url())
-        .timeout(Duration::from_millis(300))
-        .build()
-        .unwrap();
+    let redis = server.handler();
     premier::config(Config::new(redis.clone()).keyspace("log")).unwrap();
     for id in 0..10 {
         user(id);

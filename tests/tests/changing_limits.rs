@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use premier::clock::ManualClock;
-use premier::{Algo, Config, Error, Limit, MemoryHandler, RedisHandler, Throttle, limits};
+use premier::{Algo, Config, Error, Limit, MemoryHandler, Throttle, limits};
 use premier_tests::redis::Server;
 use premier_tests::waits::{eventually, joined};
 
@@ -62,7 +62,7 @@ fn a_change_of_the_quota_keeps_the_consumed_units() {
     ] {
         let (_clock, memory) = in_memory();
         assert_kept(memory.into(), algo, raised);
-        let handler = RedisHandler::connect(redis.url()).unwrap();
+        let handler = redis.handler();
         assert_kept(Config::new(handler).keyspace(algo.as_str()), algo, raised);
     }
 }
@@ -188,11 +188,15 @@ fn decisions_during_a_change_use_the_old_limit_or_the_new_one() {
     assert_eq!(admitted(&throttle, "k", 100), 10);
 }
 
+/// A change is applied within a second. A busy machine gets some more, but less than the ten seconds or the minute between
+/// two looks of others.
+const SOON: Duration = Duration::from_secs(6);
+
 #[track_caller]
-fn within_a_second(what: &str, holds: impl Fn() -> bool) {
+fn soon(what: &str, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(1), "{what}");
+        assert!(start.elapsed() < SOON, "{what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -226,7 +230,7 @@ fn changes_of_the_limits_file_are_applied() {
         found.unwrap().limits[0]
     };
     fs::write(&file, "[limits.from_file]\nrate = \"6/min\"\nburst = 12\n").unwrap();
-    within_a_second("a valid edit", || {
+    soon("a valid edit", || {
         limit() == Limit::token_bucket(6, MINUTE).burst(12)
     });
     // The consumed units stay: 60 s of debt are 6 tokens of 10 s each.
@@ -245,7 +249,7 @@ fn changes_of_the_limits_file_are_applied() {
         ("[limits.from_file]\nrate = \"9/min\"\n= oops\n", "line 3"),
     ] {
         fs::write(&file, text).unwrap();
-        within_a_second(text, || {
+        soon(text, || {
             limits::file_status()
                 .unwrap()
                 .error
@@ -257,16 +261,16 @@ fn changes_of_the_limits_file_are_applied() {
     let other = directory.path().join("other");
     fs::write(&other, "[limits.from_file]\nrate = \"7/min\"\n").unwrap();
     fs::rename(&other, &file).unwrap();
-    within_a_second("a file moved over", || {
+    soon("a file moved over", || {
         limit() == Limit::token_bucket(7, MINUTE)
     });
     assert!(limits::file_status().unwrap().error.is_none());
 
     fs::remove_file(&file).unwrap();
-    within_a_second("no file", || limits::file_status().unwrap().error.is_some());
+    soon("no file", || limits::file_status().unwrap().error.is_some());
     assert_eq!(limit(), Limit::token_bucket(7, MINUTE));
     fs::write(&file, "[limits]\n").unwrap();
-    within_a_second("an entry taken out", || {
+    soon("an entry taken out", || {
         limit() == Limit::token_bucket(1, MINUTE)
     });
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::http::{Request, Response, StatusCode};
 use premier::tower::{RequestKey, ThrottleBody, ThrottleLayer};
-use premier::{Limit, MemoryHandler, RedisHandler};
+use premier::{Limit, MemoryHandler};
 use premier_tests::redis::Server;
 use premier_tests::waits::done;
 use tokio::task::JoinHandle;
@@ -207,7 +207,7 @@ async fn no_more_wait_than_may() {
 #[tokio::test]
 async fn good_log_ins_go_through_over_redis() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let layer = failed_log_ins().with_config(redis);
     let service = behind(&layer, LOG_IN / 3);
     let replies = (0..9).map(|_| send(&service, "/good")).collect();

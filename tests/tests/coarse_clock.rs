@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use premier::clock::{Clock, CoarseClock, ManualClock, SystemClock};
 use premier::{Limit, MemoryHandler, Throttle, throttle, timeout};
-use premier_tests::waits::within;
+use premier_tests::waits::{eventually, within};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,10 +44,14 @@ async fn attributes_decide_by_the_coarse_clock() {
             scope.spawn(|| {
                 let (mut last, mut seen) = (began, 0);
                 while start.elapsed() < SECOND / 5 {
-                    admitted.fetch_add(u64::from(call().is_ok()), Ordering::Relaxed);
                     let tick = CoarseClock.now();
-                    seen += u64::from(tick > last);
-                    last = tick;
+                    let mine = (0..5).filter(|_| call().is_ok()).count();
+                    admitted.fetch_add(mine as u64, Ordering::Relaxed);
+                    // A tick that ends before a thread had the time for a burst does not count.
+                    if tick > last && CoarseClock.now() == tick {
+                        seen += 1;
+                        last = tick;
+                    }
                 }
                 ticks.fetch_max(seen, Ordering::Relaxed);
             });
@@ -107,13 +111,15 @@ fn a_leaky_bucket_among_other_limits_admits_at_its_rate() {
         Limit::leaky_bucket(2_000, SECOND),
     ];
     let throttle = Throttle::all("both", &limits).with_config(coarse());
-    let start = Instant::now();
-    for _ in 0..100 {
-        throttle.acquire("one").unwrap();
-    }
-    let took = start.elapsed();
-    // One slot per tick would take 100 ms with ticks of 1 ms, and 400 ms with ticks of 4 ms.
-    assert!(took < Duration::from_millis(95), "{took:?}");
+    // One slot per tick would always take 100 ms with ticks of 1 ms, and 400 ms with ticks of 4 ms. On a busy
+    // machine the threads that wait wake up late, but not every time.
+    eventually("100 calls take less than 95 ms", || {
+        let start = Instant::now();
+        for _ in 0..100 {
+            throttle.acquire("one").unwrap();
+        }
+        start.elapsed() < Duration::from_millis(95)
+    });
 }
 
 #[tokio::test]

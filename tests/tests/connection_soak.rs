@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const CONNECTIONS: usize = 10_000;
+/// How long all of them may take on a busy machine. It only matters when the test fails.
+const PATIENCE: Duration = Duration::from_secs(240);
 /// More than one request of each connection, and less than two.
 const QUOTA: usize = 13_000;
 
@@ -84,7 +86,7 @@ async fn ten_thousand_connections_share_one_limit() {
             (connection, status)
         });
     }
-    let connected = timeout(Duration::from_secs(60), connecting.join_all())
+    let connected = timeout(PATIENCE, connecting.join_all())
         .await
         .expect("waited in vain for all connections");
     assert!(connected.iter().all(|(_, status)| *status == 200));
@@ -97,7 +99,7 @@ async fn ten_thousand_connections_share_one_limit() {
             (connection, status)
         });
     }
-    let asked = timeout(Duration::from_secs(60), asking.join_all())
+    let asked = timeout(PATIENCE, asking.join_all())
         .await
         .expect("waited in vain for all replies");
     let admitted = asked.iter().filter(|(_, status)| *status == 200).count();

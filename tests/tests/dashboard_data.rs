@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Response, Uri};
 use premier::dashboard::Dashboard;
-use premier::{Config, Limit, OnBackendError, RedisHandler, Throttle};
+use premier::{Config, Limit, OnBackendError, Throttle};
 use premier_tests::browser::chromium;
 use premier_tests::nginx::Nginx;
 use premier_tests::redis::Server;
@@ -142,7 +142,7 @@ async fn the_page_works_behind_a_proxy_that_gives_it_another_path() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_says_since_when_a_store_is_down_and_what_happens_to_calls() {
     let mut server = Server::start();
-    let handler = RedisHandler::connect(server.url()).unwrap();
+    let handler = server.handler();
     let config = Config::new(handler).on_backend_error(OnBackendError::Memory);
     let throttle = Throttle::new("down", Limit::fixed_window(2, HOUR)).with_config(config);
     assert!(throttle.check_async("k").await.unwrap().allowed);

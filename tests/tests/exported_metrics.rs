@@ -12,11 +12,11 @@ use axum::http::{Request, Response};
 use premier::clock::ManualClock;
 use premier::tower::{MissingKey, RequestKey, ThrottleLayer};
 use premier::{
-    Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle, cache,
-    circuit_breaker, concurrency, fallback, retry, throttle, timeout,
+    Config, Error, Limit, MemoryHandler, OnBackendError, Throttle, cache, circuit_breaker,
+    concurrency, fallback, retry, throttle, timeout,
 };
 use premier_tests::redis::Server;
-use premier_tests::waits::eventually;
+use premier_tests::waits::{LONGEST, eventually};
 use tower::{Layer, ServiceExt, service_fn};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -63,7 +63,8 @@ fn annotated(user: &str) -> Result<(), Error> {
 #[fallback(|_| Ok(()), name = "replaced")]
 #[timeout("1ms", name = "timed")]
 fn slow() -> Result<(), Error> {
-    std::thread::sleep(Duration::from_millis(50));
+    // It is not over before the deadline, however late the caller wakes up.
+    std::thread::sleep(LONGEST);
     Ok(())
 }
 
@@ -118,7 +119,7 @@ fn use_each() {
         paced.clone().wait().acquire("k").unwrap();
     }
     let redis = Server::start();
-    let handler = RedisHandler::connect(redis.url()).unwrap();
+    let handler = redis.handler();
     let config = Config::new(handler).on_backend_error(OnBackendError::Memory);
     let shared = Throttle::new("shared", Limit::fixed_window(1, MINUTE)).with_config(config);
     assert!(shared.check("k").unwrap().allowed);

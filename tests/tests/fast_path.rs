@@ -18,7 +18,7 @@ fn large_burst() {}
 fn a_bucket_admits_its_burst_and_its_refill() {
     let begin = Instant::now();
     // A bucket that is full refills no further, so it must not be full while the threads start.
-    const FIRST: u64 = 1_000;
+    const FIRST: u64 = 50_000;
     for _ in 0..FIRST {
         large_burst().unwrap();
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use premier::clock::ManualClock;
 use premier::{Error, MemoryHandler, circuit_breaker, concurrency};
+use premier_tests::scope;
 use premier_tests::waits::{eventually, joined};
 
-/// The clock of the process. It only moves in tests whose circuits are their own.
+/// The clock of the process, which stands still: a test that moves time has a scope of its own.
 static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
@@ -92,16 +93,19 @@ async fn a_half_open_circuit_probes_its_own_host() {
         let _ = (host, port);
         if is_up { Ok(()) } else { Err(Failure::Down) }
     }
-    LazyLock::force(&CLOCK);
-    for port in [1, 2] {
-        let _ = call("a", port, false).await;
-        assert!(refused(call("a", port, true).await).is_some());
-    }
-    CLOCK.advance(Duration::from_secs(10));
-    call("a", 1, true).await.unwrap();
-    call("a", 1, true).await.unwrap();
-    let _ = call("a", 2, false).await;
-    assert_eq!(refused(call("a", 2, true).await).as_deref(), Some("a:2"));
+    let (scope, clock) = scope();
+    let test = async {
+        for port in [1, 2] {
+            let _ = call("a", port, false).await;
+            assert!(refused(call("a", port, true).await).is_some());
+        }
+        clock.advance(Duration::from_secs(10));
+        call("a", 1, true).await.unwrap();
+        call("a", 1, true).await.unwrap();
+        let _ = call("a", 2, false).await;
+        assert_eq!(refused(call("a", 2, true).await).as_deref(), Some("a:2"));
+    };
+    scope.run_async(test).await;
 }
 
 #[test]
@@ -111,12 +115,14 @@ fn failures_that_no_longer_count_are_forgotten() {
         let _ = host;
         Err(Failure::Down)
     }
-    LazyLock::force(&CLOCK);
-    let _ = call("a");
-    CLOCK.advance(Duration::from_secs(5));
-    let _ = call("a");
-    assert!(refused(call("a")).is_none(), "one failure counts");
-    assert!(refused(call("a")).is_some());
+    let (scope, clock) = scope();
+    scope.run(|| {
+        let _ = call("a");
+        clock.advance(Duration::from_secs(5));
+        let _ = call("a");
+        assert!(refused(call("a")).is_none(), "one failure counts");
+        assert!(refused(call("a")).is_some());
+    });
 }
 
 #[tokio::test]
@@ -197,26 +203,29 @@ async fn an_outcome_counts_only_in_the_state_in_which_its_call_began() {
         }
         if is_up { Ok(()) } else { Err(Failure::Down) }
     }
-    LazyLock::force(&CLOCK);
-    let open = async || {
-        let _ = call("a", false, false).await;
-        assert!(refused(call("a", false, true).await).is_some());
-        CLOCK.advance(Duration::from_secs(1));
-    };
-    open().await;
-    let mut old = Box::pin(call("a", true, true));
-    assert!(poll_once(old.as_mut()).is_none());
-    open_again(&call("a", false, false).await);
-    CLOCK.advance(Duration::from_secs(1));
-    for _ in 0..2 {
+    let (scope, clock) = scope();
+    let test = async {
+        let open = async || {
+            let _ = call("a", false, false).await;
+            assert!(refused(call("a", false, true).await).is_some());
+            clock.advance(Duration::from_secs(1));
+        };
+        open().await;
+        let mut old = Box::pin(call("a", true, true));
+        assert!(poll_once(old.as_mut()).is_none());
+        open_again(&call("a", false, false).await);
+        clock.advance(Duration::from_secs(1));
+        for _ in 0..2 {
+            call("a", false, true).await.unwrap();
+        }
+        open().await;
+        let mut new = Box::pin(call("a", true, true));
+        assert!(poll_once(new.as_mut()).is_none());
+        poll_once(old.as_mut()).unwrap().unwrap();
+        poll_once(new.as_mut()).unwrap().unwrap();
         call("a", false, true).await.unwrap();
-    }
-    open().await;
-    let mut new = Box::pin(call("a", true, true));
-    assert!(poll_once(new.as_mut()).is_none());
-    poll_once(old.as_mut()).unwrap().unwrap();
-    poll_once(new.as_mut()).unwrap().unwrap();
-    call("a", false, true).await.unwrap();
+    };
+    scope.run_async(test).await;
 }
 
 /// A probe that failed has opened the circuit.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use premier::algorithms::{Plan, State};
 use premier::clock::{Clock, ManualClock};
-use premier::{Config, Lease, Limit, RedisHandler, Throttle, throttle};
+use premier::{Config, Lease, Limit, Throttle, throttle};
 use premier_tests::redis::Server;
 use premier_tests::waits::{done, eventually};
 
@@ -19,10 +19,7 @@ fn clock() -> ManualClock {
 
 /// A handler of its own, as each process has.
 fn process(server: &Server, clock: &ManualClock, limit: Limit) -> Throttle {
-    let redis = RedisHandler::builder(server.url())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let redis = server.builder().clock(clock.clone()).build().unwrap();
     Throttle::new("leased", limit).with_config(Config::new(redis).keyspace("fleet"))
 }
 
@@ -108,7 +105,9 @@ fn units_that_are_not_used_are_given_back() {
         });
         assert!(throttle.check(key).unwrap().allowed);
         drop(throttle);
-        assert_eq!(other.peek(key).unwrap().remaining, 799, "{key}");
+        eventually(&format!("{key}: all but one are back"), || {
+            other.peek(key).unwrap().remaining == 799
+        });
     }
 }
 
@@ -140,11 +139,12 @@ fn a_lease_lapses_with_its_window() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_with_leases_uses_nine_tenths_of_its_limit_and_no_more() {
     let server = Server::start();
-    let limit = Limit::token_bucket(20_000, SECOND).lease(Lease::Percent(10));
+    // Few enough for a busy machine to use up.
+    let limit = Limit::token_bucket(4_000, SECOND).lease(Lease::Percent(10));
     let start = Instant::now();
     let tasks: Vec<_> = (0..8)
         .map(|_| {
-            let redis = RedisHandler::connect(server.url()).unwrap();
+            let redis = server.handler();
             let throttle = Throttle::new("leased", limit).with_config(redis);
             tokio::spawn(async move {
                 let mut admitted = 0_u64;
@@ -162,7 +162,7 @@ async fn a_fleet_with_leases_uses_nine_tenths_of_its_limit_and_no_more() {
     for task in tasks {
         admitted += done("a process", task).await;
     }
-    let most = 20_000 + (20_000.0 * start.elapsed().as_secs_f64()) as u64;
+    let most = 4_000 + (4_000.0 * start.elapsed().as_secs_f64()) as u64;
     assert!(admitted <= most, "{admitted} of {most}");
     assert!(admitted * 10 >= most * 9, "{admitted} of {most}");
 }
@@ -186,7 +186,7 @@ fn an_attribute_takes_a_lease() {
 #[test]
 fn a_changed_limit_keeps_the_lease_of_the_code() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let limit = Limit::fixed_window(1_000_000, 3_600 * SECOND).lease(Lease::Percent(10));
     let throttle = Throttle::new("changed and leased", limit).with_config(redis);
     let _ = throttle.check("k").unwrap();

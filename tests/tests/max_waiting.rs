@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use premier::clock::ManualClock;
-use premier::{Error, Limit, MemoryHandler, Throttle, concurrency, throttle};
-use premier_tests::manual;
+use premier::{Error, Limit, Throttle, concurrency, throttle};
 use premier_tests::waits::{done, eventually, sleepers};
+use premier_tests::{manual, scope};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -85,30 +85,14 @@ fn an_attribute_takes_the_number_of_calls_that_may_wait() {
     fn most() -> u64 {
         1
     }
-    premier::config(MemoryHandler::builder().clock(ManualClock::new()).build()).unwrap();
+    let (scope, clock) = scope();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(send(1)).unwrap();
-    let (begun, begins) = oneshot::channel();
-    let waiter = runtime.spawn(async move {
-        begun.send(()).unwrap();
-        send(1).await
-    });
-    runtime.block_on(begins).unwrap();
-    eventually("the first call waits", || {
-        matches!(
-            runtime.block_on(within_a_moment(send(1))),
-            Some(Err(Error::TooManyWaiting { .. }))
-        )
-    });
-    assert_too_many(runtime.block_on(send(1)), Some("1"), 1);
+    runtime.block_on(scope.run_async(send(1))).unwrap();
+    let waiter = runtime.spawn(scope.run_async(send(1)));
+    sleepers(&clock, 1);
+    let refused = runtime.block_on(scope.run_async(send(1)));
+    assert_too_many(refused, Some("1"), 1);
     waiter.abort();
-}
-
-/// The output of a future that is ready soon.
-async fn within_a_moment<F: Future>(future: F) -> Option<F::Output> {
-    tokio::time::timeout(Duration::from_millis(20), future)
-        .await
-        .ok()
 }
 
 #[tokio::test]

@@ -5,8 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use premier::{
-    Algo, Config, Error, Limit, MemoryHandler, OnBackendError, OnDrop, Permit, RedisHandler,
-    Throttle,
+    Algo, Config, Error, Limit, MemoryHandler, OnBackendError, OnDrop, Permit, Throttle,
 };
 use premier_tests::manual;
 use premier_tests::redis::Server;
@@ -279,7 +278,7 @@ fn a_permit_that_is_dropped_gives_its_units_back_if_asked() {
 #[test]
 fn a_permit_that_is_dropped_gives_its_units_back_to_redis_in_the_background() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let limit = Limit::fixed_window(5, 3_600 * SECOND);
     let throttle = Throttle::new("dropped", limit).with_config(redis);
     let throttle = throttle.on_drop(OnDrop::Refund);
@@ -322,7 +321,7 @@ async fn a_stream_carries_a_permit_to_its_end() {
 #[test]
 fn permits_over_redis_are_refunded_and_settled_as_in_memory() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     for algo in ALGOS {
         let name = format!("permits-{algo}");
         let limit = Limit::new(algo, 100, 3_600 * SECOND);
@@ -346,7 +345,7 @@ fn permits_over_redis_are_refunded_and_settled_as_in_memory() {
 #[test]
 fn units_that_the_outage_policy_granted_are_not_refunded_to_the_store() {
     let mut server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let limit = Limit::fixed_window(10, MINUTE);
     let policy = |policy| {
         let config = Config::new(redis.clone()).on_backend_error(policy);
@@ -377,7 +376,7 @@ fn units_that_the_outage_policy_granted_are_not_refunded_to_the_store() {
 #[test]
 fn a_refund_to_a_store_that_is_down_is_an_error() {
     let mut server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let throttle = Throttle::new("down", Limit::fixed_window(10, MINUTE)).with_config(redis);
     let permit = throttle.acquire("k").unwrap();
     server.kill();

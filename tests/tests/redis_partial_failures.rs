@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use premier::clock::ManualClock;
 use premier::{Algo, Config, Error, Handler, Limit, OnBackendError, RedisHandler, Throttle};
 use premier_tests::redis::{Cluster, Sentinels, Server};
-use premier_tests::waits::{cancelled, eventually_async, until_denied};
+use premier_tests::waits::{LONGEST, cancelled, eventually, eventually_async, until_denied};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ALL: [Algo; 5] = [
@@ -19,6 +19,10 @@ const ALL: [Algo; 5] = [
     Algo::TokenBucket,
 ];
 
+/// By when a server is in use again: a second, and another one on a busy machine. Pauses between attempts that never
+/// began anew would be longer after three outages.
+const SOON: Duration = Duration::from_secs(2);
+
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let began = Instant::now();
     let result = work();
@@ -28,10 +32,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 fn until_ok<T>(mut call: impl FnMut() -> Result<T, Error>) -> Duration {
     let began = Instant::now();
     while call().is_err() {
-        assert!(
-            began.elapsed() < 20 * SECOND,
-            "waited in vain for an answer"
-        );
+        assert!(began.elapsed() < LONGEST, "waited in vain for an answer");
         thread::sleep(Duration::from_millis(2));
     }
     began.elapsed()
@@ -46,17 +47,16 @@ fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
     throttle.acquire("k").unwrap();
 
     // During a failover a server answers reads but no writes.
-    server.command(&["CLIENT", "PAUSE", "3000", "WRITE"]);
+    server.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
     let (_, took) = timed(|| {
         for _ in 0..20 {
             assert!(throttle.check("k").is_err());
         }
     });
-    assert!(
-        took < Duration::from_millis(1_300),
-        "20 calls took {took:?}"
-    );
+    // If each waited for its timeout, ten seconds.
+    assert!(took < 5 * SECOND, "20 calls took {took:?}");
     assert_eq!(redis.status().outages, 1);
+    server.command(&["CLIENT", "UNPAUSE"]);
     until_ok(|| throttle.check("k"));
 
     // The server becomes a replica, which is read-only.
@@ -82,7 +82,7 @@ fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
     );
     assert_eq!(redis.status().outages, 2);
     server.command(&["REPLICAOF", "NO", "ONE"]);
-    assert!(until_ok(|| throttle.check("k")) < SECOND);
+    assert!(until_ok(|| throttle.check("k")) < SOON);
 
     // The server is out of memory.
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
@@ -91,19 +91,20 @@ fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
     }
     assert_eq!(redis.status().outages, 3);
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert!(until_ok(|| throttle.check("k")) < SECOND);
+    assert!(until_ok(|| throttle.check("k")) < SOON);
     assert!(redis.status().up);
 }
 
 #[test]
 fn no_call_fails_when_the_server_closes_an_idle_connection() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let throttle = Throttle::new("i", Limit::token_bucket(1_000, SECOND)).with_config(redis);
     for _ in 0..5 {
         throttle.acquire("k").unwrap();
         server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
-        thread::sleep(Duration::from_millis(50));
+        // The client reads that the connection is closed, also on a busy machine.
+        thread::sleep(Duration::from_millis(300));
     }
     throttle.acquire("k").unwrap();
 }
@@ -128,7 +129,7 @@ fn silent_sentinels_do_not_block_the_connection() {
 fn a_dead_node_fails_only_the_keys_of_its_slots() {
     let mut cluster = Cluster::start();
     cluster.nodes[5].signal("STOP");
-    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    let redis = cluster.handler();
     redis.ping().unwrap();
     cluster.nodes[5].signal("CONT");
 
@@ -163,8 +164,9 @@ fn a_dead_node_fails_only_the_keys_of_its_slots() {
     }
     cluster.nodes[0].kill();
     assert!(throttle.check(&dead[0]).is_err());
-    // Gives the client time to refresh its map of the slots.
-    thread::sleep(Duration::from_millis(100));
+    eventually("the client has a new map of the slots", || {
+        alive.iter().all(|key| throttle.check(key).is_ok())
+    });
     for key in &alive {
         throttle.acquire(key).unwrap();
     }
@@ -176,10 +178,7 @@ fn a_group_of_limits_recovers_after_the_clock_was_set_back() {
     for algo in ALL {
         let clock = ManualClock::new();
         clock.set(1_000_000 * SECOND);
-        let redis = RedisHandler::builder(server.url())
-            .clock(clock.clone())
-            .build()
-            .unwrap();
+        let redis = server.builder().clock(clock.clone()).build().unwrap();
         let limits = [
             Limit::new(algo, 2, SECOND),
             Limit::new(algo, 1_000, 60 * SECOND),
@@ -202,7 +201,7 @@ fn a_group_of_limits_recovers_after_the_clock_was_set_back() {
 #[test]
 fn a_value_of_another_program_is_an_error_until_the_key_is_reset() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     for algo in ALL {
         let throttle = Throttle::new("f", Limit::new(algo, 2, SECOND)).with_config(redis.clone());
         let key = format!("premier:f:{algo}:k");
@@ -227,7 +226,7 @@ fn a_value_of_another_program_is_an_error_until_the_key_is_reset() {
 #[test]
 fn a_reset_of_several_limits_is_one_call() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let limits = [Limit::fixed_window(1, 60 * SECOND); 3];
     let group = Throttle::all("three", &limits).with_config(redis);
     group.acquire("k").unwrap();
@@ -243,8 +242,7 @@ fn a_reset_of_several_limits_is_one_call() {
 #[tokio::test]
 async fn a_waiter_of_the_fallback_returns_its_slot_to_the_fallback() {
     let mut server = Server::start();
-    let config = Config::new(RedisHandler::connect(server.url()).unwrap())
-        .on_backend_error(OnBackendError::Memory);
+    let config = Config::new(server.handler()).on_backend_error(OnBackendError::Memory);
     let limit = Limit::leaky_bucket(1, 60 * SECOND).bucket_size(5);
     let throttle = Throttle::new("q", limit).with_config(config);
     server.kill();
@@ -266,7 +264,7 @@ async fn a_waiter_of_the_fallback_returns_its_slot_to_the_fallback() {
 #[tokio::test]
 async fn a_waiter_of_a_mixed_group_returns_its_units_to_every_limit() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let limits = [
         Limit::leaky_bucket(1, 60 * SECOND).bucket_size(10),
         Limit::fixed_window(5, 3_600 * SECOND),
@@ -299,10 +297,7 @@ fn invalid_settings_are_refused_without_showing_the_password_and_an_unlimited_ti
     let refused = RedisHandler::connect("redis://hunter2:1#@127.0.0.1/").unwrap_err();
     assert!(!refused.to_string().contains("hunter2"));
     let server = Server::start();
-    let redis = RedisHandler::builder(server.url())
-        .timeout(Duration::MAX)
-        .build()
-        .unwrap();
+    let redis = server.builder().timeout(Duration::MAX).build().unwrap();
     redis.ping().unwrap();
     redis.clear("nothing").unwrap();
 }

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use premier::clock::ManualClock;
 use premier::{
-    Error, MemoryHandler, cache, circuit_breaker, concurrency, retry, throttle, timeout,
+    Error, MemoryHandler, cache, circuit_breaker, concurrency, retry, testing, throttle, timeout,
 };
-use premier_tests::waits::sleepers;
+use premier_tests::scope;
+use premier_tests::waits::{done, sleepers};
 
+/// The clock of the process, which stands still: a test that moves time has a scope of its own.
 static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
     let clock = ManualClock::new();
     premier::config(MemoryHandler::builder().clock(clock.clone()).build()).unwrap();
@@ -67,11 +69,13 @@ mod substitutes {
 
     #[test]
     fn a_cache_does_not_keep_the_substitute_of_a_throttle() {
-        LazyLock::force(&CLOCK);
-        assert_eq!(orders(1), [1]);
-        assert!(orders(2).is_empty());
-        CLOCK.advance(Duration::from_secs(3_600));
-        assert_eq!(orders(2), [2]);
+        let (scope, clock) = scope();
+        scope.run(|| {
+            assert_eq!(orders(1), [1]);
+            assert!(orders(2).is_empty());
+            clock.advance(Duration::from_secs(3_600));
+            assert_eq!(orders(2), [2]);
+        });
     }
 
     #[cache(ttl = "1h", key = id)]
@@ -103,11 +107,13 @@ mod substitutes {
 
     #[test]
     fn a_substitute_made_on_a_worker_thread_is_not_kept_either() {
-        LazyLock::force(&CLOCK);
-        assert_eq!(on_a_worker(1), Ok(1));
-        assert_eq!(on_a_worker(2), Ok(0));
-        CLOCK.advance(Duration::from_secs(3_600));
-        assert_eq!(on_a_worker(2), Ok(2));
+        let (scope, clock) = scope();
+        scope.run(|| {
+            assert_eq!(on_a_worker(1), Ok(1));
+            assert_eq!(on_a_worker(2), Ok(0));
+            clock.advance(Duration::from_secs(3_600));
+            assert_eq!(on_a_worker(2), Ok(2));
+        });
     }
 
     static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
@@ -279,19 +285,15 @@ mod breakers {
 
     #[tokio::test]
     async fn timeouts_open_a_breaker() {
-        LazyLock::force(&CLOCK);
-        let call = tokio::spawn(slow());
+        let (scope, clock) = scope();
+        let call = tokio::spawn(scope.run_async(slow()));
         tokio::task::yield_now().await;
-        sleepers(&CLOCK, 1);
-        CLOCK.advance(Duration::from_millis(10));
-        assert!(
-            call.await
-                .unwrap()
-                .unwrap_err()
-                .0
-                .contains("did not finish")
-        );
-        assert!(slow().await.unwrap_err().0.contains("circuit breaker"));
+        sleepers(&clock, 1);
+        clock.advance(Duration::from_millis(10));
+        let Failure(timed) = done("the timeout ends the call", call).await.unwrap_err();
+        assert!(timed.contains("did not finish"), "{timed}");
+        let Failure(next) = scope.run_async(slow()).await.unwrap_err();
+        assert!(next.contains("circuit breaker"), "{next}");
     }
 }
 
@@ -317,7 +319,10 @@ mod retries {
 
     static NAMED: AtomicU32 = AtomicU32::new(0);
 
-    #[retry(max = 4, base = 0, max_delay = "1h", on = Kept::Premier(Error::CircuitOpen { .. }), on_retry = |_| { count(&NAMED); CLOCK.advance(Duration::from_secs(30)); })]
+    /// The clock of one test alone, which moves on before each retry.
+    static MOVES: LazyLock<ManualClock> = LazyLock::new(ManualClock::new);
+
+    #[retry(max = 4, base = 0, max_delay = "1h", on = Kept::Premier(Error::CircuitOpen { .. }), on_retry = |_| { count(&NAMED); MOVES.advance(Duration::from_secs(30)); })]
     #[circuit_breaker(failures = 1, open_for = "30s")]
     fn names_it() -> Result<u32, Kept> {
         Err(Kept::Own)
@@ -325,9 +330,11 @@ mod retries {
 
     #[test]
     fn an_open_circuit_is_retried_if_the_pattern_names_it() {
-        LazyLock::force(&CLOCK);
-        assert!(matches!(names_it(), Err(Kept::Own)));
-        assert!(matches!(names_it(), Err(Kept::Own)));
+        let memory = MemoryHandler::builder().clock(MOVES.clone()).build();
+        testing::scope(memory, || {
+            assert!(matches!(names_it(), Err(Kept::Own)));
+            assert!(matches!(names_it(), Err(Kept::Own)));
+        });
         assert_eq!(NAMED.load(Ordering::SeqCst), 1);
     }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use premier::clock::ManualClock;
-use premier::{Config, Error, Limit, MemoryHandler, RedisHandler, Throttle, limits};
+use premier::{Config, Error, Limit, MemoryHandler, Throttle, limits};
 use premier_tests::redis::Server;
 use premier_tests::waits::{LONGEST, eventually, received, sleepers};
 use tokio::runtime::Runtime;
@@ -113,10 +113,7 @@ fn with_each_store(limit: Limit, test: impl Fn(Callers)) {
     let memory = MemoryHandler::builder().clock(clock.clone()).build();
     test(Callers::new("memory", clock, memory.into(), limit));
     let (server, clock) = (Server::start(), ManualClock::new());
-    let redis = RedisHandler::builder(server.url())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let redis = server.builder().clock(clock.clone()).build().unwrap();
     test(Callers::new("redis", clock, redis.into(), limit));
 }
 
@@ -302,17 +299,10 @@ fn a_caller_that_leaves_after_a_change_is_forgotten() {
 fn callers_of_two_processes_share_the_rate() {
     let (server, clock) = (Server::start(), ManualClock::new());
     let process = || {
-        let redis = RedisHandler::builder(server.url())
-            .clock(clock.clone())
-            .build()
-            .unwrap();
+        let redis = server.builder().clock(clock.clone()).build().unwrap();
         let mut callers = Callers::new("redis", clock.clone(), redis.into(), one_a_second());
-        callers.throttle = Throttle::new("shared", one_a_second()).with_config(
-            RedisHandler::builder(server.url())
-                .clock(clock.clone())
-                .build()
-                .unwrap(),
-        );
+        callers.throttle = Throttle::new("shared", one_a_second())
+            .with_config(server.builder().clock(clock.clone()).build().unwrap());
         callers
     };
     let (mut one, mut other) = (process(), process());
@@ -332,7 +322,7 @@ fn callers_of_two_processes_share_the_rate() {
 #[test]
 fn a_caller_that_waits_is_one_script_call() {
     let server = Server::start();
-    let redis = RedisHandler::builder(server.url()).build().unwrap();
+    let redis = server.builder().build().unwrap();
     let limit = Limit::token_bucket(100, SECOND).burst(1);
     let throttle = Throttle::new("calls", limit).with_config(redis).wait();
     throttle.acquire("k").unwrap();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use premier::{Limit, OnDrop, RedisHandler, Throttle, testing, throttle};
+use premier::{Limit, OnDrop, Throttle, testing, throttle};
 use premier_tests::redis::Server;
 use premier_tests::waits::{eventually, joined};
 
@@ -37,8 +37,11 @@ fn the_bound_holds_when_processes_are_killed_between_reserving_and_settling() {
     let mut readers = Vec::new();
     let mut processes: Vec<Child> = said
         .iter()
-        .map(|said| {
-            let numbers = [QUOTA, ESTIMATE, ACTUAL].map(|number| number.to_string());
+        .enumerate()
+        .map(|(index, said)| {
+            // Those that will be killed wait for it.
+            let settles = if index < KILLED { 3 } else { u64::MAX };
+            let numbers = [QUOTA, ESTIMATE, ACTUAL, settles].map(|number| number.to_string());
             let mut process = Command::new(env!("CARGO_BIN_EXE_settling_member"))
                 .arg(server.url())
                 .args(numbers)
@@ -87,7 +90,7 @@ fn the_bound_holds_when_processes_are_killed_between_reserving_and_settling() {
         settled += said.settled.load(Ordering::SeqCst);
     }
     assert!(killed_in_between > 0, "no process was killed in between");
-    let handler = RedisHandler::connect(server.url()).unwrap();
+    let handler = server.handler();
     let throttle = Throttle::new("model", Limit::fixed_window(QUOTA, HOUR)).with_config(handler);
     let taken = QUOTA - remaining(&throttle);
     let known = settled * ACTUAL + (reserved - settled) * ESTIMATE;
@@ -109,7 +112,7 @@ fn an_attribute_settles_what_a_call_has_cost() {
     }
 
     let server = Server::start();
-    let handler = RedisHandler::connect(server.url()).unwrap();
+    let handler = server.handler();
     testing::scope(handler, || {
         for _ in 0..6 {
             ask(10).unwrap();
@@ -122,7 +125,7 @@ fn an_attribute_settles_what_a_call_has_cost() {
 fn more_than_was_reserved_is_owed_by_later_calls_of_all_processes() {
     let server = Server::start();
     let throttle = || {
-        let handler = RedisHandler::connect(server.url()).unwrap();
+        let handler = server.handler();
         Throttle::new("model", Limit::fixed_window(100, HOUR)).with_config(handler)
     };
     let (here, there) = (throttle(), throttle());

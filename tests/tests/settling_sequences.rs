@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use premier::clock::ManualClock;
-use premier::{Algo, Config, Decision, Limit, MemoryHandler, RedisHandler, Throttle};
+use premier::{Algo, Config, Decision, Limit, MemoryHandler, Throttle};
 use premier_tests::redis::Server;
 use premier_tests::settling_model::Model;
 use serde::{Deserialize, Serialize};
@@ -189,7 +189,7 @@ fn memory_decides_every_sequence_exactly() {
 fn redis_decides_every_sequence_exactly() {
     let server = Server::start();
     let config = |clock| {
-        let redis = RedisHandler::builder(server.url()).clock(clock);
+        let redis = server.builder().clock(clock);
         redis.build().unwrap().into()
     };
     replay(config, Duration::from_micros(1));

@@ -5,9 +5,7 @@
 use std::time::Duration;
 
 use premier::clock::ManualClock;
-use premier::{
-    Config, Decision, Error, Handler, Limit, MemoryHandler, RedisHandler, Throttle, throttle,
-};
+use premier::{Config, Decision, Error, Handler, Limit, MemoryHandler, Throttle, throttle};
 use premier_tests::redis::Server;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,10 +15,7 @@ fn stores() -> (ManualClock, [Config; 2], Server) {
     let server = Server::start();
     let clock = ManualClock::new();
     let memory = MemoryHandler::builder().clock(clock.clone()).build();
-    let redis = RedisHandler::builder(server.url())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let redis = server.builder().clock(clock.clone()).build().unwrap();
     (clock, [memory.into(), redis.into()], server)
 }
 

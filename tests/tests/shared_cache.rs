@@ -2,22 +2,18 @@
 //! failure of the store into an error.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use premier::{Config, RedisHandler, cache};
+use premier::{Config, cache};
 use premier_tests::redis::Server;
-use premier_tests::waits::{eventually, joined};
+use premier_tests::waits::{LONGEST, eventually, finishes, joined};
 use serde::{Deserialize, Serialize};
 
 static SERVER: LazyLock<Mutex<Server>> = LazyLock::new(|| {
     let server = Server::start();
-    let redis = RedisHandler::builder(server.url())
-        .timeout(Duration::from_millis(300))
-        .build()
-        .unwrap();
-    premier::config(Config::new(redis).keyspace("shop")).unwrap();
+    premier::config(Config::new(server.handler()).keyspace("shop")).unwrap();
     Mutex::new(server)
 });
 
@@ -45,12 +41,15 @@ async fn user_elsewhere(id: u64) -> Result<User, String> {
 
 static SLOWS: AtomicU32 = AtomicU32::new(0);
 
-#[cache(name = "slow", ttl = "60s", stale = "5s", key = id)]
+/// Whether the renewal of `slow` may end.
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+#[cache(name = "slow", ttl = "60s", stale = "1h", key = id)]
 fn slow(id: u64) -> u32 {
     let _ = id;
     let call = SLOWS.fetch_add(1, Ordering::SeqCst) + 1;
     if call > 1 {
-        std::thread::sleep(Duration::from_millis(500));
+        eventually("the renewal may end", || ENDS.load(Ordering::SeqCst));
     }
     call
 }
@@ -78,18 +77,12 @@ fn without_ttl() -> u32 {
 }
 
 fn written(server: &Server, key: &str) -> String {
-    let began = Instant::now();
-    loop {
-        let value = server.command(&["GET", key]);
-        if !value.starts_with("$-1") {
-            return value;
-        }
-        assert!(
-            began.elapsed() < Duration::from_secs(5),
-            "{key} is not written"
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let mut value = String::new();
+    eventually("the value is written", || {
+        value = server.command(&["GET", key]);
+        !value.starts_with("$-1")
+    });
+    value
 }
 
 /// One test, because it kills the server that all functions share.
@@ -126,16 +119,13 @@ async fn values_are_shared_and_a_failing_store_causes_no_error() {
     // While one caller renews the value, all others receive the stale value at once.
     assert_eq!(slow(1), 1);
     written(&server, "shop:cache:slow:1");
-    server.command(&["PEXPIRE", "shop:cache:slow:1", "4000"]);
+    server.command(&["PEXPIRE", "shop:cache:slow:1", "3000000"]);
     let renewing = std::thread::spawn(|| slow(1));
-    std::thread::sleep(Duration::from_millis(100));
-    let began = Instant::now();
-    assert_eq!(slow(1), 1);
-    assert!(
-        began.elapsed() < Duration::from_millis(250),
-        "{:?}",
-        began.elapsed()
-    );
+    eventually("the value is being renewed", || {
+        SLOWS.load(Ordering::SeqCst) == 2
+    });
+    assert_eq!(finishes("the stale value is returned", || slow(1)), 1);
+    ENDS.store(true, Ordering::SeqCst);
     assert_eq!(joined("the renewal ends", renewing).unwrap(), 2);
 
     // A value that JSON cannot represent stays in this process, and is still computed once.
@@ -183,7 +173,8 @@ async fn values_are_shared_and_a_failing_store_causes_no_error() {
         assert!(user_elsewhere(7).await.is_ok());
     }
     assert!(
-        began.elapsed() < Duration::from_secs(2),
+        // The timeout of one call.
+        began.elapsed() < LONGEST,
         "{:?}",
         began.elapsed()
     );

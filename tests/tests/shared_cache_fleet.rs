@@ -5,21 +5,22 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Barrier, LazyLock, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use premier::cache::{LoadToken, ValueStore};
 use premier::testing::Scope;
 use premier::{Config, Handler, Key, RedisHandler, cache};
-use premier_tests::redis::{Cluster, Server, free_port};
+use premier_tests::ports::free_port;
+use premier_tests::redis::{Cluster, Server};
 use premier_tests::waits::{eventually, joined, received};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
 /// A process of the fleet with this number: each test has its own.
 fn process(fleet: u32) -> Scope {
-    let redis = RedisHandler::connect(SERVER.url()).unwrap();
+    let redis = SERVER.handler();
     redis.ping().unwrap();
     Scope::new(Config::new(redis).keyspace(format!("fleet-{fleet}")))
 }
@@ -84,6 +85,23 @@ fn profile(id: u32) -> Result<String, String> {
 
 fn spawn(process: Scope, id: u32) -> JoinHandle<String> {
     thread::spawn(move || process.run(|| profile(id).unwrap()))
+}
+
+/// Calls of a process that come while another one computes.
+fn spawn_those_who_wait(process: Scope, id: u32, count: usize) -> Vec<JoinHandle<String>> {
+    let started = Arc::new(Barrier::new(count + 1));
+    let calls = (0..count).map(|_| {
+        let started = Arc::clone(&started);
+        thread::spawn(move || {
+            started.wait();
+            value(process, id)
+        })
+    });
+    let calls = calls.collect();
+    started.wait();
+    // From here it is not far to where they wait, also on a busy machine.
+    thread::sleep(Duration::from_millis(500));
+    calls
 }
 
 /// A call of a process that has read the database and is not done.
@@ -172,8 +190,7 @@ fn who_comes_after_an_invalidation_of_another_process_does_not_get_what_was_comp
     let begun = begin(a, 4);
     write(4, "new");
     b.run(|| cache::invalidate("profile", &4).unwrap());
-    let waits: Vec<_> = (0..5).map(|_| spawn(a, 4)).collect();
-    thread::sleep(Duration::from_millis(100));
+    let waits = spawn_those_who_wait(a, 4, 5);
     held.release();
     assert_eq!(joined("the earlier call ends", begun).unwrap(), "old");
     for waits in waits {
@@ -188,8 +205,7 @@ fn those_who_wait_in_one_process_share_one_computation() {
     write(5, "value");
     let held = hold(5);
     let begun = begin(a, 5);
-    let waits: Vec<_> = (0..20).map(|_| spawn(a, 5)).collect();
-    thread::sleep(Duration::from_millis(100));
+    let waits = spawn_those_who_wait(a, 5, 20);
     held.release();
     for call in waits.into_iter().chain([begun]) {
         assert_eq!(joined("a call ends", call).unwrap(), "value");
@@ -208,8 +224,7 @@ fn those_who_wait_share_one_computation_also_while_redis_is_down() {
     write(8, "value");
     let held = hold(8);
     let begun = begin(a, 8);
-    let waits: Vec<_> = (0..20).map(|_| spawn(a, 8)).collect();
-    thread::sleep(Duration::from_millis(100));
+    let waits = spawn_those_who_wait(a, 8, 20);
     held.release();
     for call in waits.into_iter().chain([begun]) {
         assert_eq!(joined("a call ends", call).unwrap(), "value");
@@ -297,7 +312,7 @@ fn check_tokens(values: &dyn ValueStore, key: Key<'_>) {
 #[test]
 fn values_and_their_tokens_are_in_one_slot_of_a_cluster() {
     let cluster = Cluster::start();
-    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    let redis = cluster.handler();
     let values = redis.values().unwrap();
     for subject in 0..20 {
         let subject = format!("{{{subject}}}");
@@ -320,7 +335,7 @@ fn values_and_their_tokens_are_in_one_slot_of_a_cluster() {
 
 #[test]
 fn a_token_is_used_once_and_goes_with_the_value() {
-    let redis = RedisHandler::connect(SERVER.url()).unwrap();
+    let redis = SERVER.handler();
     let values = redis.values().unwrap();
     check_tokens(values, Key::new("tokens:cache:rules", Some("x")));
     check_tokens(values, Key::new("tokens:cache:rules", None));
@@ -329,7 +344,7 @@ fn a_token_is_used_once_and_goes_with_the_value() {
 #[test]
 fn a_key_of_another_type_is_written_over() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let values = redis.values().unwrap();
     server.command(&["RPUSH", "tokens:cache:typed:x", "1"]);
     let key = Key::new("tokens:cache:typed", Some("x"));

@@ -4,13 +4,13 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use premier::{Config, RedisHandler, cache};
+use premier::{Config, cache};
 use premier_tests::redis::Server;
 use serde::{Deserialize, Serialize};
 
 static SERVER: LazyLock<Server> = LazyLock::new(|| {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     premier::config(Config::new(redis).keyspace("shop")).unwrap();
     server
 });

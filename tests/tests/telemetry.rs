@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use premier::clock::ManualClock;
 use premier::{Config, Error, Limit, MemoryHandler, OnBackendError, RedisHandler, Throttle};
 use premier::{cache, circuit_breaker, retry, throttle, timeout};
 use premier_tests::listener::Listener;
@@ -214,11 +215,10 @@ fn retries_timeouts_breakers_and_caches_are_counted() {
 #[test]
 fn waits_and_outages_are_measured() {
     numbers();
-    let paced = Throttle::new(
-        "paced",
-        Limit::token_bucket(100, Duration::from_secs(1)).burst(1),
-    )
-    .wait();
+    let clock = ManualClock::auto_advancing();
+    let memory = MemoryHandler::builder().clock(clock).build();
+    let limit = Limit::token_bucket(100, Duration::from_secs(1)).burst(1);
+    let paced = Throttle::new("paced", limit).with_config(memory).wait();
     finishes("three calls are admitted", move || {
         for _ in 0..3 {
             paced.acquire("k").unwrap();
@@ -320,30 +320,34 @@ fn events_of_all(level: Level, parts: &[&str]) -> Vec<String> {
         .collect()
 }
 
+/// How many calls these summaries are about.
+fn calls(summaries: &[String]) -> u64 {
+    let calls = |text: &String| {
+        let calls = text.split("calls=").nth(1)?.split(' ').next()?;
+        calls.parse::<u64>().ok()
+    };
+    summaries.iter().filter_map(calls).sum()
+}
+
 #[test]
 fn denials_are_summed_up_once_a_second() {
     log();
     let throttle =
         Throttle::new("summed", Limit::fixed_window(1, MINUTE)).with_config(MemoryHandler::new());
+    let began = Instant::now();
     for _ in 0..1_001 {
         let _ = throttle.check("alice").unwrap();
     }
+    let took = began.elapsed();
     let parts = ["function=\"summed\"", "decision=\"denied\""];
     let summaries = || events_of_all(Level::INFO, &parts);
     // Real time is the point: a summary comes after a second.
-    let calls = || -> u64 {
-        let calls = |text: String| {
-            text.split("calls=")
-                .nth(1)?
-                .split(' ')
-                .next()?
-                .parse::<u64>()
-                .ok()
-        };
-        summaries().into_iter().filter_map(calls).sum()
-    };
-    eventually("all denials are in a summary", || calls() == 1_000);
-    assert!(summaries().len() <= 2, "{:?}", summaries());
+    eventually("all denials are in a summary", || {
+        calls(&summaries()) == 1_000
+    });
+    // A second may end among the calls.
+    let most = 2 + took.as_secs() as usize;
+    assert!(summaries().len() <= most, "{:?}", summaries());
 }
 
 #[test]
@@ -358,33 +362,32 @@ fn a_call_without_a_decision_says_why_and_nothing_of_its_key() {
         }
         assert!(throttle.clone().cost(2).acquire("alice").is_err());
     });
-    let warnings: Vec<_> = emitted
-        .iter()
-        .filter(|(at, _)| *at == Level::WARN)
-        .collect();
-    let [too_many_keys, cost] = &*warnings else {
+    let warnings = emitted.iter().filter(|(at, _)| *at == Level::WARN);
+    let (too_many_keys, cost): (Vec<_>, Vec<_>) =
+        warnings.partition(|(_, text)| text.contains("reason=\"too_many_keys\""));
+    // The first of each second: one may end among the three calls.
+    assert!((1..=2).contains(&too_many_keys.len()), "{emitted:?}");
+    assert!(
+        too_many_keys
+            .iter()
+            .all(|(_, text)| text.contains("1 keys are in use")),
+        "{emitted:?}"
+    );
+    let [(_, cost)] = &*cost else {
         panic!("{emitted:?}");
     };
-    let parts = ["reason=\"too_many_keys\"", "1 keys are in use"];
-    assert!(
-        parts.iter().all(|part| too_many_keys.1.contains(part)),
-        "{emitted:?}"
-    );
     let parts = ["reason=\"cost_exceeds_capacity\"", "costs 2"];
-    assert!(
-        parts.iter().all(|part| cost.1.contains(part)),
-        "{emitted:?}"
-    );
+    assert!(parts.iter().all(|part| cost.contains(part)), "{emitted:?}");
     let has_key = |(_, text): &(Level, String)| text.contains("alice") || text.contains("bob");
     assert!(!emitted.iter().any(has_key), "{emitted:?}");
     let reasons = |reason| ["premier_decision_errors_total", "function=why", reason];
     assert_count(&reasons("reason=too_many_keys"), 3);
     assert_count(&reasons("reason=cost_exceeds_capacity"), 1);
     // Those that came within the same second are summed up.
-    let parts = ["function=\"why\"", "reason=\"too_many_keys\"", "calls=3"];
-    eventually("the failures are summed up", || {
-        !events_of_all(Level::WARN, &parts).is_empty()
-    });
+    let parts = ["function=\"why\"", "reason=\"too_many_keys\"", "calls="];
+    let summaries = || events_of_all(Level::WARN, &parts);
+    eventually("the failures are summed up", || calls(&summaries()) == 3);
+    assert!(summaries().len() <= 2, "{:?}", summaries());
 }
 
 #[test]

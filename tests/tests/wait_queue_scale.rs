@@ -15,7 +15,7 @@ use premier_tests::manual;
 
 const SECOND: Duration = Duration::from_secs(1);
 const CROWD: usize = 80_000;
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(40);
 
 type Call = Pin<Box<dyn Future<Output = Result<Permit, Error>> + Send>>;
 

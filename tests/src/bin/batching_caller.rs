@@ -11,6 +11,7 @@ use std::time::Duration;
 use premier::clock::{Clock, ManualClock};
 use premier::{Handler, RedisHandler};
 use premier_tests::batching::{Call, Case, cases};
+use premier_tests::waits::LONGEST;
 
 /// A generator by which a seed makes a run repeatable.
 struct Random(u64);
@@ -56,7 +57,7 @@ async fn main() {
     let handler = RedisHandler::builder(url)
         .clock(clock.clone())
         .deny_locally(Duration::from_millis(number(deny_locally)))
-        .timeout(Duration::from_secs(10))
+        .timeout(LONGEST)
         .build()
         .expect("a usable URL");
     let cases = Arc::new(cases());

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use premier::{Algo, Limit, RedisHandler, Throttle};
+use premier_tests::waits::LONGEST;
 
 const TASKS: usize = 2;
 
@@ -17,7 +18,8 @@ async fn main() {
         panic!("fleet_member URL QUOTA SECONDS");
     };
     let number = |text: &str| text.parse::<u64>().expect("a number");
-    let handler = RedisHandler::connect(url).expect("a usable URL");
+    let builder = RedisHandler::builder(url).timeout(LONGEST);
+    let handler = builder.build().expect("a usable URL");
     // The time that it takes to connect is none of calling.
     handler.ping_async().await.expect("a running server");
     let end = Instant::now() + Duration::from_secs(number(seconds));

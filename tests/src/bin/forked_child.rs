@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use fork::Fork;
 use premier::{Limit, RedisHandler, Throttle};
-
-/// After this time the child counts as held for ever.
-const LONGEST: Duration = Duration::from_secs(8);
+use premier_tests::waits::{LONGEST, eventually};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -22,7 +20,9 @@ fn main() {
     let limit = Limit::token_bucket(1_000, Duration::from_secs(1));
     let redis = RedisHandler::connect(url).expect("a usable URL");
     let throttle = Throttle::new("forked", limit).with_config(redis);
-    throttle.acquire("k").expect("the parent's call is decided");
+    eventually("the parent's call is decided", || {
+        throttle.acquire("k").is_ok()
+    });
 
     match fork::fork().expect("a child") {
         Fork::Parent(child) => {
@@ -31,6 +31,7 @@ fn main() {
         Fork::Child => {
             let began = Instant::now();
             thread::spawn(move || {
+                // The child counts as held for ever.
                 thread::sleep(LONGEST);
                 report(began);
             });

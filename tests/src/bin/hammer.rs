@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use premier::{Algo, Limit, RedisHandler, Throttle};
+use premier_tests::waits::LONGEST;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -18,7 +19,8 @@ fn main() {
     let number = |text: &String| text.parse::<u64>().expect("a number");
     let algo: Algo = algo.parse().expect("an algorithm");
     let limit = Limit::new(algo, number(quota), Duration::from_millis(number(period)));
-    let handler = RedisHandler::connect(url).expect("a usable URL");
+    let builder = RedisHandler::builder(url).timeout(LONGEST);
+    let handler = builder.build().expect("a usable URL");
     let throttle = Throttle::new("hammer", limit).with_config(handler);
     let admitted = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + Duration::from_secs(number(seconds));

@@ -2,21 +2,27 @@
 //! line when a call has reserved its units and one when it has settled what it has cost, so that a process
 //! that is killed in between has said so.
 //!
-//! Arguments: URL, quota an hour, units reserved by a call, units that it costs.
+//! Arguments: URL, quota an hour, units reserved by a call, units that it costs, and how many calls are settled
+//! before one waits to be killed.
 
 use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
 use premier::{Limit, RedisHandler, Throttle};
+use premier_tests::waits::LONGEST;
+
+/// How long a call takes.
+const WORK: Duration = Duration::from_millis(5);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, url, quota, estimate, actual] = arguments.as_slice() else {
-        panic!("settling_member URL QUOTA ESTIMATE ACTUAL");
+    let [_, url, quota, estimate, actual, settles] = arguments.as_slice() else {
+        panic!("settling_member URL QUOTA ESTIMATE ACTUAL SETTLES");
     };
     let number = |text: &str| text.parse::<u64>().expect("a number");
-    let handler = RedisHandler::connect(url).expect("a usable URL");
+    let builder = RedisHandler::builder(url).timeout(LONGEST);
+    let handler = builder.build().expect("a usable URL");
     let limit = Limit::fixed_window(number(quota), Duration::from_secs(3_600));
     let throttle = Throttle::new("model", limit)
         .with_config(handler)
@@ -25,9 +31,11 @@ fn main() {
         let mut output = std::io::stdout().lock();
         writeln!(output, "{line}").expect("a reader");
     };
+    let mut left = number(settles);
     while let Ok(permit) = throttle.acquire("k") {
         print("reserved");
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(if left > 0 { WORK } else { LONGEST });
+        left = left.saturating_sub(1);
         permit.settle(number(actual)).expect("a running server");
         print("settled");
     }

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use premier::clock::ManualClock;
-use premier::testing::Scope;
-use premier::{Error, MemoryHandler, cache, throttle};
+use premier::{Error, cache, throttle};
+use premier_tests::scope;
 use premier_tests::waits::{done, eventually, joined, within};
 use tokio::sync::Notify;
 use tokio::task;
@@ -38,14 +37,20 @@ async fn all_who_waited_get_the_failure_at_once_where_the_error_is_clone() {
 #[test]
 fn threads_that_waited_get_the_failure_at_once() {
     counter!(CALLS);
+    counter!(STARTED);
     #[cache]
     fn down() -> Result<u32, &'static str> {
         next(&CALLS);
+        eventually("all have started", || STARTED.load(Ordering::SeqCst) == 20);
         thread::sleep(Duration::from_millis(300));
         Err("down")
     }
     LazyLock::force(&CLOCK);
-    let threads: Vec<_> = (0..20).map(|_| thread::spawn(down)).collect();
+    let call = || {
+        next(&STARTED);
+        down()
+    };
+    let threads: Vec<_> = (0..20).map(|_| thread::spawn(call)).collect();
     for thread in threads {
         assert_eq!(joined("the thread ends", thread).unwrap(), Err("down"));
     }
@@ -131,9 +136,7 @@ async fn a_refusal_of_the_computing_call_refuses_those_who_waited() {
         RELEASE.notified().await;
         Ok(id)
     }
-    // The other tests move their common clock.
-    let memory = MemoryHandler::builder().clock(ManualClock::new()).build();
-    let scope = Scope::new(memory);
+    let (scope, _clock) = scope();
     RELEASE.notify_one();
     let first = scope.run_async(load(1));
     assert_eq!(within("the first", first).await.unwrap(), 1);

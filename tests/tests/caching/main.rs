@@ -19,10 +19,12 @@ use std::time::Duration;
 
 use premier::clock::ManualClock;
 use premier::{MemoryHandler, cache};
+use premier_tests::scope;
 use premier_tests::waits::{done, within};
 use tokio::sync::Notify;
 use tokio::task;
 
+/// The clock of the process, which stands still: a test that moves time has a scope of its own.
 static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
     let clock = ManualClock::new();
     premier::config(MemoryHandler::builder().clock(clock.clone()).build()).unwrap();
@@ -56,15 +58,17 @@ fn values_are_kept_for_their_ttl_and_errors_are_never_kept() {
             Ok(call)
         }
     }
-    LazyLock::force(&CLOCK);
-    assert_eq!(odd(1), Ok(1));
-    assert_eq!(odd(1), Ok(1));
-    assert_eq!(odd(2), Err(Failure(2)));
-    assert_eq!(odd(2), Ok(3));
-    assert_eq!(odd(1), Ok(1));
-    CLOCK.advance(1_000_000 * SECOND);
-    assert_eq!(odd(1), Err(Failure(1)));
-    assert_eq!(odd(1), Ok(5));
+    let (scope, clock) = scope();
+    scope.run(|| {
+        assert_eq!(odd(1), Ok(1));
+        assert_eq!(odd(1), Ok(1));
+        assert_eq!(odd(2), Err(Failure(2)));
+        assert_eq!(odd(2), Ok(3));
+        assert_eq!(odd(1), Ok(1));
+        clock.advance(1_000_000 * SECOND);
+        assert_eq!(odd(1), Err(Failure(1)));
+        assert_eq!(odd(1), Ok(5));
+    });
 }
 
 #[test]
@@ -98,7 +102,6 @@ fn the_capacity_bounds_the_number_of_values() {
     assert!(CALLS.load(Ordering::SeqCst) > 2_000);
 }
 
-/// The times are far beyond those of the other tests, because all share one clock.
 #[tokio::test]
 async fn while_one_caller_renews_a_stale_value_others_receive_the_stale_value() {
     counter!(CALLS);
@@ -113,13 +116,14 @@ async fn while_one_caller_renews_a_stale_value_others_receive_the_stale_value() 
         }
         Ok(call)
     }
-    LazyLock::force(&CLOCK);
+    let (scope, clock) = scope();
+    let call = || scope.run_async(load());
     RELEASE.notify_one();
-    assert_eq!(within("a value is loaded", load()).await, Ok(1));
-    CLOCK.advance(1_000_000_000 * SECOND);
-    let renews = task::spawn(load());
+    assert_eq!(within("a value is loaded", call()).await, Ok(1));
+    clock.advance(1_000_000_000 * SECOND);
+    let renews = task::spawn(call());
     settle().await;
-    assert_eq!(within("a value is loaded", load()).await, Ok(1));
+    assert_eq!(within("a value is loaded", call()).await, Ok(1));
     assert_eq!(CALLS.load(Ordering::SeqCst), 2);
     // Renewing fails, so the stale value is returned.
     FAILS.store(true, Ordering::SeqCst);
@@ -127,12 +131,12 @@ async fn while_one_caller_renews_a_stale_value_others_receive_the_stale_value() 
     assert_eq!(done("the renewing call ends", renews).await, Ok(1));
     FAILS.store(false, Ordering::SeqCst);
     RELEASE.notify_one();
-    assert_eq!(within("a value is loaded", load()).await, Ok(3));
+    assert_eq!(within("a value is loaded", call()).await, Ok(3));
     // The value is now too old to be returned.
-    CLOCK.advance(1_030_000_000 * SECOND);
+    clock.advance(1_030_000_000 * SECOND);
     FAILS.store(true, Ordering::SeqCst);
     RELEASE.notify_one();
-    assert_eq!(within("a value is loaded", load()).await, Err(Failure(4)));
+    assert_eq!(within("a value is loaded", call()).await, Err(Failure(4)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use premier::{cache, timeout};
+use premier_tests::scope;
 use premier_tests::waits::{done, joined, within};
 use tokio::sync::Notify;
 use tokio::task;
@@ -126,10 +127,11 @@ async fn a_computation_dropped_by_a_timeout_passes_to_the_next_caller() {
         }
         Ok(7)
     }
-    LazyLock::force(&CLOCK);
-    let first = task::spawn(slow());
+    let (scope, clock) = scope();
+    let first = task::spawn(scope.run_async(slow()));
     settle().await;
-    CLOCK.advance(Duration::from_millis(10));
+    clock.advance(Duration::from_millis(10));
     assert!(done("the first ends", first).await.is_err());
-    assert_eq!(within("the next caller computes", slow()).await.unwrap(), 7);
+    let next = within("the next caller computes", scope.run_async(slow()));
+    assert_eq!(next.await.unwrap(), 7);
 }

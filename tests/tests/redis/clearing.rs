@@ -1,6 +1,6 @@
 //! `clear` deletes the keys of one keyspace and no other key.
 
-use premier::{Config, Handler, Limit, RedisHandler, Throttle};
+use premier::{Config, Handler, Limit, Throttle};
 use premier_tests::redis::{Cluster, Server};
 
 use super::SECOND;
@@ -11,7 +11,7 @@ fn clear_deletes_no_key_of_another_keyspace() {
     let limit = Limit::fixed_window(1, 3_600 * SECOND);
     server.command(&["SET", "foreign", "1"]);
     server.command(&["SET", "shopping:x", "1"]);
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     let make = |keyspace: &str| {
         let config = Config::new(redis.clone()).keyspace(keyspace);
         Throttle::new("t", limit).with_config(config)
@@ -39,7 +39,7 @@ fn clear_deletes_no_key_of_another_keyspace() {
 #[test]
 fn clear_deletes_the_keys_of_every_master_and_a_group_stays_in_one_slot() {
     let cluster = Cluster::start();
-    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    let redis = cluster.handler();
     let limits = [
         Limit::token_bucket(2, SECOND),
         Limit::fixed_window(3, 3_600 * SECOND),

@@ -27,10 +27,7 @@ fn passwords_appear_in_no_message() {
     let url = format!("redis://:hunter2@127.0.0.1:{}/3", server.port());
     let redis = RedisHandler::connect(&url).unwrap();
     redis.ping().unwrap();
-    let wrong = RedisHandler::builder(server.url())
-        .password("wrong-hunter")
-        .build()
-        .unwrap();
+    let wrong = server.builder().password("wrong-hunter").build().unwrap();
     let error = wrong.ping().unwrap_err();
     let unusable = RedisHandler::connect("redis://:hunter2@:port/").unwrap_err();
     let builder = RedisHandler::builder(&url);
@@ -52,9 +49,7 @@ fn a_connection_may_use_a_unix_socket_a_database_or_a_user() {
     let socket = server.directory().join("socket");
     let unix = RedisHandler::connect(format!("unix://{}", socket.display())).unwrap();
     unix.ping().unwrap();
-    let other = RedisHandler::builder(server.url())
-        .credentials("limits", "secret")
-        .database(5);
+    let other = server.builder().credentials("limits", "secret").database(5);
     let limit = Limit::fixed_window(1, 60 * SECOND);
     let other = Throttle::new("t", limit).with_config(other.build().unwrap());
     let here = Throttle::new("t", limit).with_config(unix);
@@ -129,7 +124,7 @@ fn a_proxy_may_refuse_hello() {
 fn a_connection_is_named_premier_unless_another_name_is_set() {
     let server = Server::start();
     let connect = |name: Option<&str>| {
-        let builder = RedisHandler::builder(server.url());
+        let builder = server.builder();
         let redis = match name {
             Some(name) => builder.client_name(name).build(),
             None => builder.build(),
@@ -146,9 +141,7 @@ fn a_connection_is_named_premier_unless_another_name_is_set() {
     let _none = connect(Some(""));
     let stats = server.command(&["INFO", "commandstats"]);
     assert!(!stats.contains("cmdstat_client|set"), "{stats}");
-    let refused = RedisHandler::builder(server.url())
-        .client_name("a b")
-        .build();
+    let refused = server.builder().client_name("a b").build();
     assert!(refused.unwrap_err().to_string().contains("client name"));
 }
 
@@ -178,35 +171,27 @@ fn idle_connections_are_probed_by_tcp() {
             .map(|row| row[5].to_owned())
             .collect()
     };
-    let on = RedisHandler::connect(server.url()).unwrap();
+    let on = server.handler();
     assert!(decides(&on));
     eventually("keepalive is on", || {
         timers().iter().any(|timer| timer.starts_with("02:"))
     });
     drop(on);
-    let off = RedisHandler::builder(server.url())
-        .tcp_keepalive(None)
-        .build()
-        .unwrap();
+    let off = server.builder().tcp_keepalive(None).build().unwrap();
     assert!(decides(&off));
     eventually("keepalive is off", || {
         let timers = timers();
         !timers.is_empty() && timers.iter().all(|timer| timer.starts_with("00:"))
     });
     let short = std::time::Duration::from_millis(500);
-    let refused = RedisHandler::builder(server.url())
-        .tcp_keepalive(short)
-        .build();
+    let refused = server.builder().tcp_keepalive(short).build();
     assert!(refused.unwrap_err().to_string().contains("keepalive"));
 }
 
 #[test]
 fn hashed_keys_appear_nowhere() {
     let server = Server::with(&["--slowlog-log-slower-than", "0"]);
-    let redis = RedisHandler::builder(server.url())
-        .hash_keys(true)
-        .build()
-        .unwrap();
+    let redis = server.builder().hash_keys(true).build().unwrap();
     let limits = [
         Limit::fixed_window(2, 60 * SECOND),
         Limit::sliding_log(3, 60 * SECOND),

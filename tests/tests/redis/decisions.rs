@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use premier::clock::ManualClock;
-use premier::{Algo, Limit, MemoryHandler, RedisHandler, Throttle};
+use premier::{Algo, Limit, MemoryHandler, Throttle};
 use premier_conformance::Suite;
 use premier_tests::redis::{Cluster, Server};
 use proptest::prelude::*;
@@ -13,14 +13,9 @@ use super::ALL;
 #[test]
 fn a_single_node_decides_every_sequence_exactly() {
     let server = Server::start();
-    let compared = Suite::new(|clock| {
-        RedisHandler::builder(server.url())
-            .clock(clock)
-            .build()
-            .unwrap()
-    })
-    .resolution(Duration::from_micros(1))
-    .run();
+    let compared = Suite::new(|clock| server.builder().clock(clock).build().unwrap())
+        .resolution(Duration::from_micros(1))
+        .run();
     assert_eq!(compared, 59 * 60);
     server.assert_all_expire();
 }
@@ -28,14 +23,9 @@ fn a_single_node_decides_every_sequence_exactly() {
 #[test]
 fn a_cluster_decides_every_sequence_exactly() {
     let cluster = Cluster::start();
-    let compared = Suite::new(|clock| {
-        RedisHandler::cluster(cluster.urls())
-            .clock(clock)
-            .build()
-            .unwrap()
-    })
-    .resolution(Duration::from_micros(1))
-    .run();
+    let compared = Suite::new(|clock| cluster.builder().clock(clock).build().unwrap())
+        .resolution(Duration::from_micros(1))
+        .run();
     assert_eq!(compared, 59 * 60);
     cluster.nodes.iter().for_each(Server::assert_all_expire);
     let masters = cluster
@@ -80,10 +70,7 @@ fn memory_and_redis_decide_alike_for_every_valid_limit() {
     });
     let calls = prop::collection::vec((any::<u64>(), any::<u64>(), 0..10_u8), 1..30);
     let clock = ManualClock::new();
-    let redis = RedisHandler::builder(server.url())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let redis = server.builder().clock(clock.clone()).build().unwrap();
     let case = std::cell::Cell::new(0);
     runner
         .run(

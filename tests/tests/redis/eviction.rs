@@ -48,7 +48,7 @@ fn a_server_that_evicts_keys_in_use_is_warned_of_once() {
     subscribe();
     let server = Server::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
     let address = format!("127.0.0.1:{}", server.port());
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     decide(&redis);
     eventually("a warning", || !warnings(&address).is_empty());
     redis.ping().unwrap();
@@ -65,7 +65,7 @@ fn a_policy_that_is_set_later_is_found_by_ping() {
     subscribe();
     let server = Server::with(&["--maxmemory", "100mb"]);
     let address = format!("127.0.0.1:{}", server.port());
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = server.handler();
     decide(&redis);
     redis.ping().unwrap();
     server.command(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
@@ -107,7 +107,7 @@ fn other_servers_are_not_warned_of() {
         ),
     ] {
         let server = Server::with(&arguments);
-        let mut builder = RedisHandler::builder(server.url());
+        let mut builder = server.builder();
         if let Some((user, password)) = credentials {
             builder = builder.credentials(user, password);
         }
@@ -128,7 +128,7 @@ fn a_node_of_a_cluster_is_asked() {
         node.command(&["CONFIG", "SET", "maxmemory", "100mb"]);
         node.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-random"]);
     }
-    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    let redis = cluster.handler();
     redis.ping().unwrap();
     eventually("a warning", || !warnings("a cluster").is_empty());
 }

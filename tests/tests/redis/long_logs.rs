@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use premier::clock::ManualClock;
-use premier::{Limit, RedisHandler, Throttle};
+use premier::{Limit, Throttle};
 use premier_tests::redis::Server;
 
 use super::SECOND;
@@ -16,8 +16,10 @@ const BEGIN: Duration = Duration::from_secs(1_000);
 fn filled(server: &Server) -> (ManualClock, Throttle) {
     let clock = ManualClock::new();
     clock.set(BEGIN);
-    let redis = RedisHandler::builder(server.url())
+    let redis = server
+        .builder()
         .clock(clock.clone())
+        .deny_locally(Duration::ZERO)
         .build()
         .unwrap();
     let limit = Limit::sliding_log(QUOTA, 60 * SECOND);
@@ -45,6 +47,11 @@ fn stat(server: &Server, command: &str, field: &str) -> f64 {
     value.map_or(0.0, |value| value.trim_start_matches('=').parse().unwrap())
 }
 
+/// How long the server has run scripts.
+fn evaluation(server: &Server) -> Duration {
+    Duration::from_micros(stat(server, "evalsha", "usec") as u64)
+}
+
 #[test]
 fn a_clock_that_steps_back_does_not_block_the_server() {
     for back in [QUOTA - 1, QUOTA / 2, 1] {
@@ -53,7 +60,13 @@ fn a_clock_that_steps_back_does_not_block_the_server() {
         let now = BEGIN + Duration::from_micros(QUOTA - 1 - back);
         clock.set(now);
         let denied = log.check("k").unwrap();
-        let took = Duration::from_micros(stat(&server, "evalsha", "usec") as u64);
+        // The server's time is that of a clock, so a busy machine prolongs some calls.
+        let took = (0..10).map(|_| {
+            server.command(&["CONFIG", "RESETSTAT"]);
+            assert_eq!(log.check("k").unwrap(), denied);
+            evaluation(&server)
+        });
+        let took = took.min().unwrap();
         assert!(took < Duration::from_millis(20), "{took:?}");
         // Entries in the future count as taken now; the oldest one is still the first to leave.
         assert!(!denied.allowed);
@@ -88,9 +101,14 @@ fn a_call_looks_only_at_the_ends_of_a_log() {
 #[test]
 fn a_refund_of_many_entries_does_not_block_the_server() {
     let server = Server::start();
-    let (_, log) = filled(&server);
-    log.refund("k", QUOTA / 2).unwrap();
-    let took = Duration::from_micros(stat(&server, "evalsha", "usec") as u64);
+    let took = (0..5).map(|_| {
+        server.command(&["FLUSHALL"]);
+        let (_, log) = filled(&server);
+        log.refund("k", QUOTA / 2).unwrap();
+        let took = evaluation(&server);
+        assert_eq!(log.peek("k").unwrap().remaining, QUOTA / 2);
+        took
+    });
+    let took = took.min().unwrap();
     assert!(took < Duration::from_millis(20), "{took:?}");
-    assert_eq!(log.peek("k").unwrap().remaining, QUOTA / 2);
 }

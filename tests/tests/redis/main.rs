@@ -13,7 +13,7 @@ mod waiting;
 
 use std::time::Duration;
 
-use premier::{Algo, Config, RedisHandler};
+use premier::{Algo, Config};
 use premier_tests::redis::Server;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,5 +26,5 @@ const ALL: [Algo; 5] = [
 ];
 
 fn config(server: &Server) -> Config {
-    Config::new(RedisHandler::connect(server.url()).unwrap())
+    Config::new(server.handler())
 }

@@ -87,7 +87,7 @@ fn builder(builder: premier::RedisBuilder) -> RedisHandler {
 fn it_can_do_everything_on_one_server_and_after_its_restart() {
     let user = set_user();
     let mut server = Server::with(&[&["--user"], &user[2..]].concat());
-    let redis = builder(RedisHandler::builder(server.url()));
+    let redis = builder(server.builder());
     operate(&redis, "k").unwrap();
 
     server.kill();
@@ -125,7 +125,7 @@ fn it_can_do_everything_behind_sentinels_and_after_a_failover() {
     let urls = sentinels.urls();
     let redis = builder(RedisHandler::sentinel(Sentinels::SERVICE, urls));
     operate(&redis, "k").unwrap();
-    sentinels.data[0].kill();
+    sentinels.fail_over();
     let killed = Instant::now();
     while operate(&redis, "k").is_err() {
         assert!(killed.elapsed() < 30 * SECOND, "no failover");
@@ -140,12 +140,12 @@ fn it_can_do_everything_in_a_cluster_and_after_a_failover() {
     for node in &cluster.nodes {
         node.command(&set_user_of_cluster());
     }
-    let redis = builder(RedisHandler::cluster(cluster.urls()));
+    let redis = builder(cluster.builder());
     let keys: Vec<String> = (0..20).map(|key| key.to_string()).collect();
     for key in &keys {
         operate(&redis, key).unwrap();
     }
-    cluster.nodes[1].kill();
+    cluster.fail_over(1);
     let killed = Instant::now();
     while keys.iter().any(|key| operate(&redis, key).is_err()) {
         assert!(killed.elapsed() < 30 * SECOND, "no failover");
@@ -166,7 +166,7 @@ fn a_user_that_may_not_run_scripts_is_told_so() {
         "~premier:*",
         "+get",
     ]);
-    let redis = builder(RedisHandler::builder(server.url()));
+    let redis = builder(server.builder());
     let error = redis.ping().unwrap_err().to_string();
     assert!(error.contains("no permissions to run"), "{error}");
     assert!(redis.status().up, "the server answers");
@@ -179,7 +179,7 @@ fn a_user_of_another_keyspace_can_ping() {
     let keys = user.iter_mut().find(|word| word.starts_with('~'));
     *keys.unwrap() = "~shop:*";
     server.command(&user);
-    let redis = builder(RedisHandler::builder(server.url()));
+    let redis = builder(server.builder());
     redis.ping().unwrap();
     let config = premier::Config::new(redis).keyspace("shop");
     let throttle = Throttle::new("t", Limit::token_bucket(1, SECOND)).with_config(config);

@@ -1,18 +1,18 @@
 //! Connections by TLS, to one server and to a cluster.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use premier::{Handler, Limit, RedisHandler, Throttle};
+use premier_tests::ports::free_port;
 use premier_tests::redis::Server;
+use premier_tests::waits::{LONGEST, eventually};
+use tempfile::TempDir;
 
 use super::SECOND;
 
 /// Connects by `rediss://` to a server with a self-signed certificate.
 #[test]
 fn a_tls_connection_checks_the_certificate() {
-    let (directory, file) = certificate("plain");
-    let port = premier_tests::redis::free_port();
+    let (_directory, file) = certificate();
+    let port = free_port();
     let server = Server::with(&[
         "--tls-port",
         &port.to_string(),
@@ -25,6 +25,7 @@ fn a_tls_connection_checks_the_certificate() {
     ]);
     let url = format!("rediss://localhost:{port}/");
     let trusted = RedisHandler::builder(&url)
+        .timeout(LONGEST)
         .root_certificate(std::fs::read(file("certificate")).unwrap())
         .build()
         .unwrap();
@@ -44,49 +45,35 @@ fn a_tls_connection_checks_the_certificate() {
     );
 
     // `clear` connects to each node of a cluster by TLS too.
-    let low_port = || {
-        std::iter::repeat_with(premier_tests::redis::free_port)
-            .find(|port| *port < 50_000)
-            .unwrap()
-    };
-    let port = low_port();
-    let node = Server::on(
-        low_port(),
-        &[
-            "--tls-port",
-            &port.to_string(),
-            "--tls-cert-file",
-            &file("certificate"),
-            "--tls-key-file",
-            &file("key"),
-            "--tls-ca-cert-file",
-            &file("certificate"),
-            "--tls-auth-clients",
-            "no",
-            "--cluster-enabled",
-            "yes",
-            "--tls-cluster",
-            "yes",
-            "--cluster-announce-ip",
-            "127.0.0.1",
-        ],
-    );
+    let port = free_port();
+    let node = Server::with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("certificate"),
+        "--tls-key-file",
+        &file("key"),
+        "--tls-ca-cert-file",
+        &file("certificate"),
+        "--tls-auth-clients",
+        "no",
+        "--cluster-enabled",
+        "yes",
+        "--tls-cluster",
+        "yes",
+        "--cluster-announce-ip",
+        "127.0.0.1",
+    ]);
     let slots: Vec<String> = (0..16_384).map(|slot: u32| slot.to_string()).collect();
     let mut add = vec!["CLUSTER", "ADDSLOTS"];
     add.extend(slots.iter().map(String::as_str));
     node.command(&add);
-    let began = Instant::now();
-    while !node
-        .command(&["CLUSTER", "INFO"])
-        .contains("cluster_state:ok")
-    {
-        assert!(
-            began.elapsed() < 20 * SECOND,
-            "waited in vain for the cluster"
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
+    eventually("the cluster is up", || {
+        node.command(&["CLUSTER", "INFO"])
+            .contains("cluster_state:ok")
+    });
     let cluster = RedisHandler::cluster([format!("rediss://127.0.0.1:{port}/")])
+        .timeout(LONGEST)
         .root_certificate(std::fs::read(file("certificate")).unwrap())
         .build()
         .unwrap();
@@ -94,14 +81,13 @@ fn a_tls_connection_checks_the_certificate() {
     assert!(throttle.check("k").unwrap().allowed);
     cluster.clear("premier").unwrap();
     assert!(node.keys().is_empty(), "{:?}", node.keys());
-    std::fs::remove_dir_all(directory).unwrap();
 }
 
 /// Connects to a server that asks clients for a certificate, as servers do by default.
 #[test]
 fn a_server_may_ask_for_a_client_certificate() {
-    let (directory, file) = certificate("client");
-    let port = premier_tests::redis::free_port();
+    let (_directory, file) = certificate();
+    let port = free_port();
     let server = Server::with(&[
         "--tls-port",
         &port.to_string(),
@@ -118,7 +104,7 @@ fn a_server_may_ask_for_a_client_certificate() {
     let builder = || {
         RedisHandler::builder(format!("rediss://localhost:{port}/"))
             .root_certificate(read("certificate"))
-            .timeout(5 * SECOND)
+            .timeout(LONGEST)
     };
     assert!(builder().build().unwrap().ping().is_err());
     let known = builder().client_certificate(read("certificate"), read("key"));
@@ -133,16 +119,13 @@ fn a_server_may_ask_for_a_client_certificate() {
     let swapped = builder().client_certificate(read("key"), read("certificate"));
     let error = swapped.build().unwrap_err().to_string();
     assert!(error.contains("client certificate"), "{error}");
-    std::fs::remove_dir_all(directory).unwrap();
 }
 
 /// A self-signed certificate for this computer in a directory of its own, and the paths of its files.
-fn certificate(name: &str) -> (std::path::PathBuf, impl Fn(&str) -> String) {
-    let directory = tempdir(name);
-    let file = {
-        let directory = directory.clone();
-        move |name: &str| directory.join(name).display().to_string()
-    };
+fn certificate() -> (TempDir, impl Fn(&str) -> String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    let file = move |name: &str| path.join(name).display().to_string();
     let made = std::process::Command::new("openssl")
         .args([
             "req",
@@ -170,10 +153,4 @@ fn certificate(name: &str) -> (std::path::PathBuf, impl Fn(&str) -> String) {
         String::from_utf8_lossy(&made.stderr)
     );
     (directory, file)
-}
-
-fn tempdir(name: &str) -> std::path::PathBuf {
-    let path = std::env::temp_dir().join(format!("premier-tls-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&path).unwrap();
-    path
 }

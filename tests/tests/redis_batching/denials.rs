@@ -9,15 +9,12 @@ use premier::clock::ManualClock;
 use premier::{Algo, Decision, Handler, Limit, RedisHandler, Throttle};
 use premier_tests::proxy::DelayingProxy;
 use premier_tests::redis::Server;
-use premier_tests::waits::{done, within};
+use premier_tests::waits::{LONGEST, done, within};
 
 use super::monitor::Monitor;
 use super::{SECOND, server};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// A timeout that is not over on a busy machine.
-const PATIENT: Duration = Duration::from_secs(30);
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -25,9 +22,7 @@ fn ms(count: u64) -> Duration {
 
 /// A process: a handler that has no denials yet.
 fn process(clock: &ManualClock, longest: Option<Duration>) -> RedisHandler {
-    let builder = RedisHandler::builder(server().url())
-        .timeout(PATIENT)
-        .clock(clock.clone());
+    let builder = server().builder().clock(clock.clone());
     match longest {
         Some(longest) => builder.deny_locally(longest),
         None => builder,
@@ -171,14 +166,11 @@ fn a_denial_is_what_redis_would_say_until_it_ends() {
 
 #[test]
 fn in_real_time_a_denial_says_no_longer_than_redis_does() {
-    let url = server().url();
     let process = |longest| {
-        RedisHandler::builder(&url)
-            .deny_locally(longest)
-            .build()
-            .unwrap()
+        let builder = server().builder().deny_locally(longest);
+        builder.build().unwrap()
     };
-    let limit = Limit::token_bucket(1, 10 * SECOND);
+    let limit = Limit::token_bucket(1, 600 * SECOND);
     let throttle = |longest| Throttle::new("real", limit).with_config(process(longest));
     let (here, there) = (throttle(HOUR), throttle(Duration::ZERO));
     exhaust(&here);
@@ -193,7 +185,8 @@ fn in_real_time_a_denial_says_no_longer_than_redis_does() {
             local.reset_after <= before.reset_after,
             "{local:?} {before:?}"
         );
-        assert!(before.retry_after - local.retry_after < ms(500));
+        // A busy machine may pause between the two.
+        assert!(before.retry_after - local.retry_after < 60 * SECOND);
     }
 }
 
@@ -227,6 +220,8 @@ fn a_refund_of_another_cost_ends_a_denial() {
 #[test]
 fn a_dropped_call_that_gives_back_ends_a_denial() {
     let (_, throttle) = believing("dropped", Limit::fixed_window(1, HOUR));
+    // Of calls that find the server without the script, a later one may be decided first.
+    assert!(throttle.check("another").unwrap().allowed);
     let mut call = Box::pin(throttle.check_async("k"));
     let mut context = Context::from_waker(Waker::noop());
     assert!(call.as_mut().poll(&mut context).is_pending());
@@ -322,11 +317,7 @@ fn a_smaller_cost_passes_where_a_larger_one_is_denied() {
 
 #[test]
 fn a_caller_that_waits_is_not_denied_because_others_were() {
-    let url = server().url();
-    let redis = RedisHandler::builder(url)
-        .deny_locally(HOUR)
-        .build()
-        .unwrap();
+    let redis = server().builder().deny_locally(HOUR).build().unwrap();
     let limit = Limit::token_bucket(10, SECOND).burst(1);
     let throttle = Throttle::new("waits", limit).with_config(redis);
     exhaust(&throttle);
@@ -338,6 +329,7 @@ fn a_caller_that_waits_is_not_denied_because_others_were() {
 async fn a_denial_of_before_a_refund_is_not_believed_after_it() {
     let proxy = DelayingProxy::to(server().port());
     let redis = RedisHandler::builder(proxy.url())
+        .timeout(LONGEST)
         .deny_locally(HOUR)
         .build()
         .unwrap();
@@ -362,10 +354,10 @@ async fn denials_of_very_many_keys_are_not_all_kept() {
     const SAMPLE: usize = 16;
     let server = Server::start();
     let clock = ManualClock::new();
-    let redis = RedisHandler::builder(server.url())
+    let redis = server
+        .builder()
         .clock(clock.clone())
         .deny_locally(HOUR)
-        .timeout(PATIENT)
         .build()
         .unwrap();
     let throttle = Throttle::new("keys", Limit::fixed_window(1, HOUR)).with_config(redis);

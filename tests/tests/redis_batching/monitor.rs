@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -19,8 +20,6 @@ pub(crate) struct ScriptCall {
 pub(crate) struct Monitor {
     lines: Receiver<String>,
 }
-
-const LAST: &str = "premier-last";
 
 impl Monitor {
     pub(crate) fn start(server: &Server) -> Self {
@@ -44,7 +43,10 @@ impl Monitor {
 
     /// Every script call until now, in the order in which the server ran them.
     pub(crate) fn stop(self, server: &Server) -> Vec<ScriptCall> {
-        server.command(&["ECHO", LAST]);
+        // Others may watch the server, too, each until its own mark.
+        static MARKS: AtomicU32 = AtomicU32::new(0);
+        let last = format!("premier-last-{}", MARKS.fetch_add(1, Ordering::Relaxed));
+        server.command(&["ECHO", &last]);
         let mut calls = Vec::new();
         loop {
             let line = received("what the server runs", &self.lines);
@@ -61,7 +63,7 @@ impl Monitor {
                         arguments: words[3 + keys..].to_vec(),
                     });
                 }
-                Some("ECHO") if words[1] == LAST => return calls,
+                Some("ECHO") if words[1] == last => return calls,
                 _ => {}
             }
         }

@@ -12,7 +12,7 @@ use premier::clock::ManualClock;
 use premier::{Decision, Error, Handler, Key, Limit, Operation, RedisHandler, Request, Throttle};
 use premier_tests::proxy::DelayingProxy;
 use premier_tests::redis::{Cluster, Server};
-use premier_tests::waits::{eventually_async, within};
+use premier_tests::waits::{LONGEST, eventually_async, within};
 
 use super::monitor::Monitor;
 use super::server;
@@ -20,12 +20,7 @@ use super::server;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn handler() -> RedisHandler {
-    // It is not over on a busy machine.
-    let timeout = Duration::from_secs(30);
-    RedisHandler::builder(server().url())
-        .timeout(timeout)
-        .build()
-        .unwrap()
+    server().handler()
 }
 
 /// One function of each algorithm, and groups that the lean script decides and one that it does not.
@@ -175,13 +170,15 @@ async fn a_call_that_is_dropped_before_it_is_sent_takes_nothing() {
         let name = format!("unsent-{function}");
         let proxy = DelayingProxy::to(server().port());
         // The calls wait for the connection.
-        proxy.set_delay(Duration::from_millis(30), Duration::ZERO);
-        let redis = RedisHandler::connect(proxy.url()).unwrap();
+        proxy.set_stalled(true);
+        let redis = RedisHandler::builder(proxy.url()).timeout(LONGEST);
+        let redis = redis.build().unwrap();
         let throttle = Throttle::all(&name, &limits).with_config(redis);
         let monitor = Monitor::start(server());
         let mut calls: Vec<_> = (0..50).map(|_| Sent::new(&throttle, "k")).collect();
         let mut number = 0..;
         calls.retain(|_| number.next().is_some_and(|number| number % 5 == 0));
+        proxy.set_stalled(false);
         for call in calls {
             assert!(call.answer().await.unwrap().allowed);
         }
@@ -289,7 +286,7 @@ async fn functions_that_are_asked_as_one_give_back_together() {
 #[tokio::test]
 async fn a_cluster_decides_each_slot_apart_and_gives_back() {
     let cluster = Cluster::start();
-    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    let redis = cluster.handler();
     redis.ping().unwrap();
     for (function, limits) in functions() {
         let throttle =
@@ -355,10 +352,7 @@ async fn after_a_storm_of_cancelled_calls_only_those_that_completed_are_counted(
 async fn a_call_that_is_dropped_later_gives_nothing_back_to_a_later_window() {
     let clock = ManualClock::new();
     clock.set(HOUR);
-    let redis = RedisHandler::builder(server().url())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let redis = server().builder().clock(clock.clone()).build().unwrap();
     let limit = Limit::fixed_window(3, Duration::from_secs(1));
     let throttle = Throttle::new("later", limit).with_config(redis);
     let left = async || throttle.peek_async("k").await.unwrap().remaining;

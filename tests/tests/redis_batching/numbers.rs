@@ -26,11 +26,7 @@ impl Stores {
         clock.set(Duration::from_secs(1_800_000_000));
         Self {
             memory: MemoryHandler::builder().clock(clock.clone()).build(),
-            redis: RedisHandler::builder(server().url())
-                .timeout(Duration::from_secs(30))
-                .clock(clock.clone())
-                .build()
-                .unwrap(),
+            redis: server().builder().clock(clock.clone()).build().unwrap(),
             clock,
         }
     }

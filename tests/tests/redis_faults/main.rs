@@ -1,5 +1,5 @@
 //! Redis faults during traffic: no call hangs or panics, no key leaks, and calls are answered again
-//! within a second of the server's return.
+//! soon after the server's return.
 
 mod held_drivers;
 mod traffic;
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use premier::{Config, Error, Limit, OnBackendError, RedisHandler, Throttle};
 use premier_tests::redis::{Cluster, Sentinels, Server};
-use premier_tests::waits::joined;
+use premier_tests::waits::{eventually, joined};
 
-use traffic::{TIMEOUT, Traffic, errors, limit};
+use traffic::{SOON, TIMEOUT, Traffic, connect, errors, limit};
 
 #[test]
 fn a_script_flush_causes_no_error() {
     let server = Server::start();
-    let traffic = Traffic::start(RedisHandler::connect(server.url()).unwrap(), 1);
+    let traffic = Traffic::start(connect(&server), 1);
     for _ in 0..10 {
         server.command(&["SCRIPT", "FLUSH"]);
         thread::sleep(Duration::from_millis(20));
@@ -30,7 +30,7 @@ fn a_script_flush_causes_no_error() {
 #[test]
 fn a_flush_of_all_keys_resets_every_limit_without_an_error() {
     let server = Server::start();
-    let traffic = Traffic::start(RedisHandler::connect(server.url()).unwrap(), 1);
+    let traffic = Traffic::start(connect(&server), 1);
     server.command(&["FLUSHALL"]);
     thread::sleep(Duration::from_millis(200));
     assert_eq!(errors(&traffic.stop(1, 2)), 0);
@@ -40,10 +40,10 @@ fn a_flush_of_all_keys_resets_every_limit_without_an_error() {
 #[test]
 fn killed_connections_are_replaced() {
     let server = Server::start();
-    let traffic = Traffic::start(RedisHandler::connect(server.url()).unwrap(), 1);
+    let traffic = Traffic::start(connect(&server), 1);
     for _ in 0..5 {
         server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
-        traffic.assert_back_within_a_second(Instant::now());
+        traffic.assert_back_soon(Instant::now());
     }
     let outcomes = traffic.stop(1, 1);
     // Only calls in progress fail: at most one for each caller and kill.
@@ -54,24 +54,27 @@ fn killed_connections_are_replaced() {
 #[test]
 fn while_a_server_is_killed_calls_fail_at_once() {
     let mut server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = connect(&server);
     let traffic = Traffic::start(redis.clone(), 1);
     server.kill();
     let killed = Instant::now();
-    thread::sleep(Duration::from_secs(1));
+    thread::sleep(3 * TIMEOUT);
     assert!(!redis.status().up);
     server.restart();
-    traffic.assert_back_within_a_second(Instant::now());
+    traffic.assert_back_soon(Instant::now());
     assert!(redis.status().up);
     assert_eq!(redis.status().outages, 1);
     let outcomes = traffic.stop(1, 2);
-    let slow = outcomes
-        .iter()
-        .filter(|outcome| outcome.began > killed && outcome.result.is_err())
-        .filter(|outcome| outcome.took > Duration::from_millis(50))
+    let failed = || {
+        let later = outcomes.iter().filter(|outcome| outcome.began > killed);
+        later.filter(|outcome| outcome.result.is_err())
+    };
+    let slow = failed()
+        .filter(|outcome| outcome.took > TIMEOUT / 2)
         .count();
+    // If all did, each of the four callers would three times, and make no other call meanwhile.
     assert!(
-        slow <= 8,
+        slow <= 8 && failed().count() > 100,
         "{slow} calls waited for a server known to be down"
     );
     server.assert_all_expire();
@@ -80,27 +83,26 @@ fn while_a_server_is_killed_calls_fail_at_once() {
 #[test]
 fn a_stalled_server_delays_no_call_longer_than_the_timeout() {
     let server = Server::start();
-    let redis = RedisHandler::connect(server.url()).unwrap();
+    let redis = connect(&server);
     let traffic = Traffic::start(redis.clone(), 1);
     server.signal("STOP");
     let stopped = Instant::now();
-    thread::sleep(Duration::from_secs(2));
+    thread::sleep(3 * TIMEOUT);
     server.signal("CONT");
-    traffic.assert_back_within_a_second(Instant::now());
+    traffic.assert_back_soon(Instant::now());
 
     let sleeper = thread::spawn({
         let port = server.port();
         move || {
             let port = port.to_string();
             let _ = Command::new("redis-cli")
-                .args(["-p", &port, "DEBUG", "SLEEP", "2"])
+                .args(["-p", &port, "DEBUG", "SLEEP", "4"])
                 .output();
         }
     });
-    thread::sleep(Duration::from_secs(1));
-    assert!(!redis.status().up);
+    eventually("the outage is noticed", || !redis.status().up);
     joined("the sleeper ends", sleeper).unwrap();
-    traffic.assert_back_within_a_second(Instant::now());
+    traffic.assert_back_soon(Instant::now());
     let outcomes = traffic.stop(1, 1);
     let waited = outcomes
         .iter()
@@ -116,18 +118,16 @@ fn an_address_that_never_answers_delays_no_call_longer_than_the_timeout() {
     // The listener's backlog accepts connections, but no thread serves them.
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("redis://{}/", listener.local_addr().unwrap());
-    let redis = RedisHandler::builder(url)
-        .timeout(Duration::from_millis(200))
-        .build()
-        .unwrap();
+    let redis = RedisHandler::builder(url).timeout(TIMEOUT).build().unwrap();
     let throttle = Throttle::new("silent", limit()).with_config(redis);
     for call in 0..20 {
         let began = Instant::now();
         assert!(matches!(throttle.check("k"), Err(Error::Backend { .. })));
+        // A busy machine adds some time, but neither a second timeout nor one to a call that fails at once.
         let most = if call == 0 {
-            Duration::from_millis(300)
+            2 * TIMEOUT
         } else {
-            Duration::from_millis(100)
+            TIMEOUT * 9 / 10
         };
         assert!(
             began.elapsed() < most,
@@ -142,8 +142,7 @@ fn the_outage_policy_decides_while_redis_is_down() {
     let mut server = Server::start();
     let limit = Limit::fixed_window(2, Duration::from_secs(3_600));
     let throttle = |policy| {
-        let config =
-            Config::new(RedisHandler::connect(server.url()).unwrap()).on_backend_error(policy);
+        let config = Config::new(connect(&server)).on_backend_error(policy);
         Throttle::new("policy", limit).with_config(config)
     };
     let (deny, allow, memory) = (
@@ -169,11 +168,7 @@ fn the_outage_policy_decides_while_redis_is_down() {
     server.restart();
     let back = Instant::now();
     while memory.peek("k").unwrap().remaining == 0 || deny.peek("k").is_err() {
-        assert!(
-            back.elapsed() < Duration::from_secs(1),
-            "back after {:?}",
-            back.elapsed()
-        );
+        assert!(back.elapsed() < SOON, "back after {:?}", back.elapsed());
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -182,25 +177,21 @@ fn the_outage_policy_decides_while_redis_is_down() {
 fn calls_follow_a_sentinel_failover() {
     let mut sentinels = Sentinels::start();
     let redis = RedisHandler::sentinel(Sentinels::SERVICE, sentinels.urls())
+        .timeout(TIMEOUT)
         .build()
         .unwrap();
     redis.ping().unwrap();
     let traffic = Traffic::start(redis, 1);
-    sentinels.data[0].kill();
+    sentinels.fail_over();
     let replica = &sentinels.data[1];
-    let killed = Instant::now();
     // The handler cannot find the new master before the sentinels name it.
     let named = format!("\r\n{}\r\n", replica.port());
     let ask = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Sentinels::SERVICE];
-    while !sentinels
-        .sentinels
-        .iter()
-        .all(|sentinel| sentinel.command(&ask).contains(&named))
-    {
-        assert!(killed.elapsed() < Duration::from_secs(30), "no failover");
-        thread::sleep(Duration::from_millis(10));
-    }
-    traffic.assert_back_within_a_second(Instant::now());
+    eventually("the sentinels name the new master", || {
+        let mut all = sentinels.sentinels.iter();
+        all.all(|sentinel| sentinel.command(&ask).contains(&named))
+    });
+    traffic.assert_back_soon(Instant::now());
     // Units that the master had not replicated may be admitted again.
     traffic.stop(1, 2);
     replica.assert_all_expire();
@@ -209,7 +200,7 @@ fn calls_follow_a_sentinel_failover() {
 #[test]
 fn calls_survive_the_loss_of_a_master_and_a_move_of_slots() {
     let mut cluster = Cluster::start();
-    let redis = RedisHandler::cluster(cluster.urls()).build().unwrap();
+    let redis = cluster.builder().timeout(TIMEOUT).build().unwrap();
     redis.ping().unwrap();
     let keys = 12;
     let traffic = Traffic::start(redis, keys);
@@ -243,19 +234,16 @@ fn calls_survive_the_loss_of_a_master_and_a_move_of_slots() {
         "{}",
         String::from_utf8_lossy(&moved.stdout)
     );
-    traffic.assert_back_within_a_second(Instant::now());
+    traffic.assert_back_soon(Instant::now());
 
-    cluster.nodes[1].kill();
-    let killed = Instant::now();
+    cluster.fail_over(1);
     let alive = &cluster.nodes[2];
-    thread::sleep(Duration::from_secs(1));
-    while !alive
-        .command(&["CLUSTER", "INFO"])
-        .contains("cluster_state:ok")
-    {
-        assert!(killed.elapsed() < Duration::from_secs(30), "no failover");
-        thread::sleep(Duration::from_millis(10));
-    }
+    let dead = format!(":{}\r\n", cluster.nodes[1].port());
+    eventually("a replica has the slots of the dead node", || {
+        let state = alive.command(&["CLUSTER", "INFO"]);
+        let slots = alive.command(&["CLUSTER", "SLOTS"]);
+        state.contains("cluster_state:ok") && !slots.contains(&dead)
+    });
     let healed = Instant::now();
     // Calls for all keys must be answered, not only those of the other masters.
     loop {
@@ -270,7 +258,7 @@ fn calls_survive_the_loss_of_a_master_and_a_move_of_slots() {
         }
         drop(outcomes);
         assert!(
-            healed.elapsed() < Duration::from_secs(2),
+            healed.elapsed() < 2 * SOON,
             "not back after {:?}",
             healed.elapsed()
         );

@@ -50,9 +50,10 @@ pub(super) struct Shared {
     pub(super) has_warned: AtomicBool,
     /// Whether requests are never delayed.
     pub(super) never_waits: bool,
-    /// Whether the response to an admitted request is the same for every decision, so that the fast
-    /// path may decide.
+    /// Whether the response to an admitted request is the same for every decision.
     pub(super) ignores_decision: bool,
+    /// Whether the fast path may admit requests, because no response shows the numbers of a decision.
+    pub(super) takes_fast_path: bool,
 }
 
 impl Shared {
@@ -69,10 +70,13 @@ impl From<LayerConfig> for Shared {
     fn from(config: LayerConfig) -> Self {
         let throttle = &config.throttle;
         let may_wait = throttle.max_wait().may_wait() || throttle.is_queue();
+        let never_waits = config.shadow || !may_wait;
+        let ignores_decision = config.charge.is_none()
+            && !(config.standard_headers || config.older_headers || config.shadow);
         Self {
-            never_waits: config.shadow || !may_wait,
-            ignores_decision: config.charge.is_none()
-                && !(config.standard_headers || config.older_headers || config.shadow),
+            never_waits,
+            ignores_decision,
+            takes_fast_path: ignores_decision && never_waits,
             needs_parts: config.skip.is_some()
                 || config.cost.is_some()
                 || config.key.as_ref().is_some_and(RequestKey::needs_parts),

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Request, Response};
@@ -68,7 +69,19 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = &self.shared;
         if !shared.needs_parts {
-            let dispatch = shared.dispatch(&Head::from(&request), 1);
+            let head = Head::from(&request);
+            let dispatch = match shared.try_decide(&head) {
+                Some(FastDecision::Admitted) => {
+                    let future = self.inner.call(request);
+                    let stage = Stage::Called {
+                        future,
+                        admitted: None,
+                    };
+                    return ResponseFuture { stage };
+                }
+                Some(FastDecision::Denied(error)) => Dispatch::Reject(error),
+                None => shared.dispatch(&head, 1),
+            };
             return self.proceed(request, dispatch);
         }
         let (parts, body) = request.into_parts();
@@ -150,6 +163,12 @@ impl From<Error> for Box<Rejected> {
     }
 }
 
+/// A decision of the fast path.
+enum FastDecision {
+    Admitted,
+    Denied(Box<Rejected>),
+}
+
 /// The outcome of a decision. `Ok(None)` when the response does not depend on the decision.
 type Verdict = Result<Option<Admitted>, Box<Rejected>>;
 
@@ -170,6 +189,40 @@ impl From<Verdict> for Dispatch {
 }
 
 impl Shared {
+    /// Decides about a request of cost 1 on the fast path; `None` if that cannot.
+    // Beside `dispatch`, whose result takes more instructions to be moved than this takes.
+    fn try_decide(&self, head: &Head<'_>) -> Option<FastDecision> {
+        if !self.takes_fast_path {
+            return None;
+        }
+        let limiter = self.config.throttle.bound()?;
+        match &self.config.key {
+            None => Self::try_take(limiter, None, 1),
+            Some(key) => key.with_text(head, |key, lack| match lack {
+                None => Self::try_take(limiter, Some(&Subject::Text(key)), 1),
+                Some(_) => None,
+            }),
+        }
+    }
+
+    /// Decides about a request on the fast path, which computes no numbers.
+    #[inline]
+    fn try_take(limiter: &Limiter, key: Option<&Subject<'_>>, cost: u64) -> Option<FastDecision> {
+        match limiter.try_take(key, cost, MaxWait::NONE)? {
+            Admission::Admitted => {
+                limiter.record(key, Outcome::Admitted);
+                Some(FastDecision::Admitted)
+            }
+            Admission::Denied(retry_after) => {
+                limiter.record(key, Outcome::Denied);
+                let error = limiter.denied(None, Duration::from_nanos(retry_after));
+                Some(FastDecision::Denied(error.into()))
+            }
+            // Only a leaky bucket delays, and it waits elsewhere: no slot is taken twice.
+            Admission::Delayed(_) => None,
+        }
+    }
+
     fn dispatch(self: &Arc<Self>, head: &Head<'_>, cost: u64) -> Dispatch {
         let limiter = match self.config.throttle.limiter() {
             Ok(limiter) => limiter,
@@ -222,24 +275,12 @@ impl Shared {
         }
         let subject = key.map(Subject::Text);
         let subject = subject.as_ref();
-        // No header shows the numbers of the decision, so the fast path, which computes none, may
-        // decide.
-        if self.ignores_decision {
-            match limiter.try_take(subject, cost, MaxWait::NONE) {
-                Some(Admission::Admitted) => {
-                    limiter.record(subject, Outcome::Admitted);
-                    return Dispatch::Forward(None);
-                }
-                Some(Admission::Denied(retry_after)) => {
-                    limiter.record(subject, Outcome::Denied);
-                    return Dispatch::Reject(
-                        limiter
-                            .denied(None, std::time::Duration::from_nanos(retry_after))
-                            .into(),
-                    );
-                }
-                // Only a leaky bucket delays, and it waits above: no slot is taken twice.
-                Some(Admission::Delayed(_)) | None => {}
+        // Other requests have tried it before they came here.
+        if self.takes_fast_path && self.needs_parts {
+            match Self::try_take(limiter, subject, cost) {
+                Some(FastDecision::Admitted) => return Dispatch::Forward(None),
+                Some(FastDecision::Denied(error)) => return Dispatch::Reject(error),
+                None => {}
             }
         }
         let decided = limiter.take(subject, cost);
