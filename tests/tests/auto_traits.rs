@@ -14,8 +14,9 @@ use premier::dashboard::Dashboard;
 use premier::limits::{FileStatus, LimitChange, NamedLimit};
 use premier::testing::{Decisions, Scope};
 use premier::tower::{
-    HeaderFormat, MissingKey, Rejection, RequestKey, ResponseFuture, ThrottleBody, ThrottleLayer,
-    ThrottleService, TrustedProxies,
+    HeaderFormat, MissingKey, RateLimitHeaders, RateLimitHeadersFuture, RateLimitHeadersLayer,
+    Rejection, RequestKey, ResponseFuture, ThrottleBody, ThrottleLayer, ThrottleService,
+    TrustedProxies,
 };
 use premier::{
     Algo, BackendSource, BoxFuture, Config, Decision, Error, Handler, Key, Lease, Limit,
@@ -36,7 +37,7 @@ fn all_types_can_be_sent_and_shared() {
     assert_all! { everywhere:
         Algo, BackendSource, CoarseClock, Config, Dashboard, Decision, Decisions, Error, FileStatus,
         HeaderFormat, Key<'static>, Lease, Limit, LimitChange, LoadToken, ManualClock, MemoryHandler, MemoryHandlerBuilder, MissingKey, NamedLimit, OnBackendError, OnDrop,
-        Operation, OutageCalls, PeerIp, Permit, Plan, RedisBuilder, RedisHandler, RedisStatus, Rejection,
+        Operation, OutageCalls, PeerIp, Permit, Plan, RateLimitHeaders<()>, RateLimitHeadersFuture<()>, RateLimitHeadersLayer, RedisBuilder, RedisHandler, RedisStatus, Rejection,
         Request<'static>, RequestKey, Reservation, RetryBudget, RetryEvent<'static, Error>, Scope, State,
         SystemClock, Throttle, ThrottleBody<String>, ThrottleLayer, ThrottleService<()>, TrustedProxies,
     }
