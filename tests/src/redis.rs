@@ -125,7 +125,6 @@ impl Server {
     }
 
     /// The beginning of a handler for the server. Its timeout is longer than a busy machine takes to answer.
-    #[must_use]
     pub fn builder(&self) -> RedisBuilder {
         RedisHandler::builder(self.url()).timeout(LONGEST)
     }
@@ -279,7 +278,6 @@ impl Cluster {
     }
 
     /// The beginning of a handler for the cluster, as [`Server::builder`].
-    #[must_use]
     pub fn builder(&self) -> RedisBuilder {
         RedisHandler::cluster(self.urls()).timeout(LONGEST)
     }
