@@ -170,10 +170,54 @@ impl Scope {
     /// earlier `fail` asked for; [`u64::MAX`] lets all calls fail. The name is as for [`Scope::slow`], and a
     /// call may be slow before it fails.
     ///
+    /// # Functions without such an error
+    /// A call that is to fail panics, as if its body did, where there is no error that a test can make:
+    ///
+    /// - The output is no `Result`. Such a body can do nothing but return a value or panic.
+    /// - The type of the error has a lifetime, a type parameter, `Self` or `impl`. Such an error may borrow from
+    ///   the arguments of a call, and a test makes errors without knowing them. To test the attributes of
+    ///   such a function, let a function that its body calls fail.
+    ///
+    /// [`Scope::refuse`] works for every function that has a limit: a denied call returns what it returns in
+    /// production, which is the value of `on_reject`, or an [`Error`] as a part of its output.
+    ///
+    /// ```
+    /// use premier::testing::Scope;
+    /// use premier::{MemoryHandler, retry, throttle};
+    ///
+    /// #[derive(Debug, PartialEq)]
+    /// enum SendError<'a> {
+    ///     NoAddress(&'a str),
+    ///     Network,
+    /// }
+    ///
+    /// // Part of every attempt to send, so a test that lets it fail lets the attempt fail.
+    /// #[retry(max = 1)]
+    /// fn connect() -> Result<(), std::io::Error> {
+    ///     Ok(())
+    /// }
+    ///
+    /// #[retry(max = 3, base = 0)]
+    /// fn send(to: &str) -> Result<(), SendError<'_>> {
+    ///     connect().map_err(|_| SendError::Network)?;
+    ///     if to.contains('@') { Ok(()) } else { Err(SendError::NoAddress(to)) }
+    /// }
+    ///
+    /// #[throttle(rate = "1/s", on_reject = |_| 0)]
+    /// fn unread() -> u32 {
+    ///     7
+    /// }
+    ///
+    /// let scope = Scope::new(MemoryHandler::new());
+    /// scope.fail("connect", 3, || std::io::Error::other("down"));
+    /// assert_eq!(scope.run(|| send("a@b")), Err(SendError::Network));
+    /// assert_eq!(scope.run(|| send("a@b")), Ok(()));
+    /// scope.refuse("unread");
+    /// assert_eq!(scope.run(unread), 0);
+    /// ```
+    ///
     /// # Panics
-    /// The call panics if the error is of another type, or if the function has none that a test can make:
-    /// its output is no `Result`, or the type of its error has a lifetime, a type parameter, `Self` or
-    /// `impl`.
+    /// The call panics if the error is of another type than that of the function, and as said above.
     ///
     /// ```
     /// use premier::testing::Scope;

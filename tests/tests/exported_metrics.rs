@@ -310,10 +310,10 @@ fn requests_without_their_key_are_counted() {
         let labels = [&format!("function=\"{name}\""), "by=\"missing_key\""];
         value("premier_rejected_calls_total", &labels)
     };
-    let denying = layer("with a key").layer(service.clone());
+    let denying = layer("with a key").layer(service);
     assert_eq!(rejected("with a key"), Some(0.0));
     let shared = layer("with a shared key").missing_key(MissingKey::Shared);
-    let shared = shared.layer(service.clone());
+    let shared = shared.layer(service);
     let shadow = layer("with a key, tried out").shadow().layer(service);
     for service in [denying, shared, shadow] {
         runtime.block_on(service.oneshot(Request::new(()))).unwrap();

@@ -145,7 +145,7 @@ fn write(bytes: &mut Vec<u8>, state: &State) {
 }
 
 fn write_tat(bytes: &mut Vec<u8>, tat: &Tat) {
-    bytes.extend(tat.ticks.to_be_bytes());
+    bytes.extend(tat.ticks().to_be_bytes());
     bytes.extend(tat.den.to_be_bytes());
 }
 
@@ -214,10 +214,7 @@ fn read_window(bytes: &mut &[u8]) -> Result<WindowState, Error> {
 }
 
 fn read_tat(bytes: &mut &[u8]) -> Result<Tat, Error> {
-    let tat = Tat {
-        ticks: u128::from_be_bytes(take(bytes)?),
-        den: read_number(bytes)?,
-    };
+    let tat = Tat::new(u128::from_be_bytes(take(bytes)?), read_number(bytes)?);
     match tat.den {
         0 => Err(unreadable("a nanosecond has no ticks")),
         _ => Ok(tat),

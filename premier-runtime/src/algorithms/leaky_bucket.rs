@@ -4,10 +4,9 @@
 //! TAT has come. See [`gcra`](super::gcra).
 
 use super::gcra::Gcra;
-use crate::limit::quota::Limit;
+use super::numbers::Numbers;
 
 /// The limit as the algorithm computes with it.
-pub(super) fn rule(limit: &Limit) -> Gcra<u128> {
-    let (interval, den) = limit.emission_interval();
-    Gcra::new(limit.capacity(), interval, den, true)
+pub(super) const fn rule(numbers: &Numbers) -> Gcra<u128> {
+    Gcra::new(numbers.capacity, numbers.interval, numbers.den, true)
 }

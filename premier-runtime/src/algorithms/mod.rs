@@ -14,6 +14,7 @@ mod encoding;
 mod fixed_window;
 mod gcra;
 mod leaky_bucket;
+mod numbers;
 mod owing_window;
 mod packed;
 mod plan;

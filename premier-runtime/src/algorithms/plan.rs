@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::numbers::Numbers;
 use super::rule::Rule;
 use crate::error::Error;
 use crate::limit::decision::{Decision, nanos};
@@ -12,12 +13,7 @@ use crate::limit::quota::Limit;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Plan {
     limit: Limit,
-    period: u64,
-    capacity: u64,
-    /// T = interval / den nanoseconds.
-    interval: u64,
-    den: u64,
-    rule: Rule<u128>,
+    numbers: Numbers,
 }
 
 impl Plan {
@@ -30,11 +26,13 @@ impl Plan {
         let (interval, den) = limit.emission_interval();
         Ok(Self {
             limit,
-            period: limit.period_nanos(),
-            capacity: limit.capacity(),
-            interval,
-            den,
-            rule: Rule::new(&limit),
+            numbers: Numbers {
+                quota: limit.quota(),
+                period: limit.period_nanos(),
+                capacity: limit.capacity(),
+                interval,
+                den,
+            },
         })
     }
 
@@ -47,22 +45,23 @@ impl Plan {
     /// The most a single call may cost; see [`Limit::capacity`].
     #[must_use]
     pub const fn capacity(&self) -> u64 {
-        self.capacity
+        self.numbers.capacity
     }
 
     /// How many units a key may owe, where a charge states this.
     pub(crate) fn max_debt(&self, stated: Option<u64>) -> u64 {
-        stated.unwrap_or(self.capacity)
+        stated.unwrap_or(self.numbers.capacity)
     }
 
     /// The period in nanoseconds.
     #[must_use]
     pub const fn period(&self) -> u64 {
-        self.period
+        self.numbers.period
     }
 
-    pub(crate) const fn rule(&self) -> &Rule<u128> {
-        &self.rule
+    // Made when it is needed: there may be many limits, and it takes as much memory as the rest.
+    pub(crate) const fn rule(&self) -> Rule<u128> {
+        Rule::new(self.limit.algo(), &self.numbers)
     }
 
     /// Returns the emission interval T = period / quota, the time in which a bucket regains one unit, as a
@@ -83,7 +82,7 @@ impl Plan {
     /// ```
     #[must_use]
     pub const fn emission_interval(&self) -> (u64, u64) {
-        (self.interval, self.den)
+        (self.numbers.interval, self.numbers.den)
     }
 
     /// Returns whether the calls that are admitted wait in a queue for their slots, as those of a leaky
@@ -101,7 +100,7 @@ impl Plan {
     /// ```
     #[must_use]
     pub const fn is_queue(&self) -> bool {
-        match &self.rule {
+        match self.rule() {
             Rule::Gcra(gcra) => gcra.is_queue(),
             Rule::Log(_) | Rule::Window(_) => false,
         }
@@ -122,26 +121,26 @@ impl Plan {
     /// ```
     #[must_use]
     pub const fn is_bucket(&self) -> bool {
-        matches!(self.rule, Rule::Gcra(_))
+        matches!(self.rule(), Rule::Gcra(_))
     }
 
     /// How many ticks of [`Plan::den`] the emission interval has.
     pub(crate) const fn interval(&self) -> u64 {
-        self.interval
+        self.numbers.interval
     }
 
     /// A tick is 1/den of a nanosecond: the coarsest unit in which T is a whole number.
     pub(crate) const fn den(&self) -> u64 {
-        self.den
+        self.numbers.den
     }
 
     /// `units` · T in ticks.
     pub(crate) const fn ticks(&self, units: u64) -> u128 {
-        units as u128 * self.interval as u128
+        units as u128 * self.numbers.interval as u128
     }
 
     pub(crate) fn decision(&self) -> Decision {
-        Decision::new(self.capacity)
+        Decision::new(self.numbers.capacity)
     }
 
     /// The denial of a call whose cost is above the capacity.
@@ -156,16 +155,16 @@ impl Plan {
     /// See [`earliest_behind`](super::earliest_behind).
     pub(super) fn earliest_behind(&self, head: u64, units: u64) -> Duration {
         let paced = || {
-            let ticks = u128::from(units).saturating_mul(u128::from(self.interval));
-            nanos((ticks / u128::from(self.den)).saturating_sub(1))
+            let ticks = u128::from(units).saturating_mul(u128::from(self.numbers.interval));
+            nanos((ticks / u128::from(self.numbers.den)).saturating_sub(1))
         };
         let in_windows = || {
             let together = u128::from(head) + u128::from(units);
             let quota = u128::from(self.limit.quota());
             let periods = together.div_ceil(quota).saturating_sub(1);
-            nanos(periods.saturating_mul(u128::from(self.period)))
+            nanos(periods.saturating_mul(u128::from(self.numbers.period)))
         };
-        match &self.rule {
+        match self.rule() {
             // The head is admitted as soon as it can be, so it leaves less than one nanosecond's worth
             // of a unit.
             Rule::Gcra(_) => paced(),

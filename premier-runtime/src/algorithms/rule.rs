@@ -1,11 +1,11 @@
 //! A limit in the form that its algorithm computes with.
 
 use super::gcra::Gcra;
+use super::numbers::Numbers;
 use super::sliding_log::Log;
 use super::window::Window;
 use super::{fixed_window, leaky_bucket, sliding_log, sliding_window, token_bucket};
 use crate::limit::algo::Algo;
-use crate::limit::quota::Limit;
 
 /// The form in which an algorithm computes. `T` is the type of the ticks of buckets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,13 +19,13 @@ pub(crate) enum Rule<T> {
 
 impl Rule<u128> {
     /// The only place that distinguishes the algorithms.
-    pub(super) fn new(limit: &Limit) -> Self {
-        match limit.algo() {
-            Algo::FixedWindow => Self::Window(fixed_window::rule(limit)),
-            Algo::LeakyBucket => Self::Gcra(leaky_bucket::rule(limit)),
-            Algo::SlidingLog => Self::Log(sliding_log::rule(limit)),
-            Algo::SlidingWindow => Self::Window(sliding_window::rule(limit)),
-            Algo::TokenBucket => Self::Gcra(token_bucket::rule(limit)),
+    pub(super) const fn new(algo: Algo, numbers: &Numbers) -> Self {
+        match algo {
+            Algo::FixedWindow => Self::Window(fixed_window::rule(numbers)),
+            Algo::LeakyBucket => Self::Gcra(leaky_bucket::rule(numbers)),
+            Algo::SlidingLog => Self::Log(sliding_log::rule(numbers)),
+            Algo::SlidingWindow => Self::Window(sliding_window::rule(numbers)),
+            Algo::TokenBucket => Self::Gcra(token_bucket::rule(numbers)),
         }
     }
 

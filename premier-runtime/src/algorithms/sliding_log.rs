@@ -7,15 +7,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::answer::{Answer, Effect};
+use super::numbers::Numbers;
 use super::owing_window::most_units;
 use crate::limit::decision::Decision;
-use crate::limit::quota::Limit;
 
 /// The limit as a log computes with it.
-pub(super) fn rule(limit: &Limit) -> Log {
+pub(super) const fn rule(numbers: &Numbers) -> Log {
     Log {
-        quota: limit.quota(),
-        period: limit.period_nanos(),
+        quota: numbers.quota,
+        period: numbers.period,
     }
 }
 

@@ -3,10 +3,10 @@
 //! The units of the previous window count as if they had been spread evenly. See
 //! [`window`](super::window).
 
+use super::numbers::Numbers;
 use super::window::Window;
-use crate::limit::quota::Limit;
 
 /// The limit as the algorithm computes with it.
-pub(super) fn rule(limit: &Limit) -> Window {
-    Window::new(limit.quota(), limit.period_nanos(), true)
+pub(super) const fn rule(numbers: &Numbers) -> Window {
+    Window::new(numbers.quota, numbers.period, true)
 }

@@ -66,7 +66,7 @@ impl State {
     pub(crate) fn look(&self, plan: &Plan, now: u64, cost: u64, effect: Effect) -> Decision {
         match &self.0 {
             // Peeking at a log does not copy it.
-            Repr::Log(state) if cost <= plan.capacity() => match plan.rule() {
+            Repr::Log(state) if cost <= plan.capacity() => match &plan.rule() {
                 Rule::Log(log) => log.look(state, now, cost),
                 Rule::Gcra(_) | Rule::Window(_) => Self::default().look(plan, now, cost, effect),
             },
@@ -76,7 +76,7 @@ impl State {
 
     /// Gives `units` back, at most as many as are taken.
     pub fn refund(&mut self, plan: &Plan, now: u64, units: u64) {
-        match (&mut self.0, plan.rule()) {
+        match (&mut self.0, &plan.rule()) {
             (Repr::Log(state), Rule::Log(log)) => log.refund(state, now, units),
             (Repr::Tat(_) | Repr::Reserved(..), Rule::Gcra(gcra)) => {
                 let at = u128::from(now) * u128::from(gcra.den());
@@ -127,7 +127,7 @@ impl State {
     /// # Ok::<(), premier::Error>(())
     /// ```
     pub fn charge(&mut self, plan: &Plan, now: u64, units: u64, max_debt: u64) {
-        match plan.rule() {
+        match &plan.rule() {
             Rule::Gcra(gcra) => {
                 let at = u128::from(now) * u128::from(gcra.den());
                 let (ticks, _) = self.instant_under(gcra, now, at);
@@ -217,12 +217,8 @@ impl State {
             }
             (Repr::Tat(_) | Repr::Reserved(..), 0) => now < slot.until(index),
             (Repr::Tat(_) | Repr::Reserved(_), end) => {
-                if let Rule::Gcra(gcra) = plan.rule()
-                    && self.tat()
-                        == (Tat {
-                            ticks: end,
-                            den: gcra.den(),
-                        })
+                if let Rule::Gcra(gcra) = &plan.rule()
+                    && self.tat() == Tat::new(end, gcra.den())
                 {
                     let begin = end.saturating_sub(plan.ticks(units));
                     self.set_instant(gcra, now, begin);
@@ -231,7 +227,7 @@ impl State {
             }
             (Repr::Window(state), _) => state.start <= slot.since,
             // Of a window after that of the call, only the debt of it is left.
-            (Repr::Owing(owing), _) => match plan.rule() {
+            (Repr::Owing(owing), _) => match &plan.rule() {
                 Rule::Window(window) => owing.at(window, now).window.start <= slot.since,
                 Rule::Gcra(_) | Rule::Log(_) => false,
             },
@@ -255,7 +251,7 @@ impl State {
             return A::new(false, false, || plan.never());
         }
         let takes = |allowed| allowed && cost > 0 && effect.takes();
-        match plan.rule() {
+        match &plan.rule() {
             Rule::Gcra(gcra) => {
                 let at = u128::from(now) * u128::from(gcra.den());
                 let (ticks, was_beyond) = self.instant_under(gcra, now, at);
@@ -393,7 +389,7 @@ impl State {
 
     /// Callers wait for their slots if more than `full` is owed.
     fn store_instant(&mut self, den: u64, now: u64, ticks: u128, full: u128) {
-        let tat = Tat { ticks, den };
+        let tat = Tat::new(ticks, den);
         let at = u128::from(now) * u128::from(den);
         self.0 = match ticks > at.saturating_add(full) {
             true => Repr::Reserved(Box::new(Reserved {
@@ -409,20 +405,20 @@ impl State {
     pub(super) fn instant(&self, den: u64) -> Option<u128> {
         match &self.0 {
             Repr::Fresh => Some(0),
-            Repr::Tat(tat) if tat.den == den => Some(tat.ticks),
+            Repr::Tat(tat) if tat.den == den => Some(tat.ticks()),
             _ => None,
         }
     }
 
     pub(super) const fn at_instant(ticks: u128, den: u64) -> Self {
-        Self(Repr::Tat(Tat { ticks, den }))
+        Self(Repr::Tat(Tat::new(ticks, den)))
     }
 
     /// A bucket that a store has kept: its instant lies `ahead` ticks after `now`.
     #[cfg(feature = "redis")]
     pub(crate) fn bucket(plan: &Plan, now: u64, ahead: u128) -> Self {
         let mut state = Self::default();
-        if let Rule::Gcra(gcra) = plan.rule() {
+        if let Rule::Gcra(gcra) = &plan.rule() {
             let now_in_ticks = u128::from(now) * u128::from(gcra.den());
             state.set_instant(gcra, now, now_in_ticks.saturating_add(ahead));
         }

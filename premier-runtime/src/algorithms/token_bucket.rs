@@ -3,10 +3,9 @@
 //! It is full when the TAT has passed. See [`gcra`](super::gcra).
 
 use super::gcra::Gcra;
-use crate::limit::quota::Limit;
+use super::numbers::Numbers;
 
 /// The limit as the algorithm computes with it.
-pub(super) fn rule(limit: &Limit) -> Gcra<u128> {
-    let (interval, den) = limit.emission_interval();
-    Gcra::new(limit.capacity(), interval, den, false)
+pub(super) const fn rule(numbers: &Numbers) -> Gcra<u128> {
+    Gcra::new(numbers.capacity, numbers.interval, numbers.den, false)
 }

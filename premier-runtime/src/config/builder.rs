@@ -1,11 +1,14 @@
 //! The builder of the process's configuration.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::config::retry_budget::RetryBudget;
 use crate::limit::algo::Algo;
 use crate::store::handler::Handler;
 use crate::store::outage::OnBackendError;
+
+/// One for all configurations: each throttle may have its own.
+static DEFAULT_KEYSPACE: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("premier"));
 
 /// The configuration of a process: its store, its keyspace and the defaults of its limits.
 ///
@@ -51,7 +54,7 @@ impl Config {
     pub fn new(handler: impl Handler) -> Self {
         Self {
             handler: Arc::new(handler),
-            keyspace: Arc::from("premier"),
+            keyspace: Arc::clone(&DEFAULT_KEYSPACE),
             algo: Algo::default(),
             on_backend_error: OnBackendError::default(),
             retry_budget: None,

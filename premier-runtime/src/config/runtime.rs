@@ -17,8 +17,9 @@ use crate::store::outage::OnBackendError;
 #[derive(Debug)]
 pub(crate) struct Runtime {
     config: Config,
-    /// Decides under [`OnBackendError::Memory`] while the store cannot.
-    fallback: MemoryHandler,
+    /// Decides under [`OnBackendError::Memory`] while the store cannot. Made for the first limit that is not in
+    /// memory.
+    fallback: OnceLock<MemoryHandler>,
     clock: SteadyClock,
 }
 
@@ -41,7 +42,7 @@ impl Runtime {
         Self {
             clock: clock_of(&*config.handler),
             config,
-            fallback: MemoryHandler::new(),
+            fallback: OnceLock::new(),
         }
     }
 
@@ -107,7 +108,7 @@ impl Runtime {
     }
 
     pub(crate) fn fallback(&self) -> &MemoryHandler {
-        &self.fallback
+        self.fallback.get_or_init(MemoryHandler::new)
     }
 }
 

@@ -229,7 +229,11 @@ fn begin<'a>(
             if let Some(wait) = Wait::join(limiter, key, cost, max_wait)? {
                 return Ok(Begun::Decided(Step::Wait(Box::new(wait))));
             }
-            let seen = limiter.queues().seen();
+            // The queues are not made for a call that never waits.
+            let seen = match max_wait.may_wait() || limiter.is_queue() {
+                true => limiter.queues().seen(),
+                false => Seen::UNKNOWN,
+            };
             let Some((decision, plans)) = limiter.acquire_at_once(key, cost, max_wait)? else {
                 return Ok(Begun::Ask(seen));
             };

@@ -17,13 +17,18 @@ use crate::telemetry::{self, Timer};
 #[derive(Debug)]
 pub(super) enum BoundStore {
     Memory(BoundTable),
-    Other {
-        handler: Arc<dyn Handler>,
-        policy: OnBackendError,
-        /// Decides while the handler cannot, under [`OnBackendError::Memory`].
-        fallback: BoundTable,
-        clock: SteadyClock,
-    },
+    // Boxed, so that limits in memory are small.
+    Other(Box<OtherStore>),
+}
+
+/// A store that is not the memory of this process.
+#[derive(Debug)]
+pub(super) struct OtherStore {
+    handler: Arc<dyn Handler>,
+    policy: OnBackendError,
+    /// Decides while the handler cannot, under [`OnBackendError::Memory`].
+    fallback: BoundTable,
+    clock: SteadyClock,
 }
 
 impl BoundStore {
@@ -41,13 +46,13 @@ impl BoundStore {
                 (Self::Memory(table), Some(fast_path))
             }
             None => {
-                let store = Self::Other {
+                let store = OtherStore {
                     handler: Arc::clone(handler),
                     policy: runtime.on_backend_error(),
                     fallback: runtime.fallback().bind(prefix, plans),
                     clock: runtime.clock().clone(),
                 };
-                (store, None)
+                (Self::Other(Box::new(store)), None)
             }
         }
     }
@@ -56,7 +61,7 @@ impl BoundStore {
     pub(super) fn id(&self) -> usize {
         match self {
             Self::Memory(table) => table.handler().id(),
-            Self::Other { handler, .. } => Arc::as_ptr(handler).addr(),
+            Self::Other(other) => Arc::as_ptr(&other.handler).addr(),
         }
     }
 
@@ -64,7 +69,7 @@ impl BoundStore {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Memory(..) => "memory",
-            Self::Other { handler, .. } => handler.name(),
+            Self::Other(other) => other.handler.name(),
         }
     }
 
@@ -73,7 +78,7 @@ impl BoundStore {
     pub(super) fn is_up(&self) -> Option<bool> {
         match self {
             Self::Memory(..) => None,
-            Self::Other { handler, .. } => handler.is_up(),
+            Self::Other(other) => other.handler.is_up(),
         }
     }
 
@@ -82,7 +87,7 @@ impl BoundStore {
     pub(super) fn outage_policy(&self) -> Option<&'static str> {
         match self {
             Self::Memory(..) => None,
-            Self::Other { policy, .. } => Some(policy.as_str()),
+            Self::Other(other) => Some(other.policy.as_str()),
         }
     }
 
@@ -95,18 +100,15 @@ impl BoundStore {
     /// Registers the metrics of the store. No lock may be held.
     pub(super) fn register_metrics(&self) {
         self.bound_table().register_metrics();
-        if let Self::Other {
-            handler, policy, ..
-        } = self
-        {
-            telemetry::register_store(handler.name(), policy.as_str());
+        if let Self::Other(other) = self {
+            telemetry::register_store(other.handler.name(), other.policy.as_str());
         }
     }
 
     pub(super) fn clock(&self) -> &SteadyClock {
         match self {
             Self::Memory(table) => table.clock(),
-            Self::Other { clock, .. } => clock,
+            Self::Other(other) => &other.clock,
         }
     }
 
@@ -124,7 +126,8 @@ impl BoundStore {
     pub(super) fn handle(&self, request: &Request<'_>) -> Result<Decision, Error> {
         match self {
             Self::Memory(table) => table.handle(request),
-            Self::Other { handler, .. } => {
+            Self::Other(other) => {
+                let handler = &other.handler;
                 if let Some(decision) = self.decide_locally(request) {
                     return Ok(decision);
                 }
@@ -150,7 +153,7 @@ impl BoundStore {
     pub(super) fn known_denial(&self, request: &Request<'_>) -> Option<Decision> {
         let known = match self {
             Self::Memory(table) => table.handle(request).ok(),
-            Self::Other { handler, .. } => handler.decide_locally(request),
+            Self::Other(other) => other.handler.decide_locally(request),
         };
         known.filter(|decision| !decision.allowed)
     }
@@ -160,7 +163,8 @@ impl BoundStore {
     pub(super) async fn handle_async(&self, request: Request<'_>) -> Result<Decision, Error> {
         match self {
             Self::Memory(table) => table.handle(&request),
-            Self::Other { handler, .. } => {
+            Self::Other(other) => {
+                let handler = &other.handler;
                 let timer = Timer::start(handler.name());
                 let result = handler.handle_async(request).await;
                 timer.stop(&result);
@@ -176,10 +180,10 @@ impl BoundStore {
             Self::Memory(table) => {
                 let _ = table.handle(request);
             }
-            Self::Other { fallback, .. } if from_fallback => {
-                let _ = fallback.handle(request);
+            Self::Other(other) if from_fallback => {
+                let _ = other.fallback.handle(request);
             }
-            Self::Other { handler, .. } => handler.handle_detached(request),
+            Self::Other(other) => other.handler.handle_detached(request),
         }
     }
 
@@ -190,9 +194,9 @@ impl BoundStore {
     /// When the store cannot be reached. The outage policy does not apply, because it decides about calls.
     pub(super) fn correct(&self, request: &Request<'_>, from_fallback: bool) -> Result<(), Error> {
         let decided = match self {
-            Self::Other { fallback, .. } if from_fallback => fallback.handle(request),
+            Self::Other(other) if from_fallback => other.fallback.handle(request),
             Self::Memory(table) => table.handle(request),
-            Self::Other { handler, .. } => handler.handle(request),
+            Self::Other(other) => other.handler.handle(request),
         };
         decided.map(drop)
     }
@@ -207,10 +211,10 @@ impl BoundStore {
         from_fallback: bool,
     ) -> Result<(), Error> {
         match self {
-            Self::Other { handler, .. } if !from_fallback => {
-                handler.handle_async(request).await.map(drop)
+            Self::Other(other) if !from_fallback => {
+                other.handler.handle_async(request).await.map(drop)
             }
-            Self::Other { .. } | Self::Memory(_) => self.correct(&request, from_fallback),
+            Self::Other(_) | Self::Memory(_) => self.correct(&request, from_fallback),
         }
     }
 
@@ -218,7 +222,7 @@ impl BoundStore {
     pub(super) fn handler(&self) -> Option<&Arc<dyn Handler>> {
         match self {
             Self::Memory(..) => None,
-            Self::Other { handler, .. } => Some(handler),
+            Self::Other(other) => Some(&other.handler),
         }
     }
 
@@ -233,23 +237,16 @@ impl BoundStore {
     }
 
     fn bound_table(&self) -> &BoundTable {
-        let (Self::Memory(table)
-        | Self::Other {
-            fallback: table, ..
-        }) = self;
-        table
+        match self {
+            Self::Memory(table) => table,
+            Self::Other(other) => &other.fallback,
+        }
     }
 
     /// Counts a call that the outage policy decides after this error.
     pub(super) fn count_outage_call(&self, error: &Error) {
-        if let (
-            Self::Other {
-                handler, policy, ..
-            },
-            Error::Backend { .. },
-        ) = (self, error)
-        {
-            outage::count(*policy, handler.name());
+        if let (Self::Other(other), Error::Backend { .. }) = (self, error) {
+            outage::count(other.policy, other.handler.name());
         }
     }
 
@@ -265,16 +262,13 @@ impl BoundStore {
         request: &Request<'_>,
         error: Error,
     ) -> Result<Decision, Error> {
-        let Self::Other {
-            policy, fallback, ..
-        } = self
-        else {
+        let Self::Other(other) = self else {
             return Err(error);
         };
         if !matches!(error, Error::Backend { .. }) {
             return Err(error);
         }
-        match policy {
+        match other.policy {
             OnBackendError::Deny => Err(error),
             OnBackendError::Allow => {
                 let capacity = request.plans.iter().map(Plan::capacity).min();
@@ -285,7 +279,7 @@ impl BoundStore {
                 })
             }
             OnBackendError::Memory => {
-                let mut decision = fallback.handle(request)?;
+                let mut decision = other.fallback.handle(request)?;
                 decision.reservation.from_fallback = true;
                 Ok(decision)
             }

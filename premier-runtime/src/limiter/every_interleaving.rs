@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::acquire::acquire_async;
 use super::max_wait::{MaxWait, WaitTime};
-use super::named::Limiter;
+use super::named::{Limiter, plans};
 use super::overrides;
 use crate::clock::{Clock, ManualClock};
 use crate::config::builder::Config;
@@ -79,7 +79,8 @@ impl Model {
         let clock = ManualClock::new();
         let memory = MemoryHandler::builder().clock(clock.clone()).build();
         let runtime = Runtime::new(Config::new(memory));
-        let limiter = Limiter::new(&runtime, "model".into(), &[limit], |_| ()).unwrap();
+        let plans = plans("model", &[limit]).unwrap();
+        let limiter = Limiter::new(&runtime, "model".into(), plans, |_| ()).unwrap();
         let first = limiter.take(None, 1).unwrap();
         // Made by the first call that may wait, under a lock that loom does not know.
         limiter.queues();

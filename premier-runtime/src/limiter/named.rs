@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::bound_store::BoundStore;
+use super::known_plans::plans_of;
 use super::max_wait::{MaxWait, WaitTime};
 use super::wait_queue::{GiveBack, HeldSlots, Reason, WaitQueues};
 use crate::algorithms::{Answer, Plan};
@@ -34,8 +35,6 @@ pub(super) type Decided = (Decision, Option<Arc<[Plan]>>);
 pub(crate) struct Limiter {
     /// The name in errors, events and overrides: a function with its module, or that of a throttle.
     name: Arc<str>,
-    /// `{keyspace}:{name}:{algo}`
-    prefix: Arc<str>,
     fast_path: Option<FastPath>,
     pub(super) store: BoundStore,
     /// The limits that the code states.
@@ -55,24 +54,22 @@ impl Limiter {
     /// `on_drop` is called with the name when the limiter is dropped.
     ///
     /// # Errors
-    /// [`Error::Config`] when a limit or the configuration cannot be used.
+    /// [`Error::Config`] when the configuration cannot be used.
     pub(crate) fn new(
         runtime: &Runtime,
         name: Arc<str>,
-        limits: &[Limit],
+        plans: Arc<[Plan]>,
         on_drop: fn(&str),
     ) -> Result<Arc<Self>, Error> {
         runtime.validate()?;
-        let plans = plans(&name, limits)?;
-        let algo = limits.first().map_or_else(Default::default, Limit::algo);
+        let first = plans.first().map(Plan::limit);
+        let algo = first.map_or_else(Default::default, Limit::algo);
         let prefix = format!("{}:{name}:{algo}", runtime.keyspace());
         let (store, fast_path) = BoundStore::bind(runtime, &prefix, &plans);
-        let prefix = Arc::clone(store.prefix());
         Ok(Arc::new(Self {
             telemetry: Telemetry::new(algo, runtime.log_keys()),
             name,
             queues: OnceLock::new(),
-            prefix,
             fast_path,
             store,
             is_queue: plans.iter().any(Plan::is_queue),
@@ -237,7 +234,7 @@ impl Limiter {
     #[inline]
     pub(crate) fn queues(&self) -> &Arc<WaitQueues> {
         self.queues
-            .get_or_init(|| WaitQueues::shared(self.store.id(), &self.prefix))
+            .get_or_init(|| WaitQueues::shared(self.store.id(), self.store.prefix()))
     }
 
     pub(crate) fn clock(&self) -> &SteadyClock {
@@ -694,7 +691,7 @@ impl Limiter {
         operation: Operation,
     ) -> Request<'a> {
         Request {
-            key: Key::new(&self.prefix, key),
+            key: Key::new(self.store.prefix(), key),
             plans,
             operation,
         }
@@ -712,11 +709,7 @@ impl Drop for Limiter {
 /// # Errors
 /// [`Error::Config`] when one is invalid, there is none, or they cannot be decided as one.
 pub(crate) fn plans(name: &str, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
-    let plans: Arc<[Plan]> = limits
-        .iter()
-        .copied()
-        .map(Plan::new)
-        .collect::<Result<_, _>>()?;
+    let plans = plans_of(limits)?;
     let Some(first) = plans.first() else {
         return Err(Error::config(format!("{name} has no limit")));
     };

@@ -228,7 +228,7 @@ mod tests {
             from: BreakerState::Closed,
             to: BreakerState::Open,
         };
-        let mut fails = |key: &str| {
+        let fails = |key: &str| {
             let keyed = circuits.circuit(key, &rules, || 0, || ()).unwrap();
             for _ in 0..20 {
                 let (entry, _) = keyed.circuit.enter(&rules, 0).unwrap();

@@ -26,7 +26,7 @@ use crate::key::subject::{IntoSubject, NoKey, Subject, with_text};
 use crate::limit::decision::Decision;
 use crate::limiter::acquire::{first_decision, spin};
 use crate::limiter::max_wait::MaxWait;
-use crate::limiter::named::Limiter;
+use crate::limiter::named::{Limiter, plans};
 use crate::limiter::overrides;
 use crate::limiter::settling::Settling;
 use crate::limiter::wait::First;
@@ -51,7 +51,11 @@ impl Policy for ThrottlePolicy {
         let runtime = Runtime::global();
         let limits = args.limit.limits(args.algo.unwrap_or(runtime.algo()));
         Ok(Self {
-            limiter: overrides::bind(runtime, call_site.path().into(), &limits)?,
+            limiter: {
+                let name: Arc<str> = call_site.path().into();
+                let plans = plans(&name, &limits)?;
+                overrides::bind(runtime, name, plans)?
+            },
             max_wait: args.max_wait,
             settling: args.settling,
         })

@@ -113,8 +113,8 @@ struct Named {
     limiters: Vec<Weak<Limiter>>,
     /// How many of them may have been dropped.
     dropped: usize,
-    /// Replaces the limits in the code.
-    replacement: Option<Override>,
+    /// Replaces the limits in the code. Boxed, because most names have none.
+    replacement: Option<Box<Override>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -139,13 +139,13 @@ static NAMES: Mutex<BTreeMap<Arc<str>, Named>> = Mutex::new(BTreeMap::new());
 /// Binds a named limit to the store of a configuration, with the override there is for its name.
 ///
 /// # Errors
-/// [`Error::Config`] when a limit or the configuration cannot be used.
+/// [`Error::Config`] when the configuration cannot be used.
 pub(crate) fn bind(
     runtime: &Runtime,
     name: Arc<str>,
-    limits: &[Limit],
+    plans: Arc<[Plan]>,
 ) -> Result<Arc<Limiter>, Error> {
-    let limiter = Limiter::new(runtime, name, limits, remove_dropped)?;
+    let limiter = Limiter::new(runtime, name, plans, remove_dropped)?;
     register(&limiter);
     limiter.register_metrics();
     Ok(limiter)
@@ -180,6 +180,10 @@ pub(crate) fn enable_collecting() {
 fn register(limiter: &Arc<Limiter>) {
     let mut names = names();
     let named = names.entry(Arc::clone(limiter.name())).or_default();
+    if named.limiters.is_empty() {
+        // Most names have one, and there may be many names.
+        named.limiters.reserve_exact(1);
+    }
     named.limiters.push(Arc::downgrade(limiter));
     let replacement = named.replacement.clone();
     drop(names);
@@ -188,9 +192,10 @@ fn register(limiter: &Arc<Limiter>) {
         // It may have become enabled since the limiter was made, and before it was in the list.
         limiter.look_for_collector();
     }
-    let Some(Override { mut limits, source }) = replacement else {
+    let Some(replacement) = replacement else {
         return;
     };
+    let Override { mut limits, source } = *replacement;
     let takes_any_algo = match source {
         Source::Call => false,
         #[cfg(feature = "limits-file")]
@@ -243,10 +248,10 @@ fn check(name: &str, limits: &[Limit]) -> Result<(), Error> {
 fn replace(name: &str, limits: &[Limit], source: Source) -> Result<usize, Error> {
     let mut names = names();
     let named = names.entry(name.into()).or_default();
-    named.replacement = Some(Override {
+    named.replacement = Some(Box::new(Override {
         limits: limits.into(),
         source,
-    });
+    }));
     let limiters = alive(named);
     drop(names);
     let plans: Result<_, _> = limiters

@@ -5,8 +5,8 @@
 //! returns `None`, and the limiter asks the store with a [`Request`](crate::store::request::Request).
 //! What it saves is in `benches/RESULTS.md`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::atomic::AtomicCell;
 
@@ -23,9 +23,9 @@ pub(crate) struct FastPath {
     /// Whether more has to be looked at than the limit in the code: another limit replaces it, or decisions may
     /// be collected. One word for both, so that the calls of most limits look at no more than that.
     has_detour: AtomicBool,
-    /// The limit in force. It is copied to be read, which is why the limit in the code is kept beside it: most
-    /// limits are never replaced.
-    current: AtomicCell<Option<Rule<u64>>>,
+    /// The limit in force, once it was set. It is copied to be read, which is why the limit in the code is kept
+    /// beside it: most limits are never replaced.
+    current: OnceLock<Box<AtomicCell<Option<Rule<u64>>>>>,
     table: Arc<Table>,
 }
 
@@ -34,7 +34,7 @@ impl FastPath {
         let stated = table.packed_rule(plans);
         Self {
             has_detour: AtomicBool::new(collector::is_enabled()),
-            current: AtomicCell::new(stated),
+            current: OnceLock::new(),
             stated,
             table: Arc::clone(table),
         }
@@ -44,7 +44,7 @@ impl FastPath {
     pub(crate) fn set_limits(&self, plans: &[Plan]) {
         let rule = self.table.packed_rule(plans);
         let has_detour = rule != self.stated || collector::is_enabled();
-        self.current.store(rule);
+        self.current.get_or_init(Box::default).store(rule);
         self.has_detour.store(has_detour, Ordering::Relaxed);
     }
 
@@ -67,7 +67,11 @@ impl FastPath {
             // What is collected are the numbers of a decision, which the store computes.
             return None;
         }
-        self.decide(&self.current.load()?, key, cost)
+        let current = match self.current.get() {
+            Some(current) => current.load(),
+            None => self.stated,
+        };
+        self.decide(&current?, key, cost)
     }
 
     #[inline(always)]

@@ -27,7 +27,7 @@ use crate::store::request::{Operation, Request};
 /// [`Error::TooManyKeys`].
 ///
 /// # What a limit costs
-/// The state of a limit belongs to its name. It takes about 600 bytes with one key, and 16 to 32 bytes
+/// The state of a limit belongs to its name. It takes about 500 bytes with one key, and 16 to 32 bytes
 /// for each further key, whose capacity grows by doubling; sliding logs take more. A key of 23 to 128 bytes takes
 /// as many more, and a longer one is kept as a hash. Above 64 keys, or once
 /// several threads use the limit at one instant, it is split into parts that are locked apart, which take

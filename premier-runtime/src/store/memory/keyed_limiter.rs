@@ -1,6 +1,6 @@
 //! The states of a limit with keys.
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use ahash::RandomState;
 
@@ -9,6 +9,8 @@ use super::shard::Shard;
 use crate::key::hasher::secret_hasher;
 use crate::key::subject::Subject;
 use crate::sync::{Mutex, MutexGuard, lock, try_lock};
+
+static HASHER: LazyLock<RandomState> = LazyLock::new(secret_hasher);
 
 const SHARDS: usize = 32;
 /// The shard of a hash with these bits. The last shard has about twice as many keys as the first, so
@@ -40,8 +42,8 @@ const FEW: usize = 64;
 /// take 8 KiB.
 #[derive(Debug)]
 pub(super) struct KeyedLimiter {
-    // Keyed by a secret per table: clients choose keys, and must not choose collisions.
-    pub(super) hasher: RandomState,
+    /// Keyed by a secret of the process: clients choose keys, and must not choose collisions.
+    pub(super) hasher: &'static RandomState,
     /// All keys until there are shards; then it is empty.
     few: Mutex<Shard>,
     /// Set by the holder of the lock of `few`.
@@ -63,7 +65,7 @@ struct CacheAligned(Mutex<Shard>);
 impl KeyedLimiter {
     pub(super) fn new() -> Self {
         Self {
-            hasher: secret_hasher(),
+            hasher: &HASHER,
             few: Mutex::default(),
             shards: OnceLock::new(),
         }
@@ -115,7 +117,7 @@ impl KeyedLimiter {
     fn split(&self, few: &mut Shard) -> &Shards {
         self.shards.get_or_init(|| {
             let mut shards: [Shard; SHARDS] = std::array::from_fn(|_| Shard::default());
-            std::mem::take(few).split(&mut shards, shard_of, &self.hasher);
+            std::mem::take(few).split(&mut shards, shard_of, self.hasher);
             Box::new(Shards {
                 shards: shards.map(|shard| CacheAligned(Mutex::new(shard))),
                 sweep_cursor: Mutex::default(),
@@ -214,7 +216,7 @@ mod tests {
             ] {
                 let hash = limiter.hasher.hash_one(key);
                 let mut shard = limiter.lock_shard(hash);
-                shard.insert(hash, key, number, &limiter.hasher);
+                shard.insert(hash, key, number, limiter.hasher);
                 limiter.split_if_large(&mut shard);
             }
         }

@@ -22,11 +22,17 @@ pub(super) struct Shard {
     states: Slab<States>,
 }
 
-#[derive(Debug)]
-struct Map<K> {
-    entries: HashTable<MapEntry<K>>,
-    /// The bucket of the hash table at which the last sweep ended.
-    sweep_cursor: usize,
+/// The first key takes the place of the hash table, because there may be many limits with one key.
+#[derive(Debug, Default)]
+enum Map<K> {
+    #[default]
+    Empty,
+    One(MapEntry<K>),
+    Many {
+        entries: HashTable<MapEntry<K>>,
+        /// The bucket of the hash table at which the last sweep ended.
+        sweep_cursor: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -120,7 +126,7 @@ pub(super) enum Entry {
 
 impl Shard {
     pub(super) fn len(&self) -> usize {
-        self.numbers.entries.len() + self.texts.entries.len()
+        self.numbers.len() + self.texts.len()
     }
 
     /// Returns the word of a key, or `None` if the shard does not have the key.
@@ -215,21 +221,26 @@ impl Shard {
 
     /// Moves every key into the one of `shards` that `shard_of` returns the index of for its hash.
     pub(super) fn split(
-        mut self,
+        self,
         shards: &mut [Self],
         shard_of: fn(u64) -> usize,
         hasher: &RandomState,
     ) {
-        for MapEntry { key, word } in self.numbers.entries.drain() {
+        let Self {
+            numbers,
+            texts,
+            mut states,
+        } = self;
+        for MapEntry { key, word } in numbers.into_entries() {
             let hash = hasher.hash_one(Subject::Number(key));
             let shard = &mut shards[shard_of(hash)];
-            let word = Self::moved(&mut self.states, word, &mut shard.states);
+            let word = Self::moved(&mut states, word, &mut shard.states);
             shard.insert(hash, Subject::Number(key), word, hasher);
         }
-        for entry in self.texts.entries.drain() {
+        for entry in texts.into_entries() {
             let hash = hasher.hash_one(&entry.key);
             let shard = &mut shards[shard_of(hash)];
-            let word = Self::moved(&mut self.states, entry.word, &mut shard.states);
+            let word = Self::moved(&mut states, entry.word, &mut shard.states);
             shard.texts.insert(hash, entry.key, word, hasher);
         }
     }
@@ -251,50 +262,108 @@ impl Shard {
     }
 }
 
-impl<K> Default for Map<K> {
-    fn default() -> Self {
-        Self {
-            entries: HashTable::new(),
-            sweep_cursor: 0,
+impl<K> Map<K> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::One(_) => 1,
+            Self::Many { entries, .. } => entries.len(),
         }
     }
-}
 
-impl<K> Map<K> {
     fn insert(&mut self, hash: u64, key: K, word: u64, hasher: &RandomState)
     where
         K: Hash,
     {
+        let entry = MapEntry { key, word };
         let rehash = |entry: &MapEntry<K>| hasher.hash_one(&entry.key);
-        self.entries
-            .insert_unique(hash, MapEntry { key, word }, rehash);
+        *self = match std::mem::take(self) {
+            Self::Empty => Self::One(entry),
+            Self::One(first) => {
+                let mut entries = HashTable::with_capacity(2);
+                entries.insert_unique(rehash(&first), first, rehash);
+                entries.insert_unique(hash, entry, rehash);
+                Self::Many {
+                    entries,
+                    sweep_cursor: 0,
+                }
+            }
+            Self::Many {
+                mut entries,
+                sweep_cursor,
+            } => {
+                entries.insert_unique(hash, entry, rehash);
+                Self::Many {
+                    entries,
+                    sweep_cursor,
+                }
+            }
+        };
     }
 
     #[inline]
     fn word(&mut self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<&mut u64> {
-        self.entries
-            .find_mut(hash, |entry| is_key(&entry.key))
-            .map(|entry| &mut entry.word)
+        let entry = match self {
+            Self::Many { entries, .. } => entries.find_mut(hash, |entry| is_key(&entry.key)),
+            Self::One(entry) => Some(entry).filter(|entry| is_key(&entry.key)),
+            Self::Empty => None,
+        };
+        entry.map(|entry| &mut entry.word)
     }
 
     fn remove(&mut self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<u64> {
-        let found = self.entries.find_entry(hash, |entry| is_key(&entry.key));
-        found.ok().map(|entry| entry.remove().0.word)
+        match self {
+            Self::Empty => None,
+            Self::One(entry) => {
+                let word = is_key(&entry.key).then_some(entry.word)?;
+                *self = Self::Empty;
+                Some(word)
+            }
+            Self::Many { entries, .. } => {
+                let found = entries.find_entry(hash, |entry| is_key(&entry.key));
+                found.ok().map(|entry| entry.remove().0.word)
+            }
+        }
+    }
+
+    fn into_entries(self) -> impl Iterator<Item = MapEntry<K>> {
+        let (one, many) = match self {
+            Self::Empty => (None, None),
+            Self::One(entry) => (Some(entry), None),
+            Self::Many { entries, .. } => (None, Some(entries)),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
     }
 
     fn sweep(&mut self, budget: &mut usize, is_idle: &mut impl FnMut(u64) -> bool) -> usize {
-        let places = self.entries.num_buckets();
+        let places = match self {
+            Self::Empty => 0,
+            Self::One(_) => 1,
+            Self::Many { entries, .. } => entries.num_buckets(),
+        };
         let steps = places.min(*budget);
         *budget -= steps;
         let mut forgotten = 0;
-        for _ in 0..steps {
-            self.sweep_cursor = (self.sweep_cursor + 1) % places;
-            if let Ok(entry) = self.entries.get_bucket_entry(self.sweep_cursor)
-                && is_idle(entry.get().word)
-            {
-                entry.remove();
-                forgotten += 1;
+        match self {
+            Self::One(entry) if steps > 0 && is_idle(entry.word) => {
+                *self = Self::Empty;
+                forgotten = 1;
             }
+            Self::Many {
+                entries,
+                sweep_cursor,
+            } => {
+                for _ in 0..steps {
+                    *sweep_cursor = (*sweep_cursor + 1) % places;
+                    if let Ok(entry) = entries.get_bucket_entry(*sweep_cursor)
+                        && is_idle(entry.get().word)
+                    {
+                        entry.remove();
+                        forgotten += 1;
+                    }
+                }
+            }
+            Self::Empty | Self::One(_) => {}
         }
         forgotten
     }
@@ -308,6 +377,7 @@ mod tests {
     fn entries_are_small() {
         assert_eq!(size_of::<MapEntry<u64>>(), 16);
         assert_eq!(size_of::<MapEntry<TextKey>>(), 32);
+        assert_eq!(size_of::<Map<TextKey>>(), 40);
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Table {
             .evict(shard.sweep(self.base, longest, before, &mut { STEP }));
         self.keys.add()?;
         let word = shard.keep(states, request.plans, self.base);
-        shard.insert(hash, key, word, &keyed.hasher);
+        shard.insert(hash, key, word, keyed.hasher);
         keyed.split_if_large(shard);
         Ok(decision)
     }
