@@ -776,8 +776,7 @@
 //! ```
 //!
 //! Move a finished file over the old one, as Kubernetes does. One that is written in place is applied once it
-//! has stayed as it is for 300 ms, or for two seconds if it has become shorter, because a part of it may be valid.
-//! One that is empty or has a mistake changes nothing. Events (feature
+//! has stayed as it is for 300 ms, and one that is empty or has a mistake changes nothing. Events (feature
 //! `tracing`), [`limits::file_status`](limits), metrics (feature `metrics`) and the dashboard tell whether the
 //! file is in force, what its last change was, and which of its names no limit has.
 //!

@@ -180,31 +180,6 @@ fn a_file_that_is_being_written_changes_nothing_until_it_is_complete() {
 }
 
 #[test]
-fn a_shorter_part_of_a_file_is_not_applied_while_the_rest_is_being_written() {
-    if !is_alone("a_shorter_part_of_a_file_is_not_applied_while_the_rest_is_being_written") {
-        return;
-    }
-    let both = "[limits.login]\nrate = \"3/min\"\n\n[limits.upload]\nrate = \"5/min\"\n";
-    let file = Followed::new(both);
-    let _login = used_login();
-    let upload = Throttle::new("upload", Limit::fixed_window(1, MINUTE));
-    assert!(upload.check("k").unwrap().allowed);
-    // Real time is the point: longer than an ordinary change has to stay.
-    let part = both.split_once("\n\n").unwrap().0;
-    file.write(part);
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_millis(800) {
-        assert_eq!(limit_of("upload"), Limit::fixed_window(5, MINUTE));
-        thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(status().applied, 1);
-    // An entry that is taken out for good is missing for longer.
-    eventually("the limit is that of the code", || {
-        limit_of("upload") == Limit::fixed_window(1, MINUTE)
-    });
-}
-
-#[test]
 fn a_lease_is_a_number_or_a_percentage() {
     if !is_alone("a_lease_is_a_number_or_a_percentage") {
         return;

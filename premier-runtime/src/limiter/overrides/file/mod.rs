@@ -26,9 +26,6 @@ const EVERY: Duration = Duration::from_millis(100);
 /// written.
 const SETTLED: Duration = Duration::from_millis(300);
 
-/// The same for a file that has become shorter: what is there of a half-written one may be valid.
-const SETTLED_SHORTER: Duration = Duration::from_secs(2);
-
 /// How often the metrics are set, so that an exporter which is installed late has them.
 const METRICS_EVERY: Duration = Duration::from_secs(1);
 
@@ -183,11 +180,7 @@ impl Watched {
         }
         match &self.unsettled {
             Some((unsettled, since)) if *unsettled == reading => {
-                let settled = match self.is_shorter(&reading) {
-                    true => SETTLED_SHORTER,
-                    false => SETTLED,
-                };
-                if now.duration_since(*since) < settled {
+                if now.duration_since(*since) < SETTLED {
                     return false;
                 }
             }
@@ -201,14 +194,6 @@ impl Watched {
         self.reading = reading;
         self.record(changed);
         true
-    }
-
-    /// Whether there is less to read than in the file before.
-    fn is_shorter(&self, reading: &Reading) -> bool {
-        match (reading, &self.reading) {
-            (Ok(text), Ok(before)) => text.len() < before.len(),
-            _ => false,
-        }
     }
 
     /// Puts the limits of another reading in force. Returns what has changed.
