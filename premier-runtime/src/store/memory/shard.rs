@@ -377,7 +377,7 @@ mod tests {
     fn entries_are_small() {
         assert_eq!(size_of::<MapEntry<u64>>(), 16);
         assert_eq!(size_of::<MapEntry<TextKey>>(), 32);
-        assert_eq!(size_of::<Map<TextKey>>(), 40);
+        assert_eq!(size_of::<Map<TextKey>>(), 48);
     }
 
     #[test]
