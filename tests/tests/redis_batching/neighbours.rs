@@ -334,7 +334,7 @@ async fn after_a_storm_of_cancelled_calls_only_those_that_completed_are_counted(
         let sent = Instant::now();
         for (index, mut call) in calls.into_iter().enumerate() {
             // From the time before the first is sent until all are answered.
-            let patience = trip * (wave * 7_919 % 500) / 100 + 20 * index as u64;
+            let patience = trip * (wave * 7_919 % 1_500) / 100 + 20 * index as u64;
             let patience = Duration::from_micros(patience);
             while sent.elapsed() < patience {
                 std::hint::spin_loop();
