@@ -381,6 +381,8 @@ impl<'a> Wait<'a> {
                     let asking =
                         self.limiter
                             .handle_async_by(Arc::clone(&plans), self.key, operation);
+                    // While it asks it does not sleep.
+                    self.sleep = None;
                     self.asking = Some((asking, plans, seen));
                     continue;
                 }
