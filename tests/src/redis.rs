@@ -210,7 +210,7 @@ impl Drop for Server {
 /// does not take that long.
 const NODE_TIMEOUT: &str = "20000";
 
-/// The same where a test waits for a failover.
+/// As [`NODE_TIMEOUT`], while a test waits for a failover.
 const SHORT_NODE_TIMEOUT: &str = "1000";
 
 /// A cluster of three masters with one replica each.

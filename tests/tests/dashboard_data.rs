@@ -230,14 +230,14 @@ async fn processes_that_take_turns_at_one_address_are_shown_apart() {
     let replicas = [Replica::start(5), Replica::start(7)];
     let url = in_turns(replicas.iter().map(|replica| replica.url.clone()).collect()).await;
 
-    // One that asks for what is new in one process is told all of the other one.
+    // A page that asks one process for what is new, and reaches the other one, gets all of its history.
     let first = data(&format!("{url}/data")).await;
     let (instance, sample) = (first["instance"].as_str().unwrap(), &first["sample"]);
     let other = data(&format!("{url}/data?instance={instance}&since={sample}")).await;
     assert_ne!(other["instance"], first["instance"]);
     assert_eq!(other["since"], 0);
-    for (told, calls) in [(&first, 5), (&other, 7)] {
-        assert_eq!(limit(told, "replicated")["admitted"], calls);
+    for (process, calls) in [(&first, 5), (&other, 7)] {
+        assert_eq!(limit(process, "replicated")["admitted"], calls);
     }
 
     let shown = shown(url).await;

@@ -142,7 +142,7 @@ impl BoundStore {
     /// Decides about a call without asking a store outside of this process, if that is possible.
     pub(super) fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
         match request.operation {
-            // Who looks at a limit wants to know what the store knows.
+            // A peek returns the state in the store, which this process may not know.
             Operation::Peek(_) => None,
             _ => self.handler()?.decide_locally(request),
         }

@@ -19,8 +19,8 @@ use crate::limit::decision::Decision;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::{Asking, Limiter};
 use crate::limiter::wait_queue::{
-    GiveBack, Joined, LimitQueue, LimitWaiter, Position, QueueHead, Seen, Slot, SlotWaiter, Taken,
-    Turn, WaitQueues,
+    GiveBack, Joined, LimitQueue, LimitWaiter, Position, QueueHead, Seen, Slot, SlotWaiter,
+    TakenSlot, Turn, WaitQueues,
 };
 use crate::store::request::Operation;
 
@@ -268,7 +268,7 @@ impl<'a> Wait<'a> {
             Held::Slot(recalled, _) => Some(recalled),
             Held::Nothing | Held::InQueue(_) => None,
         };
-        let taken = Taken {
+        let taken = TakenSlot {
             slot,
             plans,
             is_outdated: *self.limiter.plans() != **plans,

@@ -13,16 +13,7 @@ use super::SECOND;
 fn a_tls_connection_checks_the_certificate() {
     let (_directory, file) = certificate();
     let port = free_port();
-    let server = Server::with(&[
-        "--tls-port",
-        &port.to_string(),
-        "--tls-cert-file",
-        &file("certificate"),
-        "--tls-key-file",
-        &file("key"),
-        "--tls-auth-clients",
-        "no",
-    ]);
+    let server = start(port, &file, &["--tls-auth-clients", "no"]);
     let url = format!("rediss://localhost:{port}/");
     let trusted = RedisHandler::builder(&url)
         .timeout(LONGEST)
@@ -46,15 +37,7 @@ fn a_tls_connection_checks_the_certificate() {
 
     // `clear` connects to each node of a cluster by TLS too.
     let port = free_port();
-    let node = Server::with(&[
-        "--tls-port",
-        &port.to_string(),
-        "--tls-cert-file",
-        &file("certificate"),
-        "--tls-key-file",
-        &file("key"),
-        "--tls-ca-cert-file",
-        &file("certificate"),
+    let options = [
         "--tls-auth-clients",
         "no",
         "--cluster-enabled",
@@ -63,7 +46,8 @@ fn a_tls_connection_checks_the_certificate() {
         "yes",
         "--cluster-announce-ip",
         "127.0.0.1",
-    ]);
+    ];
+    let node = start(port, &file, &options);
     let slots: Vec<String> = (0..16_384).map(|slot: u32| slot.to_string()).collect();
     let mut add = vec!["CLUSTER", "ADDSLOTS"];
     add.extend(slots.iter().map(String::as_str));
@@ -88,18 +72,7 @@ fn a_tls_connection_checks_the_certificate() {
 fn a_server_may_ask_for_a_client_certificate() {
     let (_directory, file) = certificate();
     let port = free_port();
-    let server = Server::with(&[
-        "--tls-port",
-        &port.to_string(),
-        "--tls-cert-file",
-        &file("certificate"),
-        "--tls-key-file",
-        &file("key"),
-        "--tls-ca-cert-file",
-        &file("certificate"),
-        "--tls-auth-clients",
-        "yes",
-    ]);
+    let server = start(port, &file, &["--tls-auth-clients", "yes"]);
     let read = |name: &str| std::fs::read(file(name)).unwrap();
     let builder = || {
         RedisHandler::builder(format!("rediss://localhost:{port}/"))
@@ -119,6 +92,16 @@ fn a_server_may_ask_for_a_client_certificate() {
     let swapped = builder().client_certificate(read("key"), read("certificate"));
     let error = swapped.build().unwrap_err().to_string();
     assert!(error.contains("client certificate"), "{error}");
+}
+
+/// Starts a server that speaks TLS at a port, with more options.
+fn start(port: u16, file: &impl Fn(&str) -> String, more: &[&str]) -> Server {
+    let (port, certificate, key) = (port.to_string(), file("certificate"), file("key"));
+    let mut options = vec!["--tls-port", &port];
+    options.extend(["--tls-cert-file", &certificate, "--tls-key-file", &key]);
+    options.extend(["--tls-ca-cert-file", &certificate]);
+    options.extend(more);
+    Server::with(&options)
 }
 
 /// A self-signed certificate for this computer in a directory of its own, and the paths of its files.

@@ -24,4 +24,4 @@ pub(crate) use self::give_back::{GiveBack, Reason};
 pub(crate) use self::map::{QueueMap, QueueRef};
 pub(crate) use self::queue::{Position, QueueHead, WaitQueue, Waiter};
 pub(crate) use self::queues::{HeldSlots, LimitQueue, LimitWaiter, Seen, WaitQueues, ask_again_in};
-pub(crate) use self::slots::{Joined, Slot, SlotWaiter, Taken, Turn};
+pub(crate) use self::slots::{Joined, Slot, SlotWaiter, TakenSlot, Turn};

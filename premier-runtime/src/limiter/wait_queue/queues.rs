@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::give_back::{GiveBack, Reason};
 use super::map::{QueueMap, QueueRef};
 use super::queue::{WaitQueue, Waiter};
-use super::slots::{Joined, SlotQueue, SlotWaiter, Taken};
+use super::slots::{Joined, SlotQueue, SlotWaiter, TakenSlot};
 use crate::limiter::waiting::WaitingCount;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -144,7 +144,7 @@ impl WaitQueues {
     pub(crate) fn hold_slot<'a>(
         &'a self,
         key: Option<&str>,
-        taken: Taken<'_>,
+        taken: TakenSlot<'_>,
         seen: Seen,
         recalled: Option<SlotWaiter<'a>>,
         give_back: impl FnMut(&GiveBack),

@@ -317,7 +317,7 @@ pub(crate) enum Joined {
 
 /// A slot that a caller has taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken<'a> {
+pub(crate) struct TakenSlot<'a> {
     pub(crate) slot: Slot,
     /// The limits under which it was taken.
     pub(crate) plans: &'a Arc<[Plan]>,
@@ -329,7 +329,7 @@ impl<'a> SlotWaiter<'a> {
     /// Joins those who have slots, unless `is_recalled` under the lock.
     pub(super) fn join(
         queue: QueueRef<'a, (), SlotQueue>,
-        taken: Taken<'_>,
+        taken: TakenSlot<'_>,
         is_recalled: impl FnOnce() -> bool,
         give_back: impl FnMut(&GiveBack),
     ) -> (Self, Joined) {
@@ -346,7 +346,7 @@ impl<'a> SlotWaiter<'a> {
     /// Joins again, with another slot, after a recall. The place among those who were recalled stays.
     pub(super) fn rejoin(
         &mut self,
-        taken: Taken<'_>,
+        taken: TakenSlot<'_>,
         is_recalled: impl FnOnce() -> bool,
         give_back: impl FnMut(&GiveBack),
     ) -> Joined {
@@ -356,7 +356,7 @@ impl<'a> SlotWaiter<'a> {
     fn enter(
         &mut self,
         had: Option<Order>,
-        taken: Taken<'_>,
+        taken: TakenSlot<'_>,
         is_recalled: impl FnOnce() -> bool,
         give_back: impl FnMut(&GiveBack),
     ) -> Joined {
@@ -449,7 +449,7 @@ impl<'a> SlotWaiter<'a> {
     }
 }
 
-impl Taken<'_> {
+impl TakenSlot<'_> {
     /// The units of a caller that asks again. Whether its slot is the last one does not matter, because nobody
     /// has one then.
     fn give_back(&self) -> GiveBack {
@@ -556,7 +556,7 @@ mod tests {
     use std::task::Waker;
     use std::time::Duration;
 
-    use super::{Arc, Operation, Slot, SlotQueue, SlotWaiter, Taken, Turn};
+    use super::{Arc, Operation, Slot, SlotQueue, SlotWaiter, TakenSlot, Turn};
     use crate::algorithms::Plan;
     use crate::limit::decision::Reservation;
     use crate::limit::quota::Limit;
@@ -577,7 +577,7 @@ mod tests {
                 reservation: Reservation::ending(end),
             };
             let queue = queues.enter((), None);
-            let taken = Taken {
+            let taken = TakenSlot {
                 slot,
                 plans: &plans,
                 is_outdated: false,
