@@ -1,20 +1,13 @@
-//! Generic functions, and methods of generic types and of traits: which instances share what. Time is
-//! virtual.
+//! Generic functions, and methods of generic types and of traits: which instances share what.
 #![forbid(unsafe_code)]
 
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use premier::clock::ManualClock;
-use premier::{Error, MemoryHandler, cache, circuit_breaker, concurrency, limits, throttle};
+use premier::{Error, cache, circuit_breaker, concurrency, limits, throttle};
 
-static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
-    let clock = ManualClock::new();
-    premier::config(MemoryHandler::builder().clock(clock.clone()).build()).unwrap();
-    clock
-});
+use super::freeze_time;
 
 trait Kind {
     const NAME: &'static str;
@@ -168,7 +161,7 @@ mod values {
 
     #[tokio::test]
     async fn instances_never_share_cached_values() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         for _ in 0..2 {
             assert_eq!([Repo::<A>::load(1), Repo::<B>::load(1)], ["a1", "b1"]);
             assert_eq!(Repo::<A>::load_async(1).await.unwrap(), "a1");
@@ -186,7 +179,7 @@ mod values {
 
     #[test]
     fn a_type_that_borrows_is_an_instance_too() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         let text = String::from("borrowed");
         assert_eq!(describe_by_key(&text[..1]), "\"b\"");
         assert_eq!(describe_by_key(&text), "\"borrowed\"");
@@ -195,7 +188,7 @@ mod values {
 
     #[test]
     fn a_name_invalidates_the_values_of_all_instances() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         let both = || [A::named_label(1), B::named_label(1)];
         assert_eq!(both(), ["a1", "b1"]);
         assert_eq!(both(), ["a1", "b1"]);
@@ -214,7 +207,7 @@ mod policies {
 
     #[test]
     fn each_implementor_of_a_trait_has_the_limit_of_a_default_method_for_itself() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         A.call().unwrap();
         A.call().unwrap_err();
         for _ in 0..3 {
@@ -225,7 +218,7 @@ mod policies {
 
     #[tokio::test]
     async fn instances_of_a_generic_type_have_limits_of_their_own() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         Repo(A).call().await.unwrap();
         Repo(A).call().await.unwrap_err();
         Repo(B).call().await.unwrap();
@@ -238,7 +231,7 @@ mod policies {
 
     #[tokio::test]
     async fn generic_arguments_of_the_function_itself_share_its_limit() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         send(1).unwrap();
         send("1").unwrap();
         send('1').unwrap_err();
@@ -253,7 +246,7 @@ mod policies {
 
     #[test]
     fn each_implementor_has_a_breaker_and_permits_of_its_own() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         assert!(matches!(A.fail(true), Err(Failure::Own)));
         let rejected = A.fail(false).unwrap_err();
         assert!(matches!(
@@ -267,13 +260,13 @@ mod policies {
 
     #[test]
     fn a_limit_is_listed_with_its_instance() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         let _ = (C.call(), Times::<7>::call(), listed(1), listed("1"));
         let names: Vec<_> = limits::list().into_iter().map(|limit| limit.name).collect();
         for name in [
-            "instances:<C as Kind>::call",
-            "instances:Times<7>::call",
-            "instances:listed",
+            "frozen_time::instances:<C as Kind>::call",
+            "frozen_time::instances:Times<7>::call",
+            "frozen_time::instances:listed",
         ] {
             assert!(
                 names.iter().any(|listed| **listed == *name),

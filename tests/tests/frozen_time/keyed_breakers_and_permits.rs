@@ -2,22 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::pin::Pin;
-use std::sync::{LazyLock, Mutex};
+use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use premier::clock::ManualClock;
-use premier::{Error, MemoryHandler, circuit_breaker, concurrency};
+use premier::{Error, circuit_breaker, concurrency};
 use premier_tests::scope;
 use premier_tests::waits::{eventually, joined};
 
-/// The clock of the process, which stands still: a test that moves time has a scope of its own.
-static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
-    let clock = ManualClock::new();
-    let handler = MemoryHandler::builder().clock(clock.clone()).build();
-    premier::config(handler).unwrap();
-    clock
-});
+use super::freeze_time;
 
 #[derive(Debug)]
 enum Failure {
@@ -55,7 +48,7 @@ fn a_host_that_fails_opens_its_own_circuit_only() {
         let _ = host;
         if is_up { Ok(()) } else { Err(Failure::Down) }
     }
-    LazyLock::force(&CLOCK);
+    freeze_time();
     let _ = (call("a", false), call("a", false));
     assert_eq!(refused(call("a", true)).as_deref(), Some("a"));
     for _ in 0..3 {
@@ -72,7 +65,7 @@ fn the_error_of_an_open_circuit_says_for_which_key_and_when_to_retry() {
         let _ = url;
         Err(Failure::Down)
     }
-    LazyLock::force(&CLOCK);
+    freeze_time();
     let _ = call("four");
     match call("five") {
         Err(Failure::Premier(error)) => {
@@ -132,7 +125,7 @@ async fn each_tenant_has_permits_of_its_own() {
         let _ = tenant;
         std::future::pending().await
     }
-    LazyLock::force(&CLOCK);
+    freeze_time();
     let mut running: Vec<_> = [1, 1, 2].map(|tenant| Box::pin(serve(tenant))).into();
     for call in &mut running {
         assert!(poll_once(call.as_mut()).is_none());
@@ -154,7 +147,7 @@ async fn a_call_waits_for_a_permit_of_its_own_key() {
         }
         Ok(tenant)
     }
-    LazyLock::force(&CLOCK);
+    freeze_time();
     let mut first = Box::pin(serve(1, false));
     assert!(poll_once(first.as_mut()).is_none());
     let mut waiting = Box::pin(serve(1, true));
@@ -179,7 +172,7 @@ fn what_the_key_locks_is_let_go_before_a_thread_waits() {
         drop(BODY.lock());
         Ok(())
     }
-    LazyLock::force(&CLOCK);
+    freeze_time();
     let body = BODY.lock().unwrap();
     let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(serve)).collect();
     std::thread::sleep(Duration::from_millis(20));

@@ -7,26 +7,15 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use premier::clock::ManualClock;
-use premier::{Error, MemoryHandler, throttle};
+use premier::{Error, throttle};
 use premier_tests::waits::{finishes, received, sleepers};
 
-const SECOND: Duration = Duration::from_secs(1);
+use super::alone;
 
-/// The clock of the process, for one test at a time.
-fn clock() -> MutexGuard<'static, ManualClock> {
-    static CLOCK: LazyLock<Mutex<ManualClock>> = LazyLock::new(|| {
-        let clock = ManualClock::new();
-        let handler = MemoryHandler::builder().clock(clock.clone()).build();
-        premier::config(handler).unwrap();
-        Mutex::new(clock)
-    });
-    CLOCK.lock().unwrap_or_else(PoisonError::into_inner)
-}
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Polls a future once.
 fn is_pending<T>(future: Pin<&mut impl Future<Output = T>>) -> bool {
@@ -53,7 +42,7 @@ fn a_call_that_the_second_refuses_has_not_spent_the_first() {
         let _ = user;
         Ok(())
     }
-    let clock = clock();
+    let clock = alone();
     send("noisy").unwrap();
     send("noisy").unwrap();
     send("third").unwrap();
@@ -77,7 +66,7 @@ async fn async_functions_decide_as_one_too() {
         let _ = user;
         Ok(())
     }
-    let clock = clock();
+    let clock = alone();
     send("noisy").await.unwrap();
     assert_eq!(refused_by(send("alice").await), "async.all");
     clock.advance(SECOND);
@@ -93,7 +82,7 @@ async fn functions_that_return_futures_decide_as_one_too() {
         let _ = user;
         async { Ok(()) }
     }
-    let clock = clock();
+    let clock = alone();
     send(1).await.unwrap();
     assert_eq!(refused_by(send(2).await), "future.all");
     clock.advance(SECOND);
@@ -109,7 +98,7 @@ fn each_throttle_has_its_own_cost_and_its_own_substitute() {
     fn upload(user: u8, size: u64) -> &'static str {
         "done"
     }
-    let _clock = clock();
+    let _clock = alone();
     assert_eq!(upload(1, 6), "done");
     assert_eq!(upload(2, 6), "bytes");
     assert_eq!(upload(1, 4), "users");
@@ -124,7 +113,7 @@ fn a_cost_that_no_limit_can_admit_takes_nothing_from_the_others() {
     fn upload(cost: u64) -> Result<(), Error> {
         Ok(())
     }
-    let _clock = clock();
+    let _clock = alone();
     let refused = upload(6).unwrap_err();
     assert!(
         matches!(
@@ -149,7 +138,7 @@ fn an_attribute_between_two_throttles_separates_them() {
         let _ = user;
         Ok(())
     }
-    let _clock = clock();
+    let _clock = alone();
     let sent = finishes("the calls", || {
         tokio::runtime::Builder::new_current_thread()
             .build()
@@ -167,7 +156,7 @@ fn a_call_waits_for_the_throttle_that_may_wait_and_holds_the_others() {
     fn send() -> Result<(), Error> {
         Ok(())
     }
-    let clock = clock();
+    let clock = alone();
     send().unwrap();
     let (done, results) = std::sync::mpsc::channel();
     let waiting = std::thread::spawn(move || done.send(send()).unwrap());
@@ -189,7 +178,7 @@ async fn a_call_that_is_dropped_while_it_waits_gives_everything_back() {
     async fn send() -> Result<(), Error> {
         Ok(())
     }
-    let clock = clock();
+    let clock = alone();
     send().await.unwrap();
     {
         let mut waiting = std::pin::pin!(send());
@@ -207,7 +196,7 @@ async fn a_denial_after_a_wait_gives_everything_back() {
     async fn send() -> Result<(), Error> {
         Ok(())
     }
-    let clock = clock();
+    let clock = alone();
     send().await.unwrap();
     assert_eq!(
         refused_by(send().await),
@@ -237,7 +226,7 @@ async fn slots_of_two_queues_are_waited_for_at_the_same_time() {
     async fn send() -> Result<(), Error> {
         Ok(())
     }
-    let clock = clock();
+    let clock = alone();
     send().await.unwrap();
     let mut waiting = std::pin::pin!(send());
     assert!(is_pending(waiting.as_mut()));
@@ -252,7 +241,7 @@ fn an_invalid_argument_of_one_is_the_error_and_takes_nothing() {
     fn send(cost: i64) -> Result<(), Error> {
         Ok(())
     }
-    let _clock = clock();
+    let _clock = alone();
     assert!(matches!(send(-1), Err(Error::Config { .. })));
     send(1).unwrap();
 }
@@ -266,7 +255,7 @@ fn threads_get_every_unit_and_no_more() {
         let _ = user;
         Ok(())
     }
-    let _clock = clock();
+    let _clock = alone();
     let sent = AtomicU32::new(0);
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -295,7 +284,7 @@ fn a_named_throttle_is_one_limit_wherever_it_stands() {
     fn receive() -> Result<(), Error> {
         Ok(())
     }
-    let _clock = clock();
+    let _clock = alone();
     send().unwrap();
     receive().unwrap();
     send().unwrap();
@@ -310,7 +299,7 @@ fn two_throttles_of_one_name_on_a_function_are_two_limits() {
     fn send() -> Result<(), Error> {
         Ok(())
     }
-    let clock = clock();
+    let clock = alone();
     send().unwrap();
     assert_eq!(refused_by(send()), "twice");
     clock.advance(SECOND);

@@ -10,6 +10,8 @@ use premier::clock::ManualClock;
 use premier::testing::scope;
 use premier::{Error, MemoryHandler, circuit_breaker, concurrency, timeout};
 
+use super::alone;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -89,8 +91,7 @@ fn trip_default(clock: &ManualClock) {
 #[test]
 fn a_dependency_that_rarely_fails_is_never_cut_off_however_often_it_is_called() {
     // The process's configuration, because half a million calls are slow in a scope.
-    let clock = ManualClock::new();
-    premier::config(MemoryHandler::builder().clock(clock.clone()).build()).unwrap();
+    let clock = alone();
     for call in 0..840 * 600 {
         clock.advance(SECOND / 840);
         assert!(!is_refused(by_default(call % 714 != 0)));

@@ -137,9 +137,15 @@ fn annotated() {}
 fn the_limit_of_an_annotated_function_has_the_name_in_its_errors() {
     assert!(annotated().is_ok());
     let error = annotated().unwrap_err().to_string();
-    assert!(error.contains("changing_limits:annotated"), "{error}");
+    assert!(
+        error.contains("limits::changing_limits:annotated"),
+        "{error}"
+    );
     let limit = Limit::fixed_window(3, MINUTE);
-    assert_eq!(limits::set("changing_limits:annotated", limit).unwrap(), 1);
+    assert_eq!(
+        limits::set("limits::changing_limits:annotated", limit).unwrap(),
+        1
+    );
     assert!(annotated().is_ok() && annotated().is_ok() && annotated().is_err());
 }
 
@@ -278,7 +284,10 @@ fn changes_of_the_limits_file_are_applied() {
 /// Runs the test above again in a process of its own.
 fn rerun_in_own_process() {
     let mut process = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "changes_of_the_limits_file_are_applied"])
+        .args([
+            "--exact",
+            "changing_limits::changes_of_the_limits_file_are_applied",
+        ])
         .spawn()
         .unwrap();
     let mut status = None;

@@ -341,7 +341,9 @@ fn panic_of<R>(name: &str, call: impl FnOnce() -> R) -> String {
 fn an_error_of_another_type_panics_and_says_what_to_make() {
     let message = panic_of("retried", retried);
     assert!(
-        message.contains("the error of faults:retried is of the type `std::io::error::Error`"),
+        message.contains(
+            "the error of testing::faults:retried is of the type `std::io::error::Error`"
+        ),
         "{message}"
     );
     assert!(

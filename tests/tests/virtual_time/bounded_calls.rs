@@ -1,34 +1,21 @@
-//! `#[timeout]`, `#[circuit_breaker]` and `#[concurrency]`. Time is virtual.
+//! `#[timeout]`, `#[circuit_breaker]` and `#[concurrency]`.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use premier::clock::ManualClock;
-use premier::{Error, MemoryHandler, circuit_breaker, concurrency, timeout, timeout_workers};
+use premier::{Error, circuit_breaker, concurrency, timeout, timeout_workers};
 use premier_tests::waits::{
     LONGEST, cancelled, done, eventually, finishes, joined, sleepers, within,
 };
 use tokio::sync::Notify;
 use tokio::task;
 
-static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
-    let clock = ManualClock::new();
-    premier::config(MemoryHandler::builder().clock(clock.clone()).build()).unwrap();
-    clock
-});
+use super::{CLOCK, alone};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// All tests share the clock and the number of workers, so they run one at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&CLOCK);
-    turn
-}
 
 async fn settle() {
     for _ in 0..50 {

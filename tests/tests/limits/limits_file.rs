@@ -24,7 +24,7 @@ fn is_alone(test: &str) -> bool {
         return true;
     }
     let mut process = process::Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
+        .args(["--exact", &format!("limits_file::{test}"), "--nocapture"])
         .env(VARIABLE, "1")
         .spawn()
         .unwrap();

@@ -173,7 +173,10 @@ async fn with_path() -> Result<u32, &'static str> {
 #[tokio::test]
 async fn on_reject_returns_a_value_instead_of_the_error() {
     assert_eq!(with_closure(), "admitted");
-    assert!(with_closure().starts_with("quota of attribute:with_closure exceeded: retry after"));
+    assert!(
+        with_closure()
+            .starts_with("quota of language::attribute:with_closure exceeded: retry after")
+    );
     assert_eq!(with_path().await, Ok(1));
     assert_eq!(with_path().await, Err("busy"));
 }

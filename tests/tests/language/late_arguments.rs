@@ -139,7 +139,7 @@ impl Subscriber for Caller {
 #[test]
 fn a_subscriber_may_call_the_function_whose_limit_is_being_bound() {
     // One limit cannot be replaced by two: an event says so while the limit is bound.
-    let name = "late_arguments:watched";
+    let name = "language::late_arguments:watched";
     let limit = Limit::fixed_window(1, Duration::from_secs(1));
     limits::set_all(name, &[limit, limit]).unwrap();
     let (done, is_done) = mpsc::channel();

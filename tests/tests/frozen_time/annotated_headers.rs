@@ -1,12 +1,10 @@
 //! `RateLimitHeadersLayer`: responses of annotated handlers say what is left of the limits that the request used.
-//!
-//! The clock of the process stands still. What takes time has a clock of its own.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{LazyLock, Once};
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -16,22 +14,15 @@ use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 use premier::clock::ManualClock;
 use premier::tower::{HeaderFormat, RateLimitHeadersLayer, ThrottleLayer};
-use premier::{Config, Error, Limit, MemoryHandler, Throttle, throttle};
+use premier::{Error, Limit, MemoryHandler, Throttle, throttle};
 use premier_tests::redis::Server;
 use premier_tests::waits::{done, within};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
+use super::freeze_time;
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Configures the process with a clock that stands still.
-fn configure() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let handler = MemoryHandler::builder().clock(ManualClock::new()).build();
-        premier::config(Config::new(handler)).unwrap();
-    });
-}
 
 /// A router with one route and the layer.
 fn app<H, T>(handler: H) -> Router
@@ -47,7 +38,7 @@ where
     H: axum::handler::Handler<T, ()>,
     T: 'static,
 {
-    configure();
+    freeze_time();
     Router::new().route("/", get(handler)).layer(layer)
 }
 
@@ -106,7 +97,7 @@ async fn used_before() -> Result<&'static str, Error> {
 
 #[tokio::test]
 async fn a_limit_that_was_used_before_there_was_a_layer_is_described() {
-    configure();
+    freeze_time();
     used_before().await.unwrap();
     let app = app(used_before);
     let rate_limit = "\"default\";r=8;t=6";
@@ -182,7 +173,7 @@ async fn a_limit_that_refuses_is_described_and_not_one_that_has_less_left() {
         refusing().await?;
         Ok::<_, Error>("done")
     });
-    configure();
+    freeze_time();
     refusing().await.unwrap();
     let response = send(&app).await;
     assert_described(
@@ -243,7 +234,7 @@ async fn inside() -> Result<&'static str, Error> {
 
 #[tokio::test]
 async fn the_headers_of_throttle_layers_inside_and_outside_merge() {
-    configure();
+    freeze_time();
     let layer = |name: &str, quota| ThrottleLayer::new(name, Limit::fixed_window(quota, MINUTE));
     let app = Router::new()
         .route("/", get(inside))
@@ -280,7 +271,7 @@ async fn by_user(user: u32) -> Result<(), Error> {
 /// Two requests on one thread, of which each is polled while the other one runs.
 #[tokio::test]
 async fn a_request_has_the_decisions_of_no_other_one() {
-    configure();
+    freeze_time();
     let service = RateLimitHeadersLayer::new().layer(service_fn(async |user: u32| {
         for _ in 0..user {
             by_user(user).await.unwrap();

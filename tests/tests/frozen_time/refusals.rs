@@ -1,4 +1,4 @@
-//! What a refusal by one attribute, or its substitute, means to the attributes above. Time is virtual.
+//! What a refusal by one attribute, or its substitute, means to the attributes above.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -16,12 +16,7 @@ use premier::{
 use premier_tests::scope;
 use premier_tests::waits::{done, sleepers};
 
-/// The clock of the process, which stands still: a test that moves time has a scope of its own.
-static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
-    let clock = ManualClock::new();
-    premier::config(MemoryHandler::builder().clock(clock.clone()).build()).unwrap();
-    clock
-});
+use super::freeze_time;
 
 /// An error that keeps nothing of premier's but the text.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +84,7 @@ mod substitutes {
 
     #[tokio::test]
     async fn a_cache_does_not_keep_the_substitute_of_an_async_bulkhead() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         let holder = tokio::spawn(permitted(0));
         tokio::task::yield_now().await;
         assert_eq!(permitted(7).await, 0);
@@ -126,7 +121,7 @@ mod substitutes {
 
     #[test]
     fn a_substitute_is_not_tried_again() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         assert_eq!(retried(), Ok(1));
         assert_eq!(retried(), Err(Failure("substitute".into())));
         assert_eq!(ATTEMPTS.load(Ordering::SeqCst), 1);
@@ -140,7 +135,7 @@ mod substitutes {
 
     #[test]
     fn a_substitute_does_not_open_a_breaker() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         assert_eq!(broken(), Ok(1));
         for _ in 0..3 {
             assert_eq!(broken(), Err(Failure("substitute".into())));
@@ -164,14 +159,14 @@ mod substitutes {
 
     #[test]
     fn an_invalid_limit_is_an_error_and_not_a_substitute() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         let Failure(message) = badly_limited_result(1).unwrap_err();
         assert!(message.contains("#[throttle]") && message.contains("badly_limited_result"));
     }
 
     #[test]
     fn an_invalid_limit_panics_where_the_function_cannot_return_an_error() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         let panicked = catch_unwind(|| badly_limited(1)).unwrap_err();
         let message = panicked.downcast_ref::<String>().unwrap();
         assert!(message.contains("#[throttle]") && message.contains("badly_limited"));
@@ -212,7 +207,7 @@ mod breakers {
 
     #[tokio::test]
     async fn refusals_by_a_quota_do_not_open_a_breaker() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         assert_eq!(refused(), Ok(1));
         assert_eq!(refused_async().await, Ok(1));
         assert_eq!(refused_boxed().await, Ok(1));
@@ -241,7 +236,7 @@ mod breakers {
 
     #[test]
     fn refusals_of_a_function_that_is_called_do_not_open_a_breaker() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         caller().unwrap();
         for _ in 0..5 {
             let error = caller().unwrap_err().to_string();
@@ -263,7 +258,7 @@ mod breakers {
 
     #[test]
     fn refusals_count_for_a_breaker_whose_filter_names_them() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         by_name().unwrap();
         let _ = (by_name().unwrap_err(), by_name().unwrap_err());
         assert!(matches!(
@@ -311,7 +306,7 @@ mod retries {
 
     #[test]
     fn an_open_circuit_is_not_retried() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         let Failure(message) = above_a_breaker().unwrap_err();
         assert!(message.contains("circuit breaker"), "{message}");
         assert_eq!(OPENED.load(Ordering::SeqCst), 2);
@@ -346,7 +341,7 @@ mod retries {
 
     #[test]
     fn a_pattern_for_all_errors_of_premier_does_not_name_an_open_circuit() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         assert!(matches!(names_premier(), Err(Kept::Own)));
         let error = names_premier().unwrap_err();
         assert!(matches!(error, Kept::Premier(Error::CircuitOpen { .. })));
@@ -364,7 +359,7 @@ mod retries {
 
     #[test]
     fn a_hint_beyond_the_longest_delay_ends_the_retries() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         let longer = Duration::from_secs(11);
         assert_eq!(hinted(longer).unwrap(), 1);
         let error = hinted(longer).unwrap_err();
@@ -387,7 +382,7 @@ mod retries {
 
     #[test]
     fn the_last_attempt_says_how_a_call_ended() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         // Both attempts reach the function, so the breaker opens.
         let Failure(message) = fails_after_a_refusal().unwrap_err();
         assert!(message.contains("circuit breaker"), "{message}");
@@ -415,7 +410,7 @@ mod names {
 
     #[test]
     fn a_variant_matches_itself_only() {
-        LazyLock::force(&CLOCK);
+        freeze_time();
         ATTEMPTS.store(0, Ordering::SeqCst);
         let _ = by_variant(false);
         assert_eq!(ATTEMPTS.swap(0, Ordering::SeqCst), 1);

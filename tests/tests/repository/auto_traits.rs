@@ -65,7 +65,7 @@ fn values_and_errors_can_be_used_after_a_panic() {
 
 #[test]
 fn no_public_type_is_missing_here() {
-    let items = include_str!("../../.ci/public-items.txt");
+    let items = include_str!("../../../.ci/public-items.txt");
     let source = include_str!("auto_traits.rs");
     let (_, tests) = source.split_once("macro_rules!").unwrap();
     let words: BTreeSet<&str> = tests.split(|c: char| !c.is_alphanumeric()).collect();

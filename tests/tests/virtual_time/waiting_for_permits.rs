@@ -1,30 +1,16 @@
 //! Waiting for a permit of `#[concurrency]` is first come, first served, for threads and tasks.
 #![forbid(unsafe_code)]
 
-use std::sync::mpsc;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use premier::clock::ManualClock;
-use premier::{Error, MemoryHandler, concurrency};
+use premier::{Error, concurrency};
 use premier_tests::waits::{LONGEST, cancelled, done, joined, received, sleepers, within};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task;
 
-static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
-    let clock = ManualClock::new();
-    premier::config(MemoryHandler::builder().clock(clock.clone()).build()).unwrap();
-    clock
-});
-
-/// The tests count sleepers on a shared clock, so they run one at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    LazyLock::force(&CLOCK);
-    turn
-}
+use super::{CLOCK, alone};
 
 async fn settle() {
     for _ in 0..50 {

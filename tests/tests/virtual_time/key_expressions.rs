@@ -1,19 +1,14 @@
-//! What the expressions of `key`, `keymaker` and `cost` borrow and lock. Time is virtual.
+//! What the expressions of `key`, `keymaker` and `cost` borrow and lock.
 #![forbid(unsafe_code)]
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use premier::clock::ManualClock;
-use premier::{Error, MemoryHandler, throttle};
+use premier::{Error, throttle};
 use premier_tests::waits::{finishes, joined, sleepers};
 
-static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
-    let clock = ManualClock::new();
-    premier::config(MemoryHandler::builder().clock(clock.clone()).build()).unwrap();
-    clock
-});
+use super::alone;
 
 static TENANTS: Mutex<[&str; 2]> = Mutex::new(["a", "b"]);
 
@@ -47,7 +42,7 @@ impl Client {
 
 #[test]
 fn a_lock_of_the_key_expression_is_let_go_before_a_sync_call_waits() {
-    LazyLock::force(&CLOCK);
+    let clock = alone();
     type Call = fn(&Client, usize) -> Result<(), Error>;
     let calls: [Call; 4] = [
         Client::by_key,
@@ -58,10 +53,10 @@ fn a_lock_of_the_key_expression_is_let_go_before_a_sync_call_waits() {
     for call in calls {
         call(&Client, 0).unwrap();
         let waiter = thread::spawn(move || call(&Client, 0));
-        sleepers(&CLOCK, 1);
+        sleepers(&clock, 1);
         let other = finishes("the call of another tenant", move || call(&Client, 1));
         other.unwrap();
-        CLOCK.advance(Duration::from_secs(3 * 3_600));
+        clock.advance(Duration::from_secs(3 * 3_600));
         joined("the waiter", waiter).unwrap().unwrap();
     }
 }
