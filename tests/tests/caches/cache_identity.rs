@@ -17,7 +17,7 @@ fn run() -> u32 {
     RUNS.fetch_add(1, Ordering::SeqCst)
 }
 
-/// Shows its name only.
+/// Displays its name only.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct User {
     id: u32,

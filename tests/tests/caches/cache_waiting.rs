@@ -33,7 +33,7 @@ async fn settle() {
 }
 
 #[tokio::test]
-async fn who_has_waited_for_as_long_as_wait_says_computes() {
+async fn a_task_that_has_waited_for_the_time_of_wait_computes() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     static RELEASE: Notify = Notify::const_new();
     #[cache(wait = "1s")]
@@ -61,7 +61,7 @@ async fn who_has_waited_for_as_long_as_wait_says_computes() {
 }
 
 #[tokio::test]
-async fn new_callers_wait_for_the_one_that_has_waited_too_long() {
+async fn new_callers_wait_for_the_caller_that_computes_after_its_wait() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     static RELEASE: Notify = Notify::const_new();
     #[cache(wait = "1s")]
@@ -90,7 +90,7 @@ async fn new_callers_wait_for_the_one_that_has_waited_too_long() {
 }
 
 #[test]
-fn a_thread_that_has_waited_for_as_long_as_wait_says_computes() {
+fn a_thread_that_has_waited_for_the_time_of_wait_computes() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     static RELEASE: LazyLock<(mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>)> = LazyLock::new(|| {
         let (sender, receiver) = mpsc::channel();

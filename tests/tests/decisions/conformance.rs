@@ -16,7 +16,7 @@ fn memory_decides_every_sequence_exactly() {
     assert_eq!(compared, 59 * 60);
 }
 
-/// What a store does wrong.
+/// The fault of a store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fault {
     None,
@@ -158,7 +158,7 @@ impl Handler for Faulty {
     }
 }
 
-/// The message of the suite about a store with a fault; empty if it has noticed nothing.
+/// The message of the suite about a store with a fault; empty if the suite has found none.
 fn failures(fault: Fault) -> String {
     let suite = Suite::new(|clock| Faulty {
         fault,
@@ -219,7 +219,7 @@ fn the_suite_names_the_check_that_a_faulty_store_fails() {
         (Fault::ForgetsTooEarly, "random operations on one limit:"),
         (Fault::RoundsDown, "sequence token_bucket-1 step 14,"),
     ];
-    // Together, because some checks wait for what a store does in the background.
+    // At the same time, because some checks wait for work that a store does in the background.
     thread::scope(|scope| {
         for (fault, check) in faults {
             scope.spawn(move || {

@@ -1,5 +1,5 @@
-//! Decisions by several limits and by a queue between two slots, and the count of keys: the same in
-//! memory and on Redis.
+//! Decisions by several limits and by a queue between two slots, and the count of keys, are equal in memory and on
+//! Redis.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;

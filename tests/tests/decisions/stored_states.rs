@@ -238,7 +238,7 @@ fn a_reservation_says_what_each_limit_has_taken() {
     assert_eq!(reservation.slot_end(1), None);
     assert_eq!(reservation.counted_until(1), NOW + 2_000_000_000);
 
-    // What a store sets that does not decide by `apply`.
+    // A store that does not decide by `apply` sets these values itself.
     let mut own = premier::Reservation::new(NOW);
     own.set_limit(0, Some(end), reservation.counted_until(0));
     own.set_limit(1, None, NOW + 2_000_000_000);

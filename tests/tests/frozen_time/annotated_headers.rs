@@ -1,4 +1,4 @@
-//! `RateLimitHeadersLayer`: responses of annotated handlers say what is left of the limits that the request used.
+//! With `RateLimitHeadersLayer`, the responses of annotated handlers describe the limits that the request has used.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
@@ -141,7 +141,7 @@ async fn together() -> Result<&'static str, Error> {
 }
 
 #[tokio::test]
-async fn of_equal_limits_the_one_is_described_that_has_nothing_more_for_longer() {
+async fn of_equally_tight_limits_the_one_that_refills_last_is_described() {
     let response = send(&app(together)).await;
     let rate_limit = "\"default\";r=3;t=3600";
     assert_described(&response, 200, rate_limit, "\"default\";q=4;w=3600");
@@ -167,7 +167,7 @@ async fn refusing() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_limit_that_refuses_is_described_and_not_one_that_has_less_left() {
+async fn a_limit_that_refuses_is_described_rather_than_a_used_up_one() {
     let app = app(async || {
         narrow_to_none().await?;
         refusing().await?;
@@ -270,7 +270,7 @@ async fn by_user(user: u32) -> Result<(), Error> {
 
 /// Two requests on one thread, of which each is polled while the other one runs.
 #[tokio::test]
-async fn a_request_has_the_decisions_of_no_other_one() {
+async fn a_response_describes_no_decisions_of_other_requests() {
     freeze_time();
     let service = RateLimitHeadersLayer::new().layer(service_fn(async |user: u32| {
         for _ in 0..user {
@@ -287,7 +287,7 @@ async fn a_request_has_the_decisions_of_no_other_one() {
         if first.is_pending() {
             first = one.as_mut().poll(&mut context);
         }
-        // Not within a request, so it is described by none.
+        // Not within a request, so no response describes it.
         by_user(7).await.unwrap();
         if second.is_pending() {
             second = other.as_mut().poll(&mut context);
@@ -343,7 +343,7 @@ async fn a_call_that_has_waited_says_what_is_left() {
 }
 
 #[tokio::test]
-async fn a_retry_after_of_the_service_is_not_before_the_limit_has_more() {
+async fn a_retry_after_of_the_service_is_not_before_the_limit_has_room() {
     let (throttle, _) = on_clock("busy", Limit::fixed_window(1, MINUTE));
     let app = app(async move || {
         throttle.acquire_async("all").await?;
@@ -357,7 +357,7 @@ async fn a_retry_after_of_the_service_is_not_before_the_limit_has_more() {
 static REDIS: LazyLock<Server> = LazyLock::new(Server::start);
 
 fn on_redis(name: &str, limits: &[Limit]) -> Throttle {
-    // The clock stands still, so that a busy machine does not change what is left of the minutes.
+    // The clock stands still, so that a busy machine does not change the remaining seconds.
     let builder = REDIS.builder().clock(ManualClock::new());
     let handler = builder.build().unwrap();
     Throttle::all(name, limits).with_config(handler)

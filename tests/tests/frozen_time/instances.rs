@@ -1,4 +1,4 @@
-//! Generic functions, and methods of generic types and of traits: which instances share what.
+//! What the instances of generic functions, and of methods of generic types and traits, share.
 #![forbid(unsafe_code)]
 
 use std::fmt::{Debug, Display};
@@ -116,7 +116,7 @@ impl<const N: u64> Times<N> {
     }
 }
 
-/// What the default key needs of an argument.
+/// The bounds of the default key on an argument.
 trait Argument: Debug + Hash + Eq + Clone + Send + Sync + 'static {}
 
 impl<T: Debug + Hash + Eq + Clone + Send + Sync + 'static> Argument for T {}

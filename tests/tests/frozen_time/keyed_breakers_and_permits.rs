@@ -163,7 +163,7 @@ async fn a_call_waits_for_a_permit_of_its_own_key() {
 }
 
 #[test]
-fn what_the_key_locks_is_let_go_before_a_thread_waits() {
+fn a_lock_taken_by_the_key_is_released_before_a_thread_waits() {
     static TENANT: Mutex<u32> = Mutex::new(1);
     static BODY: Mutex<()> = Mutex::new(());
 

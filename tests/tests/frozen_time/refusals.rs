@@ -18,7 +18,7 @@ use premier_tests::waits::{done, sleepers};
 
 use super::freeze_time;
 
-/// An error that keeps nothing of premier's but the text.
+/// An error that keeps only the text of premier's error.
 #[derive(Clone, Debug, PartialEq)]
 struct Failure(String);
 
@@ -36,7 +36,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// An error that keeps premier's.
+/// An error that contains premier's error.
 #[derive(Debug)]
 enum Kept {
     Own,
@@ -314,7 +314,7 @@ mod retries {
 
     static NAMED: AtomicU32 = AtomicU32::new(0);
 
-    /// The clock of one test alone, which moves on before each retry.
+    /// The clock of one test, which advances before each retry.
     static MOVES: LazyLock<ManualClock> = LazyLock::new(ManualClock::new);
 
     #[retry(max = 4, base = 0, max_delay = "1h", on = Kept::Premier(Error::CircuitOpen { .. }), on_retry = |_| { count(&NAMED); MOVES.advance(Duration::from_secs(30)); })]
@@ -358,7 +358,7 @@ mod retries {
     }
 
     #[test]
-    fn a_hint_beyond_the_longest_delay_ends_the_retries() {
+    fn a_retry_after_beyond_the_maximum_delay_ends_the_retries() {
         freeze_time();
         let longer = Duration::from_secs(11);
         assert_eq!(hinted(longer).unwrap(), 1);

@@ -1,4 +1,4 @@
-//! Closures and expressions as arguments raise no warning, in whatever braces they are.
+//! Closures and expressions as arguments raise no warning, with or without braces and parentheses.
 #![forbid(unsafe_code)]
 #![deny(warnings)]
 

@@ -5,7 +5,7 @@
 //! live longer there.
 //!
 //! Two attributes do more than keep the order. A sync function with `#[timeout]` drops on
-//! its worker thread. A function with `#[retry]` clones what it is given by value for each attempt: the
+//! its worker thread. A function with `#[retry]` clones its arguments by value for each attempt: the
 //! clones are dropped as the bare function drops its arguments, and the originals when the call has ended.
 #![forbid(unsafe_code)]
 #![deny(warnings)]
@@ -32,7 +32,7 @@ type Log = Arc<Mutex<Vec<&'static str>>>;
 struct Noted {
     name: &'static str,
     log: Log,
-    /// Of an argument that is cloned, only the clones are noted.
+    /// Whether the drop is not noted: the original of an argument that is cloned.
     is_silent: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What an error says about itself: its kind, and its cause.
+//! The kind of an error, and its source.
 
 use std::error::Error as _;
 use std::io;
@@ -70,7 +70,7 @@ fn alone(inside: &dyn Fn()) -> Result<(), Error> {
 
 #[timeout("1ms")]
 fn slow() -> Result<(), Error> {
-    // It is not over before the deadline, however late the caller wakes up.
+    // Longer than the deadline, however late the caller wakes up.
     std::thread::sleep(LONGEST);
     Ok(())
 }

@@ -103,7 +103,7 @@ fn attributes_above_neither_keep_count_nor_retry_what_a_fallback_returns() {
 }
 
 #[test]
-fn an_attribute_above_a_fallback_rejects_as_ever() {
+fn an_attribute_above_a_fallback_still_rejects_calls() {
     #[throttle(quota = 2, duration = "1h")]
     #[fallback(|_| 0)]
     #[throttle(quota = 1, duration = "1h")]

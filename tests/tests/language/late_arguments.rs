@@ -1,5 +1,5 @@
-//! Arguments that are computed at the first call: one that was invalid is computed again, and what is
-//! called meanwhile may call the function.
+//! Arguments that are computed at the first call: an invalid one is computed again by the next call, and code that
+//! runs meanwhile may call the function.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;

@@ -249,7 +249,7 @@ fn the_format_string_of_a_key_names_the_receiver() {
 }
 
 #[test]
-fn the_word_in_other_text_stays() {
+fn the_word_self_in_other_text_stays() {
     let text = fails_once().text_with_the_word().unwrap();
     assert_eq!(text, "{self}, 0 {self}");
 }

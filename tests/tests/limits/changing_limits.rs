@@ -43,7 +43,7 @@ fn assert_kept(handler: Config, algo: Algo, raised: usize) {
     assert_eq!(admitted(&throttle, "k", 100), raised, "{algo}");
     limits::set(&name, limit(5)).unwrap();
     assert_eq!(admitted(&throttle, "k", 100), 0, "{algo}");
-    // A key that has taken nothing has the full new limit.
+    // A new key has the full new limit.
     assert_eq!(admitted(&throttle, "other", 100), 5, "{algo}");
     assert_eq!(limits::reset(&name), 1);
     assert_eq!(admitted(&throttle, "third", 100), 10, "{algo}");
@@ -194,8 +194,8 @@ fn decisions_during_a_change_use_the_old_limit_or_the_new_one() {
     assert_eq!(admitted(&throttle, "k", 100), 10);
 }
 
-/// A change is applied within a second. A busy machine gets some more, but less than the ten seconds or the minute between
-/// two looks of others.
+/// A change is applied within a second. The bound allows for a busy machine, and is below the ten seconds or the
+/// minute after which other programs read a file again.
 const SOON: Duration = Duration::from_secs(6);
 
 #[track_caller]

@@ -233,7 +233,7 @@ fn a_name_that_no_limit_has_is_reported() {
     });
     log.assert_has(Level::WARN, &["limit=\"logn\"", "similar=\"login\""]);
     assert!(!log.has(Level::WARN, &["limit=\"login\""]));
-    // From then on at once.
+    // From now on unknown names are reported at once.
     file.write("[limits.lgin]\nrate = \"3/min\"\n");
     eventually("the next name is warned of", || {
         log.has(Level::WARN, &["limit=\"lgin\""])

@@ -1,4 +1,4 @@
-//! Tests whose limits are in processes that they start.
+//! Tests of limits in processes that the test starts.
 
 mod multi_process;
 mod resident_memory;

@@ -1,5 +1,5 @@
-//! What limits that come and go leave in the memory of a process, as the system counts it. In a process of its
-//! own, because other tests take memory too.
+//! The resident memory of a process in which limits come and go. The test measures a process that it starts,
+//! because other tests take memory, too.
 #![forbid(unsafe_code)]
 
 use std::process::Command;

@@ -63,7 +63,7 @@ fn processes_that_take_ahead_never_admit_more_than_the_limit() {
                 assert!(decision.allowed, "{limit}, step {step}: {decision:?}");
             }
             if random.u8(..4) == 0 {
-                // No call is on its way with the time of before: the second of these is behind it.
+                // After the second peek no call with the earlier time is on its way.
                 for throttle in processes.iter().chain(&processes) {
                     let _ = throttle.peek("another").unwrap();
                 }

@@ -53,7 +53,7 @@ fn a_server_that_refuses_writes_is_down_until_it_accepts_them() {
             assert!(throttle.check("k").is_err());
         }
     });
-    // If each waited for its timeout, ten seconds.
+    // If each call waited for its timeout, they would take ten seconds.
     assert!(took < 5 * SECOND, "20 calls took {took:?}");
     assert_eq!(redis.status().outages, 1);
     server.command(&["CLIENT", "UNPAUSE"]);

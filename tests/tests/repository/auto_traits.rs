@@ -52,7 +52,7 @@ fn futures_can_be_sent() {
     assert_all! { sent: BoxFuture<'static, ()>, ResponseFuture<axum::Router, axum::body::Body> }
 }
 
-/// Handlers and clocks are the user's, and may not be: nor are then throttles and configurations with them.
+/// Handlers and clocks of the user may lack these traits, so throttles and configurations have none of them.
 #[test]
 fn values_and_errors_can_be_used_after_a_panic() {
     const fn after_a_panic<T: UnwindSafe + RefUnwindSafe>() {}

@@ -1,4 +1,4 @@
-//! What the files of this repository promise about each other: layers, lists, dependencies, lints and the manual.
+//! Rules about the files of this repository: layers, dependencies, lints, lists that must be equal, and the manual.
 
 mod auto_traits;
 mod dependencies;

@@ -1,4 +1,4 @@
-//! `settle` of `#[throttle]`: a call whose real cost its output says.
+//! `settle` of `#[throttle]`: the output of a call states its real cost.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,7 @@ use premier::{Error, MemoryHandler, circuit_breaker, retry, testing, throttle};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What a model has answered, and how many tokens that took.
+/// The answer of a model, and the tokens that it has used.
 #[derive(Debug)]
 struct Answer {
     tokens: u64,
@@ -31,7 +31,7 @@ fn ask(user: &str, estimate: u64, tokens: u64) -> Answer {
 }
 
 #[test]
-fn what_a_call_has_cost_less_is_given_back() {
+fn units_that_a_call_has_not_used_are_given_back() {
     in_scope(|_| {
         for _ in 0..6 {
             ask("alice", 50, 10).unwrap();
@@ -43,7 +43,7 @@ fn what_a_call_has_cost_less_is_given_back() {
 }
 
 #[test]
-fn what_a_call_has_cost_more_is_paid_by_later_calls() {
+fn units_that_a_call_has_used_beyond_its_estimate_are_paid_by_later_calls() {
     in_scope(|clock| {
         ask("alice", 10, 160).unwrap();
         assert_eq!(ask("alice", 1, 1).unwrap_err().retry_after(), Some(MINUTE));
@@ -112,7 +112,7 @@ fn a_call_that_panics_keeps_the_estimate_or_gives_it_back() {
 }
 
 #[test]
-fn a_key_owes_max_debt_at_most() {
+fn a_key_owes_at_most_max_debt() {
     #[throttle(
         algo = "token_bucket",
         rate = "10/10s",
@@ -131,7 +131,7 @@ fn a_key_owes_max_debt_at_most() {
 }
 
 #[test]
-fn every_attempt_is_settled_by_what_lies_below() {
+fn every_attempt_is_settled_by_its_own_output() {
     static CALLS: AtomicU64 = AtomicU64::new(0);
 
     #[retry(strategy = [0], max = 3, when = |error| matches!(error, Error::Backend { .. }))]

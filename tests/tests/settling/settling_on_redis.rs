@@ -23,7 +23,7 @@ fn remaining(throttle: &Throttle) -> u64 {
     throttle.cost(0).peek("k").unwrap().remaining
 }
 
-/// How many calls a process has said to have reserved and settled.
+/// How many calls a process has reported as reserved and as settled.
 #[derive(Default)]
 struct Said {
     reserved: AtomicU64,
@@ -39,7 +39,7 @@ fn the_bound_holds_when_processes_are_killed_between_reserving_and_settling() {
         .iter()
         .enumerate()
         .map(|(index, said)| {
-            // Those that will be killed wait for it.
+            // The processes that will be killed wait for that.
             let settles = if index < KILLED { 3 } else { u64::MAX };
             let numbers = [QUOTA, ESTIMATE, ACTUAL, settles].map(|number| number.to_string());
             let mut process = Command::new(env!("CARGO_BIN_EXE_settling_member"))
@@ -97,7 +97,7 @@ fn the_bound_holds_when_processes_are_killed_between_reserving_and_settling() {
     println!("{known} units known, {taken} taken, {killed_in_between} calls never settled");
     assert!(reserved * ACTUAL <= QUOTA);
     assert!(QUOTA - taken < ESTIMATE, "the others did not get the rest");
-    // A killed process may have reserved or settled once more than it has said.
+    // A killed process may have reserved or settled one call more than it has reported.
     let killed = KILLED as u64;
     assert!(taken >= known - killed * (ESTIMATE - ACTUAL));
     assert!(taken <= known + killed * ESTIMATE);
@@ -105,7 +105,7 @@ fn the_bound_holds_when_processes_are_killed_between_reserving_and_settling() {
 }
 
 #[test]
-fn an_attribute_settles_what_a_call_has_cost() {
+fn an_attribute_settles_the_real_cost_of_a_call() {
     #[throttle(limits("100/h"), cost = 50, settle = |tokens| *tokens)]
     fn ask(tokens: u64) -> u64 {
         tokens

@@ -33,7 +33,7 @@ struct Call {
     retry_after: u64,
     /// After settling.
     remaining: u64,
-    /// After which time the key admits a unit then.
+    /// The time after which the key admits a unit after settling.
     next: u64,
 }
 

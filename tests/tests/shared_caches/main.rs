@@ -1,5 +1,5 @@
-//! Values that several processes share through Redis: what they belong to, and which calls an invalidation
-//! reaches.
+//! Values that several processes share through Redis: the arguments they belong to, and the calls for which an
+//! invalidation holds.
 #![forbid(unsafe_code)]
 
 mod shared_cache_fleet;

@@ -1,5 +1,5 @@
-//! An invalidation wins over every value that was computed from before it, in every process. Each scope is a
-//! process of its own: with its own configuration, caches and connection to Redis.
+//! An invalidation wins over every value whose computation began before it, in every process. Each scope stands for
+//! a process, with its own configuration, caches and connection to Redis.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ fn process(fleet: u32) -> Scope {
     Scope::new(Config::new(redis).keyspace(format!("fleet-{fleet}")))
 }
 
-/// What the functions read: the state of a database by id, and how often it was read.
+/// The database that the functions read: the value of each id, and how often it was read.
 static DATABASE: LazyLock<Mutex<HashMap<u32, (&'static str, u32)>>> = LazyLock::new(Mutex::default);
 
 fn write(id: u32, value: &'static str) {
@@ -45,7 +45,7 @@ fn reads(id: u32) -> u32 {
     database.get(&id).map_or(0, |row| row.1)
 }
 
-/// Ends the computations of an id that are on their way.
+/// The senders that end the computations in progress, by id.
 static ENDS: LazyLock<Mutex<HashMap<u32, Vec<Sender<()>>>>> = LazyLock::new(Mutex::default);
 
 /// Makes the next computations of an id wait.
@@ -88,7 +88,7 @@ fn spawn(process: Scope, id: u32) -> JoinHandle<String> {
 }
 
 /// Calls of a process that come while another one computes.
-fn spawn_those_who_wait(process: Scope, id: u32, count: usize) -> Vec<JoinHandle<String>> {
+fn spawn_waiting_callers(process: Scope, id: u32, count: usize) -> Vec<JoinHandle<String>> {
     let started = Arc::new(Barrier::new(count + 1));
     let calls = (0..count).map(|_| {
         let started = Arc::clone(&started);
@@ -99,7 +99,7 @@ fn spawn_those_who_wait(process: Scope, id: u32, count: usize) -> Vec<JoinHandle
     });
     let calls = calls.collect();
     started.wait();
-    // From here it is not far to where they wait, also on a busy machine.
+    // Long enough for all callers to begin waiting, also on a busy machine.
     thread::sleep(Duration::from_millis(500));
     calls
 }
@@ -181,16 +181,16 @@ fn a_later_value_of_another_process_is_not_written_over() {
     assert_eq!((value(a, 3), reads(3)), ("new".into(), 2));
 }
 
-/// The one that waited came after the invalidation.
+/// The waiting caller came after the invalidation.
 #[test]
-fn who_comes_after_an_invalidation_of_another_process_does_not_get_what_was_computed_before() {
+fn callers_after_an_invalidation_of_another_process_get_no_value_computed_before_it() {
     let [a, b] = [process(4), process(4)];
     write(4, "old");
     let held = hold(4);
     let begun = begin(a, 4);
     write(4, "new");
     b.run(|| cache::invalidate("profile", &4).unwrap());
-    let waits = spawn_those_who_wait(a, 4, 5);
+    let waits = spawn_waiting_callers(a, 4, 5);
     held.release();
     assert_eq!(joined("the earlier call ends", begun).unwrap(), "old");
     for waits in waits {
@@ -200,12 +200,12 @@ fn who_comes_after_an_invalidation_of_another_process_does_not_get_what_was_comp
 }
 
 #[test]
-fn those_who_wait_in_one_process_share_one_computation() {
+fn waiting_callers_of_one_process_share_one_computation() {
     let a = process(5);
     write(5, "value");
     let held = hold(5);
     let begun = begin(a, 5);
-    let waits = spawn_those_who_wait(a, 5, 20);
+    let waits = spawn_waiting_callers(a, 5, 20);
     held.release();
     for call in waits.into_iter().chain([begun]) {
         assert_eq!(joined("a call ends", call).unwrap(), "value");
@@ -214,7 +214,7 @@ fn those_who_wait_in_one_process_share_one_computation() {
 }
 
 #[test]
-fn those_who_wait_share_one_computation_also_while_redis_is_down() {
+fn waiting_callers_share_one_computation_also_while_redis_is_down() {
     let url = format!("redis://127.0.0.1:{}/", free_port());
     let redis = RedisHandler::builder(url)
         .timeout(Duration::from_millis(100))
@@ -224,7 +224,7 @@ fn those_who_wait_share_one_computation_also_while_redis_is_down() {
     write(8, "value");
     let held = hold(8);
     let begun = begin(a, 8);
-    let waits = spawn_those_who_wait(a, 8, 20);
+    let waits = spawn_waiting_callers(a, 8, 20);
     held.release();
     for call in waits.into_iter().chain([begun]) {
         assert_eq!(joined("a call ends", call).unwrap(), "value");
@@ -293,7 +293,7 @@ fn check_tokens(values: &dyn ValueStore, key: Key<'_>) {
         begin(Duration::ZERO).1.is_none(),
         "nothing is to be computed"
     );
-    // Used up by the first.
+    // The first value has used the token up.
     values.save_begun(key, bytes("two"), minute, common);
     assert!(loaded("one"));
 

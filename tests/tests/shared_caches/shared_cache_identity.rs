@@ -1,4 +1,4 @@
-//! What a value that is shared through Redis belongs to, without a `key`.
+//! Without a `key`, a value that is shared through Redis belongs to the arguments of its call.
 #![forbid(unsafe_code)]
 
 use std::sync::LazyLock;
@@ -21,7 +21,7 @@ fn next() -> u32 {
     CALLS.fetch_add(1, Ordering::SeqCst) + 1
 }
 
-/// Shows nothing of what it is.
+/// Every value displays the same text.
 #[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
 struct Reader(u32);
 

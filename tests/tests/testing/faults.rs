@@ -328,7 +328,7 @@ async fn functions_of_every_shape_fail_with_an_error_of_their_own_type() {
     assert_eq!(errors.map(|error| error.to_string()), ["down"; 2]);
 }
 
-/// What a call panics with in a scope where the function of this name fails.
+/// The message with which a call panics in a scope where the function of this name fails.
 fn panic_of<R>(name: &str, call: impl FnOnce() -> R) -> String {
     let scope = fresh();
     scope.fail(name, 1, || "down".to_owned());

@@ -63,7 +63,7 @@ fn shared() -> &'static Throttle {
     &SHARED
 }
 
-/// What a user's test does with its own clock and the functions of the program.
+/// A user's test, with a clock of its own and the functions of the program.
 fn a_test(clock: &ManualClock) {
     // Two failures open the circuit, and one call probes it later.
     for failures in [2, 1] {

@@ -127,7 +127,7 @@ fn a_success_that_completes_the_minimum_opens_a_circuit_whose_rate_is_reached() 
 }
 
 #[test]
-fn a_call_counts_no_longer_than_its_time() {
+fn a_call_counts_no_longer_than_within() {
     with_clock(|clock| {
         for _ in 0..1_000 {
             assert!(!is_refused(by_default(true)));
@@ -144,7 +144,7 @@ fn a_call_counts_no_longer_than_its_time() {
 }
 
 #[test]
-fn calls_of_all_of_the_last_nine_tenths_of_the_time_count() {
+fn all_calls_of_the_last_nine_tenths_of_within_count() {
     with_clock(|clock| {
         for _ in 0..10 {
             assert!(!is_refused(by_default(false)));
@@ -209,7 +209,7 @@ fn each_key_has_a_rate_of_its_own() {
 }
 
 #[test]
-fn slow_calls_open_the_circuit_where_a_rate_of_them_is_given() {
+fn slow_calls_open_the_circuit_if_slow_rate_is_given() {
     #[circuit_breaker(slow_rate = 0.8)]
     fn judged(clock: &ManualClock, length: Duration) -> Result<(), Failure> {
         clock.advance(length);
@@ -270,7 +270,7 @@ async fn hangs() -> Result<(), Failure> {
 }
 
 #[test]
-fn a_call_that_is_dropped_after_it_has_been_slow_has_failed() {
+fn a_call_that_is_dropped_when_it_was_slow_counts_as_a_failure() {
     with_clock(|clock| {
         for _ in 0..5 {
             let call = begun(hangs());
@@ -294,7 +294,7 @@ fn a_call_that_is_dropped_early_does_not_count() {
 }
 
 #[test]
-fn a_client_that_always_goes_away_early_does_not_open_a_breaker_that_is_told_so() {
+fn a_longer_slow_ignores_clients_that_go_away_earlier() {
     #[circuit_breaker(failures = 1, slow = "10s")]
     async fn patient() -> Result<(), Failure> {
         pending().await
@@ -330,7 +330,7 @@ fn outer_timeouts_in_a_row_open_the_circuit() {
     });
 }
 
-/// A refusal is no failure, however long the call has waited for it.
+/// A refusal is no failure, even after a wait that is longer than `slow`.
 #[test]
 fn a_call_that_waits_for_a_permit_in_vain_does_not_count() {
     #[circuit_breaker(failures = 2, within = "1h")]
@@ -460,7 +460,7 @@ fn a_probe_that_ends_after_it_has_lost_its_place_still_counts() {
 }
 
 #[test]
-fn the_open_time_doubles_with_each_trip_in_a_row_up_to_its_longest_if_asked() {
+fn with_open_for_max_the_open_time_doubles_with_each_trip_in_a_row_up_to_the_maximum() {
     #[circuit_breaker(failures = 1, open_for = "30s", open_for_max = "4m")]
     fn call(is_up: bool) -> Result<(), Failure> {
         outcome(is_up)
@@ -484,7 +484,7 @@ fn the_open_time_doubles_with_each_trip_in_a_row_up_to_its_longest_if_asked() {
 }
 
 #[test]
-fn circuits_that_open_together_do_not_probe_in_step_if_asked() {
+fn with_open_for_max_circuits_that_open_together_do_not_probe_in_step() {
     #[circuit_breaker(failures = 1, open_for = "30s", open_for_max = "4m", key = process)]
     fn call(process: u32) -> Result<(), Failure> {
         let _ = process;

@@ -1,4 +1,4 @@
-//! What the expressions of `key`, `keymaker` and `cost` borrow and lock.
+//! Borrows and locks of the expressions of `key`, `keymaker` and `cost` end before a call waits.
 #![forbid(unsafe_code)]
 
 use std::sync::Mutex;
@@ -41,7 +41,7 @@ impl Client {
 }
 
 #[test]
-fn a_lock_of_the_key_expression_is_let_go_before_a_sync_call_waits() {
+fn a_lock_taken_by_the_key_expression_is_released_before_a_sync_call_waits() {
     let clock = alone();
     type Call = fn(&Client, usize) -> Result<(), Error>;
     let calls: [Call; 4] = [

@@ -208,7 +208,7 @@ async fn a_denial_after_a_wait_gives_everything_back() {
 }
 
 #[tokio::test]
-async fn slots_of_two_queues_are_waited_for_at_the_same_time() {
+async fn a_call_waits_for_the_slots_of_two_queues_at_the_same_time() {
     #[throttle(
         name = "slots.first",
         algo = "leaky_bucket",

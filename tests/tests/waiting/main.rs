@@ -1,5 +1,4 @@
-//! Calls that wait for a limit, and what an admitted call has taken. Each test has a handler and a clock of its
-//! own.
+//! Calls that wait for a limit, and the units of admitted calls. Each test has a handler and a clock of its own.
 
 mod max_waiting;
 mod permits;

@@ -1,4 +1,4 @@
-//! What an admitted call has taken can be given back, or corrected afterwards.
+//! The units of an admitted call can be given back, or corrected afterwards.
 
 use std::sync::Arc;
 use std::thread;
@@ -109,7 +109,7 @@ fn a_refund_of_a_call_that_waited_for_a_token_gives_it_back() {
 }
 
 #[test]
-fn a_refund_lets_those_who_wait_run_earlier_but_not_sooner_than_the_limit() {
+fn a_refund_lets_waiters_run_earlier_but_no_earlier_than_the_limit_allows() {
     let (clock, throttle) = manual(Limit::token_bucket(1, SECOND).burst(2));
     let permit = throttle.acquire("k").unwrap();
     throttle.acquire("k").unwrap();
@@ -183,7 +183,7 @@ fn settling_for_more_than_there_is_opens_the_next_window_as_already_used() {
         throttle.cost(8).acquire("k").unwrap().settle(17).unwrap();
         clock.advance(MINUTE - SECOND);
         assert!(!throttle.check("k").unwrap().allowed, "{algo}");
-        // Of a sliding window, what the window before has counted fades.
+        // In a sliding window, the units of the window before count less and less.
         let faded = if algo == Algo::SlidingWindow { 60 } else { 1 };
         clock.advance(faded * SECOND);
         assert_eq!(remaining(&throttle), 3, "{algo}");
@@ -191,7 +191,7 @@ fn settling_for_more_than_there_is_opens_the_next_window_as_already_used() {
 }
 
 #[test]
-fn what_the_next_window_cannot_pay_is_paid_by_those_after_it() {
+fn debt_beyond_the_next_window_is_paid_by_later_windows() {
     let (clock, throttle) = manual(Limit::fixed_window(10, MINUTE));
     throttle.cost(10).acquire("k").unwrap().settle(20).unwrap();
     throttle.cost(0).acquire("k").unwrap().settle(1).unwrap();
@@ -240,7 +240,7 @@ fn a_permit_is_settled_once_also_by_threads_that_share_it() {
 }
 
 #[test]
-fn a_key_owes_what_max_debt_says_at_most() {
+fn a_key_owes_at_most_max_debt() {
     for max_debt in [0, 1, 35] {
         let (_, throttle) = manual(Limit::token_bucket(10, 10 * SECOND));
         let throttle = throttle.max_debt(max_debt);
@@ -261,7 +261,7 @@ fn a_key_owes_what_max_debt_says_at_most() {
 }
 
 #[test]
-fn a_permit_that_is_dropped_gives_its_units_back_if_asked() {
+fn with_on_drop_refund_a_dropped_permit_gives_its_units_back() {
     for algo in ALGOS {
         let (_, throttle) = manual(Limit::new(algo, 5, MINUTE));
         let throttle = throttle.on_drop(OnDrop::Refund);
@@ -276,7 +276,7 @@ fn a_permit_that_is_dropped_gives_its_units_back_if_asked() {
 }
 
 #[test]
-fn a_permit_that_is_dropped_gives_its_units_back_to_redis_in_the_background() {
+fn with_on_drop_refund_a_dropped_permit_gives_its_units_back_to_redis_in_the_background() {
     let server = Server::start();
     let redis = server.handler();
     let limit = Limit::fixed_window(5, 3_600 * SECOND);
@@ -289,7 +289,7 @@ fn a_permit_that_is_dropped_gives_its_units_back_to_redis_in_the_background() {
     }
 }
 
-/// The stream of an answer, which settles what its words have cost.
+/// The stream of an answer, which settles the cost of its words at its end.
 struct Words(std::vec::IntoIter<&'static str>, u64, Permit);
 
 impl Words {

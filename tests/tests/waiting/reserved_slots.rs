@@ -1,5 +1,5 @@
-//! Callers that wait for a bucket have slots from when they come: in their order, at its rate, in memory and
-//! on Redis alike. Time is virtual.
+//! Callers that wait for a bucket reserve a slot when they come, in their order and at its rate, in memory and on
+//! Redis alike. Time is virtual.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -23,7 +23,7 @@ struct Callers {
     name: String,
     runtime: Runtime,
     tasks: Vec<JoinHandle<()>>,
-    tell: Sender<(usize, Result<(), Error>)>,
+    sender: Sender<(usize, Result<(), Error>)>,
     ended: Receiver<(usize, Result<(), Error>)>,
 }
 
@@ -31,7 +31,7 @@ impl Callers {
     fn new(store: &'static str, clock: ManualClock, config: Config, limit: Limit) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("slots {}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let (tell, ended) = channel();
+        let (sender, ended) = channel();
         Self {
             store,
             clock,
@@ -39,18 +39,18 @@ impl Callers {
             name,
             runtime: Runtime::new().unwrap(),
             tasks: Vec::new(),
-            tell,
+            sender,
             ended,
         }
     }
 
     /// One more caller, which waits.
     fn join(&mut self, throttle: &Throttle) {
-        let (number, tell, throttle) = (self.tasks.len(), self.tell.clone(), throttle.clone());
+        let (number, sender, throttle) = (self.tasks.len(), self.sender.clone(), throttle.clone());
         let before = self.clock.sleepers();
         let task = self.runtime.spawn(async move {
             let ended = throttle.acquire_async("k").await.map(drop);
-            let _ = tell.send((number, ended));
+            let _ = sender.send((number, ended));
         });
         self.tasks.push(task);
         sleepers(&self.clock, before + 1);
@@ -70,7 +70,7 @@ impl Callers {
         eventually("the caller is gone", || self.clock.sleepers() < before);
     }
 
-    /// Waits until this is owed and `waiting` callers have their slots.
+    /// Waits until the key owes `debt` and `waiting` callers have their slots.
     fn wait_until_owed(&self, debt: Duration, waiting: usize) {
         let what = format!("{}: {debt:?} are owed", self.store);
         eventually(&what, || {
@@ -132,7 +132,7 @@ fn callers_are_admitted_in_their_order_at_the_rate_of_a_token_bucket() {
 }
 
 #[test]
-fn a_caller_that_does_not_wait_is_denied_behind_those_who_do() {
+fn a_caller_that_does_not_wait_is_denied_while_others_wait() {
     with_each_store(one_a_second(), |mut callers| {
         assert!(callers.throttle.check("k").unwrap().allowed);
         callers.join_all(2);
@@ -149,7 +149,7 @@ fn a_caller_that_does_not_wait_is_denied_behind_those_who_do() {
 }
 
 #[test]
-fn those_behind_a_caller_that_leaves_move_up() {
+fn callers_behind_one_that_leaves_move_up() {
     for (leaves, admitted) in [
         (
             &[0][..],
@@ -166,7 +166,7 @@ fn those_behind_a_caller_that_leaves_move_up() {
                 callers.leave(*number);
             }
             callers.assert_admitted(admitted);
-            // Nothing is owed for those who left.
+            // Nothing is owed for callers that left.
             callers.clock.advance(SECOND);
             assert!(callers.throttle.check("k").unwrap().allowed);
         });
@@ -242,7 +242,7 @@ fn callers_ask_again_when_a_key_is_reset() {
 }
 
 #[test]
-fn a_raised_limit_reaches_those_who_wait() {
+fn a_raised_limit_applies_to_waiting_callers() {
     for (slow, quick) in [
         (
             Limit::token_bucket(1, HOUR),
@@ -272,7 +272,7 @@ fn a_raised_limit_reaches_those_who_wait() {
 }
 
 #[test]
-fn a_lowered_limit_reaches_those_who_wait() {
+fn a_lowered_limit_applies_to_waiting_callers() {
     with_each_store(one_a_second(), |mut callers| {
         assert!(callers.throttle.check("k").unwrap().allowed);
         callers.join_all(3);
@@ -284,7 +284,7 @@ fn a_lowered_limit_reaches_those_who_wait() {
 }
 
 #[test]
-fn a_caller_that_leaves_after_a_change_is_forgotten() {
+fn nothing_is_owed_for_a_caller_that_leaves_after_a_change() {
     with_each_store(Limit::token_bucket(1, HOUR), |mut callers| {
         assert!(callers.throttle.check("k").unwrap().allowed);
         callers.join_all(4);
@@ -312,7 +312,7 @@ fn callers_of_two_processes_share_the_rate() {
         other.join_all(1);
     }
     one.leave(0);
-    // The others of its process move up, and the slot after the last stays the other's.
+    // Later callers of its process move up. The other process keeps its slots.
     one.assert_admitted(&[(1, 1_000)]);
     other.assert_admitted(&[(0, 2_000)]);
     one.assert_admitted(&[(2, 3_000)]);

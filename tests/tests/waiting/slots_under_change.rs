@@ -1,5 +1,5 @@
-//! Whatever callers of a bucket do while they wait, it admits no more than its rate, loses no slot, and keeps
-//! their order.
+//! A bucket whose callers join, leave and change the limit while they wait admits no more than its rate, loses no
+//! slot, and keeps their order.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -123,7 +123,7 @@ impl Simulation {
         self.callers.iter().map(|caller| caller.cost).sum()
     }
 
-    /// Of no span of time were more units admitted than the bucket has and gets in this time.
+    /// Asserts that in no span of time were more units admitted than the bucket holds and gains in it.
     fn assert_rate(&self) {
         for (index, (from, ..)) in self.admitted.iter().enumerate() {
             let mut units = 0;
@@ -234,7 +234,7 @@ fn callers_are_admitted_in_time_however_often_the_limit_changes() {
     }
 }
 
-/// Each has its own slots of the one state: a call that finds slots of another limit sleeps until its own.
+/// Both reserve slots of one state: a call that finds slots of the other limit sleeps until its own.
 #[test]
 fn throttles_that_share_a_name_and_not_their_limit_wait_side_by_side() {
     let clock = ManualClock::new();

@@ -1,4 +1,4 @@
-//! `charge_if`: requests that are in the end not charged lock nobody out.
+//! `charge_if`: requests that are not charged in the end do not cause the denial of others.
 //!
 //! Time is tokio's, which moves on as soon as every task waits for it.
 #![forbid(unsafe_code)]
@@ -145,7 +145,7 @@ async fn a_log_in_waits_for_others_up_to_a_bound() {
         let slow = vec![send(&service, "/good"), send(&service, "/good")];
         tokio::task::yield_now().await;
         let began = Instant::now();
-        // Nobody knows when it would be admitted, so it is not told 60 seconds.
+        // The time of admission is unknown, so `Retry-After` is not 60 seconds.
         let third = outcomes(vec![send(&service, "/good")]).await;
         assert_eq!(third, [(429, Some(1))]);
         let waited = began.elapsed();
@@ -155,13 +155,13 @@ async fn a_log_in_waits_for_others_up_to_a_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_goes_away_lets_those_who_wait_go_on() {
+async fn requests_that_wait_go_on_when_a_client_goes_away() {
     let service = behind(&failed_log_ins(), LOG_IN);
     for _ in 0..2 {
         let left = service.clone().oneshot(log_in("/good", "office"));
         assert!(timeout(LOG_IN / 3, left).await.is_err());
     }
-    // Without a response they are charged.
+    // Requests without a response are charged.
     assert_eq!(
         outcomes(vec![send(&service, "/good")]).await,
         [(429, Some(60))]
@@ -188,7 +188,7 @@ async fn each_key_waits_for_its_own_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_wait_than_may() {
+async fn no_more_requests_wait_than_max_waiting() {
     let service = behind(&failed_log_ins().max_waiting(1), SECOND);
     let slow = vec![send(&service, "/good"), send(&service, "/good")];
     tokio::task::yield_now().await;

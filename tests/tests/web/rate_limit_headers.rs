@@ -1,4 +1,4 @@
-//! What the tower layer tells clients: exact headers, and a client that obeys them and is never denied.
+//! The exact headers of the tower layer, and a client that obeys them and is never denied.
 //!
 //! The headers are those of draft-ietf-httpapi-ratelimit-headers-11. The client is written from its section 7.
 #![forbid(unsafe_code)]
@@ -208,7 +208,7 @@ impl Client {
 
     /// How many requests may be sent at once.
     fn available(&self, now: Duration) -> u64 {
-        // Of a window that has ended nothing is known, so one request asks.
+        // Nothing is known about the window after one that has ended, so one request is sent.
         let left = |&(left, end): &(u64, Duration)| if now >= end { left.max(1) } else { left };
         self.limits.values().map(left).min().unwrap_or(1)
     }
@@ -382,7 +382,7 @@ async fn the_policies_that_deny_are_the_violated_ones() {
 }
 
 #[tokio::test]
-async fn a_request_that_would_wait_too_long_is_told_which_policy_denies() {
+async fn the_refusal_of_a_request_that_would_wait_too_long_names_the_policy() {
     let limits = [
         Limit::fixed_window(5, SECOND),
         Limit::fixed_window(2, MINUTE),
@@ -423,7 +423,7 @@ async fn layers_inside_one_another_each_report_their_limit() {
         let values = reply.headers().get_all("ratelimit").iter();
         let values: Vec<_> = values.map(|value| value.to_str().unwrap()).collect();
         assert_eq!(values.join(", "), rate_limit);
-        // These have place for one limit: that of the refusal.
+        // The older headers describe one limit: that of the refusal.
         let older = ["limit", "remaining", "reset"]
             .map(|name| &reply.headers()[format!("x-ratelimit-{name}").as_str()]);
         assert_eq!(older, ["1", "0", "60"]);

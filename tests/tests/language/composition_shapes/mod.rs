@@ -1,6 +1,5 @@
-//! Every attribute, and all of them together, on every shape of function. Half of the test is that
-//! the functions compile without a warning; the other half is that each still returns what its body
-//! does.
+//! Every attribute, and all of them together, on every shape of function. The functions must compile without a
+//! warning, and each must return what its body returns.
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic)]
 // These lints are about the functions under test.
