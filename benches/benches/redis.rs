@@ -69,7 +69,7 @@ impl Drop for Server {
     }
 }
 
-/// What one round of a row came to.
+/// The result of one round of a row.
 #[derive(Clone, Copy, Default)]
 struct Measured {
     per_second: f64,
@@ -78,7 +78,7 @@ struct Measured {
     p99_micros: f64,
 }
 
-/// What the program was asked to measure: a row, and how many tasks ask about how many keys.
+/// A positional argument: the row to measure, the number of tasks, the number of keys.
 fn argument(index: usize) -> Option<String> {
     // Cargo adds `--bench`.
     std::env::args()

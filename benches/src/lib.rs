@@ -1,6 +1,6 @@
 //! The functions that are measured, with premier's attributes. `benches/peers.rs` measures time beside the
-//! peers, `bin/instructions.rs` counts instructions.
-//! `#[inline]`, as a function in the crate of its caller is.
+//! peers, `bin/instructions.rs` counts instructions. Functions are `#[inline]`, as if they were in the crate of their
+//! caller.
 #![allow(missing_docs, reason = "a function is what its attribute says")]
 
 use std::future::Future;

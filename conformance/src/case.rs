@@ -12,7 +12,7 @@ use premier::{Decision, Error, Handler, Key, Limit, Operation, Request, Reservat
 /// Longer than any check takes in real time, because a store may let states expire by a clock of its own.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// How long is waited for what a store does in the background.
+/// How long a check waits for work that a store does in the background.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One check of one handler.
@@ -65,7 +65,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Waits until something is true that a store does in the background.
+    /// Waits until a condition holds that the store fulfils in the background.
     pub(crate) fn eventually(
         &self,
         what: &str,
@@ -176,7 +176,7 @@ impl Limited<'_> {
     }
 }
 
-/// A decision that is what it should be. It need not be looked at again.
+/// A decision that equals the expected one, so that callers may ignore it.
 #[derive(Debug)]
 pub(crate) struct Checked(Decision);
 

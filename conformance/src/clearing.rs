@@ -28,7 +28,7 @@ fn check(
     case: &Case<'_>,
     clear: impl Fn(&dyn Handler, &str) -> Result<(), premier::Error>,
 ) -> Result<(), String> {
-    // Any text again, and each but for its end the beginning of the next.
+    // Keyspaces with characters of patterns, one of which is a prefix or a match of others.
     let cleared = case.keyspace(" [a-z]*");
     let others = [
         case.keyspace(" [a-z]*b"),

@@ -53,7 +53,7 @@ use crate::case::Case;
 /// A check with its name.
 type Check = (&'static str, fn(&Case<'_>) -> Result<(), String>);
 
-/// Checks a handler that keeps times in nanoseconds. The same as [`Suite::run`] without options.
+/// Checks a handler that keeps times in nanoseconds, as [`Suite::run`] does without options.
 ///
 /// # Panics
 /// When the handler does not conform. The message names all checks that failed, and at which step.

@@ -81,7 +81,7 @@ fn refund(case: &Case<'_>) -> Result<(), String> {
         limited.admits(3, 0)?;
         let _ = limited.handle(Operation::Refund(2))?;
         limited.admits(2, 0)?;
-        // At most as many as are taken.
+        // A refund returns no more units than were taken.
         let _ = limited.handle(Operation::Refund(100))?;
         limited.admits(3, 0)?;
         limited.denies(1)?;

@@ -63,11 +63,11 @@ fn check(case: &Case<'_>, seed: u64, limits: &[Limit]) -> Result<(), String> {
     let limited = case.limits(&format!("random {seed}"), limits);
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mut states = vec![State::default(); limits.len()];
-    // What was taken: by the handler, as expected, and how much.
+    // Admitted calls that may still be released: the decision of the handler, the expected one, and the units.
     let mut taken = Vec::new();
     for _ in 0..OPERATIONS {
         if random.below(3) == 0 {
-            // Whole milliseconds, so that a store may count these.
+            // Whole milliseconds, for stores that count in milliseconds.
             case.clock
                 .advance(Duration::from_millis(random.below(20_000)));
         }
@@ -104,7 +104,7 @@ fn check(case: &Case<'_>, seed: u64, limits: &[Limit]) -> Result<(), String> {
             got.allowed == expected.allowed
                 && got.limit == expected.limit
                 && got.remaining == expected.remaining
-                // A store may leave it out.
+                // Optional for a store.
                 && (got.more_after.is_zero() || is_close(got.more_after, expected.more_after))
                 && is_close(got.retry_after, expected.retry_after)
                 && is_close(got.reset_after, expected.reset_after)

@@ -85,7 +85,7 @@ fn five(case: &Case<'_>) -> Result<(), String> {
     limited.admits(1, 0)?;
     limited.denies(1)?;
     case.clock.advance(2 * MINUTE);
-    // The units of long ago are not given back again.
+    // Units that no longer count are not given back.
     limited.admits(3, 0)?;
     limited.release(taken.reservation(), 2)?;
     limited.denies(1)?;

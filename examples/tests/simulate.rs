@@ -111,7 +111,7 @@ fn a_token_bucket_refills_to_the_nanosecond() {
 }
 
 #[test]
-fn a_leaky_bucket_makes_calls_wait_and_turns_the_last_ones_away() {
+fn a_leaky_bucket_delays_calls_and_rejects_those_beyond_its_size() {
     let limit = [
         "--algo",
         "leaky_bucket",
@@ -134,7 +134,7 @@ fn a_leaky_bucket_makes_calls_wait_and_turns_the_last_ones_away() {
 }
 
 #[test]
-fn burst_is_what_a_token_bucket_holds() {
+fn burst_is_the_capacity_of_a_token_bucket() {
     let limit = [TOKEN_BUCKET, &["--burst", "5"]].concat();
     assert_eq!(
         decisions(&limit, "at,key,cost\n0,k,5\n"),
@@ -143,7 +143,7 @@ fn burst_is_what_a_token_bucket_holds() {
 }
 
 #[test]
-fn keys_may_contain_whatever_csv_can_quote() {
+fn keys_may_contain_any_text_that_csv_can_quote() {
     let input = "at,key,cost\r\n0,\"a, \"\"b\"\"\r\nc\",1\r\n\r\n1,,1\r\n2,é🦀,1\r\n";
     let expected = "0,\"a, \"\"b\"\"\r\nc\",1,allow,0.000000000,,2\n\
         1,,1,allow,0.000000000,,2\n\
@@ -157,7 +157,7 @@ fn no_calls_give_no_decisions() {
 }
 
 #[test]
-fn times_are_exact_as_far_as_they_go() {
+fn the_largest_times_are_exact_to_the_nanosecond() {
     let limit = [
         "--algo",
         "fixed_window",
@@ -290,7 +290,7 @@ fn bad_arguments_are_refused_with_what_is_accepted() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_reader_that_closes_its_pipe_early_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_simulate"))
         .args(TOKEN_BUCKET)
         .stdin(Stdio::piped())
@@ -385,7 +385,7 @@ fn a_plot_replaces_an_older_one_and_leaves_nothing_beside_it() {
 }
 
 #[test]
-fn a_plot_that_cannot_be_written_means_no_decisions_either() {
+fn no_decisions_are_written_if_the_plot_cannot_be_written() {
     let path = fresh("nowhere").join("plot.svg");
     let arguments = [
         TOKEN_BUCKET,

@@ -28,10 +28,10 @@
 //! | anything else, `T`, or any with `result = false` | `Result<T, premier::Error>`: the attribute changes the signature |
 //! | anything, with `on_reject = \|error\| value` | the value; the signature stays |
 //!
-//! An attribute sees the name of a type only. `result` is an argument of every attribute, for a `Result`
-//! whose name does not say so; `result = false` is for another type whose name ends in `Result`, such as
-//! `SearchResult`. One attribute of the function has to say it. Everything else goes by the type:
-//! `#[cache]` keeps of a `Result` by any name only `Ok`, and `#[retry]` and `#[circuit_breaker]` look at
+//! An attribute sees only the name of a type. Every attribute takes the argument `result`, for a `Result` whose
+//! name does not end so; `result = false` is for another type whose name ends in `Result`, such as
+//! `SearchResult`. One attribute of the function has to have it. Everything else depends on the type itself:
+//! `#[cache]` keeps only the `Ok` of a `Result` of any name, and `#[retry]` and `#[circuit_breaker]` look at
 //! its error.
 //!
 //! ```
@@ -88,26 +88,26 @@
 //!
 #![doc = include_str!("../docs/throttle.md")]
 //!
-//! Literals are checked when compiling. Other expressions are evaluated at the first call. A bad value
-//! is then an [`Error::Config`], and the next call evaluates them again; good ones stay.
+//! Literals are checked at compile time. Other expressions are evaluated at the first call. If a value is invalid,
+//! the call returns [`Error::Config`] and the next call evaluates the expressions again; valid values are kept.
 //!
-//! Methods of the same name on two types have a limit each, and so have the instances of a generic type
+//! Methods of equal names on two types have separate limits, and so have the instances of a generic type
 //! (`Client<A>::get`, `Client<B>::get`) and the types that share a default method of a trait. Generic
 //! arguments of the function itself do not divide a limit: all `send::<T>` share one. The other attributes
-//! do likewise, but for `#[cache]`, of which no two instances share a value. Two functions of the same
-//! name in different blocks of one function share a limit: give each a `name`.
+//! follow these rules, except `#[cache]`: no two instances share a cached value. Two functions of one name in
+//! different blocks of a function share a limit: give each a `name`.
 //!
-//! A function that returns a future (`-> impl Future`, a boxed one, or one made by
-//! `#[async_trait]`) is decided when that future is first polled, and nothing of its body runs before it is
-//! admitted. The future holds the arguments until then, so a `'static` future cannot be returned by a
-//! function that borrows an argument: make such a function an `async fn`, or let it own its arguments.
+//! If a function returns a future (`-> impl Future`, a boxed one, or one made by `#[async_trait]`), the call is
+//! decided when that future is first polled, and nothing of the body runs before the call is admitted. The future
+//! holds the arguments until then, so a `'static` future cannot be returned by a function that borrows an
+//! argument: make such a function an `async fn`, or let it own its arguments.
 //!
-//! Throttles that stand together on a function, with no other attribute of premier between them, are one
-//! decision: all admit the call, or nothing is taken, whatever their keys and costs. The first that denies
-//! is the error. Without a `name` the second has the path of the function with `#2`. In memory and on one Redis node this is exact. In a Redis Cluster the keys may be in
-//! different slots; then a call that another overtakes between two slots gives back what it has taken, and
-//! a third call may have been denied meanwhile. A call that waits holds what it has taken from the others,
-//! and gives it back if it is denied or dropped.
+//! Several `#[throttle]`s on a function, with no other attribute of premier between them, make one decision: all
+//! admit the call, or nothing is taken, whatever their keys and costs. The error is that of the first one that
+//! denies. Without a `name`, the second has the path of the function with `#2`. In memory and on one Redis node
+//! this is exact. In a Redis Cluster the keys may be in different slots: a call that another one overtakes between
+//! two slots gives its units back, and a third call may have been denied meanwhile. A call that waits for one of
+//! the limits holds the units of the others, and gives them back if it is denied or dropped.
 //!
 //! ```
 //! use premier::throttle;
@@ -141,21 +141,21 @@
 //! # Ok::<(), premier::Error>(())
 //! ```
 //!
-//! Callers that wait for one key are admitted in the order in which they came, threads and tasks
-//! together. What `key`, `keymaker` and `cost` borrow or lock is let go before waiting begins. A waiter that
-//! is dropped has taken nothing. A wait that cannot succeed fails at once.
+//! Callers that wait for one key are admitted in the order of their arrival, threads and tasks together. Borrows
+//! and locks of `key`, `keymaker` and `cost` end before the wait begins. A waiter that is dropped takes nothing.
+//! A wait that cannot succeed fails at once.
 //!
-//! A bucket knows when a call will be admitted. A call that waits for one takes its slot when it comes, on
-//! Redis as well, and sleeps until the slot begins: the rate is kept however late a thread or task runs. Calls
-//! that do not wait ([`Throttle::check`], or another function of the same name) are denied meanwhile. When a
-//! caller leaves, those of its process that came later move up. They also move up when units are given back,
-//! and ask again when the limit changes or the key is reset.
+//! With a bucket, the time of admission is known in advance. A waiting call reserves its slot when it arrives, on
+//! Redis as well, and sleeps until the slot begins, so the rate is kept even if threads or tasks wake up late.
+//! Calls that do not wait ([`Throttle::check`], or another function of the same `name`) are denied meanwhile. When
+//! a waiting caller leaves, later callers of its process move up. They also move up when units are given back, and
+//! ask again when the limit changes or the key is reset.
 //!
-//! A window does not know. Its callers queue up in their process, and the first asks when there may be room;
-//! calls that do not wait may overtake, and a future that waits and is not polled keeps those behind it
-//! waiting.
+//! With a window, it is not known in advance. Callers queue in their process, and the first one asks when there may
+//! be room. Calls that do not wait may overtake them, and a waiting future that is not polled blocks the callers
+//! behind it.
 //!
-//! `max_waiting = 1000` is the most calls that wait at a time; one more fails at once with
+//! `max_waiting = 1000` bounds how many calls wait at a time; one more fails at once with
 //! [`Error::TooManyWaiting`].
 //!
 //! # `#[retry]`
@@ -170,16 +170,16 @@
 //! are cloned for each attempt, `&` arguments are passed again, and `&mut` arguments are borrowed
 //! again. The function may return a borrow from `&self`, but not from a `&mut` argument.
 //!
-//! [`Config::retry_budget`] bounds the retries of the whole process to a share of its first calls,
-//! so that they never multiply an outage.
+//! [`Config::retry_budget`] bounds the retries of the whole process to a share of its first attempts, so that
+//! retries never multiply the load of an outage.
 //!
 //! # `#[timeout]`
 //!
 #![doc = include_str!("../docs/timeout.md")]
 //!
 //! The caller gets [`Error::Timeout`] by [the rules](#what-happens-to-a-call-that-is-not-admitted) for calls
-//! that are not admitted. [`timeout_workers`] counts the worker threads of sync calls, those included whose
-//! callers have been released. A panic on such a thread goes on in the caller.
+//! that are not admitted. [`timeout_workers`] counts the worker threads of sync calls, including those whose callers
+//! have already returned. A panic on a worker thread is resumed in the caller.
 //!
 //! # `#[cache]`
 //!
@@ -189,39 +189,39 @@
     doc = include_str!("../docs/cache.md")
 )]
 //!
-//! Without `key` a value belongs to the arguments of its call: it is returned only for arguments that are
-//! equal. Text, integers, `bool` and `char` can be such arguments, and whatever is
-//! `Hash + Eq + Clone + Send + Sync + 'static`, or a reference to it (`premier::bounds::KeyArgument`). For others,
-//! as floats and types that borrow, give a `key` over what matters. A value is found by a text, which is
-//! also what `premier::cache::invalidate` takes: the `Display` of the arguments, joined by `:`, with `\` before
-//! every `:` and `\` within one if there are several. Of calls with different arguments but one text, the
-//! last has its value kept. An argument without `Display` has no text to write by hand; clear such a cache
-//! as a whole, or give it a `key`.
+//! Without `key`, a value is returned only for equal arguments. Arguments can be text, integers, `bool`, `char`, and
+//! every type that is `Hash + Eq + Clone + Send + Sync + 'static`, or references to these
+//! (`premier::bounds::KeyArgument`). For other types, such as floats and types that borrow, give a `key`. A value
+//! also has a text, which `premier::cache::invalidate` takes: the `Display` of the arguments, joined by `:`,
+//! with `\` before every `:` and `\` within an argument if there are several. If calls with different arguments
+//! have one text, only the value of the last one is kept. An argument without `Display` has no text that can be
+//! written by hand: clear such a cache as a whole, or give it a `key`.
 //!
-//! Values have to be `Clone + Send + Sync + 'static`. With a Redis handler those with serde are
-//! shared, if their arguments, too, read back as they were (text and integers always do): every call asks Redis, so a value that one process invalidates is gone for all, and
-//! values without a `ttl` live for a day. A value that cannot be read, because Redis is down or
-//! another version of the type has written it, is a miss and never an error. Values are stored as
-//! JSON. A cache whose value does not read back as it was written, as NaN does not, is no longer
-//! shared and goes on in this process. `Some(None)` and `Some(())` read back as `None`, and a field
-//! with `#[serde(skip)]` as its default. Each process has a single flight of its own.
+//! Values have to be `Clone + Send + Sync + 'static`. With a Redis handler, values that implement serde's traits
+//! are shared if the arguments read back unchanged, too (text and integers always do): every call asks Redis, so
+//! a value that one process invalidates is gone for all processes, and values without a `ttl` live for a day. A
+//! value that cannot be read, because Redis is down or another version of the type has written it, is a miss and
+//! never an error. Values are stored as JSON. A cache with a value that does not read back as it was written,
+//! such as NaN, is no longer shared, and continues in this process alone. `Some(None)` and `Some(())` read back
+//! as `None`, and a field with `#[serde(skip)]` as its default. Each process computes a value by itself: single
+//! flight does not extend over processes.
 //!
-//! What callers get that have waited for a computation which failed depends on the type of the error:
+//! If a computation fails, the callers that have waited for it get a result that depends on the type of the error:
 //!
-//! | error | what they get |
+//! | error | what waiting callers get |
 //! | --- | --- |
 //! | `Clone + Send + Sync + 'static` | a clone of it, at once |
 //! | not `Clone`, but `From<premier::Error>`, as `anyhow::Error`, `io::Error` and `Box<dyn Error>` are | one of them tries once more for all. If that fails too, the others get [`Error::LoadFailed`] with the text of its error |
 //! | neither | one of them tries once more for all. If that fails too, each of the others makes its own attempt, all at the same time; put `#[concurrency]` below the cache to bound them |
 //!
-//! So no caller waits for more than two computations, however many wait. Only those get a failure who came before it:
-//! it is not kept. With `only_some` a `None` is for all who waited, too.
+//! So no caller waits for more than two computations, however many wait. A failure is not kept: only
+//! callers that came before it get it. With `only_some`, all waiting callers get the `None`, too.
 //!
-//! `premier::cache::invalidate` and `clear` win over every value that was computed from before them: it is
-//! returned to the caller that has computed it, but not kept, and callers that come afterwards do not wait for
-//! it. With a Redis handler this is so in every process of the fleet. A caller that finds no value in Redis leaves a token there,
-//! which is removed together with the value; a value is saved only while the token of its computation is
-//! there. So a value is not shared if its computation takes longer than an hour, or if Redis was down when it began.
+//! `premier::cache::invalidate` and `clear` win over every value whose computation began before them: the value
+//! is returned to the caller that has computed it, but not kept, and later callers do not wait for it. With a
+//! Redis handler this holds in every process. A caller that finds no value in Redis leaves a token there, which
+//! is removed together with the value; a value is saved only while the token of its computation exists. So a
+//! value is not shared if its computation takes longer than an hour, or if Redis was down when it began.
 //!
 //! Deadlock: a cached function without `wait` must not call itself with the same key, and a task must not wait for
 //! a value whose computation it holds without polling it.
@@ -230,24 +230,24 @@
 //!
 #![doc = include_str!("../docs/circuit_breaker.md")]
 //!
-//! `on` or `when` say which errors count; a panic always does. A call that premier refused has not reached
-//! the function and does not count (a quota, a bucket, permits, another circuit), unless `on` is a pattern
-//! that matches what the refusal has become, or `when` names a variant of [`Error`]; a
+//! `on` or `when` select the errors that count; a panic always counts. A call that premier refused (by a quota, a
+//! bucket, permits or another circuit) has not reached the function and does not count, unless the pattern `on`
+//! matches the error that the refusal was converted into, or `when` names a variant of [`Error`]; a
 //! [timeout](Error::Timeout) does count. Circuits of keys are kept while they are open or have calls that
 //! count, up to 1,048,576, which take about 450 bytes each; calls of further keys do not count.
 //!
-//! A rate opens no circuit of a function that is called often because a few of its calls fail, as an absolute
-//! number of failures does: five failures in ten seconds are 0.06% of 840 calls a second. A number is for functions
-//! that are called rarely.
+//! A few failures do not open the circuit of a frequently called function by a rate, as they do by an absolute
+//! number: five failures in ten seconds are 0.06% of 840 calls a second. Use `failures` for functions that are
+//! called rarely.
 //!
-//! A call that succeeds takes no lock; with `key`, one for as long as it takes to find the circuit. Among more than
-//! 512 calls in `within`, the clock is read once for at most 64 successes, which count from the reading before.
+//! A successful call takes no lock; with `key`, it takes one to look up its circuit. With more than 512 calls in
+//! `within`, one reading of the clock serves up to 64 successes, which count from that reading.
 //!
 //! # `#[concurrency]`
 //!
 #![doc = include_str!("../docs/concurrency.md")]
 //!
-//! The permits of a key take memory only while calls hold or await one.
+//! A key takes memory only while calls hold or await its permits.
 //!
 //! # `#[fallback]`
 //!
@@ -262,7 +262,7 @@
 //! | order | what it means |
 //! | --- | --- |
 //! | `cache` above all | a hit takes no quota, no permit and no attempt |
-//! | `fallback` above others | it handles what is left when they have given up |
+//! | `fallback` above others | it handles the error that is left when they have given up |
 //! | `retry` above `throttle` | each attempt spends quota, and a denied one waits for `retry_after` |
 //! | `throttle` above `retry` | a call spends quota once, however often it is tried |
 //! | `retry` above `timeout` | each attempt has its own time |
@@ -273,22 +273,21 @@
 //! | `timeout` above `throttle` with `wait`, or above `concurrency` | the wait is part of the timeout |
 //! | `concurrency` below `retry` | no permit is held during a pause |
 //!
-//! What `on_reject` or `#[fallback]` returns is not the function's: no attribute above keeps it, counts it or tries it
-//! again. An invalid argument is never hidden by it: the call returns the [`Error::Config`] or, where the
+//! A value from `on_reject` or `#[fallback]` is a substitute: no attribute above caches, counts or retries it. A
+//! substitute never hides an invalid argument: the call returns the [`Error::Config`] or, where the
 //! function cannot return one, panics.
 //!
 //! For a client of a service, from the outside in: `cache`, `retry`, `circuit_breaker`,
 //! `concurrency`, `timeout`, `throttle`; that is what the example `resilient_client` does.
 //!
-//! The attribute that expands first takes the others off the function and expands all of them at
-//! once. It knows them as `retry`, `premier::retry`, or by the name that the manifest gives to
-//! premier. Attributes of other crates go the other way, as they do among themselves: one that stands below
-//! premier's ends up outside all of them, and one above inside. `#[retry]` above `#[instrument]` makes one
-//! span of all attempts, `#[instrument]` above `#[retry]` one of each. One that was imported under another
-//! name (`use premier::throttle as limit`), or that stands in a `cfg_attr`, is not seen and ends up
-//! outermost. Such a throttle does not know of the others on its function either: give it a `name`, or
-//! it shares the state of another without one. An attribute of another crate that has one of these names
-//! has to be written with its path.
+//! The attribute that expands first takes the others off the function and expands all of them at once. It knows
+//! them as `retry`, `premier::retry`, or by the name that the manifest gives to premier. Attributes of other
+//! crates nest the other way round, as they do among themselves: one below premier's attributes encloses all of
+//! them, and one above is inside. `#[retry]` above `#[instrument]` makes one span of all attempts,
+//! `#[instrument]` above `#[retry]` one of each. An attribute of premier that was imported under another name
+//! (`use premier::throttle as limit`), or stands in a `cfg_attr`, is not recognised and ends up outermost. Give
+//! such a throttle a `name`: otherwise it shares the state of another throttle without one. An attribute of
+//! another crate that has one of these names has to be written with its path.
 //!
 //! `#[track_caller]` is lost inside the body where it is put into a closure. A type alias of a
 //! boxed future is not seen to be one: write `Pin<Box<dyn Future<…>>>` or `BoxFuture`.
@@ -300,7 +299,7 @@
 //! # Changing limits without a deploy
 //!
 //! [`limits::set`] replaces a limit by its name, and the feature [`limits-file`](#limits-file)
-//! reads limits from a file whenever it changes. What was consumed stays consumed; a higher rate counts from then on.
+//! reads limits from a file whenever it changes. Consumed units stay consumed; a higher rate counts from then on.
 //!
 //! # Telemetry
 //!
@@ -333,8 +332,9 @@
 //!
 //! `store` is `memory`, `redis`, or the `name` of another [`Handler`]. Keys are never among the labels.
 //!
-//! The exporter for Prometheus makes histograms of what has buckets, and summaries, which cannot be added up over
-//! processes, of all else. So give it buckets; the Grafana dashboard of the example `web_api` needs them, too:
+//! The exporter for Prometheus exports a metric with buckets as a histogram, and one without as a summary, which
+//! cannot be aggregated over processes. So give it buckets; the Grafana dashboard of the example `web_api` needs
+//! them, too:
 //!
 //! ```rust,ignore
 //! PrometheusBuilder::new()
@@ -346,19 +346,19 @@
 //! ```
 //!
 //! Feature `tracing`, target `premier`: admissions and cache look-ups at TRACE, denials and waits at DEBUG,
-//! retries and fallbacks at INFO, timeouts, breakers and a store that goes down at WARN. A limit that denies has one
-//! event a second at INFO, which says how many `calls` it has denied. A call without a decision is a WARN that says
-//! why (`reason`, `error`); of those within the same second, one more WARN says how many `calls` there were. Events
-//! carry keys, escaped and cut, only under [`Config::log_keys`].
+//! retries and fallbacks at INFO, timeouts, breakers and a store that goes down at WARN. A limit that denies
+//! calls has one event a second at INFO, with the number of denied `calls`. A call without a decision is a WARN
+//! with the `reason` and the `error`; further ones within a second are summed up by one more WARN, with the
+//! number of `calls`. Events contain keys, escaped and truncated, only with [`Config::log_keys`].
 //!
 //! # Other stores
 //!
-//! A store is a [`Handler`]. One of your own needs nothing but what is documented here:
+//! A store is a [`Handler`]. A store of your own needs only the public interface:
 //!
 //! - [`Request::apply`] decides about a call, given the states of its key and the time. [`Request::decode`]
 //!   reads the states from bytes, and [`Request::encode`] writes them and says how long to keep them.
-//! - A store that decides by a script does itself what `apply` does: [`Plan`](algorithms::Plan) has the numbers
-//!   of a limit, and [`Reservation`] what a caller that gives up gives back.
+//! - A store that decides by a script implements `apply` itself: [`Plan`](algorithms::Plan) has the numbers of a
+//!   limit, and [`Reservation`] the units that a caller returns when it gives up.
 //! - With the feature `cache`, `Handler::values` shares the values of `#[cache]`.
 //!
 //! A store of values with compare-and-swap, as most key-value servers have it, reads, decides, and writes
@@ -423,8 +423,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! A store whose calls block also has the async methods of [`Handler`]. An error that says that the store could
-//! not decide is made by [`Error::backend`]; [`OnBackendError`] decides then.
+//! A store whose calls block also has the async methods of [`Handler`]. A store that cannot
+//! decide returns [`Error::backend`], and [`OnBackendError`] applies.
 //!
 //! Every store has to make the same decisions about the same calls. The crate `premier-conformance` checks
 //! that in the store's tests: `premier_conformance::check(|clock| MyStore::with_clock(clock))`. The example
@@ -432,8 +432,8 @@
 //!
 //! # Testing code that is limited
 //!
-//! All time comes from the handler's [`clock`], sleeping included. With a
-//! [`ManualClock`](clock::ManualClock) a test runs hours of it without waiting:
+//! All time, sleeping included, comes from the handler's [`clock`]. With a
+//! [`ManualClock`](clock::ManualClock), hours pass in a test without waiting:
 //!
 //! ```
 //! use premier::clock::ManualClock;
@@ -524,12 +524,12 @@
 //!
 //! - tokio's timer counts milliseconds: a virtual wait ends at the next one.
 //! - A thread that is blocked waits in real time: sync functions with `wait` or `#[retry]`, and a sync
-//!   `#[timeout]`. What it has waited counts as passed for the functions that this thread calls.
+//!   `#[timeout]`. The time of the wait counts as passed for the functions that this thread calls.
 //! - Threads outside of the runtime, and other runtimes, stay in real time. A limit that both use sees time
 //!   that differs. Two tests may differ as well; [`clear`] gives each a fresh start.
 //! - Redis keeps its own time, and tokio advances a paused time while an answer is on its way: a timeout
 //!   around a call then ends at once.
-//! - A clock that a handler was given, as a [`ManualClock`](clock::ManualClock), keeps its own time.
+//! - A clock that a handler was given, such as a [`ManualClock`](clock::ManualClock), keeps its own time.
 //! - A runtime without a timer (`enable_time`) stays in real time. tokio cannot be asked whether there is
 //!   one, so premier tries, and the message of the panic that it catches is printed.
 //!
@@ -595,8 +595,7 @@
 //! # }
 //! ```
 //!
-//! In a scope every decision takes the slow path, and what belongs to it is never freed: the feature is
-//! for tests only.
+//! In a scope every decision takes the slow path, and its memory is never freed: the feature is for tests only.
 //!
 //! ## redis
 //!
@@ -623,7 +622,7 @@
 //! | a lone call | one script, at once |
 //! | calls that come while others are on their way | they leave together, up to 128 by one script; those of one key are one step of it. None waits for others longer than a millisecond |
 //! | a call that Redis has just denied, again | nothing for as long as Redis would deny it, at most 100 ms or a tenth of the period. What other processes give back is noticed after that time: `RedisBuilder::deny_locally` |
-//! | calls of a limit with a lease, `lease = "10%"` | one script for as many as the process has taken ahead. The processes together never admit more than the limit: [`Limit::lease`] |
+//! | calls of a limit with a lease, `lease = "10%"` | one script for all units that the process takes ahead. The processes together never admit more than the limit: [`Limit::lease`] |
 //! | a call that waits | one script for all of its waiting |
 //!
 //! Every decision is exact in each case: it is that of the algorithm by the state that Redis had, in the order
@@ -642,7 +641,8 @@
 //! `+role` is worth allowing behind sentinels, so that a connection to a former master is noticed at once;
 //! the user of a sentinel itself needs `+sentinel|get-master-addr-by-name`. `+client|setname` and
 //! `+client|setinfo` let `CLIENT LIST` show who is connected, and `+info` lets premier warn of
-//! [eviction](#eviction). Whatever of the latter is forbidden is left out.
+//! [eviction](#eviction). `+role`, `+client|…` and `+info` are
+//! optional.
 //!
 //! ### Eviction
 //!
@@ -652,11 +652,11 @@
 //! | policy | what a full Redis costs |
 //! | --- | --- |
 //! | `noeviction` | no limit is forgotten. Decisions fail until there is memory again, and [`OnBackendError`] decides |
-//! | `volatile-ttl` | those limits are forgotten that would be soonest anyway: first those of the shortest periods and of callers that owe least. Decisions go on |
+//! | `volatile-ttl` | limits that would expire soonest are forgotten first: those of the shortest periods and of callers that owe least. Decisions go on |
 //! | `volatile-lru`, `-lfu`, `-random` | limits in use are forgotten as well, since all keys of premier have a TTL: callers get their quota again and again |
-//! | `allkeys-…` | the same, and values of other programs go with them. With too little memory, limits of 2,000 calls in all have admitted 9,840 under `allkeys-lru` |
+//! | `allkeys-…` | limits in use are forgotten, and values of other programs as well. With too little memory, limits of 2,000 calls in all have admitted 9,840 under `allkeys-lru` |
 //!
-//! With the feature `tracing` premier warns of the last two when it has connected and at
+//! With the feature `tracing`, premier warns of the policies in the last two rows when it has connected and at
 //! `RedisHandler::ping`.
 //!
 //! ## tower
@@ -691,14 +691,14 @@
 //! | axum, without a proxy | `RequestKey::peer_ip()`, and `into_make_service_with_connect_info::<SocketAddr>()` |
 //! | tonic, a Unix socket, `ConnectInfo` of a type of yours | `peer_ip().peer_from(…)` says where the address is |
 //! | behind n proxies that append to `X-Forwarded-For` or `Forwarded` | `x_forwarded_for(n)`, `forwarded(n)` |
-//! | behind proxies with known addresses | the same with `TrustedProxies::networks(["10.0.0.0/8"])` |
+//! | behind proxies with known addresses | `x_forwarded_for` or `forwarded` with `TrustedProxies::networks(["10.0.0.0/8"])` |
 //! | behind a proxy that overwrites `X-Real-IP`, `CF-Connecting-IP`, `True-Client-IP`, `Fly-Client-IP` | `ip_header("CF-Connecting-IP", proxies)` |
 //!
 //! A number of proxies must be exact, and no request may reach the service around them: a client could
 //! write the header itself. With networks, a header is believed only if its sender is in them.
 //!
-//! An IPv6 client is its /64 network, or what `ipv6_prefix` says. Addresses that stand for an IPv4 address
-//! (NAT64, 6to4, Teredo, IPv4-mapped and IPv4-compatible ones) count as that one.
+//! An IPv6 client is its /64 network, or what `ipv6_prefix` says. Addresses that contain an IPv4 address
+//! (NAT64, 6to4, Teredo, IPv4-mapped and IPv4-compatible ones) count as the IPv4 address.
 //!
 //! ### Requests without a key
 //!
@@ -740,7 +740,7 @@
 //!
 //! ## dashboard
 //!
-//! [`Dashboard`] is a page for those who operate a service: which limits deny calls now, since when and to whom,
+//! [`Dashboard`] is a page for the operators of a service: which limits deny calls now, since when and to whom,
 //! whether the store can be reached and what happens to calls while it cannot, what each limit has admitted and
 //! denied in the last ten minutes, and breakers, permits, retries, caches and the limits file. It is a router to
 //! nest: `Router::new().nest_service("/premier", Dashboard::new().router())`. It has no authentication: mount it
@@ -772,13 +772,13 @@
 //!
 //! [limits.login]
 //! rates = ["5/min", "20/h"]       # for limits("…", "…")
-//! lease = "10%"                   # over Redis; without it that of the code
+//! lease = "10%"                   # over Redis; without it the lease in the code applies
 //! ```
 //!
-//! Move a finished file over the old one, as Kubernetes does. One that is written in place is applied once it
-//! has stayed as it is for 300 ms, and one that is empty or has a mistake changes nothing. Events (feature
-//! `tracing`), [`limits::file_status`](limits), metrics (feature `metrics`) and the dashboard tell whether the
-//! file is in force, what its last change was, and which of its names no limit has.
+//! Rename a finished file over the old one, as Kubernetes does. A file that is written in place is applied once it
+//! has not changed for 300 ms. A file that is empty or has a mistake changes nothing. Events (feature `tracing`),
+//! [`limits::file_status`](limits), metrics (feature `metrics`) and the dashboard show whether the file is in
+//! force, its last change, and the names in it that no limit has.
 //!
 //! ## serde
 //!

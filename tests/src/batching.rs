@@ -6,8 +6,8 @@ use std::time::Duration;
 use premier::algorithms::Plan;
 use premier::{Decision, Key, Limit, Operation, Request};
 
-/// How long the calls that may wait are ready to wait. No multiple of an emission interval, so that their
-/// arguments differ from those of other calls.
+/// The maximum wait of calls that may wait. It is no multiple of an emission interval, so that the arguments of
+/// these calls differ from those of other calls.
 pub const LONGEST_WAIT: Duration = Duration::from_micros(7_013);
 
 /// How many callers' keys each limit has: few, so that calls meet.
@@ -22,7 +22,7 @@ pub struct Case {
     pub plans: Vec<Plan>,
 }
 
-/// All five algorithms, groups of two and three limits, and last two functions that are asked together.
+/// All five algorithms, groups of two and three limits, and, last, two functions that decide as one.
 ///
 /// # Panics
 /// Never, because the limits are valid.
@@ -63,12 +63,12 @@ pub fn cases() -> Vec<Case> {
         .collect()
 }
 
-/// A call: the functions by their index with their caller's key, and what is asked of all of them.
+/// A call: the index and the caller's key of each function, and the operation on all of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Call {
     /// The index of each case, and its caller's key.
     pub asked: Vec<(usize, usize)>,
-    /// What is asked.
+    /// The operation.
     pub operation: Operation,
 }
 

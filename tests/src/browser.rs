@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 /// Runs Debian's Chromium with a fresh profile and without background network traffic.
 ///
 /// # Panics
-/// When it does not end well within two minutes.
+/// When Chromium fails, or takes longer than two minutes.
 #[must_use]
 pub fn chromium(arguments: &[&str]) -> Output {
     let profile = tempfile::tempdir().unwrap();

@@ -11,12 +11,13 @@ const FIRST: u16 = 10_000;
 
 const COUNT: u16 = 10_000;
 
-/// How far the port of a node for others of its cluster is above that for clients.
+/// The distance from the port of a cluster node for clients to its port for other nodes.
 const BUS: u16 = 10_000;
 
-/// A port of the loopback interface on which nothing listens, nor on the port that a node of a cluster uses with it.
+/// A port of the loopback interface on which nothing listens. The port that a cluster node uses for other nodes is
+/// free, too.
 ///
-/// It is this process's until the process ends: test programs that run at the same time get others.
+/// The port belongs to this process until the process ends: test programs that run at the same time get others.
 ///
 /// # Panics
 /// When no port is free.

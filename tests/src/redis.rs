@@ -270,8 +270,8 @@ impl Cluster {
         }
     }
 
-    /// Kills a master, which its replica soon replaces. A node that is killed otherwise stays dead for longer than
-    /// a test lasts.
+    /// Kills a master, which its replica soon replaces. The replica of a node that is killed otherwise does not
+    /// replace it while a test runs.
     pub fn fail_over(&mut self, master: usize) {
         self.set_node_timeout(SHORT_NODE_TIMEOUT);
         self.nodes[master].kill();

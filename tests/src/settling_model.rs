@@ -1,7 +1,7 @@
 //! An exact model of limits whose calls are settled, which shares nothing with premier.
 //!
-//! A bucket is its level, in units times the period; windows move on one by one; a log is the instants of its
-//! units, one by one. When a call would be admitted is found by trying.
+//! A bucket is its level, in units times the period; windows move on one by one; a log is the list of the instants
+//! of its units. The model finds the time of admission by trying instants.
 
 use std::collections::VecDeque;
 

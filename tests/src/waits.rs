@@ -56,7 +56,7 @@ pub async fn done<T>(what: &str, task: tokio::task::JoinHandle<T>) -> T {
         .unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
-/// Cancels a task and waits until it was dropped.
+/// Cancels a task and waits until it is dropped.
 ///
 /// # Panics
 /// When the task had already ended, or panics while it is dropped.

@@ -1,4 +1,4 @@
-//! What a shared cache logs: each change of its state once, under the target of premier's other events.
+//! A shared cache logs each change of its state once, under the target of premier's other events.
 #![forbid(unsafe_code)]
 
 use std::sync::Mutex;
@@ -19,12 +19,12 @@ fn keep(metadata: &Metadata<'static>, text: String) {
         .unwrap()
         .push((metadata.target(), *metadata.level(), text));
     if is_of_cache {
-        // It may use what it hears about, also the very key that was looked for.
+        // A subscriber may use the cache that emits the event, also with the same key.
         user(0);
     }
 }
 
-/// The messages about caches since the last time, which may all be about this one only.
+/// The messages about caches since the previous call. All of them must be about this cache.
 fn messages(of: &str) -> Vec<(Level, String)> {
     let all = std::mem::take(&mut *MESSAGES.lock().unwrap());
     let of_cache = all.into_iter().filter(|(.., text)| text.contains("cache="));

@@ -1,4 +1,4 @@
-//! Limits decided by a clock that lags: what the documentation of `CoarseClock` promises.
+//! Limits on a clock that lags keep the promises of the documentation of `CoarseClock`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

@@ -1,4 +1,4 @@
-//! The addresses of the dashboard, what its page is told, and its colours.
+//! The addresses of the dashboard, the data of its page, and its colours.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -79,17 +79,17 @@ async fn a_page_that_is_opened_later_shows_what_was_decided_before() {
     let app = Router::new().nest_service("/premier", Dashboard::new().router());
     let url = format!("http://{}/premier/data", serve(app).await);
     let throttle = Throttle::new("history", Limit::fixed_window(2, HOUR));
-    let told = async || data(&url).await;
+    let fetch = async || data(&url).await;
     eventually_async("a step has ended", async || {
-        told().await["sample"].as_u64() > Some(1)
+        fetch().await["sample"].as_u64() > Some(1)
     })
     .await;
     for _ in 0..5 {
         let _ = throttle.check("alice").unwrap();
     }
     eventually_async("the step of the calls has ended", async || {
-        let told = told().await;
-        let history = limit(&told, "history")["history"]
+        let fetched = fetch().await;
+        let history = limit(&fetched, "history")["history"]
             .as_array()
             .unwrap()
             .clone();
@@ -102,16 +102,16 @@ async fn a_page_that_is_opened_later_shows_what_was_decided_before() {
         (sum(0), sum(1)) == (2_u64, 3_u64)
     })
     .await;
-    let told = told().await;
-    let throttled = limit(&told, "history");
-    assert!(throttled["denying_since"].as_u64() >= told["started"].as_u64());
+    let fetched = fetch().await;
+    let throttled = limit(&fetched, "history");
+    assert!(throttled["denying_since"].as_u64() >= fetched["started"].as_u64());
     assert_eq!(throttled["denied_keys"][0][0], "al… of 5 characters");
     assert_eq!(throttled["denied_keys"][0][1], 3);
-    // A page that knows the steps so far is told the later ones only.
-    let (instance, sample) = (told["instance"].as_str().unwrap(), &told["sample"]);
+    // A page that knows the steps so far gets the later ones only.
+    let (instance, sample) = (fetched["instance"].as_str().unwrap(), &fetched["sample"]);
     let next = data(&format!("{url}?instance={instance}&since={sample}")).await;
     assert!(limit(&next, "history")["history"].as_array().unwrap().len() < 3);
-    // One that knows those of another process is told all.
+    // A page that knows the steps of another process gets all of them.
     let other = data(&format!("{url}?instance=other&since={sample}")).await;
     assert_eq!(other["since"], 0);
     assert_eq!(other["instance"], instance);
@@ -230,7 +230,7 @@ async fn processes_that_take_turns_at_one_address_are_shown_apart() {
     let replicas = [Replica::start(5), Replica::start(7)];
     let url = in_turns(replicas.iter().map(|replica| replica.url.clone()).collect()).await;
 
-    // A page that asks one process for what is new, and reaches the other one, gets all of its history.
+    // A page that asks for the later steps of one process, and reaches the other one, gets its whole history.
     let first = data(&format!("{url}/data")).await;
     let (instance, sample) = (first["instance"].as_str().unwrap(), &first["sample"]);
     let other = data(&format!("{url}/data?instance={instance}&since={sample}")).await;

@@ -21,7 +21,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Renders the metrics. The exporter and a limits file are there before anything else is.
+/// Renders the metrics. The first call installs the exporter and a limits file, before anything is recorded.
 static EXPORTER: LazyLock<Box<dyn Fn() -> String + Send + Sync>> = LazyLock::new(|| {
     let exporter = web_api::prometheus().unwrap();
     let directory = tempfile::tempdir().unwrap().keep();
@@ -63,7 +63,7 @@ fn annotated(user: &str) -> Result<(), Error> {
 #[fallback(|_| Ok(()), name = "replaced")]
 #[timeout("1ms", name = "timed")]
 fn slow() -> Result<(), Error> {
-    // It is not over before the deadline, however late the caller wakes up.
+    // Longer than the deadline, however late the caller wakes up.
     std::thread::sleep(LONGEST);
     Ok(())
 }
@@ -130,7 +130,7 @@ fn use_each() {
 }
 
 #[test]
-fn promtool_has_nothing_to_complain_about() {
+fn promtool_finds_no_fault() {
     use_everything();
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -348,7 +348,7 @@ fn permits_are_in_use_while_calls_run() {
 }
 
 #[test]
-fn the_keys_of_a_limit_are_counted_and_those_that_were_removed() {
+fn the_kept_and_the_removed_keys_of_a_limit_are_counted() {
     LazyLock::force(&EXPORTER);
     let clock = ManualClock::new();
     let handler = MemoryHandler::builder().clock(clock.clone()).build();
@@ -372,7 +372,7 @@ fn the_keys_of_a_limit_are_counted_and_those_that_were_removed() {
 }
 
 #[test]
-fn the_values_of_a_cache_are_counted_and_those_that_were_evicted() {
+fn the_kept_and_the_evicted_values_of_a_cache_are_counted() {
     LazyLock::force(&EXPORTER);
     #[cache(capacity = 2, name = "sized")]
     fn sized(key: u32) -> u32 {

@@ -1,4 +1,4 @@
-//! Limits come and go: what a dropped one has taken is known for as long as it counts, and no longer.
+//! Limits come and go: the units that a dropped one has taken are kept as long as they count, and no longer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -130,7 +130,7 @@ fn changes_of_a_limit_take_no_memory() {
 }
 
 #[test]
-fn the_next_limit_of_a_name_finds_what_a_dropped_one_has_taken() {
+fn a_new_limit_counts_the_units_that_a_dropped_one_of_its_name_has_taken() {
     for algo in ALGOS {
         let (clock, memory) = manual_memory();
         let limit = two_in_a_minute(algo);
@@ -152,7 +152,7 @@ fn the_next_limit_of_a_name_finds_what_a_dropped_one_has_taken() {
 }
 
 #[test]
-fn a_limit_that_lives_keeps_its_state_whatever_goes() {
+fn a_live_limit_keeps_its_state_when_others_are_dropped() {
     let (clock, memory) = manual_memory();
     let limit = two_in_a_minute(Algo::FixedWindow);
     let lives = Throttle::new("lives", limit).with_config(memory.clone());
@@ -174,7 +174,7 @@ fn a_limit_that_lives_keeps_its_state_whatever_goes() {
 }
 
 #[test]
-fn limits_that_come_and_go_on_many_threads_never_admit_more_than_there_is() {
+fn limits_that_come_and_go_on_many_threads_never_admit_more_than_their_quota() {
     let (clock, memory) = manual_memory();
     let admitted = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -194,7 +194,7 @@ fn limits_that_come_and_go_on_many_threads_never_admit_more_than_there_is() {
     assert_eq!(admitted.into_inner(), 100);
 }
 
-/// Asks a memory handler, which therefore has no limit of its own.
+/// Passes requests on to a memory handler, to which no limit is bound.
 #[derive(Debug)]
 struct Wrapper(MemoryHandler);
 
@@ -268,7 +268,7 @@ impl Handler for Unreachable {
     }
 }
 
-/// The fallback tells time by the system's clock, so this waits for it.
+/// The fallback uses the system's clock, so the test waits in real time.
 #[test]
 fn dropped_limits_take_no_memory_in_the_fallback_of_a_store() {
     let config = Config::new(Unreachable).on_backend_error(OnBackendError::Memory);

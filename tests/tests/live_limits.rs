@@ -1,4 +1,4 @@
-//! How much memory a limit takes while it lives: one for each tenant, of which there may be many.
+//! A live limit takes little memory, because a program may have one for each of many tenants.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ const COUNT: u64 = 10_000;
 /// In bytes, with all features. Without `metrics`, `tracing` and `dashboard` a limit takes less.
 const MOST: u64 = 1_200;
 
-/// The bytes that each limit takes which `make` makes, once it was asked about one key.
+/// The bytes that each limit made by `make` takes after a decision about one key.
 fn bytes_each(make: impl Fn(&str) -> Throttle) -> u64 {
     let mut live = Vec::with_capacity(COUNT as usize);
     let kept = allocation_counter::measure(|| {

@@ -1,4 +1,4 @@
-//! Tests of users that pause the time of tokio: waits, and everything that expires, follow it.
+//! In tests that pause the time of tokio, waits and everything that expires follow the paused time.
 //!
 //! Limits of hours end in a moment of real time, at the virtual instant that they promise. tokio's timer
 //! counts milliseconds and rounds up.
@@ -100,7 +100,7 @@ async fn each_algorithm_waits_in_virtual_time() {
 async fn tasks_that_wait_are_admitted_one_after_the_other() {
     for algo in [Algo::TokenBucket, Algo::LeakyBucket, Algo::FixedWindow] {
         let limit = Limit::new(algo, 1, HOUR);
-        // Room for all of them.
+        // The queue has room for all of them.
         let limit = match algo {
             Algo::LeakyBucket => limit.bucket_size(10),
             _ => limit,
@@ -130,7 +130,7 @@ async fn a_wait_that_would_take_too_long_is_denied_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slot_within_a_microsecond_is_not_waited_for_by_spinning() {
+async fn a_wait_of_less_than_a_microsecond_does_not_spin() {
     #[throttle(algo = "leaky_bucket", rate = "2000000/s", bucket_size = 1000, wait)]
     async fn often() -> Result<(), Error> {
         Ok(())
@@ -307,7 +307,7 @@ async fn a_sync_function_blocks_in_real_time() {
     fn report() -> Result<(), Error> {
         Ok(())
     }
-    // What was advanced does not have to be waited for.
+    // Time that was advanced is not waited for again.
     advance(HOUR).await;
     let began = Instant::now();
     report().unwrap();

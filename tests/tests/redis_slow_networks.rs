@@ -1,5 +1,5 @@
-//! Networks with a long round trip: time spent waiting for a connection says nothing against it, and one
-//! slow answer is no reason to throw away every connection.
+//! Networks with a long round trip: the time spent waiting for a connection does not count against it, and one
+//! slow answer does not close every connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,7 +101,7 @@ async fn at_a_round_trip_of_300_ms_a_killed_connection_is_soon_replaced() {
     kill_a_connection(HALF_TRIP).await;
 }
 
-/// Those who wait for the connection have too little time left for a round trip.
+/// Calls that wait for the connection have too little time left for a round trip.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_a_round_trip_of_400_ms_a_killed_connection_is_soon_replaced() {
     let _alone = ALONE.lock().await;
@@ -205,7 +205,7 @@ async fn after_one_slow_answer_5_000_tasks_open_only_a_handful_of_connections() 
     let opened = proxy.accepted() - before;
     let (made, decided) = callers.stop(soon).await;
     assert!(opened <= 5, "{opened} connections");
-    // Some calls of so many may have to wait for a busy machine.
+    // Some of 5,000 calls may have to wait for a busy machine.
     assert!(decided * 10 >= made * 9, "{decided} of {made}");
 }
 

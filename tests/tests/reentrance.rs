@@ -122,8 +122,7 @@ fn everything() {
     let _ = premier::clear();
 }
 
-/// What code of the user's does here: it calls everything, and once more from within if that runs code of the
-/// user's again, but no deeper.
+/// The code of the user, which calls everything. Code of the user that runs within these calls calls nothing.
 fn reenter() {
     if IS_INSIDE.replace(true) {
         return;
@@ -258,7 +257,7 @@ fn runs(what: &str, work: impl FnOnce() + Send + 'static) {
 
 /// One test, because the first event and the first metric of a process matter, too.
 #[test]
-fn all_code_of_the_users_may_call_everything() {
+fn code_of_the_user_may_call_premier_wherever_premier_runs_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("limits.toml");
     std::fs::write(&file, "[limits.filed]\nrate = \"1/s\"\n").unwrap();

@@ -1,5 +1,5 @@
-//! Throttles of one function are one script call on a Redis node, and are given back across the slots of a
-//! cluster.
+//! Throttles of one function are one script call on a Redis node. Across the slots of a cluster, units of a refused
+//! call are given back.
 #![forbid(unsafe_code)]
 
 use std::sync::OnceLock;
@@ -63,7 +63,7 @@ impl Handler for Stores {
 /// The servers of this process, which keep its limits.
 struct Servers {
     node: Server,
-    /// For one test alone, which counts what is asked of it.
+    /// A server for the test that counts its script calls.
     counted: Server,
     cluster: Cluster,
 }
@@ -211,7 +211,7 @@ fn units_that_a_race_takes_in_vain_are_given_back_across_slots() {
         sent.flatten().collect()
     });
     assert!(sent.len() <= 5, "{sent:?}");
-    premier_tests::waits::eventually("only those who were admitted have spent", || {
+    premier_tests::waits::eventually("only admitted calls have spent", || {
         let keys: Vec<String> = cluster.nodes.iter().flat_map(Server::keys).collect();
         let spent = |user: u32| {
             let end = format!("race_user:fixed_window:{user}");

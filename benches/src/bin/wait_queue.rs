@@ -1,5 +1,5 @@
-//! What crowds of waiters cost, and whether they keep the rate, beside tokio's `Semaphore` and the crates
-//! leaky-bucket and governor: of all rows, or of those whose name contains the argument.
+//! The cost of many waiters, and whether they keep the rate, beside tokio's `Semaphore` and the crates
+//! leaky-bucket and governor. Measures all rows, or those whose name contains the argument.
 
 use std::error::Error;
 use std::future::Future;
@@ -17,7 +17,7 @@ const KEYS: usize = 1_000;
 const RATE: u64 = 20_000;
 const ROUNDS: usize = 5;
 
-/// Whether the row is one of those that were asked for.
+/// Whether the argument selects the row.
 fn is_wanted(name: &str) -> bool {
     std::env::args()
         .nth(1)
@@ -60,8 +60,8 @@ where
     Ok(())
 }
 
-/// How long it takes until all callers have been admitted at the rate, beside the time that it takes at
-/// least, and how much of the CPU's. Each caller gets its number.
+/// The time until all callers have been admitted, beside the shortest time that the rate allows, and the CPU
+/// time. `call` gets the number of its caller.
 fn paced<F>(
     name: &str,
     runtime: &Runtime,

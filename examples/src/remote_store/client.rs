@@ -28,7 +28,7 @@ struct Found {
 #[derive(Debug)]
 pub(super) struct Client {
     address: SocketAddr,
-    /// Those that no thread uses.
+    /// Idle connections.
     connections: Mutex<Vec<TcpStream>>,
 }
 

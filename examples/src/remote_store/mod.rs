@@ -5,7 +5,7 @@
 //! - [`Server`]: values with a version and a time to live, changed by compare-and-swap.
 //! - `client`: the calls, over connections that threads share.
 //! - [`RemoteStore`]: the handler.
-//! - `worker`: what does calls for tasks, which must not block.
+//! - `worker`: a thread that makes calls for tasks, which must not block.
 //!
 //! `examples/tests/remote_store.rs` runs the conformance suite on it, as every store should.
 

@@ -134,7 +134,7 @@ impl Drop for PendingDecision {
     fn drop(&mut self) {
         let mut slot = lock(&self.slot);
         slot.is_abandoned = true;
-        // A decision that was never polled for.
+        // The future was dropped before it returned the decision.
         if let Some(decision) = slot.decision.take() {
             let request = self.request.request();
             if let Some(release) = release(&request, &decision) {

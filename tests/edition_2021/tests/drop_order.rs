@@ -1,4 +1,4 @@
 //! The order of drops in the edition of 2021.
 
-#[path = "../../tests/drop_order.rs"]
+#[path = "../../tests/language/drop_order.rs"]
 mod drop_order;

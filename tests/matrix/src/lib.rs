@@ -24,7 +24,7 @@ const FAILURES: usize = 4;
 const QUOTA: usize = 20;
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// Longer than a cached value lives, and much shorter than all else.
+/// Longer than the TTL of a cached value, and much shorter than every other duration.
 const AFTER_TTL: Duration = Duration::from_secs(2);
 
 static CLOCK: LazyLock<ManualClock> = LazyLock::new(|| {
@@ -143,7 +143,7 @@ macro_rules! see {
 }
 see!((), u32, Option<u32>);
 
-/// Polls a future until it is ready. Time passes if it does not get on by itself.
+/// Polls a future until it is ready. Advances the clock when the future makes no progress.
 ///
 /// # Panics
 /// When the future is not ready after many polls.
@@ -214,7 +214,7 @@ impl Subject {
         }
     }
 
-    /// Lets all windows and circuits of earlier tests pass.
+    /// Advances the clock beyond all windows and circuits of earlier tests.
     fn begin(&self, plan: Plan) {
         CLOCK.advance(DAY);
         self.probe.begin(plan);

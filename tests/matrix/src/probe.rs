@@ -28,7 +28,7 @@ struct State {
     inner: Option<Seen>,
 }
 
-/// What all bodies of one function tell of themselves.
+/// What the bodies of one function report.
 #[derive(Debug)]
 pub struct Probe {
     state: Mutex<State>,
@@ -153,7 +153,7 @@ impl Probe {
         self.state().inner.clone()
     }
 
-    /// Lets the bodies end that never would.
+    /// Lets bodies end that wait to be released.
     pub(crate) fn release(&self) {
         self.state().plan = Plan::Succeed;
         self.changed.notify_all();

@@ -37,7 +37,7 @@ async fn ask(
     let requests = call.requests(&cases);
     let decisions = match requests.as_slice() {
         [request] => {
-            // As limits do, which ask the store where they only look.
+            // As a limit does: the store decides about every peek.
             let known = match request.operation {
                 Operation::Peek(_) => None,
                 _ => handler.decide_locally(request),

@@ -1,5 +1,5 @@
 //! One process of a fleet that shares limits over Redis. It calls one limit of each algorithm with several
-//! tasks and prints a line for each admission, so that a process that is killed has said what it has got.
+//! tasks and prints a line for each admission at once, so that the admissions of a killed process are known.
 //!
 //! Arguments: URL, quota per second, seconds.
 
@@ -20,7 +20,7 @@ async fn main() {
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let builder = RedisHandler::builder(url).timeout(LONGEST);
     let handler = builder.build().expect("a usable URL");
-    // The time that it takes to connect is none of calling.
+    // Connecting is not part of the time in which the process calls.
     handler.ping_async().await.expect("a running server");
     let end = Instant::now() + Duration::from_secs(number(seconds));
     let mut tasks = Vec::new();

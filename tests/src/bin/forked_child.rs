@@ -31,7 +31,7 @@ fn main() {
         Fork::Child => {
             let began = Instant::now();
             thread::spawn(move || {
-                // The child counts as held for ever.
+                // After this time the call counts as blocked for ever.
                 thread::sleep(LONGEST);
                 report(began);
             });

@@ -29,7 +29,7 @@ fn main() {
         assert!(throttle.check("key").expect("a decision").allowed);
     }
     clock.advance(MINUTE);
-    // A limit that is bound looks after what others have left. What it keeps itself was there before.
+    // Binding a limit removes the state of dropped limits. The state of this one has existed before.
     let again = Throttle::new("lasting", limit).with_config(memory.clone());
     assert!(again.check("key").expect("a decision").allowed);
     drop(again);

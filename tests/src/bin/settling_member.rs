@@ -1,6 +1,6 @@
 //! One process of a fleet whose calls cost less than they reserve. It calls until it is refused, and prints a
-//! line when a call has reserved its units and one when it has settled what it has cost, so that a process
-//! that is killed in between has said so.
+//! line when a call has reserved its units and one when it has settled its cost, so that the test knows how far
+//! a killed process had come.
 //!
 //! Arguments: URL, quota an hour, units reserved by a call, units that it costs, and how many calls are settled
 //! before one waits to be killed.

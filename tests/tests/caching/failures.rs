@@ -14,7 +14,7 @@ use tokio::task;
 use super::{CLOCK, Failure, next, settle};
 
 #[tokio::test]
-async fn all_who_waited_get_the_failure_at_once_where_the_error_is_clone() {
+async fn all_waiting_tasks_get_the_failure_at_once_if_the_error_is_clone() {
     counter!(CALLS);
     static RELEASE: Notify = Notify::const_new();
     #[cache]
@@ -29,13 +29,13 @@ async fn all_who_waited_get_the_failure_at_once_where_the_error_is_clone() {
     for task in tasks {
         assert_eq!(done("the task ends", task).await, Err(Failure(1)));
     }
-    // The failure is not kept for those who come later.
+    // The failure is not kept for later callers.
     RELEASE.notify_one();
     assert_eq!(within("a later call", down()).await, Err(Failure(2)));
 }
 
 #[test]
-fn threads_that_waited_get_the_failure_at_once() {
+fn all_waiting_threads_get_the_failure_at_once() {
     counter!(CALLS);
     counter!(STARTED);
     #[cache]
@@ -58,7 +58,7 @@ fn threads_that_waited_get_the_failure_at_once() {
 }
 
 #[tokio::test]
-async fn one_more_attempt_for_all_is_made_where_the_error_is_not_clone() {
+async fn one_caller_tries_again_for_all_if_the_error_is_not_clone() {
     counter!(CALLS);
     static RELEASE: Notify = Notify::const_new();
     #[cache(name = "a backend that is down")]
@@ -94,12 +94,12 @@ async fn one_more_attempt_for_all_is_made_where_the_error_is_not_clone() {
     assert_eq!(CALLS.load(Ordering::SeqCst), 2);
 }
 
-/// An error that cannot be copied, nor made of one of premier's.
+/// An error that is not `Clone` and does not implement `From<premier::Error>`.
 #[derive(Debug, PartialEq)]
 struct Unique(u32);
 
 #[tokio::test]
-async fn where_nothing_else_is_possible_all_make_their_own_attempt_at_the_same_time() {
+async fn callers_make_their_own_attempts_at_the_same_time_if_the_error_cannot_be_shared() {
     counter!(CALLS);
     counter!(RUNNING);
     static RELEASE: Notify = Notify::const_new();
@@ -128,7 +128,7 @@ async fn where_nothing_else_is_possible_all_make_their_own_attempt_at_the_same_t
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_computing_call_refuses_those_who_waited() {
+async fn a_refusal_of_the_computing_call_is_returned_to_all_waiting_callers() {
     static RELEASE: Notify = Notify::const_new();
     #[cache]
     #[throttle(rate = "1/366d")]
@@ -148,7 +148,7 @@ async fn a_refusal_of_the_computing_call_refuses_those_who_waited() {
     }
 }
 
-/// Hidden from the text, which all of them have in common.
+/// Not part of the text, which is equal for all values.
 #[derive(Clone, Eq, Hash, PartialEq)]
 struct Secret(u32);
 
@@ -174,7 +174,7 @@ async fn a_failure_belongs_to_the_arguments_and_not_to_their_text() {
     LazyLock::force(&CLOCK);
     let fails = task::spawn(login(Secret(1)));
     settle().await;
-    // It does not even wait.
+    // The call does not wait either.
     let other = within("another caller", login(Secret(2))).await;
     assert_eq!(other, Ok(2));
     let same = task::spawn(login(Secret(1)));
@@ -186,7 +186,7 @@ async fn a_failure_belongs_to_the_arguments_and_not_to_their_text() {
 }
 
 #[tokio::test]
-async fn a_none_that_is_not_kept_is_for_all_who_waited() {
+async fn a_none_that_is_not_kept_is_returned_to_all_waiting_callers() {
     counter!(CALLS);
     static RELEASE: Notify = Notify::const_new();
     #[cache(only_some)]
@@ -205,7 +205,7 @@ async fn a_none_that_is_not_kept_is_for_all_who_waited() {
     assert_eq!(CALLS.load(Ordering::SeqCst), 1);
 }
 
-/// The error of a parser, as it may borrow its input.
+/// An error that borrows from its input, as those of parsers do.
 #[derive(Clone, Debug, PartialEq)]
 struct ParseError<'a>(&'a str);
 

@@ -113,7 +113,7 @@ async fn new_callers_do_not_wait_for_a_computation_that_began_before_an_invalida
     settle().await;
     cache::invalidate("invalidated meanwhile", &10).unwrap();
     assert_eq!(within("a new caller", load(10)).await, 12);
-    // Nor does the one that waited already.
+    // The caller that waited already takes that value, too.
     assert_eq!(done("it waits no longer", waited).await, 12);
     RELEASE.notify_one();
     assert_eq!(done("the earlier computation ends", begun).await, 11);

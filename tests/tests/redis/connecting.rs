@@ -101,7 +101,7 @@ fn a_proxy_may_refuse_hello() {
     assert!(decides(&redis));
     assert_eq!(proxy.refused(), 1);
 
-    // From then on it is not asked any more.
+    // From then on premier sends no `HELLO`.
     for _ in 0..3 {
         let kill = std::process::Command::new("redis-cli")
             .args(["-p", &server.port().to_string(), "-a", "secret"])

@@ -24,7 +24,7 @@ fn filled(server: &Server) -> (ManualClock, Throttle) {
         .unwrap();
     let limit = Limit::sliding_log(QUOTA, 60 * SECOND);
     let log = Throttle::new("log", limit).with_config(redis);
-    // So that the server knows the script, and what a log looks like is known to be what is filled in.
+    // The server learns the script, and the form of the log is checked against the one that is filled in.
     assert!(log.check("k").unwrap().allowed);
     let key = "premier:log:sliding_log:k";
     let first = server.command(&["LINDEX", key, "0"]);

@@ -5,6 +5,7 @@ mod clearing;
 mod connecting;
 mod decisions;
 mod eviction;
+mod leases;
 mod long_logs;
 mod permissions;
 mod storage;

@@ -21,7 +21,7 @@ fn set_user() -> Vec<&'static str> {
     line.split_whitespace().skip(1).collect()
 }
 
-/// What a cluster needs besides.
+/// The further permissions for a cluster.
 const CLUSTER: [&str; 3] = ["+cluster|slots", "+ping", "+asking"];
 
 fn set_user_of_cluster() -> Vec<&'static str> {
@@ -84,7 +84,7 @@ fn builder(builder: premier::RedisBuilder) -> RedisHandler {
 }
 
 #[test]
-fn it_can_do_everything_on_one_server_and_after_its_restart() {
+fn the_user_can_do_everything_on_one_server_and_after_its_restart() {
     let user = set_user();
     let mut server = Server::with(&[&["--user"], &user[2..]].concat());
     let redis = builder(server.builder());
@@ -117,7 +117,7 @@ fn it_can_do_everything_on_one_server_and_after_its_restart() {
 }
 
 #[test]
-fn it_can_do_everything_behind_sentinels_and_after_a_failover() {
+fn the_user_can_do_everything_behind_sentinels_and_after_a_failover() {
     let mut sentinels = Sentinels::start();
     for server in &sentinels.data {
         server.command(&set_user());
@@ -135,7 +135,7 @@ fn it_can_do_everything_behind_sentinels_and_after_a_failover() {
 }
 
 #[test]
-fn it_can_do_everything_in_a_cluster_and_after_a_failover() {
+fn the_user_can_do_everything_in_a_cluster_and_after_a_failover() {
     let mut cluster = Cluster::start();
     for node in &cluster.nodes {
         node.command(&set_user_of_cluster());
@@ -155,7 +155,7 @@ fn it_can_do_everything_in_a_cluster_and_after_a_failover() {
 }
 
 #[test]
-fn a_user_that_may_not_run_scripts_is_told_so() {
+fn an_error_says_that_a_user_may_not_run_scripts() {
     let server = Server::start();
     server.command(&[
         "ACL",

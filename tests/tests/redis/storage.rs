@@ -21,7 +21,7 @@ fn a_key_expires_when_it_has_no_debt_and_not_earlier() {
         let ttl = server.command(&["PTTL", &key]);
         let ttl: u64 = ttl.trim_start_matches(':').trim().parse().unwrap();
         let reset = throttle.peek("k").unwrap().reset_after.as_millis() as u64;
-        // What is left of the debt was asked later.
+        // The remaining debt was read later.
         let later = began.elapsed().as_millis() as u64;
         assert!(
             ttl + 1 >= reset && ttl <= reset + later + 100,

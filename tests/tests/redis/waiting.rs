@@ -39,7 +39,7 @@ async fn dropped_waiters_return_their_units() {
         .collect();
     let remaining = async || throttle.peek_async("k").await.unwrap().remaining;
     eventually_async("all slots are taken", async || remaining().await == 0).await;
-    // One that is dropped before it knows its slot keeps it, as long as others are behind it.
+    // A waiter that is dropped before it knows its slot does not return it while others are behind it.
     tokio::time::sleep(Duration::from_millis(50)).await;
     waiters[1].abort();
     eventually_async("one slot is free", async || remaining().await == 1).await;
@@ -80,7 +80,7 @@ async fn dropped_waiters_return_their_units() {
 #[tokio::test]
 async fn a_call_dropped_after_its_window_adds_nothing_to_the_next_window() {
     let server = Server::start();
-    // Longer than a busy machine takes for what happens in the second window.
+    // Longer than a busy machine takes for the calls in the second window.
     let period = 2 * SECOND;
     for (limit, name) in [
         (Limit::fixed_window(3, period), "fixed"),

@@ -1,4 +1,4 @@
-//! When calls leave, and what many of them cost the server.
+//! When calls are sent, and how many scripts and steps they cost the server.
 
 use std::time::{Duration, Instant};
 
@@ -159,7 +159,7 @@ async fn a_call_does_not_wait_for_the_answers_of_others_on_a_slow_network() {
         let mut calls = Vec::new();
         for key in 1..=4 {
             calls.push(call(10 * round + key));
-            // It has left before the next call comes, and no millisecond is over.
+            // The call has left before the next one comes, within a millisecond.
             tokio::task::yield_now().await;
             std::thread::sleep(Duration::from_micros(150));
         }

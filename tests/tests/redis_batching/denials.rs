@@ -31,7 +31,7 @@ fn process(clock: &ManualClock, longest: Option<Duration>) -> RedisHandler {
     .unwrap()
 }
 
-/// A throttle of a process that believes denials as long as nothing ends them.
+/// A throttle of a process that repeats denials for as long as possible.
 fn believing(name: &str, limit: Limit) -> (ManualClock, Throttle) {
     let clock = ManualClock::new();
     let redis = process(&clock, Some(HOUR));
@@ -113,7 +113,7 @@ fn a_flood_asks_redis_when_a_unit_is_back() {
 }
 
 #[test]
-fn a_denial_is_what_redis_would_say_until_it_ends() {
+fn a_local_denial_equals_that_of_redis_until_it_ends() {
     let all = [
         vec![Limit::fixed_window(5, SECOND)],
         vec![Limit::sliding_window(5, SECOND)],
@@ -131,7 +131,7 @@ fn a_denial_is_what_redis_would_say_until_it_ends() {
         let throttle =
             |longest| Throttle::all(&name, limits).with_config(process(&clock, Some(longest)));
         let (here, there) = (throttle(HOUR), throttle(Duration::ZERO));
-        let told = |decision: Decision| {
+        let shown = |decision: Decision| {
             let Decision {
                 allowed,
                 limit,
@@ -148,14 +148,14 @@ fn a_denial_is_what_redis_would_say_until_it_ends() {
         };
         exhaust(&here);
         for step in 0.. {
-            // Redis first: what it says before an admission here is of the same state.
-            let said = told(there.peek("k").unwrap());
+            // Redis is asked first: its answer is by the state before an admission here.
+            let expected = shown(there.peek("k").unwrap());
             if there.peek("k").unwrap().allowed {
                 assert!(step > 5, "{limits:?}");
                 break;
             }
             let local = asked(&name, || {
-                assert_eq!(told(here.check("k").unwrap()), said, "{limits:?}");
+                assert_eq!(shown(here.check("k").unwrap()), expected, "{limits:?}");
             });
             assert_eq!(local, 0, "{limits:?} step {step}");
             clock.advance(Duration::from_micros(17_003));
@@ -165,7 +165,7 @@ fn a_denial_is_what_redis_would_say_until_it_ends() {
 }
 
 #[test]
-fn in_real_time_a_denial_says_no_longer_than_redis_does() {
+fn in_real_time_a_local_denial_is_never_longer_than_that_of_redis() {
     let process = |longest| {
         let builder = server().builder().deny_locally(longest);
         builder.build().unwrap()
@@ -218,7 +218,7 @@ fn a_refund_of_another_cost_ends_a_denial() {
 }
 
 #[test]
-fn a_dropped_call_that_gives_back_ends_a_denial() {
+fn a_dropped_call_that_gives_its_unit_back_ends_a_denial() {
     let (_, throttle) = believing("dropped", Limit::fixed_window(1, HOUR));
     // Of calls that find the server without the script, a later one may be decided first.
     assert!(throttle.check("another").unwrap().allowed);
@@ -267,7 +267,7 @@ fn clearing_ends_a_denial() {
 }
 
 #[test]
-fn what_another_process_gives_back_is_noticed_within_the_bound() {
+fn units_that_another_process_gives_back_are_noticed_within_the_bound() {
     let clock = ManualClock::new();
     let throttle = || {
         let redis = process(&clock, Some(ms(40)));
@@ -326,7 +326,7 @@ fn a_caller_that_waits_is_not_denied_because_others_were() {
 
 /// The answer of the denial is on its way while this process gives back.
 #[tokio::test]
-async fn a_denial_of_before_a_refund_is_not_believed_after_it() {
+async fn a_denial_from_before_a_refund_is_not_repeated_after_it() {
     let proxy = DelayingProxy::to(server().port());
     let redis = RedisHandler::builder(proxy.url())
         .timeout(LONGEST)

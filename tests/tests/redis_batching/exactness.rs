@@ -1,4 +1,4 @@
-//! What callers are told is what the pure algorithm decides in the order in which Redis ran the calls.
+//! Callers get the decisions that the pure algorithm makes in the order in which Redis ran the calls.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -53,21 +53,21 @@ impl Drop for Caller {
     }
 }
 
-/// What the callers were told, and what the server ran.
+/// The decisions that the callers got, and the script calls that the server ran.
 fn run(processes: usize, deny_locally_ms: u64, command: &str) -> (Vec<String>, Vec<ScriptCall>) {
     let server = Server::start();
     let monitor = Monitor::start(&server);
     let mut callers: Vec<_> = (0..processes)
         .map(|seed| Caller::start(&server, seed, deny_locally_ms))
         .collect();
-    let mut told = Vec::new();
+    let mut returned = Vec::new();
     let mut now = 1_000_000;
     for wave in 0..8 {
         for caller in &mut callers {
             caller.begin(command, now);
         }
         for caller in &mut callers {
-            told.extend(caller.lines());
+            returned.extend(caller.lines());
         }
         // Every other time it stands still.
         now += wave % 2 * (1_003 + 2_777 * (wave % 5));
@@ -76,7 +76,7 @@ fn run(processes: usize, deny_locally_ms: u64, command: &str) -> (Vec<String>, V
     // Such a call would be among those that the server ran, although it was repeated.
     assert!(!errors.contains("NOSCRIPT"), "{errors}");
     server.assert_all_expire();
-    (told, monitor.stop(&server))
+    (returned, monitor.stop(&server))
 }
 
 /// The calls that a script call decides, with their time in nanoseconds.
@@ -128,7 +128,7 @@ impl Decoder<'_> {
     }
 
     /// Whether the calls of a lean script have several limits: then its keys are those of groups, or of the
-    /// functions that are only asked together.
+    /// functions that decide as one.
     fn ends_with_groups(&self, script: &ScriptCall) -> bool {
         let asked = self.asked(script.keys[0].as_str());
         self.cases[asked.0].plans.len() > 1 || asked.0 >= 9
@@ -259,7 +259,7 @@ impl<'a> Replay<'a> {
         decisions
     }
 
-    /// What would be decided about a call by each state that its key has had.
+    /// The decisions about a call by each state that its key has had.
     fn looks(&self, call: &Call, now: u64) -> Vec<String> {
         let requests = call.requests(self.cases);
         let (Operation::Take(cost), [request]) = (call.operation, &*requests) else {
@@ -273,10 +273,10 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// Removes each line that was replayed from those that callers were told, and returns the rest.
-fn without_replayed(told: Vec<String>, replayed: &[String]) -> Vec<String> {
+/// Removes each replayed line from the lines of the callers, and returns the rest.
+fn without_replayed(returned: Vec<String>, replayed: &[String]) -> Vec<String> {
     let mut counts = HashMap::<&str, i64>::new();
-    for line in &told {
+    for line in &returned {
         *counts.entry(line).or_default() += 1;
     }
     let mut missing = Vec::new();
@@ -294,7 +294,7 @@ fn without_replayed(told: Vec<String>, replayed: &[String]) -> Vec<String> {
     rest.sort();
     assert!(
         missing.is_empty(),
-        "{} decisions were told to nobody, as {:#?} where callers were told {:#?}",
+        "{} decisions reached no caller, as {:#?} where callers got {:#?}",
         missing.len(),
         &missing[..missing.len().min(5)],
         &rest[..rest.len().min(20)]
@@ -302,7 +302,7 @@ fn without_replayed(told: Vec<String>, replayed: &[String]) -> Vec<String> {
     rest
 }
 
-/// The lines of what the server decided, how many calls it decided at once at most, and the states.
+/// The lines of the decisions of the server, the largest number of calls in one script, and the states.
 fn replayed(cases: &[Case], scripts: &[ScriptCall]) -> (Vec<String>, usize, Past) {
     let (decoder, mut replay) = (Decoder { cases }, Replay::new(cases));
     let mut lines = Vec::new();
@@ -320,10 +320,10 @@ fn replayed(cases: &[Case], scripts: &[ScriptCall]) -> (Vec<String>, usize, Past
 
 #[test]
 fn every_decision_is_that_of_the_pure_algorithm_in_the_order_of_redis() {
-    let (told, scripts) = run(4, 0, "stand");
+    let (returned, scripts) = run(4, 0, "stand");
     let cases = cases();
     let (replayed, together, _) = replayed(&cases, &scripts);
-    assert_eq!(without_replayed(told, &replayed), [] as [String; 0]);
+    assert_eq!(without_replayed(returned, &replayed), [] as [String; 0]);
     assert!(together > 8, "at most {together} calls have left together");
     for algo in ["tat", "fixed_window", "sliding_window", "sliding_log"] {
         assert!(
@@ -335,19 +335,19 @@ fn every_decision_is_that_of_the_pure_algorithm_in_the_order_of_redis() {
 }
 
 #[test]
-fn a_clock_that_goes_on_during_calls_splits_what_leaves_together_without_changing_decisions() {
-    let (told, scripts) = run(4, 0, "walk");
+fn a_clock_that_advances_during_calls_splits_batches_without_changing_decisions() {
+    let (returned, scripts) = run(4, 0, "walk");
     let cases = cases();
     let (replayed, _, _) = replayed(&cases, &scripts);
-    assert_eq!(without_replayed(told, &replayed), [] as [String; 0]);
+    assert_eq!(without_replayed(returned, &replayed), [] as [String; 0]);
 }
 
 #[test]
 fn local_denials_are_those_of_the_pure_algorithm_by_a_state_that_redis_had() {
-    let (told, scripts) = run(4, 1_000, "stand");
+    let (returned, scripts) = run(4, 1_000, "stand");
     let cases = cases();
     let (replayed, _, past) = replayed(&cases, &scripts);
-    let local = without_replayed(told, &replayed);
+    let local = without_replayed(returned, &replayed);
     assert!(
         local.len() > 100,
         "only {} calls were denied here",

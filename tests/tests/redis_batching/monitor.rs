@@ -43,7 +43,7 @@ impl Monitor {
 
     /// Every script call until now, in the order in which the server ran them.
     pub(crate) fn stop(self, server: &Server) -> Vec<ScriptCall> {
-        // Others may watch the server, too, each until its own mark.
+        // Other tests may watch the server, too, each until its own mark.
         static MARKS: AtomicU32 = AtomicU32::new(0);
         let last = format!("premier-last-{}", MARKS.fetch_add(1, Ordering::Relaxed));
         server.command(&["ECHO", &last]);

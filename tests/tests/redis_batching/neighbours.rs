@@ -1,5 +1,5 @@
-//! Calls that leave together do not feel each other's faults, and what a caller that is gone had taken is
-//! given back.
+//! Calls of one batch are not affected by each other's faults, and units of a caller that is gone are given
+//! back.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -193,7 +193,7 @@ async fn a_call_that_is_dropped_before_it_is_sent_takes_nothing() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_after_it_is_sent_gives_back() {
+async fn a_call_that_is_dropped_after_it_is_sent_gives_its_units_back() {
     for (function, limits) in functions() {
         let throttle = Throttle::all(&format!("sent-{function}"), &limits).with_config(handler());
         // Equal calls are merged, and others are among them.
@@ -224,7 +224,7 @@ async fn a_call_that_is_dropped_after_it_is_sent_gives_back() {
 }
 
 #[tokio::test]
-async fn the_last_call_of_a_log_or_a_queue_gives_back() {
+async fn the_last_call_of_a_log_or_a_queue_gives_its_units_back() {
     for (function, limits) in functions() {
         let throttle = Throttle::all(&format!("last-{function}"), &limits).with_config(handler());
         let left = async || throttle.peek_async("k").await.unwrap().remaining;
@@ -242,7 +242,7 @@ async fn the_last_call_of_a_log_or_a_queue_gives_back() {
     }
 }
 
-/// Functions that are asked as one, on a server and in a cluster.
+/// Functions that decide as one, on a server and in a cluster.
 async fn together_give_back(redis: &RedisHandler, prefixes: [&str; 2]) {
     let plans = [
         [Plan::new(Limit::fixed_window(10, HOUR)).unwrap()],
@@ -275,7 +275,7 @@ async fn together_give_back(redis: &RedisHandler, prefixes: [&str; 2]) {
 }
 
 #[tokio::test]
-async fn functions_that_are_asked_as_one_give_back_together() {
+async fn functions_that_decide_as_one_give_their_units_back_together() {
     together_give_back(
         &handler(),
         ["together:a:fixed_window", "together:b:token_bucket"],
@@ -284,7 +284,7 @@ async fn functions_that_are_asked_as_one_give_back_together() {
 }
 
 #[tokio::test]
-async fn a_cluster_decides_each_slot_apart_and_gives_back() {
+async fn a_cluster_decides_and_gives_units_back_for_each_slot_apart() {
     let cluster = Cluster::start();
     let redis = cluster.handler();
     redis.ping().unwrap();
@@ -353,7 +353,7 @@ async fn after_a_storm_of_cancelled_calls_only_those_that_completed_are_counted(
     .await;
 }
 
-/// The clock of tests and simulations has gone on before the call is dropped.
+/// The clock of the test has advanced before the call is dropped.
 #[tokio::test]
 async fn a_call_that_is_dropped_later_gives_nothing_back_to_a_later_window() {
     let clock = ManualClock::new();
@@ -370,7 +370,7 @@ async fn a_call_that_is_dropped_later_gives_nothing_back_to_a_later_window() {
         assert!(throttle.check_async("k").await.unwrap().allowed);
     }
     drop(call);
-    // What is sent after it is decided after it.
+    // Calls that are sent after it are decided after it.
     assert_eq!(left().await, 1);
     assert_eq!(left().await, 1);
 }

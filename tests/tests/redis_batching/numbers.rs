@@ -8,7 +8,7 @@ use premier::{Decision, Handler, Key, Limit, MemoryHandler, Operation, RedisHand
 
 use super::server;
 
-/// Beyond this a lean script is not asked.
+/// The largest number of a lean script.
 const LEAN: u64 = 1 << 50;
 
 const MICRO: Duration = Duration::from_micros(1);
@@ -31,7 +31,7 @@ impl Stores {
         }
     }
 
-    /// Asks both and compares what they say.
+    /// Compares the decisions of both.
     fn ask(&self, request: &Request<'_>) -> Decision {
         let ours = self.memory.handle(request).unwrap();
         let theirs = self.redis.handle(request).unwrap();
@@ -161,7 +161,7 @@ fn a_sliding_window_of_large_quotas_is_exact_where_products_nearly_tie() {
                 if (1..=quota).contains(&cost) {
                     let decision = stores.ask(&request(Operation::Take(cost)));
                     admitted[usize::from(decision.allowed)] += 1;
-                    // What the script has done shows in the next decision only.
+                    // Only the next decision shows the state that the script has stored.
                     let _ = stores.ask(&request(Operation::Peek(1)));
                 }
             }
@@ -284,7 +284,7 @@ fn states_that_other_limits_have_left_are_read_alike_by_all_scripts() {
             assert_eq!(taken.retry_after, before.retry_after, "{context}");
             let expected = before.remaining - if taken.allowed { cost } else { 0 };
             assert_eq!(taken.remaining, expected, "{context}");
-            // What is stored is what was decided.
+            // The stored state is the decided one.
             let after = ask(Operation::Peek(cost)).unwrap();
             assert_eq!(after.remaining, taken.remaining, "{context}\n{after:?}");
             assert_eq!(after.reset_after, taken.reset_after, "{context}\n{after:?}");

@@ -12,12 +12,12 @@ use super::SECOND;
 
 const TIMEOUT: Duration = SECOND;
 
-/// How long after its timeout a call may end on a busy machine. One that waits twice is found out.
+/// How long after its timeout a call may end on a busy machine. A call that waits twice takes longer.
 const GRACE: Duration = Duration::from_millis(900);
 
 const QUOTA: u64 = 1_000_000;
 
-/// What the callers under one policy have met.
+/// The outcomes of the callers under one policy.
 #[derive(Default)]
 struct Counts {
     allowed: AtomicU64,
@@ -178,7 +178,7 @@ async fn policies_apply_to_all_calls_until_a_failover() {
 async fn a_flush_of_scripts_under_load_fails_no_call_and_repeats_none() {
     let server = Server::start();
     let redis = server.handler();
-    // As many units as are never taken, so that those that are left tell how many were.
+    // More units than the calls take, so that the remaining ones show how many were taken.
     let limit = Limit::fixed_window(QUOTA, 3_600 * SECOND);
     let callers = Callers::start(&redis, OnBackendError::Deny, limit).await;
     for _ in 0..30 {

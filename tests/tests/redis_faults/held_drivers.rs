@@ -18,7 +18,7 @@ struct Sleepy;
 static ARMED: Mutex<Option<(String, Duration)>> = Mutex::new(None);
 
 impl Sleepy {
-    /// Makes the next event about the server at this port take as long as that.
+    /// Makes the next event about the server at this port take `nap`.
     fn arm(port: u16, nap: Duration) {
         static INSTALLED: OnceLock<()> = OnceLock::new();
         INSTALLED.get_or_init(|| {
@@ -39,8 +39,8 @@ impl Sleepy {
     }
 }
 
-/// Calls for as long as that, in a thread and in a task at the same time. Returns how long the longest call
-/// of each took.
+/// Calls for the time `during`, in a thread and in a task at the same time. Returns the duration of the longest
+/// call of each.
 fn longest_calls(throttle: &Throttle, during: Duration) -> [Duration; 2] {
     let end = Instant::now() + during;
     let longest = move |mut call: Box<dyn FnMut()>| {

@@ -72,7 +72,7 @@ fn while_a_server_is_killed_calls_fail_at_once() {
     let slow = failed()
         .filter(|outcome| outcome.took > TIMEOUT / 2)
         .count();
-    // If all did, each of the four callers would three times, and make no other call meanwhile.
+    // If all waited for the timeout, each of the four callers would do so three times and make no other call.
     assert!(
         slow <= 8 && failed().count() > 100,
         "{slow} calls waited for a server known to be down"

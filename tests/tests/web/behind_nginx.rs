@@ -142,7 +142,7 @@ async fn a_cache_in_front_never_answers_with_a_refusal() {
     };
     let hello = |cached: &str| (200, cached.to_owned(), "hello".to_owned());
     assert_eq!(ask("first", Some("a"), None).await, hello("MISS"));
-    // Whoever asks for the same page gets it from the cache.
+    // The cache answers later requests for this page.
     assert_eq!(ask("first", Some("a"), None).await, hello("HIT"));
     let refusals = [
         ("denied", Some("a"), None, 429),

@@ -62,7 +62,7 @@ async fn a_request_with_only_the_content_type_of_a_call_gets_an_http_status() {
 }
 
 #[tokio::test]
-async fn a_reply_of_ones_own_may_be_cached_if_it_says_so() {
+async fn a_custom_reply_may_allow_caching() {
     let layer = ThrottleLayer::new("own cache", one_a_minute()).reply(|rejection| {
         let mut reply = rejection.to_response();
         let private = axum::http::HeaderValue::from_static("private, max-age=1");

@@ -1,6 +1,7 @@
 //! The tower layer over real sockets, called by a real client.
 
 mod behind_nginx;
+mod charged_by_response;
 mod charging;
 mod construction;
 mod grpc;
@@ -8,8 +9,10 @@ mod handlers;
 mod headers;
 mod keys;
 mod missing_keys;
+mod rate_limit_headers;
 mod readiness;
 mod replies;
+mod retry_after_header;
 mod services;
 mod waiting;
 

@@ -1,4 +1,4 @@
-//! Requests that lack what their key needs do not share a limit unless the layer says so.
+//! Requests without the parts of their key do not share a limit unless the layer is configured so.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -181,7 +181,7 @@ async fn a_path_without_a_route_is_not_found_and_a_layer_around_the_router_is_an
     );
 }
 
-/// What a server of ours knows of its connections.
+/// The information that a custom server has about its connections.
 #[derive(Clone, Debug)]
 struct Connection {
     peer: SocketAddr,

@@ -1,4 +1,4 @@
-//! Requests that are refused or wait keep nothing of the service inside.
+//! Requests that are refused, or that wait, reserve nothing in the service inside.
 
 use std::convert::Infallible;
 use std::sync::Arc;
