@@ -46,7 +46,7 @@ impl Expansion<'_> {
                 #[allow(unused_imports)]
                 use #crate_path::__private::{WrapOther as _, WrapResult as _};
                 let __premier_found =
-                    (&#crate_path::__private::Wrapped::<#output>::new()).premier_found();
+                    (&#crate_path::__private::OutputType::<#output>::new()).premier_found();
                 #crate_path::bounds::NoResult::check(__premier_found);
             }
         })

@@ -12,6 +12,7 @@ use super::client_address::ClientAddress;
 use super::ip_key::with_ip_key;
 use super::missing_key::Lack;
 use crate::key::buffer::KeyBuffer;
+use crate::key::escape::EscapingWriter;
 
 /// Returns the key of a request, or `None` if the request has none.
 type KeyFn = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -70,7 +71,7 @@ impl<'a, B> From<&'a Request<B>> for Head<'a> {
     }
 }
 
-/// Calls `then` with the text of these parts, and with the first thing that the request lacks for them.
+/// Calls `then` with the text of these parts, and with the first of them that the request lacks.
 pub(super) fn with_text<'a, R>(
     parts: &'a [Part],
     head: &'a Head<'a>,
@@ -94,7 +95,7 @@ pub(super) fn with_text<'a, R>(
 struct CompositeText<'a> {
     parts: &'a [Part],
     head: &'a Head<'a>,
-    /// The first thing that the request lacks.
+    /// The first part that the request lacks.
     lack: Cell<Option<Lack<'a>>>,
 }
 
@@ -104,7 +105,6 @@ impl Display for CompositeText<'_> {
             if index > 0 {
                 formatter.write_char(':')?;
             }
-            // Escaped, so that different lists of parts have different texts.
             part.with_text(self.head, |text, lack| {
                 self.lack.set(self.lack.get().or(lack));
                 EscapingWriter(formatter).write_str(text)
@@ -155,23 +155,5 @@ impl Part {
                 None => then("-", Some(Lack::Value)),
             },
         }
-    }
-}
-
-/// Writes a backslash before every `:` and `\`.
-struct EscapingWriter<'a, W>(&'a mut W);
-
-impl<W: Write> Write for EscapingWriter<'_, W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for piece in text.split_inclusive([':', '\\']) {
-            match piece.strip_suffix([':', '\\']) {
-                Some(plain) => {
-                    let special = &piece[plain.len()..];
-                    write!(self.0, "{plain}\\{special}")?;
-                }
-                None => self.0.write_str(piece)?,
-            }
-        }
-        Ok(())
     }
 }
