@@ -32,8 +32,8 @@ pub(crate) struct AttributeMacro {
 /// Parses and validates the arguments of an attribute.
 type ParseOne = fn(Invocation, &Function) -> Result<Box<dyn Layer>>;
 
-/// As [`ParseOne`], for several attributes of one name, none of another name between them, which become
-/// one layer. The last argument is the arguments of the attributes of that name above them on the function.
+/// Parses adjacent attributes of one name, which become one layer. The last argument is the attributes of that
+/// name above them on the function.
 type ParseAdjacent = fn(Vec<Invocation>, &Function, &[Invocation]) -> Result<Box<dyn Layer>>;
 
 #[derive(Clone, Copy)]
@@ -60,7 +60,7 @@ impl AttributeMacro {
         }
     }
 
-    /// An attribute that may reject calls, and decides together with those of its name that are next to it.
+    /// An attribute that may reject calls, and decides together with adjacent ones of its name.
     pub(crate) const fn deciding_together(name: &'static str, parse: ParseAdjacent) -> Self {
         Self {
             name,

@@ -32,7 +32,7 @@ pub(crate) struct Function {
     pub(crate) shape: Shape,
     /// What the function yields when it has run: its return type, or the output of its future.
     pub(crate) output: Type,
-    /// What the attributes say by their argument `result`: whether the output is a `Result`.
+    /// Whether the output is a `Result`, if an attribute states it by the argument `result`.
     pub(crate) says_result: Option<bool>,
 }
 
@@ -41,7 +41,7 @@ impl Parse for Function {
         let attributes = input.call(Attribute::parse_outer)?;
         let not_a_function = Error::new(
             input.span(),
-            "premier's attributes stand on functions and methods, not on other items",
+            "premier's attributes are for functions and methods, not for other items",
         );
         let visibility: Visibility = input.parse()?;
         let default = match input.fork().parse::<Ident>() {
@@ -108,8 +108,8 @@ impl Function {
             || contains_word(inputs.to_token_stream(), "impl")
     }
 
-    /// Returns whether the signature or `more` says that there is a `Self`. The body does not tell: it
-    /// may have items of its own.
+    /// Returns whether the signature or `more` shows that there is a `Self`. The body does not show it, because it
+    /// may contain items.
     pub(crate) fn has_self_type(&self, more: TokenStream) -> bool {
         self.receiver.is_some()
             || contains_word(self.signature.to_token_stream(), "Self")

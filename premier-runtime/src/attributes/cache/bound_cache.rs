@@ -128,8 +128,8 @@ impl BoundCache {
         self.lookups.count(&self.name, is_hit);
     }
 
-    /// Counts a lookup that was no hit at once and the values that there are since, and logs what the shared store has done. To be called without a
-    /// place in a queue: a recorder and a subscriber may call the function for the same key.
+    /// Counts a lookup after its slow path, records the number of values, and logs the state of the shared store.
+    /// Call this without a place in a queue: a recorder or a subscriber may call the function for this key.
     pub(super) fn record_found(&self, is_hit: bool) {
         self.record_lookup(is_hit);
         self.record_size();
@@ -185,7 +185,7 @@ impl BoundCache {
     }
 
     /// Saves a value whose computation began in `epoch` in the shared store, unless it was invalidated since. A
-    /// store without tokens does not know of that.
+    /// store without tokens misses the invalidations of other processes.
     ///
     /// # Errors
     /// The value cannot be shared: from now on no value of this cache is.
@@ -226,8 +226,7 @@ impl BoundCache {
         Key::new(&self.prefix, Some(&call.text))
     }
 
-    /// Removes the value of one key from memory. Callers that come from now on do not wait for the computation
-    /// that runs now.
+    /// Removes the value of one key from memory. Later callers do not wait for the computation that runs now.
     pub(super) fn invalidate(&self, key: &str) {
         self.memory.invalidate(Subject::Text(key));
         self.flights.invalidate(key);
@@ -252,8 +251,8 @@ impl BoundCache {
         self.lookups.register(&self.name);
     }
 
-    /// Records how many values there are and were evicted. No lock may be held, and no place in a queue: a recorder
-    /// may call the function for the same key.
+    /// Records how many values there are and how many were evicted. Call this without a lock and without a place in
+    /// a queue: a recorder may call the function for this key.
     fn record_size(&self) {
         let evicted = self.memory.take_evicted();
         self.lookups

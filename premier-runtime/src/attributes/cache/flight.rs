@@ -14,7 +14,7 @@ use crate::store::values::LoadToken;
 pub enum Missed<T, O> {
     /// It has to compute the value.
     Compute(Flight<T>),
-    /// It has waited for a computation that failed: what to return.
+    /// It has waited for a computation that failed, and returns this.
     Failed(O),
 }
 
@@ -28,7 +28,7 @@ pub struct Flight<T> {
     stale: Option<T>,
 }
 
-/// What was true before the shared store was asked, or the computation began.
+/// The state before the shared store was asked or the computation began.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start {
     pub(super) epoch: Epoch,
@@ -41,13 +41,13 @@ struct Target {
     begun: Begun,
     /// When the computation began.
     start: Start,
-    /// `None` if nobody waits for this caller.
+    /// `None` if no other caller can wait for this one.
     place: Option<QueuePlace>,
     /// Dropped after the place.
     _miss: Miss,
 }
 
-/// A computation that the shared store knows of, if it has a token.
+/// A computation, which is registered with the shared store if it has a token.
 #[derive(Debug)]
 struct Begun {
     cache: &'static BoundCache,
@@ -64,7 +64,7 @@ impl Drop for Begun {
 }
 
 /// Records a lookup that has found no value, when it is dropped: a recorder or a subscriber may call the function
-/// for the same key, and would wait for itself while this caller has its place.
+/// for this key, and would wait for itself while this caller has its place in the queue.
 #[derive(Debug)]
 struct Miss(&'static BoundCache);
 
@@ -105,7 +105,7 @@ impl<T: CacheValue> Flight<T> {
         }
     }
 
-    /// Caches the computed value, and gives it to those who wait.
+    /// Caches the computed value, and passes it to the waiting callers.
     pub fn keep(self, value: &T) {
         let Some(mut target) = self.target else {
             return;
@@ -128,7 +128,7 @@ impl<T: CacheValue> Flight<T> {
         });
     }
 
-    /// Gives a value that is not cached to those who wait.
+    /// Passes a value that is not cached to the waiting callers.
     pub fn pass_on(self, value: &T) {
         if let Some(target) = self.target.filter(Target::is_awaited) {
             let arguments = target.begun.key.arguments.clone();
@@ -139,7 +139,7 @@ impl<T: CacheValue> Flight<T> {
         }
     }
 
-    /// Gives a failure to those who wait. Returns the stale value, which replaces the new one that could not be
+    /// Passes a failure to the waiting callers. Returns the stale value, which replaces the new one that could not be
     /// computed.
     pub fn fail<O>(self, output: &O, failures: Failures<O>) -> Option<T> {
         if let Some(target) = self.target.filter(Target::is_awaited) {
