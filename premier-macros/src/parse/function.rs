@@ -33,7 +33,7 @@ pub(crate) struct Function {
     /// What the function yields when it has run: its return type, or the output of its future.
     pub(crate) output: Type,
     /// Whether the output is a `Result`, if an attribute states it by the argument `result`.
-    pub(crate) says_result: Option<bool>,
+    pub(crate) declared_result: Option<bool>,
 }
 
 impl Parse for Function {
@@ -74,7 +74,7 @@ impl Parse for Function {
             receiver,
             shape,
             output,
-            says_result: None,
+            declared_result: None,
         })
     }
 }
@@ -83,7 +83,7 @@ impl Function {
     /// Returns whether the output is a `Result`, as far as tokens tell: by the argument `result`, or
     /// else by a name that ends in `Result`.
     pub(crate) fn yields_result(&self) -> bool {
-        self.says_result.unwrap_or_else(|| {
+        self.declared_result.unwrap_or_else(|| {
             last_segment(&self.output)
                 .is_some_and(|last| last.ident.to_string().ends_with("Result"))
         })

@@ -17,7 +17,7 @@ use crate::config::runtime::Runtime;
 use crate::key::full::Key;
 use crate::key::subject::Subject;
 use crate::store::values::{LoadToken, ValueStore};
-use crate::telemetry::Lookups;
+use crate::telemetry::CacheTelemetry;
 
 /// How long a shared value stays fresh at most, so that nothing stays in Redis for ever.
 const MAX_SHARED_TTL: Duration = Duration::from_secs(86_400);
@@ -37,7 +37,7 @@ pub(super) struct Ttl {
 /// A cache with its configuration.
 pub(crate) struct BoundCache {
     name: Arc<str>,
-    lookups: Lookups,
+    telemetry: CacheTelemetry,
     keyspace: Box<str>,
     prefix: Box<str>,
     pub(super) ttl: Ttl,
@@ -92,7 +92,7 @@ impl BoundCache {
         Self {
             prefix: prefix(keyspace, shared_name).into(),
             keyspace: keyspace.into(),
-            lookups: Lookups::default(),
+            telemetry: CacheTelemetry::default(),
             name: name.into(),
             ttl,
             wait,
@@ -125,7 +125,7 @@ impl BoundCache {
     /// Counts a lookup.
     #[inline]
     pub(super) fn record_lookup(&self, is_hit: bool) {
-        self.lookups.count(&self.name, is_hit);
+        self.telemetry.count(&self.name, is_hit);
     }
 
     /// Counts a lookup after its slow path, records the number of values, and logs the state of the shared store.
@@ -248,14 +248,14 @@ impl BoundCache {
 
     /// Registers the metrics. No lock may be held.
     pub(super) fn register_metrics(&self) {
-        self.lookups.register(&self.name);
+        self.telemetry.register(&self.name);
     }
 
     /// Records how many values there are and how many were evicted. Call this without a lock and without a place in
     /// a queue: a recorder may call the function for this key.
     fn record_size(&self) {
         let evicted = self.memory.take_evicted();
-        self.lookups
+        self.telemetry
             .resized(&self.name, evicted, || self.memory.len());
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Start {
 /// Where the value belongs.
 #[derive(Debug)]
 struct Target {
-    begun: Begun,
+    computation: Computation,
     /// When the computation began.
     start: Start,
     /// `None` if no other caller can wait for this one.
@@ -49,13 +49,13 @@ struct Target {
 
 /// A computation, which is registered with the shared store if it has a token.
 #[derive(Debug)]
-struct Begun {
+struct Computation {
     cache: &'static BoundCache,
     key: CallKey,
     token: Option<LoadToken>,
 }
 
-impl Drop for Begun {
+impl Drop for Computation {
     fn drop(&mut self) {
         if let (Some(token), Some(store)) = (self.token.take(), self.cache.store) {
             store.abandon(self.cache.store_key(&self.key), token);
@@ -86,7 +86,7 @@ impl<T: CacheValue> Flight<T> {
     ) -> Self {
         Self {
             target: Some(Target {
-                begun: Begun { cache, key, token },
+                computation: Computation { cache, key, token },
                 start,
                 place,
                 _miss: Miss(cache),
@@ -111,7 +111,7 @@ impl<T: CacheValue> Flight<T> {
             return;
         };
         let Start { epoch, mut since } = target.start;
-        let Begun { cache, key, token } = &mut target.begun;
+        let Computation { cache, key, token } = &mut target.computation;
         let stored = StoredValue::new(value.clone(), key.arguments.clone());
         let is_shared = cache.is_shared(self.codec) && key.shared_arguments().is_some();
         let is_saved = match token.take() {
@@ -131,7 +131,7 @@ impl<T: CacheValue> Flight<T> {
     /// Passes a value that is not cached to the waiting callers.
     pub fn pass_on(self, value: &T) {
         if let Some(target) = self.target.filter(Target::is_awaited) {
-            let arguments = target.begun.key.arguments.clone();
+            let arguments = target.computation.key.arguments.clone();
             target.end(Outcome::Value {
                 value: StoredValue::new(value.clone(), arguments),
                 since: target.start.since,
@@ -145,7 +145,7 @@ impl<T: CacheValue> Flight<T> {
         if let Some(target) = self.target.filter(Target::is_awaited) {
             target.end(Outcome::Failure {
                 failure: failures.copy(output),
-                arguments: target.begun.key.arguments.clone(),
+                arguments: target.computation.key.arguments.clone(),
             });
         }
         self.stale

@@ -10,7 +10,7 @@ use http::Uri;
 use serde::Serialize;
 
 use super::Dashboard;
-use super::history::{Health, History, Past, STEP, STEPS, Step, StoreId, unix_millis};
+use super::history::{Health, History, LimitHistory, STEP, STEPS, Step, StoreId, unix_millis};
 use super::page::answer;
 #[cfg(feature = "cache")]
 use crate::attributes::cache::cache_sizes;
@@ -147,7 +147,7 @@ pub(super) async fn data(State(dashboard): State<Dashboard>, uri: Uri) -> Respon
             .map(|(index, limiter)| {
                 let past = history.past(limiter, since, sample);
                 // There are too many limits to keep the history of this one.
-                let past = past.unwrap_or_else(|| Past::none(u64::MAX / 2 + index as u64));
+                let past = past.unwrap_or_else(|| LimitHistory::none(u64::MAX / 2 + index as u64));
                 limit_data(limiter, dashboard, past)
             })
             .collect(),
@@ -234,7 +234,7 @@ fn file_data(status: overrides::FileStatus) -> FileData {
     }
 }
 
-fn limit_data(limiter: &Limiter, dashboard: Dashboard, past: Past) -> LimitData {
+fn limit_data(limiter: &Limiter, dashboard: Dashboard, past: LimitHistory) -> LimitData {
     let counts = &limiter.telemetry().counts;
     let Totals {
         admitted,

@@ -69,7 +69,7 @@ pub(super) struct Health {
 }
 
 /// What the page shows of one limit.
-pub(super) struct Past {
+pub(super) struct LimitHistory {
     pub(super) id: u64,
     pub(super) steps: Vec<Step>,
     /// Since when the limit denies calls, in milliseconds of Unix time.
@@ -77,7 +77,7 @@ pub(super) struct Past {
 }
 
 /// A limit at one moment.
-struct Seen {
+struct Snapshot {
     limiter: Arc<Limiter>,
     totals: Totals,
     store: StoreId,
@@ -134,15 +134,15 @@ impl History {
     /// Ends this many steps. The first one gets all decisions.
     fn end_steps(&self, count: u64) {
         for _ in 0..count.min(STEPS as u64) {
-            let seen = seen();
+            let snapshots = snapshots();
             let now = unix_millis();
             let mut kept = self.kept();
             kept.number += 1;
             let number = kept.number;
-            kept.record_stores(&seen, now);
-            for seen in &seen {
-                if let Some(series) = kept.series(&seen.limiter) {
-                    series.end_step(seen.totals, now, number);
+            kept.record_stores(&snapshots, now);
+            for limit in &snapshots {
+                if let Some(series) = kept.series(&limit.limiter) {
+                    series.end_step(limit.totals, now, number);
                 }
             }
             kept.limits
@@ -156,15 +156,20 @@ impl History {
 
     /// Returns the number of the last step, and the health of each store.
     pub(super) fn stores(&self) -> (u64, HashMap<StoreId, Health>) {
-        let seen = seen();
+        let snapshots = snapshots();
         let now = unix_millis();
         let mut kept = self.kept();
-        kept.record_stores(&seen, now);
+        kept.record_stores(&snapshots, now);
         (kept.number, kept.stores.clone())
     }
 
     /// Returns the steps of a limit after step `since` up to step `last`. `None` if there are too many limits.
-    pub(super) fn past(&self, limiter: &Arc<Limiter>, since: u64, last: u64) -> Option<Past> {
+    pub(super) fn past(
+        &self,
+        limiter: &Arc<Limiter>,
+        since: u64,
+        last: u64,
+    ) -> Option<LimitHistory> {
         let mut kept = self.kept();
         let number = kept.number;
         let series = kept.series(limiter)?;
@@ -174,7 +179,7 @@ impl History {
             count.saturating_sub(later)
         };
         let wanted = place_after(since)..place_after(last.max(since));
-        Some(Past {
+        Some(LimitHistory {
             id: series.id,
             steps: series.steps.range(wanted).copied().collect(),
             denying_since: series.denying_since,
@@ -182,7 +187,7 @@ impl History {
     }
 }
 
-impl Past {
+impl LimitHistory {
     /// The history of a limit without steps.
     pub(super) const fn none(id: u64) -> Self {
         Self {
@@ -219,18 +224,18 @@ impl Kept {
         self.limits.get_mut(&address)
     }
 
-    fn record_stores(&mut self, seen: &[Seen], now: u64) {
-        for seen in seen {
+    fn record_stores(&mut self, snapshots: &[Snapshot], now: u64) {
+        for limit in snapshots {
             let health = Health {
-                up: seen.up,
+                up: limit.up,
                 since: now,
             };
-            let known = self.stores.entry(seen.store).or_insert(health);
-            if known.up != seen.up {
+            let known = self.stores.entry(limit.store).or_insert(health);
+            if known.up != limit.up {
                 *known = health;
             }
         }
-        let is_used = |store: &_| seen.iter().any(|seen| seen.store == *store);
+        let is_used = |store: &_| snapshots.iter().any(|limit| limit.store == *store);
         self.stores.retain(|store, _| is_used(store));
     }
 }
@@ -259,7 +264,7 @@ impl Series {
     }
 }
 
-impl Seen {
+impl Snapshot {
     fn of(limiter: Arc<Limiter>) -> Self {
         Self {
             totals: limiter.telemetry().counts.totals(),
@@ -271,8 +276,11 @@ impl Seen {
 }
 
 /// Returns all limits as they are now. Holds no lock, because a store is user code.
-fn seen() -> Vec<Seen> {
-    overrides::limiters().into_iter().map(Seen::of).collect()
+fn snapshots() -> Vec<Snapshot> {
+    overrides::limiters()
+        .into_iter()
+        .map(Snapshot::of)
+        .collect()
 }
 
 pub(super) fn unix_millis() -> u64 {

@@ -71,7 +71,7 @@ enum Change {
 }
 
 /// A request before its verdict.
-pub(super) enum Begun {
+pub(super) enum Progress {
     /// It has not been decided.
     Pending(Pending),
     /// It is denied, unless another request is refunded.
@@ -81,14 +81,14 @@ pub(super) enum Begun {
 }
 
 /// Returns the state of a request after a decision.
-pub(super) fn settled(pending: Pending, decided: Result<Decision, Error>) -> Begun {
+pub(super) fn settled(pending: Pending, decided: Result<Decision, Error>) -> Progress {
     if !is_denied(&decided) {
         let has_taken = decided.is_ok();
-        return Begun::Decided(decided, has_taken.then_some(pending));
+        return Progress::Decided(decided, has_taken.then_some(pending));
     }
     match pending.wait() {
-        Some(waiter) => Begun::Denied(decided, waiter),
-        None => Begun::Decided(decided, None),
+        Some(waiter) => Progress::Denied(decided, waiter),
+        None => Progress::Decided(decided, None),
     }
 }
 
@@ -128,7 +128,7 @@ impl<'a> OutcomeWait<'a> {
         &mut self,
         mut waiter: Waiter,
         denied: Result<Decision, Error>,
-    ) -> Begun {
+    ) -> Progress {
         if self.guard.is_none() {
             self.guard = WaitingGuard::enter(self.limiter, self.calls);
         }
@@ -163,7 +163,7 @@ impl<'a> OutcomeWait<'a> {
     }
 
     /// Returns the denial with a `retry_after` of at most `longest`.
-    fn denied_within(&self, denied: Result<Decision, Error>, longest: Duration) -> Begun {
+    fn denied_within(&self, denied: Result<Decision, Error>, longest: Duration) -> Progress {
         let retry_after = retry_after(&denied).min(longest);
         let denied = match denied {
             Ok(decision) => Ok(Decision {
@@ -173,7 +173,7 @@ impl<'a> OutcomeWait<'a> {
             }),
             Err(_) => Err(self.limiter.denied(None, retry_after)),
         };
-        Begun::Decided(denied, None)
+        Progress::Decided(denied, None)
     }
 }
 
@@ -272,8 +272,8 @@ impl Drop for Pending {
 }
 
 impl Waiter {
-    fn ask_again(&self) -> Begun {
-        Begun::Pending(Pending::begin(&self.outcomes, self.key.as_deref()))
+    fn ask_again(&self) -> Progress {
+        Progress::Pending(Pending::begin(&self.outcomes, self.key.as_deref()))
     }
 
     fn poll(&mut self, context: &Context<'_>) -> Poll<Change> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::charge::{self, Begun, OutcomeWait, Pending};
+use super::charge::{self, OutcomeWait, Pending, Progress};
 use super::config::Shared;
 use super::key_text::Head;
-use super::missing_key::{Lack, MissingKey, log_misconfigured};
+use super::missing_key::{MissingKey, MissingPart, log_misconfigured};
 use super::partition::PartitionKey;
 use super::rate_limit_header::RateLimitStatus;
 use crate::algorithms::Admission;
@@ -53,10 +53,7 @@ impl From<Error> for Box<Rejected> {
 }
 
 /// A decision of the fast path.
-pub(super) enum FastDecision {
-    Admitted,
-    Denied(Box<Rejected>),
-}
+pub(super) type FastDecision = Result<(), Box<Rejected>>;
 
 /// The outcome of a decision. `Ok(None)` when the response does not depend on the decision.
 pub(super) type Verdict = Result<Option<Admitted>, Box<Rejected>>;
@@ -87,7 +84,7 @@ impl Shared {
         let limiter = self.config.throttle.bound()?;
         match &self.config.key {
             None => Self::try_take(limiter, None, 1),
-            Some(key) => key.with_text(head, |key, lack| match lack {
+            Some(key) => key.with_text(head, |key, missing| match missing {
                 None => Self::try_take(limiter, Some(&Subject::Text(key)), 1),
                 Some(_) => None,
             }),
@@ -100,12 +97,12 @@ impl Shared {
         match limiter.try_take(key, cost, MaxWait::NONE)? {
             Admission::Admitted => {
                 limiter.record(key, Outcome::Admitted);
-                Some(FastDecision::Admitted)
+                Some(Ok(()))
             }
             Admission::Denied(retry_after) => {
                 limiter.record(key, Outcome::Denied);
                 let error = limiter.denied(None, Duration::from_nanos(retry_after));
-                Some(FastDecision::Denied(error.into()))
+                Some(Err(error.into()))
             }
             // Only a leaky bucket delays, and it waits elsewhere: no slot is taken twice.
             Admission::Delayed(_) => None,
@@ -120,20 +117,24 @@ impl Shared {
         };
         match &self.config.key {
             None => self.dispatch_key(limiter, None, cost),
-            Some(key) => key.with_text(head, |key, lack| match (lack, self.config.missing_key) {
-                (None, _) | (Some(_), MissingKey::Shared) => {
-                    self.dispatch_key(limiter, Some(key), cost)
+            Some(key) => key.with_text(head, |key, missing| {
+                match (missing, self.config.missing_key) {
+                    (None, _) | (Some(_), MissingKey::Shared) => {
+                        self.dispatch_key(limiter, Some(key), cost)
+                    }
+                    (Some(_), MissingKey::Skip) => Dispatch::Forward(None),
+                    (Some(missing), MissingKey::Deny) => {
+                        self.dispatch_without_key(limiter, missing)
+                    }
                 }
-                (Some(_), MissingKey::Skip) => Dispatch::Forward(None),
-                (Some(lack), MissingKey::Deny) => self.dispatch_lacking(limiter, lack),
             }),
         }
     }
 
     /// Refuses a request that lacks what its key needs.
     #[cold]
-    fn dispatch_lacking(&self, limiter: &Limiter, lack: Lack<'_>) -> Dispatch {
-        let error = lack.error(limiter.name());
+    fn dispatch_without_key(&self, limiter: &Limiter, missing: MissingPart<'_>) -> Dispatch {
+        let error = missing.error(limiter.name());
         if matches!(error, Error::Config { .. }) && !self.has_warned.swap(true, Ordering::Relaxed) {
             log_misconfigured(limiter.name(), &error);
         }
@@ -165,12 +166,11 @@ impl Shared {
         let subject = key.map(Subject::Text);
         let subject = subject.as_ref();
         // Without parts, the request has tried the fast path in `try_decide`.
-        if self.takes_fast_path && self.needs_parts {
-            match Self::try_take(limiter, subject, cost) {
-                Some(FastDecision::Admitted) => return Dispatch::Forward(None),
-                Some(FastDecision::Denied(error)) => return Dispatch::Reject(error),
-                None => {}
-            }
+        if self.takes_fast_path
+            && self.needs_parts
+            && let Some(decided) = Self::try_take(limiter, subject, cost)
+        {
+            return decided.map(|()| None).into();
         }
         let decided = limiter.take(subject, cost);
         self.conclude(limiter, key, cost, decided, None).into()
@@ -199,16 +199,16 @@ impl Shared {
         cost: u64,
     ) -> Dispatch {
         let pending = Pending::begin(&self.config.outcomes, key);
-        let begun = if self.never_waits && limiter.is_immediate() {
+        let progress = if self.never_waits && limiter.is_immediate() {
             let decided = limiter.take(key.map(Subject::Text).as_ref(), cost);
             match charge::settled(pending, decided) {
-                Begun::Decided(decided, pending) => {
+                Progress::Decided(decided, pending) => {
                     return self.conclude(limiter, key, cost, decided, pending).into();
                 }
-                begun => begun,
+                progress => progress,
             }
         } else {
-            Begun::Pending(pending)
+            Progress::Pending(pending)
         };
         let (limiter, shared) = (Arc::clone(limiter), Arc::clone(self));
         let key = key.map(str::to_owned);
@@ -217,15 +217,15 @@ impl Shared {
             let config = &shared.config;
             let calls = config.throttle.max_wait().calls;
             let mut wait = OutcomeWait::new(&limiter, config.outcome_wait, calls);
-            let mut begun = begun;
+            let mut progress = progress;
             loop {
-                begun = match begun {
-                    Begun::Pending(pending) => {
+                progress = match progress {
+                    Progress::Pending(pending) => {
                         let decided = shared.decide_async(&limiter, key, cost).await;
                         charge::settled(pending, decided)
                     }
-                    Begun::Denied(denied, waiter) => wait.after(waiter, denied).await,
-                    Begun::Decided(decided, pending) => {
+                    Progress::Denied(denied, waiter) => wait.after(waiter, denied).await,
+                    Progress::Decided(decided, pending) => {
                         return shared
                             .concluded(&limiter, key, cost, decided, pending)
                             .await;

@@ -36,9 +36,9 @@ pub enum MissingKey {
     Skip,
 }
 
-/// What a request lacks.
+/// The part of a key that a request lacks.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Lack<'a> {
+pub(super) enum MissingPart<'a> {
     /// The server did not supply the address of the peer.
     PeerAddress,
     /// The layer is around axum's router, which then has not matched a route yet.
@@ -49,7 +49,7 @@ pub(super) enum Lack<'a> {
     Value,
 }
 
-impl Lack<'_> {
+impl MissingPart<'_> {
     /// The error of a request that is refused. `name` is that of the layer.
     pub(super) fn error(self, name: &Arc<str>) -> Error {
         let missing = match self {

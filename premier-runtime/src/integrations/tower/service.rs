@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use super::body::ThrottleBody;
 use super::config::Shared;
-use super::decide::{Dispatch, FastDecision};
+use super::decide::Dispatch;
 use super::future::{ResponseFuture, Stage};
 use super::grpc;
 use super::key_text::Head;
@@ -53,7 +53,7 @@ where
         if !shared.needs_parts {
             let head = Head::from(&request);
             let dispatch = match shared.try_decide(&head) {
-                Some(FastDecision::Admitted) => {
+                Some(Ok(())) => {
                     let future = self.inner.call(request);
                     let stage = Stage::Called {
                         future,
@@ -61,7 +61,7 @@ where
                     };
                     return ResponseFuture { stage };
                 }
-                Some(FastDecision::Denied(error)) => Dispatch::Reject(error),
+                Some(Err(rejected)) => Dispatch::Reject(rejected),
                 None => shared.dispatch(&head, 1),
             };
             return self.proceed(request, dispatch);

@@ -9,7 +9,7 @@ use http::header::HeaderName;
 use http::request::Parts;
 
 use super::key_text::{Head, Part, with_text};
-use super::missing_key::Lack;
+use super::missing_key::MissingPart;
 
 /// Selects the part of a request that is its key. Requests with equal keys share a limit.
 ///
@@ -124,7 +124,7 @@ impl RequestKey {
     pub(super) fn with_text<'a, R>(
         &'a self,
         head: &'a Head<'a>,
-        then: impl FnOnce(&str, Option<Lack<'a>>) -> R,
+        then: impl FnOnce(&str, Option<MissingPart<'a>>) -> R,
     ) -> R {
         with_text(&self.0, head, then)
     }
@@ -173,8 +173,8 @@ mod tests {
 
     /// The key, unless the request lacks what it needs.
     fn text(key: &RequestKey, parts: &Parts) -> Option<String> {
-        key.with_text(&Head::from(parts), |text, lack| {
-            lack.is_none().then(|| text.to_owned())
+        key.with_text(&Head::from(parts), |text, missing| {
+            missing.is_none().then(|| text.to_owned())
         })
     }
 
@@ -260,8 +260,8 @@ mod tests {
             (&function.clone().and(address.clone()), "-:- Value"),
             (&RequestKey::x_forwarded_for(1), "- PeerAddress"),
         ] {
-            let found = key.with_text(&Head::from(&request), |text, lack| {
-                format!("{text} {:?}", lack.unwrap())
+            let found = key.with_text(&Head::from(&request), |text, missing| {
+                format!("{text} {:?}", missing.unwrap())
             });
             assert_eq!(found, expected, "{key:?}");
         }
