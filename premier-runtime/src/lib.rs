@@ -67,12 +67,12 @@ pub mod __private {
     pub use crate::attributes::cache::codec::{CodecByMemory, CodecBySerde};
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::failure::{
-        FailureByClone, FailureByError, FailureByMessage, FailureOf, NoFailure,
+        FailureByClone, FailureByError, FailureByMessage, NoFailure,
     };
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::flight::{Flight, Missed};
     #[cfg(feature = "cache")]
-    pub use crate::attributes::cache::output::{CachedOk, CachedOutput, CachedWhole, Output};
+    pub use crate::attributes::cache::output::{CachedOk, CachedOutput, CachedWhole};
     #[cfg(feature = "cache")]
     pub use crate::attributes::cache::site::{CacheCall, CacheSite};
     #[cfg(feature = "cache")]
@@ -87,12 +87,11 @@ pub mod __private {
     pub use crate::attributes::ending::Ending;
     pub use crate::attributes::fallback::{FallbackSite, FallbackSpec};
     #[cfg(feature = "testing")]
-    pub use crate::attributes::fault::{FailAny, FailResult, Failing, FaultOfCall};
+    pub use crate::attributes::fault::{FailAny, FailResult, FaultOfCall};
     pub use crate::attributes::into_arg::{UnitCost, cost, period};
-    pub use crate::attributes::output::{WrapOther, WrapResult, Wrapped};
-    pub use crate::attributes::rejection::{
-        BadArgument, BadArgumentOfAny, BadArgumentOfResult, panic_with,
-    };
+    pub use crate::attributes::output::{WrapOther, WrapResult};
+    pub use crate::attributes::output_type::OutputType;
+    pub use crate::attributes::rejection::{BadArgumentOfAny, BadArgumentOfResult, panic_with};
     pub use crate::attributes::retry::{Attempts, RetrySite, RetrySpec, Strategy};
     pub use crate::attributes::site::Instance;
     pub use crate::attributes::throttle::{

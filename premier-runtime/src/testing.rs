@@ -1,4 +1,4 @@
-//! Tests of limited code that do not see each other (feature `testing`).
+//! Isolated tests of code with limits (feature `testing`).
 //!
 //! All functions with attributes, and all [`Throttle`](crate::Throttle)s without a configuration of their own,
 //! use the configuration of the process: one clock, one state. Within a [`Scope`] they use another one, with
@@ -123,22 +123,23 @@ impl Scope {
         std::future::poll_fn(move |context| self.run(|| test.as_mut().poll(context)))
     }
 
-    /// Lets the limits of this name deny all calls, with a `retry_after` of a second.
+    /// Makes the limits of this name deny all calls, with a `retry_after` of a second.
     ///
     /// The name is the limit's, or the last part of its path: `send` for `app::mail::send`.
     pub fn refuse(self, name: &str) {
         self.0.refuse(name, true);
     }
 
-    /// Ends what [`Scope::refuse`] began.
+    /// Reverts [`Scope::refuse`]: the limits of this name decide again.
     pub fn decide(self, name: &str) {
         self.0.refuse(name, false);
     }
 
-    /// Lets each call of a function take this long before its body begins, within all of its attributes.
+    /// Delays the body of each call of a function by `duration`, inside all of its attributes.
     ///
     /// The call sleeps by the clock of the scope. Each attempt of a retry is slow. [`Duration::ZERO`] ends
-    /// it. The name is the function's, or the last part of its path, whatever `name = "…"` an attribute has.
+    /// the delay. The name is the function's, or the last part of its path; `name = "…"` of an attribute does not
+    /// change it.
     /// The function has to have one of premier's attributes.
     ///
     /// ```
@@ -162,12 +163,12 @@ impl Scope {
         self.0.slow(name, duration);
     }
 
-    /// Lets the next `calls` calls of a function fail with an error of the test's instead of running its
-    /// body, within all of its attributes.
+    /// Makes the next `calls` calls of a function fail with an error of the test, instead of running the body,
+    /// inside all of its attributes.
     ///
     /// Each attempt of a retry is a call. `error` makes an error of the function's own type: that of its
-    /// `Result`, or [`Error`] where the attributes put its output into a `Result`. It replaces what an
-    /// earlier `fail` asked for; [`u64::MAX`] lets all calls fail. The name is as for [`Scope::slow`], and a
+    /// `Result`, or [`Error`] where the attributes put its output into a `Result`. It replaces an earlier
+    /// `fail`; [`u64::MAX`] makes all calls fail. The name is as for [`Scope::slow`], and a
     /// call may be slow before it fails.
     ///
     /// # Functions without such an error
@@ -245,12 +246,12 @@ impl Scope {
         self.0.fail(name, calls, MakeError::new(error));
     }
 
-    /// Ends what [`Scope::slow`] and [`Scope::fail`] began for the functions of this name.
+    /// Reverts [`Scope::slow`] and [`Scope::fail`] for the functions of this name.
     pub fn recover(self, name: &str) {
         self.0.recover(name);
     }
 
-    /// How many calls the limits of this name have decided about.
+    /// Returns how many calls the limits of this name have decided about.
     #[must_use]
     pub fn decisions(self, name: &str) -> Decisions {
         let [denied, admitted] = self.0.counts(name);
@@ -281,7 +282,7 @@ macro_rules! assert_throttled {
     };
 }
 
-/// What [`assert_throttled!`](crate::assert_throttled) looks at.
+/// A value that [`assert_throttled!`](crate::assert_throttled) accepts.
 pub trait Throttled {
     /// Whether a limit has denied the call.
     fn is_throttled(&self) -> bool;

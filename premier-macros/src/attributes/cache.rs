@@ -251,13 +251,13 @@ impl Cache {
             {
                 #[allow(unused_imports)]
                 use #crate_path::__private::{CachedOk as _, CachedWhole as _};
-                (&#crate_path::__private::Output::<#output>::new()).premier_cached()
+                (&#crate_path::__private::OutputType::<#output>::new()).premier_cached()
             }
         }
     }
 
-    /// Returns an expression for what callers get that have waited for a computation which failed. The type of the
-    /// output decides, at compile time.
+    /// Returns an expression for the output of callers that have waited for a failed computation. The type of the
+    /// output selects it at compile time.
     fn failures(&self, expansion: &Expansion<'_>) -> TokenStream {
         let (crate_path, output) = (&self.crate_path, expansion.output());
         let span = Span::mixed_site();
@@ -275,7 +275,7 @@ impl Cache {
                 #[allow(unused_imports)]
                 use #crate_path::__private::{FailureByError as _, FailureByMessage as _, NoFailure as _};
                 #by_clone
-                (&&&&#crate_path::__private::FailureOf::<#output>::new()).premier_failures()
+                (&&&&#crate_path::__private::OutputType::<#output>::new()).premier_failures()
             }
         }
     }

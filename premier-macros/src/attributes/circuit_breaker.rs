@@ -72,12 +72,12 @@ fn take_thresholds(setters: &mut Setters, arguments: &mut Arguments) {
     if has_failure_rate {
         arguments.errors.push_at(
             failures,
-            "`failures` counts failures whatever the number of calls, and `failure_rate` is their share: give one of the two",
+            "`failures` is a number of failures and `failure_rate` their share of the calls: give one of the two",
         );
     } else if let (Some(minimum_calls), false) = (minimum_calls, has_slow_rate) {
         arguments.errors.push_at(
             minimum_calls,
-            "`minimum_calls` is for rates, and `failures` counts failures whatever the number of calls",
+            "`minimum_calls` is for rates: `failures` does not depend on the number of calls",
         );
     }
 }

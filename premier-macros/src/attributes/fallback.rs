@@ -59,7 +59,7 @@ impl Layer for Fallback {
         true
     }
 
-    /// What it returns is a substitute.
+    /// The value of a fallback is a substitute.
     fn may_end_call(&self) -> bool {
         true
     }
@@ -128,8 +128,8 @@ impl Layer for Fallback {
         let output = expansion.function.output.span().resolved_at(span);
         let path = respan(crate_path, output);
         let cause = cause_of(crate_path, &quote_spanned!(span=> #error));
-        // An invalid argument is not a failure of the function, and is not hidden. The user's error may not
-        // say what it was.
+        // An invalid argument is not a failure of the function, so it is returned. The user's error may not show
+        // that it was one.
         let is_bad_argument = expansion
             .ending_of_below(index)
             .map(|ending| quote_spanned!(span=> !#ending.is_bad_argument() &&));

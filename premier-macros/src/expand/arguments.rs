@@ -49,9 +49,9 @@ pub(super) fn named_boxed_block(function: &Function) -> TokenStream {
     quote!(#arguments #block)
 }
 
-/// Returns statements that bind the arguments to the user's patterns. If one has to be bound or the body
-/// is enclosed, all that are passed by value are, one after the other: what a pattern leaves of an argument
-/// is then dropped after what the pattern binds and before the argument to its left, as in a function.
+/// Returns statements that bind the arguments to the user's patterns. If one has to be bound or the body is
+/// enclosed, all arguments by value are bound, from left to right. The rest of an argument that a pattern
+/// leaves is then dropped after the pattern's variables and before the argument to its left, as in a function.
 fn bind_arguments(function: &Function, is_enclosed: bool) -> TokenStream {
     let binds_all = is_enclosed
         || function

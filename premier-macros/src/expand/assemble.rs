@@ -30,12 +30,13 @@ impl Expansion<'_> {
     }
 
     /// Returns a statement that only compiles if an output that is wrapped is not a `Result`, unless the
-    /// user has said so.
+    /// user has declared it.
     fn check_wrapped(&self) -> Option<TokenStream> {
         let output = &self.function.output;
         // Only a path can be a `Result` of another name.
         last_segment(output)?;
-        if self.wrapped.is_none() || self.function.says_result.is_some() || !is_nameable(output) {
+        if self.wrapped.is_none() || self.function.declared_result.is_some() || !is_nameable(output)
+        {
             return None;
         }
         let span = output.span().resolved_at(Span::mixed_site());
@@ -46,7 +47,7 @@ impl Expansion<'_> {
                 #[allow(unused_imports)]
                 use #crate_path::__private::{WrapOther as _, WrapResult as _};
                 let __premier_found =
-                    (&#crate_path::__private::Wrapped::<#output>::new()).premier_found();
+                    (&#crate_path::__private::OutputType::<#output>::new()).premier_found();
                 #crate_path::bounds::NoResult::check(__premier_found);
             }
         })

@@ -6,7 +6,7 @@ use syn::Result;
 
 use super::expansion::Expansion;
 use super::recovery::recovered;
-use super::stack::{self, AttributeMacro, is_use_mark, says_result, strip, use_marks};
+use super::stack::{self, AttributeMacro, declared_result, is_use_mark, strip, use_marks};
 use crate::parse::function::Function;
 use crate::validate::function::{check_function_kind, check_future_may_borrow};
 
@@ -39,7 +39,7 @@ fn expand_item(
     check_function_kind(&function)?;
     check_future_may_borrow(&function)?;
     let stripped = strip(&mut function, attributes);
-    function.says_result = says_result(&arguments, &stripped)?;
+    function.declared_result = declared_result(&arguments, &stripped)?;
     let items = use_marks(&stripped);
     let layers = stack::layers(attribute, arguments, stripped, &function)?;
     let expansion = Expansion::new(&function, &layers)?;

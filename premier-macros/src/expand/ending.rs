@@ -1,4 +1,4 @@
-//! How layers that refuse a call tell the layers above them.
+//! The variable in which a layer that ends a call records that for the layers above.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;

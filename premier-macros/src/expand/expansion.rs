@@ -1,4 +1,4 @@
-//! What the attributes of one function know of the function and of each other.
+//! The attributes of one function as layers, with the function and the output that they share.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
@@ -30,8 +30,8 @@ pub(crate) trait Layer {
         false
     }
 
-    /// Returns whether no error of the code that the layer encloses gets past it: what can reject below it does
-    /// not change the output of the function.
+    /// Returns whether the layer handles every error of the code that it encloses, so that layers below it do not
+    /// change the output of the function.
     fn handles_errors(&self) -> bool {
         false
     }
@@ -41,7 +41,8 @@ pub(crate) trait Layer {
         false
     }
 
-    /// Returns whether the layer treats such calls otherwise than calls that the function ended.
+    /// Returns whether the layer treats a call that a layer below has ended differently from one that the function
+    /// has ended.
     fn observes_ending(&self) -> bool {
         false
     }

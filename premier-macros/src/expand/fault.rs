@@ -1,4 +1,4 @@
-//! What is emitted right before the body, for tests that make calls slow or failing.
+//! The statement before the body by which tests delay calls or make them fail.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -10,7 +10,7 @@ use crate::parse::types::{is_borrowed, is_nameable};
 use crate::parse::words::contains_word;
 
 impl Expansion<'_> {
-    /// Returns a statement for the start of the body. It is nothing unless the runtime has its feature
+    /// Returns a statement for the start of the body. It expands to nothing unless the runtime has its feature
     /// `testing`, which macros cannot know.
     pub(super) fn before_body(&self) -> TokenStream {
         let span = Span::mixed_site();

@@ -9,7 +9,7 @@ use super::arguments::named_body;
 use super::crate_path::default_crate_path;
 use super::expansion::{Expansion, Layer};
 use super::function::{Changes, function_with};
-use super::stack::{AttributeMacro, FALLBACK, Stripped, says_result, strip, use_marks};
+use super::stack::{AttributeMacro, FALLBACK, Stripped, declared_result, strip, use_marks};
 use crate::parse::function::Function;
 use crate::parse::words::contains_word;
 use crate::validate::function::{check_function_kind, check_future_may_borrow};
@@ -27,9 +27,9 @@ pub(super) fn recovered(
         return item;
     };
     let stripped = strip(&mut function, attributes);
-    let is_result = says_result(arguments, &stripped).unwrap_or_default();
-    // Said in any case, so that the compiler does not compare the name with the type.
-    function.says_result = is_result.or_else(|| Some(function.yields_result()));
+    let is_result = declared_result(arguments, &stripped).unwrap_or_default();
+    // Declared in any case, so that the compiler does not compare the name with the type.
+    function.declared_result = is_result.or_else(|| Some(function.yields_result()));
     let items = use_marks(&stripped);
     let below = stripped
         .iter()
@@ -39,7 +39,7 @@ pub(super) fn recovered(
         // What fails below a fallback does not reach the caller.
         .take_while(|(attribute, _)| attribute.name != FALLBACK)
         .any(|(attribute, arguments)| can_reject(attribute, &arguments));
-    let layers: [Box<dyn Layer>; 1] = [Box::new(Nothing(default_crate_path()))];
+    let layers: [Box<dyn Layer>; 1] = [Box::new(OutputOnly(default_crate_path()))];
     if can_reject
         && check_function_kind(&function).is_ok()
         && check_future_may_borrow(&function).is_ok()
@@ -63,9 +63,9 @@ fn can_reject(attribute: &AttributeMacro, arguments: &TokenStream) -> bool {
 }
 
 /// A layer that does nothing but change the output.
-struct Nothing(TokenStream);
+struct OutputOnly(TokenStream);
 
-impl Layer for Nothing {
+impl Layer for OutputOnly {
     fn crate_path(&self) -> &TokenStream {
         &self.0
     }

@@ -67,7 +67,7 @@ impl Expansion<'_> {
             {
                 #[allow(unused_imports)]
                 use #crate_path::__private::{BadArgumentOfAny as _, BadArgumentOfResult as _};
-                (&#crate_path::__private::BadArgument::<#output>::new()).premier_output(#error)
+                (&#crate_path::__private::OutputType::<#output>::new()).premier_output(#error)
             }
         }
     }

@@ -32,8 +32,8 @@ pub(crate) struct AttributeMacro {
 /// Parses and validates the arguments of an attribute.
 type ParseOne = fn(Invocation, &Function) -> Result<Box<dyn Layer>>;
 
-/// As [`ParseOne`], for several attributes of one name, none of another name between them, which become
-/// one layer. The last argument is the arguments of the attributes of that name above them on the function.
+/// Parses adjacent attributes of one name, which become one layer. The last argument is the attributes of that
+/// name above them on the function.
 type ParseAdjacent = fn(Vec<Invocation>, &Function, &[Invocation]) -> Result<Box<dyn Layer>>;
 
 #[derive(Clone, Copy)]
@@ -60,7 +60,7 @@ impl AttributeMacro {
         }
     }
 
-    /// An attribute that may reject calls, and decides together with those of its name that are next to it.
+    /// An attribute that may reject calls, and decides together with adjacent ones of its name.
     pub(crate) const fn deciding_together(name: &'static str, parse: ParseAdjacent) -> Self {
         Self {
             name,
@@ -128,23 +128,26 @@ pub(super) fn use_marks(stripped: &[Stripped]) -> TokenStream {
         .collect()
 }
 
-/// Returns what the attributes say of the output by their argument `result`. `arguments` are those of
+/// Returns whether the output is a `Result`, if an attribute states it by its argument `result`. `arguments` are those of
 /// the attribute that is being expanded.
-pub(super) fn says_result(arguments: &TokenStream, stripped: &[Stripped]) -> Result<Option<bool>> {
+pub(super) fn declared_result(
+    arguments: &TokenStream,
+    stripped: &[Stripped],
+) -> Result<Option<bool>> {
     let below = stripped.iter().map(Stripped::invocation);
-    let mut said = None;
+    let mut declared = None;
     for invocation in iter::once(expanded(arguments)).chain(below) {
         if let Some((name, flag)) = result_argument(&invocation)? {
-            if said == Some(!flag) {
+            if declared == Some(!flag) {
                 return Err(Error::new(
                     name.span(),
                     "another attribute of the function says the opposite",
                 ));
             }
-            said = Some(flag);
+            declared = Some(flag);
         }
     }
-    Ok(said)
+    Ok(declared)
 }
 
 /// Returns the layers of the attribute that is being expanded, which is the outermost, and of

@@ -6,8 +6,7 @@ use syn::{Expr, Pat};
 
 use super::words::contains_word;
 
-/// The variants of `premier::Error` for calls that premier did not let through: those of `is_refusal` in the
-/// runtime's `attributes/cause.rs`.
+/// The variants of `premier::Error` for calls that premier refused: those of `Error::is_refusal` in the runtime.
 const REFUSALS: [&str; 8] = [
     "BucketFull",
     "CircuitOpen",

@@ -32,8 +32,8 @@ pub(crate) struct Function {
     pub(crate) shape: Shape,
     /// What the function yields when it has run: its return type, or the output of its future.
     pub(crate) output: Type,
-    /// What the attributes say by their argument `result`: whether the output is a `Result`.
-    pub(crate) says_result: Option<bool>,
+    /// Whether the output is a `Result`, if an attribute states it by the argument `result`.
+    pub(crate) declared_result: Option<bool>,
 }
 
 impl Parse for Function {
@@ -41,7 +41,7 @@ impl Parse for Function {
         let attributes = input.call(Attribute::parse_outer)?;
         let not_a_function = Error::new(
             input.span(),
-            "premier's attributes stand on functions and methods, not on other items",
+            "premier's attributes are for functions and methods, not for other items",
         );
         let visibility: Visibility = input.parse()?;
         let default = match input.fork().parse::<Ident>() {
@@ -74,7 +74,7 @@ impl Parse for Function {
             receiver,
             shape,
             output,
-            says_result: None,
+            declared_result: None,
         })
     }
 }
@@ -83,7 +83,7 @@ impl Function {
     /// Returns whether the output is a `Result`, as far as tokens tell: by the argument `result`, or
     /// else by a name that ends in `Result`.
     pub(crate) fn yields_result(&self) -> bool {
-        self.says_result.unwrap_or_else(|| {
+        self.declared_result.unwrap_or_else(|| {
             last_segment(&self.output)
                 .is_some_and(|last| last.ident.to_string().ends_with("Result"))
         })
@@ -108,8 +108,8 @@ impl Function {
             || contains_word(inputs.to_token_stream(), "impl")
     }
 
-    /// Returns whether the signature or `more` says that there is a `Self`. The body does not tell: it
-    /// may have items of its own.
+    /// Returns whether the signature or `more` shows that there is a `Self`. The body does not show it, because it
+    /// may contain items.
     pub(crate) fn has_self_type(&self, more: TokenStream) -> bool {
         self.receiver.is_some()
             || contains_word(self.signature.to_token_stream(), "Self")

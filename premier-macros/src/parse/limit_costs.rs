@@ -1,7 +1,7 @@
 //! Limits that state a cost of their own, as in `limits("60/min", ("1000/min", cost = tokens))`.
 //!
-//! Such a limit is what another `#[throttle]` with this limit and this cost below the attribute would be:
-//! throttles that stand together decide as one.
+//! Such a limit is equivalent to another `#[throttle]` with this limit and this cost right below the attribute:
+//! adjacent throttles decide together.
 
 use proc_macro2::Ident;
 use quote::ToTokens;

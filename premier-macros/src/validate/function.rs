@@ -22,7 +22,7 @@ pub(crate) fn check_function_kind(function: &Function) -> Result<()> {
     let unsupported = |tokens: &dyn ToTokens, what: &str| {
         Err(Error::new_spanned(
             tokens.to_token_stream(),
-            format!("premier's attributes cannot stand on {what} functions"),
+            format!("premier's attributes cannot be used on {what} functions"),
         ))
     };
     if let Some(constness) = constness {
@@ -37,7 +37,7 @@ pub(crate) fn check_function_kind(function: &Function) -> Result<()> {
     if let Type::Never(never) = &function.output {
         return Err(Error::new_spanned(
             never,
-            "premier's attributes cannot stand on functions that never return",
+            "premier's attributes cannot be used on functions that never return",
         ));
     }
     Ok(())

@@ -12,12 +12,11 @@ pub struct CallSite {
     inner_item: &'static str,
     /// The `type_name` of something inside the function that names its generic arguments as well.
     instance: &'static str,
-    /// Whether the instances share the policy that the generic arguments of the function itself tell
-    /// apart, and only those.
+    /// Whether instances that differ only in generic arguments of the function itself share one policy.
     shares_own_generics: bool,
     /// Replaces the name of the function.
     pub(super) name: Option<&'static str>,
-    /// How many attributes of the same kind are above this one on the function.
+    /// How many attributes of this kind are above this one on the function.
     pub(super) index: usize,
 }
 

@@ -82,8 +82,8 @@ fn in_chain<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     None
 }
 
-/// Whether premier refused a call: its function did not run, and that says nothing about the function.
-/// The macros have the same list of names (`parse/error_filter.rs`), for `on` and `when`.
+/// Whether premier refused the call, so that the function did not run. For `on` and `when`, the macros have
+/// a copy of the variants of [`Error::is_refusal`] (`parse/error_filter.rs`).
 #[must_use]
 pub fn is_refusal(error: Option<&Error>) -> bool {
     error.is_some_and(Error::is_refusal)

@@ -72,7 +72,7 @@ pub struct Bulkhead {
     args: ConcurrencyArgs,
     /// The permits of a function without keys.
     only: Permits,
-    /// Those of a function with keys. The permits of a key are there while a call has one or waits for one.
+    /// The permits of a function with keys, for each key of which a call runs or waits.
     by_key: QueueMap<(), Permits>,
     waiting: WaitingCount,
     clock: &'static SteadyClock,
@@ -107,12 +107,14 @@ static BULKHEADS: Registry<Bulkhead> = Registry::new();
 
 /// The permits of a function as they are now.
 #[cfg(feature = "dashboard")]
+#[derive(serde::Serialize)]
 pub(crate) struct PermitStatus {
     pub(crate) function: &'static str,
     /// How many calls of each key may run.
     pub(crate) limit: u64,
-    /// How many run under all keys, and how many wait.
+    /// How many run, under all keys.
     pub(crate) in_use: u64,
+    /// How many wait, under all keys.
     pub(crate) waiting: u64,
 }
 

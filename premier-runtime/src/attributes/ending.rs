@@ -1,11 +1,10 @@
-//! How the layers of one call that refuse tell the layers above them.
+//! How a call has ended, recorded by the layer that ended it for the layers above.
 //!
-//! The error of a refusal becomes the user's error, or a substitute, before a layer above sees it, and
-//! neither says what it was. So a layer that refuses notes it here.
+//! A layer above gets the error of a refusal after its conversion to the user's type, or a substitute in its place.
+//! Neither shows that the call was refused, so the layer that refuses a call records it here.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::cause::is_refusal;
 use crate::error::Error;
 
 /// What ended a call, or the last attempt of it.
@@ -49,7 +48,7 @@ impl Ending {
         self.set(match error {
             Error::CircuitOpen { .. } => EndedBy::OpenCircuit,
             Error::Config { .. } => EndedBy::BadArgument,
-            error if is_refusal(Some(error)) => EndedBy::Refusal,
+            error if error.is_refusal() => EndedBy::Refusal,
             _ => EndedBy::Function,
         });
     }
@@ -64,7 +63,7 @@ impl Ending {
         self.set(EndedBy::Function);
     }
 
-    /// Takes over what ended the part of the call that ran on a worker thread.
+    /// Copies the ending of the part of the call that ran on a worker thread.
     pub fn adopt(&self, worker: &Self) {
         self.0
             .store(worker.0.load(Ordering::Relaxed), Ordering::Relaxed);

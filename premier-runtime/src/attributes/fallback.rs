@@ -11,12 +11,8 @@ use crate::telemetry::{self, Counted};
 /// The static of one `#[fallback]`.
 pub type FallbackSite = Site<Fallback>;
 
-/// The arguments of one `#[fallback]`.
-pub type FallbackSpec = Spec<FallbackArgs>;
-
-/// The arguments of one `#[fallback]` that the runtime needs: none.
-#[derive(Debug, Default)]
-pub struct FallbackArgs;
+/// The arguments of one `#[fallback]`. The runtime needs none of them.
+pub type FallbackSpec = Spec<()>;
 
 /// The fallback of one function.
 #[derive(Debug)]
@@ -26,9 +22,9 @@ pub struct Fallback {
 
 impl Policy for Fallback {
     const ATTRIBUTE: &'static str = "fallback";
-    type Args = FallbackArgs;
+    type Args = ();
 
-    fn bind(call_site: &CallSite, FallbackArgs: FallbackArgs) -> Result<Self, Error> {
+    fn bind(call_site: &CallSite, (): ()) -> Result<Self, Error> {
         Ok(Self {
             function: call_site.path().into(),
         })
@@ -41,7 +37,7 @@ impl Policy for Fallback {
 
 impl FallbackSite {
     /// Records that a call returns the fallback.
-    pub fn record(&'static self, instance: Instance<FallbackArgs>) {
+    pub fn record(&'static self, instance: Instance<()>) {
         if let Ok(fallback) = self.bound(instance) {
             telemetry::fell_back(&fallback.function);
         }

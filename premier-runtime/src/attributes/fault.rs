@@ -1,13 +1,13 @@
-//! The place where the body of a function begins: there a test can make a call slow or failing.
+//! Fault injection: a test can delay a call right before the body of its function, or make it fail.
 //!
-//! Expansions put the macro `before_body` there, within all attributes. Without the feature `testing` it
-//! is nothing, so that the function is compiled as if it were not there.
+//! Expansions put the macro `before_body` there, inside all attributes. Without the feature `testing` it expands
+//! to nothing.
 
 #[cfg(feature = "testing")]
 pub use self::with_feature::*;
 
-/// What an expansion does before the body. It is given how the function waits, `blocking` or `awaiting`,
-/// and its output, if that can be an error of a type that a test can name.
+/// Expands to nothing without the feature `testing`. The arguments are how the function waits, `blocking` or
+/// `awaiting`, and its output, if a test can name the type of its error.
 #[cfg(not(feature = "testing"))]
 #[doc(hidden)]
 #[macro_export]
@@ -15,8 +15,8 @@ macro_rules! __premier_before_body {
     ($mode:ident $($output:ty)?) => {};
 }
 
-/// What an expansion does before the body, as a test asks. It is given how the function waits, `blocking`
-/// or `awaiting`, and its output, if that can be an error of a type that a test can name.
+/// Injects the fault that a test has asked for. The arguments are how the function waits, `blocking` or `awaiting`,
+/// and its output, if a test can name the type of its error.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 #[macro_export]
@@ -41,7 +41,7 @@ macro_rules! __premier_before_body {
         #[allow(unused_imports)]
         use $crate::__private::{FailAny as _, FailResult as _};
         if let ::core::option::Option::Some(output) =
-            (&$crate::__private::Failing::<$output>::new()).premier_failed(&$fault)
+            (&$crate::__private::OutputType::<$output>::new()).premier_failed(&$fault)
         {
             return output;
         }
@@ -53,23 +53,23 @@ macro_rules! __premier_before_body {
 mod with_feature {
     use std::any::type_name;
     use std::fmt;
-    use std::marker::PhantomData;
     use std::time::Duration;
 
     use crate::attributes::call_site::CallSite;
+    use crate::attributes::output_type::OutputType;
     use crate::clock::{SteadyClock, after};
     use crate::config::fault::Fault;
     use crate::config::runtime::Runtime;
     use crate::config::scope;
 
-    /// What a test asks of one call.
+    /// The fault of one call.
     pub struct FaultOfCall {
         function: String,
         fault: Fault,
     }
 
     impl FaultOfCall {
-        /// The fault of a call that begins now, if its scope has one for it.
+        /// Takes the fault of a call that begins now, if its scope has one.
         #[must_use]
         pub fn take(call_site: &CallSite) -> Option<Self> {
             let scope = scope::current()?;
@@ -78,7 +78,7 @@ mod with_feature {
             Some(Self { function, fault })
         }
 
-        /// Sleeps as long as the call is to be slow, blocking the thread.
+        /// Sleeps for the delay of the fault, blocking the thread.
         pub fn wait(&self) {
             let (clock, until) = self.sleep();
             while clock.now() < until {
@@ -86,7 +86,7 @@ mod with_feature {
             }
         }
 
-        /// Sleeps as long as the call is to be slow, without blocking the thread.
+        /// Sleeps for the delay of the fault without blocking the thread.
         pub async fn wait_async(&self) {
             if self.fault.slow > Duration::ZERO {
                 let (clock, until) = self.sleep();
@@ -99,10 +99,10 @@ mod with_feature {
             (clock, after(clock.now(), self.fault.slow))
         }
 
-        /// Goes on if the call is not to fail.
+        /// Checks that the call is not to fail.
         ///
         /// # Panics
-        /// If it is.
+        /// If it is to fail.
         pub fn cannot_fail(&self) {
             assert!(
                 self.fault.error.is_none(),
@@ -136,22 +136,6 @@ mod with_feature {
         }
     }
 
-    /// Makes the output of a failing call.
-    ///
-    /// The expansion calls a method on `&Failing::<Output>::new()`. Method lookup chooses [`FailResult`] if
-    /// the output is a `Result`, [`FailAny`] otherwise.
-    #[derive(Debug)]
-    pub struct Failing<O>(PhantomData<fn() -> O>);
-
-    impl<O> Failing<O> {
-        /// For a function that returns `O`.
-        #[must_use]
-        #[allow(clippy::new_without_default, reason = "only expansions make one")]
-        pub const fn new() -> Self {
-            Self(PhantomData)
-        }
-    }
-
     /// A `Result` whose error a test can make.
     pub trait FailResult {
         /// What the function returns.
@@ -163,7 +147,7 @@ mod with_feature {
 
     // Method lookup does not see whether a type is `'static`, and would choose this impl for a parameter of
     // an impl, which need not be. It sees that such a parameter is not known to be `Unpin`, as errors are.
-    impl<T, E: Unpin + 'static> FailResult for Failing<Result<T, E>> {
+    impl<T, E: Unpin + 'static> FailResult for OutputType<Result<T, E>> {
         type Output = Result<T, E>;
 
         fn premier_failed(&self, fault: &FaultOfCall) -> Option<Result<T, E>> {
@@ -180,7 +164,7 @@ mod with_feature {
         fn premier_failed(&self, fault: &FaultOfCall) -> Option<Self::Output>;
     }
 
-    impl<O> FailAny for &Failing<O> {
+    impl<O> FailAny for &OutputType<O> {
         type Output = O;
 
         fn premier_failed(&self, fault: &FaultOfCall) -> Option<O> {

@@ -14,6 +14,7 @@ pub(crate) mod fallback;
 pub(crate) mod fault;
 pub(crate) mod into_arg;
 pub(crate) mod output;
+pub(crate) mod output_type;
 #[cfg(feature = "dashboard")]
 mod registry;
 pub(crate) mod rejection;

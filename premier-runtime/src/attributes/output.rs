@@ -2,12 +2,14 @@
 
 use std::marker::PhantomData;
 
-/// A `Result`, whatever name the function gives to it.
+use super::output_type::OutputType;
+
+/// A `Result`, under any name.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Result`",
     label = "is not a `Result`",
     note = "#[retry], #[circuit_breaker] and #[fallback] look at the error of the function, so it has to return a `Result`",
-    note = "the other attributes take a type whose name ends in `Result` for one: if it is another type, give one of them the argument `result = false`, and the function returns `Result<{Self}, premier::Error>`"
+    note = "the other attributes treat a type whose name ends in `Result` as one: if it is another type, give one of them the argument `result = false`, and the function returns `Result<{Self}, premier::Error>`"
 )]
 pub trait ResultOutput<T, E> {
     /// Returns `Err(error)`.
@@ -48,23 +50,7 @@ impl<T, E> ResultOutput<T, E> for Result<T, E> {
     }
 }
 
-/// Rejects an output that is put into a `Result` although it is one.
-///
-/// The expansion calls `premier_found` on `&Wrapped::<Output>::new()`, and method resolution takes
-/// [`WrapResult`] if the output is a `Result`, [`WrapOther`] otherwise.
-#[derive(Debug)]
-pub struct Wrapped<O>(PhantomData<fn() -> O>);
-
-impl<O> Wrapped<O> {
-    /// For a function whose user wrote the output `O`.
-    #[must_use]
-    #[allow(clippy::new_without_default, reason = "only expansions make one")]
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-/// An output that may be put into a `Result` without being asked: any but a `Result`.
+/// An output that an expansion may put into a `Result`: any type but a `Result`.
 #[diagnostic::on_unimplemented(
     message = "this output is a `Result` under a name that does not end in `Result`",
     label = "is a `Result`",
@@ -77,19 +63,19 @@ pub trait NoResult {
     fn check(self);
 }
 
-/// What is found of an output that is none.
+/// The output is not a `Result`.
 impl NoResult for () {
     #[inline]
     fn check(self) {}
 }
 
-/// Finds that the output is a `Result`.
+/// Finds that an output, which is about to be put into a `Result`, is one itself.
 pub trait WrapResult<O> {
     /// Names the output.
     fn premier_found(&self) -> PhantomData<O>;
 }
 
-impl<T, E> WrapResult<Result<T, E>> for Wrapped<Result<T, E>> {
+impl<T, E> WrapResult<Result<T, E>> for OutputType<Result<T, E>> {
     #[inline]
     fn premier_found(&self) -> PhantomData<Result<T, E>> {
         PhantomData
@@ -103,4 +89,4 @@ pub trait WrapOther {
     fn premier_found(&self) {}
 }
 
-impl<O> WrapOther for &Wrapped<O> {}
+impl<O> WrapOther for &OutputType<O> {}

@@ -1,7 +1,6 @@
 //! What a function returns when an attribute rejects a call.
 
-use std::marker::PhantomData;
-
+use super::output_type::OutputType;
 use crate::error::Error;
 
 /// Error types that a denied call can return.
@@ -23,24 +22,8 @@ impl<E: From<Error>> ErrorOfRejection for E {
     }
 }
 
-/// Makes the output of a call whose attribute has an invalid argument, where `on_reject` makes the
-/// output of all other rejections.
-///
-/// The expansion calls a method on `&BadArgument::<Output>::new()`. Method lookup chooses
-/// [`BadArgumentOfResult`] if the output can be an error, and [`BadArgumentOfAny`] otherwise.
-#[derive(Debug)]
-pub struct BadArgument<O>(PhantomData<fn() -> O>);
-
-impl<O> BadArgument<O> {
-    /// For a function that returns `O`.
-    #[must_use]
-    #[allow(clippy::new_without_default, reason = "only expansions make one")]
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-/// Outputs that can be an error of premier's.
+/// Outputs that can be an error of premier's. They return the error of an invalid argument where `on_reject` makes
+/// the output of all other rejections.
 pub trait BadArgumentOfResult {
     /// What the function returns.
     type Output;
@@ -49,7 +32,7 @@ pub trait BadArgumentOfResult {
     fn premier_output(&self, error: Error) -> Self::Output;
 }
 
-impl<T, E: From<Error>> BadArgumentOfResult for BadArgument<Result<T, E>> {
+impl<T, E: From<Error>> BadArgumentOfResult for OutputType<Result<T, E>> {
     type Output = Result<T, E>;
 
     fn premier_output(&self, error: Error) -> Result<T, E> {
@@ -66,7 +49,7 @@ pub trait BadArgumentOfAny {
     fn premier_output(&self, error: Error) -> Self::Output;
 }
 
-impl<O> BadArgumentOfAny for &BadArgument<O> {
+impl<O> BadArgumentOfAny for &OutputType<O> {
     type Output = O;
 
     fn premier_output(&self, error: Error) -> O {
@@ -74,8 +57,7 @@ impl<O> BadArgumentOfAny for &BadArgument<O> {
     }
 }
 
-/// Panics with the message of an error: the function cannot return it, and must not go on as if
-/// nothing were wrong.
+/// Panics with the message of an error that the function cannot return.
 ///
 /// # Panics
 /// Always.

@@ -53,7 +53,7 @@ impl<A> Instance<A> {
         Self::of_type::<T>(spec)
     }
 
-    /// The instance that `T` tells from others.
+    /// The instance that the type `T` identifies.
     #[inline]
     #[must_use]
     pub fn of_type<T: ?Sized>(spec: fn() -> Spec<A>) -> Self {
@@ -88,7 +88,7 @@ impl<A> fmt::Debug for Instance<A> {
 pub struct Site<P: 'static> {
     /// The policy of a function that has one instance, as most functions do.
     only: OnceLock<P>,
-    /// Those of the instances of other functions. They live as long as the static does.
+    /// The policies of a function with several instances. They live as long as the static.
     instances: RwLock<Option<HashMap<TypeId, &'static P>>>,
     /// Whether a call has found an argument invalid.
     was_invalid: AtomicBool,
@@ -157,8 +157,8 @@ impl<P: Policy> Site<P> {
 
     fn bind(&'static self, id: TypeId, spec: fn() -> Spec<P::Args>) -> Result<&'static P, Error> {
         let (call_site, args) = spec().finish();
-        // Made before a lock is taken, because it runs code of the user's, as clocks and subscribers of
-        // events are, which may call the function. Of policies that are made at the same time, one is kept.
+        // Made without a lock, because it runs user code, such as clocks and event subscribers, which may call the
+        // function. If several threads make a policy at the same time, one is kept.
         let made = args.and_then(|args| P::bind(&call_site, args));
         let policy = made.map_err(|error| self.invalid(&call_site, error))?;
         let mut is_kept = false;

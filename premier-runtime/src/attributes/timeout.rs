@@ -126,7 +126,7 @@ impl TimeoutSite {
         call: F,
     ) -> Result<F::Output, Error> {
         let policy = self.bound(instance)?;
-        // Computed before the first poll, which may take long.
+        // Computed here, because the first poll may take long.
         let deadline = policy.deadline();
         let mut call = pin!(call);
         let mut sleep: Option<Sleep> = None;
@@ -161,7 +161,7 @@ impl TimeoutSite {
         });
         policy.start_worker(call, Arc::clone(&answer))?;
         loop {
-            // Read before the answer: an answer that arrives in between is not lost.
+            // Read before the result, so that a result which arrives in between is not lost.
             let is_late = policy.clock.now() >= deadline;
             if let Some(result) = answer.take() {
                 return result.map_err(|panic| panic::resume_unwind(panic));

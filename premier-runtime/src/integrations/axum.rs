@@ -44,8 +44,8 @@ impl IntoResponse for Error {
 }
 
 /// An extractor of the peer's IP address, to use as a key. `Display` writes an IPv6 address as its
-/// /64 network, because a subscriber owns at least a /64, and one that stands for an IPv4 address as that
-/// one.
+/// /64 network, because a subscriber owns at least a /64, and one that contains an IPv4 address as the IPv4
+/// address.
 ///
 /// The address comes from `ConnectInfo<SocketAddr>`: serve the router with
 /// `into_make_service_with_connect_info`. Without it a request is answered with 500 and

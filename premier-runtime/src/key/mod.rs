@@ -2,6 +2,8 @@
 
 pub(crate) mod buffer;
 pub(crate) mod digest;
+#[cfg(any(feature = "cache", feature = "tower"))]
+pub(crate) mod escape;
 pub(crate) mod full;
 pub(crate) mod hasher;
 pub(crate) mod subject;

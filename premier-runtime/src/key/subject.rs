@@ -64,6 +64,10 @@ impl Subject<'_> {
 fn canonical_number(text: &str) -> Option<u64> {
     match text.as_bytes() {
         [b'0'] => Some(0),
+        // The first dot of an IPv4 address: `parse` takes 40 instructions to find it.
+        [b'1'..=b'9', second, third, fourth, ..] if [second, third, fourth].contains(&&b'.') => {
+            None
+        }
         // No other first byte: `parse` would accept a sign and leading zeros.
         [b'1'..=b'9', ..] => text.parse().ok(),
         _ => None,

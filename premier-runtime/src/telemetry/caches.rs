@@ -11,7 +11,7 @@ use super::registered::{registered, show_latest};
 
 /// Counts the hits and misses of a cache, its values and those that it evicts.
 #[derive(Debug, Default)]
-pub(crate) struct Lookups {
+pub(crate) struct CacheTelemetry {
     #[cfg(feature = "metrics")]
     metrics: OnceLock<CacheMetrics>,
 }
@@ -25,7 +25,7 @@ struct CacheMetrics {
     evictions: metrics::Counter,
 }
 
-impl Lookups {
+impl CacheTelemetry {
     /// Registers the metrics, which begin at 0.
     pub(crate) fn register(&self, cache: &Arc<str>) {
         let _ = cache;

@@ -1,7 +1,7 @@
 //! Collects the decisions about a request, from which the headers of its response are made.
 //!
-//! A layer collects on its thread whenever it polls a request, so that what the request decides is known to be
-//! the request's. Limits do not decide on their fast path meanwhile, because that computes no numbers.
+//! A layer collects on its thread while it polls a request, so the decisions belong to that request. Meanwhile
+//! limits do not use their fast path, because it computes no numbers.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -16,11 +16,11 @@ use crate::limit::decision::Decision;
 static IS_USED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// What is collected on this thread at the moment.
+    /// The innermost collector of this thread.
     static CURRENT: RefCell<Option<Collector>> = const { RefCell::new(None) };
 }
 
-/// Lets limits look for a collector from now on.
+/// Makes limits look for a collector from now on.
 pub(crate) fn enable() {
     IS_USED.store(true, Ordering::SeqCst);
 }
@@ -62,7 +62,7 @@ pub(crate) struct Collected {
 }
 
 impl Collector {
-    /// Collects what `poll` decides on this thread. What is collected outside goes on afterwards.
+    /// Collects the decisions of this thread during `poll`. Afterwards the outer collector is in use again.
     pub(crate) fn during<R>(&mut self, poll: impl FnOnce() -> R) -> R {
         let outer = CURRENT.replace(Some(mem::take(self)));
         // Restored also if `poll` panics.

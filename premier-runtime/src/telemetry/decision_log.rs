@@ -1,7 +1,7 @@
 //! Events of the decisions of one limit.
 //!
-//! A client decides how often it is denied, and how often its calls cost too much. Each of these calls has an event
-//! at DEBUG. Above, there is one event a second that says how many there were, and the first failure of a second.
+//! Clients determine how many calls are denied or fail, so each of these calls has an event at DEBUG only. At INFO
+//! and WARN, one event a second states their number, and the first failure of a second has its own event.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -156,7 +156,7 @@ impl Tally {
 
 impl Summary for Tally {
     fn emit(&self) {
-        // Before the counts are taken, so that a call which comes now is in this summary or queues the next one.
+        // Before the counts are taken, so that a concurrent call is in this summary or queues the next one.
         self.is_queued.store(false, Ordering::Release);
         let (function, algo) = (&*self.function, self.algo.as_str());
         let denied = [

@@ -11,7 +11,7 @@ use crate::error::Error;
 #[cfg(feature = "tracing")]
 use crate::error::EscapedKey;
 
-/// What is counted of the calls of a function.
+/// An event of a function's calls that has a counter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Counted {
     Retries,
@@ -107,8 +107,8 @@ impl BreakerState {
     }
 }
 
-/// Registers the metrics of a breaker that is closed. There is no one state of many circuits, so a breaker with keys
-/// has how many of them are in each state instead.
+/// Registers the metrics of a closed breaker. A breaker with keys has many circuits, so its metrics are the numbers
+/// of circuits in each state.
 pub(crate) fn register_breaker(function: &Arc<str>, has_keys: bool) {
     let _ = has_keys;
     Counted::OpenCircuit.register(function);

@@ -11,9 +11,11 @@ use super::counts::Counts;
 use super::decision_log::{DecisionLog, LoggedLimit};
 #[cfg(feature = "metrics")]
 use super::descriptions::describe;
+#[cfg(feature = "metrics")]
+use super::outcome::Failure;
 use super::outcome::Outcome;
 #[cfg(feature = "metrics")]
-use super::{outcome::Failure, registered::registered};
+use super::registered::{count, registered};
 use crate::key::subject::Subject;
 use crate::limit::algo::Algo;
 
@@ -102,10 +104,7 @@ impl Telemetry {
     pub(crate) fn waits(&self, function: &Arc<str>, waits: bool) {
         let _ = (function, waits);
         #[cfg(feature = "metrics")]
-        match waits {
-            true => waiting(function).increment(1.0),
-            false => waiting(function).decrement(1.0),
-        }
+        count(&waiting(function), waits);
     }
 }
 

@@ -32,7 +32,7 @@ mod retries;
 mod summaries;
 
 #[cfg(feature = "cache")]
-pub(crate) use self::caches::Lookups;
+pub(crate) use self::caches::CacheTelemetry;
 #[cfg(feature = "redis")]
 pub(crate) use self::events::record_backend_up;
 pub(crate) use self::events::{

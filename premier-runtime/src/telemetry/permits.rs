@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::events::Counted;
 #[cfg(feature = "metrics")]
-use super::registered::registered;
+use super::registered::{count, registered};
 
 /// Records the permits of one function.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl PermitTelemetry {
         }
     }
 
-    /// Records that a call has a permit, or has given it back.
+    /// Records that a call holds a permit, or has released it.
     pub(crate) fn holds(&self, holds: bool) {
         let _ = holds;
         #[cfg(feature = "dashboard")]
@@ -65,14 +65,14 @@ impl PermitTelemetry {
             false => self.in_use.fetch_sub(1, Ordering::Relaxed),
         };
         #[cfg(feature = "metrics")]
-        change(&self.metrics().in_use, holds);
+        count(&self.metrics().in_use, holds);
     }
 
     /// Records that a call waits for a permit, or waits no longer.
     pub(crate) fn waits(&self, waits: bool) {
         let _ = waits;
         #[cfg(feature = "metrics")]
-        change(&self.metrics().waiting, waits);
+        count(&self.metrics().waiting, waits);
     }
 
     /// Records that a call got no permit.
@@ -89,14 +89,5 @@ impl PermitTelemetry {
                 waiting: metrics::gauge!("premier_waiting_calls", "function" => function()),
             }
         })
-    }
-}
-
-#[cfg(feature = "metrics")]
-fn change(gauge: &metrics::Gauge, is_more: bool) {
-    if is_more {
-        gauge.increment(1.0);
-    } else {
-        gauge.decrement(1.0);
     }
 }

@@ -1,6 +1,6 @@
-//! Events that sum up what happens too often to be an event each time.
+//! Events that sum up occurrences which are too frequent to have an event each.
 //!
-//! A thread emits them, because a summary is due when nothing may happen any more. It runs while there are any.
+//! A thread emits them, because no further call may come that could. It ends when no summary is left.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use std::time::Duration;
 use tracing::Dispatch;
 use tracing::dispatcher;
 
-/// How long calls are summed up.
+/// The time between summaries.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What can be summed up.
+/// Occurrences that are summed up.
 pub(super) trait Summary: Send + Sync {
-    /// Emits the events about what has happened since the last time.
+    /// Emits the events about the occurrences since the last summary.
     fn emit(&self);
 }
 

@@ -26,7 +26,7 @@ fn the_macros_and_the_runtime_name_the_same_refusals() {
         .skip(1)
         .step_by(2)
         .collect();
-    let runtime = source("premier-runtime/src/error.rs");
+    let runtime = source("premier-runtime/src/error/mod.rs");
     let refusals: BTreeSet<&str> = between(&runtime, "pub const fn is_refusal", "=> true")
         .split("Self::")
         .skip(1)

@@ -17,7 +17,7 @@ use crate::config::runtime::Runtime;
 use crate::key::full::Key;
 use crate::key::subject::Subject;
 use crate::store::values::{LoadToken, ValueStore};
-use crate::telemetry::Lookups;
+use crate::telemetry::CacheTelemetry;
 
 /// How long a shared value stays fresh at most, so that nothing stays in Redis for ever.
 const MAX_SHARED_TTL: Duration = Duration::from_secs(86_400);
@@ -37,7 +37,7 @@ pub(super) struct Ttl {
 /// A cache with its configuration.
 pub(crate) struct BoundCache {
     name: Arc<str>,
-    lookups: Lookups,
+    telemetry: CacheTelemetry,
     keyspace: Box<str>,
     prefix: Box<str>,
     pub(super) ttl: Ttl,
@@ -92,7 +92,7 @@ impl BoundCache {
         Self {
             prefix: prefix(keyspace, shared_name).into(),
             keyspace: keyspace.into(),
-            lookups: Lookups::default(),
+            telemetry: CacheTelemetry::default(),
             name: name.into(),
             ttl,
             wait,
@@ -125,11 +125,11 @@ impl BoundCache {
     /// Counts a lookup.
     #[inline]
     pub(super) fn record_lookup(&self, is_hit: bool) {
-        self.lookups.count(&self.name, is_hit);
+        self.telemetry.count(&self.name, is_hit);
     }
 
-    /// Counts a lookup that was no hit at once and the values that there are since, and logs what the shared store has done. To be called without a
-    /// place in a queue: a recorder and a subscriber may call the function for the same key.
+    /// Counts a lookup after its slow path, records the number of values, and logs the state of the shared store.
+    /// Call this without a place in a queue: a recorder or a subscriber may call the function for this key.
     pub(super) fn record_found(&self, is_hit: bool) {
         self.record_lookup(is_hit);
         self.record_size();
@@ -185,7 +185,7 @@ impl BoundCache {
     }
 
     /// Saves a value whose computation began in `epoch` in the shared store, unless it was invalidated since. A
-    /// store without tokens does not know of that.
+    /// store without tokens misses the invalidations of other processes.
     ///
     /// # Errors
     /// The value cannot be shared: from now on no value of this cache is.
@@ -226,8 +226,7 @@ impl BoundCache {
         Key::new(&self.prefix, Some(&call.text))
     }
 
-    /// Removes the value of one key from memory. Callers that come from now on do not wait for the computation
-    /// that runs now.
+    /// Removes the value of one key from memory. Later callers do not wait for the computation that runs now.
     pub(super) fn invalidate(&self, key: &str) {
         self.memory.invalidate(Subject::Text(key));
         self.flights.invalidate(key);
@@ -249,14 +248,14 @@ impl BoundCache {
 
     /// Registers the metrics. No lock may be held.
     pub(super) fn register_metrics(&self) {
-        self.lookups.register(&self.name);
+        self.telemetry.register(&self.name);
     }
 
-    /// Records how many values there are and were evicted. No lock may be held, and no place in a queue: a recorder
-    /// may call the function for the same key.
+    /// Records how many values there are and how many were evicted. Call this without a lock and without a place in
+    /// a queue: a recorder may call the function for this key.
     fn record_size(&self) {
         let evicted = self.memory.take_evicted();
-        self.lookups
+        self.telemetry
             .resized(&self.name, evicted, || self.memory.len());
     }
 }

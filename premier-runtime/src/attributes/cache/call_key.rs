@@ -18,13 +18,13 @@ impl CallKey {
         Subject::Text(&self.text)
     }
 
-    /// Whether a value that is kept with these arguments is of this call.
+    /// Whether a value that was kept with these arguments belongs to this call.
     pub(super) fn is_of(&self, kept: Option<&KeptArguments>) -> bool {
         kept == self.arguments.as_deref()
     }
 
-    /// What other processes compare the arguments by, empty if the text is enough; `None` if the value cannot be
-    /// shared.
+    /// The JSON by which other processes compare the arguments, empty if the text identifies them; `None` if the
+    /// value cannot be shared.
     pub(super) fn shared_arguments(&self) -> Option<&str> {
         match &self.arguments {
             Some(arguments) => arguments.json(),

@@ -62,8 +62,7 @@ macro_rules! stored_value {
                 Self::Shared(Arc::new(value))
             }
 
-            /// Returns a clone of the value, or `None` if it is of another type, or of other arguments than
-            /// `is_of` knows.
+            /// Returns a clone of the value; `None` if it has another type, or if `is_of` rejects its arguments.
             ///
             /// Call this without any lock held: `T::clone` and the comparison are the user's code.
             #[inline]

@@ -1,30 +1,30 @@
-//! What callers get that have waited for a computation which failed.
+//! What a caller returns that has waited for a failed computation.
 //!
-//! An error that is `Clone` is copied for them. For any other error one of them tries once more for all. If that
-//! fails as well, the others get an [`Error::LoadFailed`] where the error of the function can be made of one, and
-//! make attempts of their own, at the same time, where it cannot: waiting for one another would take as long as
-//! all attempts together, and just when the backend is down.
+//! If the error is `Clone`, every waiting caller gets a clone. Otherwise one of them tries once more. If that fails
+//! as well, the others return [`Error::LoadFailed`], if the error type of the function implements `From` for it;
+//! if not, all compute at the same time, because attempts one after the other would take long just when the
+//! backend is down.
 
 use std::any::Any;
 use std::fmt::{self, Debug, Display, Formatter};
-use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::attributes::output_type::OutputType;
 use crate::error::Error;
 
-/// A failure, for those who have waited for the computation.
+/// A failure, for the callers that have waited for the computation.
 #[derive(Clone)]
 pub(super) enum Failure {
-    /// The error itself, of which each gets a clone.
+    /// The error itself. Each caller gets a clone.
     Error(Arc<dyn Any + Send + Sync>),
     /// The text of an error that cannot be cloned.
     Message(Arc<str>),
-    /// Nothing is known but that it failed.
+    /// Only the fact of the failure.
     Unknown,
 }
 
 impl Failure {
-    /// Whether everybody gets the error itself.
+    /// Whether all callers get the error itself.
     pub(super) const fn is_error(&self) -> bool {
         matches!(self, Self::Error(_))
     }
@@ -72,20 +72,6 @@ impl<O> Debug for Failures<O> {
     }
 }
 
-/// Selects the `Failures` of an output. The expansion calls `premier_failures` on `&&&&FailureOf<O>`, and method
-/// resolution takes the first of the traits below that `O` has.
-#[derive(Debug)]
-pub struct FailureOf<O>(PhantomData<fn() -> O>);
-
-impl<O> FailureOf<O> {
-    /// For a function that returns `O`.
-    #[must_use]
-    #[allow(clippy::new_without_default, reason = "only expansions make one")]
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
 /// Errors that can be cloned for other threads.
 pub trait FailureByClone {
     /// What the function returns.
@@ -94,7 +80,7 @@ pub trait FailureByClone {
     fn premier_failures(&self) -> Failures<Self::Output>;
 }
 
-impl<T, E: Clone + Send + Sync + 'static> FailureByClone for &&&FailureOf<Result<T, E>> {
+impl<T, E: Clone + Send + Sync + 'static> FailureByClone for &&&OutputType<Result<T, E>> {
     type Output = Result<T, E>;
 
     fn premier_failures(&self) -> Failures<Result<T, E>> {
@@ -119,7 +105,7 @@ pub trait FailureByMessage {
     fn premier_failures(&self) -> Failures<Self::Output>;
 }
 
-impl<T, E: From<Error> + Display> FailureByMessage for &&FailureOf<Result<T, E>> {
+impl<T, E: From<Error> + Display> FailureByMessage for &&OutputType<Result<T, E>> {
     type Output = Result<T, E>;
 
     fn premier_failures(&self) -> Failures<Result<T, E>> {
@@ -142,7 +128,7 @@ pub trait FailureByError {
     fn premier_failures(&self) -> Failures<Self::Output>;
 }
 
-impl<T, E: From<Error>> FailureByError for &FailureOf<Result<T, E>> {
+impl<T, E: From<Error>> FailureByError for &OutputType<Result<T, E>> {
     type Output = Result<T, E>;
 
     fn premier_failures(&self) -> Failures<Result<T, E>> {
@@ -172,7 +158,7 @@ pub trait NoFailure {
     fn premier_failures(&self) -> Failures<Self::Output>;
 }
 
-impl<O> NoFailure for FailureOf<O> {
+impl<O> NoFailure for OutputType<O> {
     type Output = O;
 
     fn premier_failures(&self) -> Failures<O> {
@@ -204,7 +190,7 @@ mod tests {
 
     macro_rules! failures {
         ($output:ty) => {
-            (&&&&FailureOf::<$output>::new()).premier_failures()
+            (&&&&OutputType::<$output>::new()).premier_failures()
         };
     }
 

@@ -14,7 +14,7 @@ use crate::store::values::LoadToken;
 pub enum Missed<T, O> {
     /// It has to compute the value.
     Compute(Flight<T>),
-    /// It has waited for a computation that failed: what to return.
+    /// It has waited for a computation that failed, and returns this.
     Failed(O),
 }
 
@@ -28,7 +28,7 @@ pub struct Flight<T> {
     stale: Option<T>,
 }
 
-/// What was true before the shared store was asked, or the computation began.
+/// The state before the shared store was asked or the computation began.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start {
     pub(super) epoch: Epoch,
@@ -38,24 +38,24 @@ pub(super) struct Start {
 /// Where the value belongs.
 #[derive(Debug)]
 struct Target {
-    begun: Begun,
+    computation: Computation,
     /// When the computation began.
     start: Start,
-    /// `None` if nobody waits for this caller.
+    /// `None` if no other caller can wait for this one.
     place: Option<QueuePlace>,
     /// Dropped after the place.
     _miss: Miss,
 }
 
-/// A computation that the shared store knows of, if it has a token.
+/// A computation, which is registered with the shared store if it has a token.
 #[derive(Debug)]
-struct Begun {
+struct Computation {
     cache: &'static BoundCache,
     key: CallKey,
     token: Option<LoadToken>,
 }
 
-impl Drop for Begun {
+impl Drop for Computation {
     fn drop(&mut self) {
         if let (Some(token), Some(store)) = (self.token.take(), self.cache.store) {
             store.abandon(self.cache.store_key(&self.key), token);
@@ -64,7 +64,7 @@ impl Drop for Begun {
 }
 
 /// Records a lookup that has found no value, when it is dropped: a recorder or a subscriber may call the function
-/// for the same key, and would wait for itself while this caller has its place.
+/// for this key, and would wait for itself while this caller has its place in the queue.
 #[derive(Debug)]
 struct Miss(&'static BoundCache);
 
@@ -86,7 +86,7 @@ impl<T: CacheValue> Flight<T> {
     ) -> Self {
         Self {
             target: Some(Target {
-                begun: Begun { cache, key, token },
+                computation: Computation { cache, key, token },
                 start,
                 place,
                 _miss: Miss(cache),
@@ -105,13 +105,13 @@ impl<T: CacheValue> Flight<T> {
         }
     }
 
-    /// Caches the computed value, and gives it to those who wait.
+    /// Caches the computed value, and passes it to the waiting callers.
     pub fn keep(self, value: &T) {
         let Some(mut target) = self.target else {
             return;
         };
         let Start { epoch, mut since } = target.start;
-        let Begun { cache, key, token } = &mut target.begun;
+        let Computation { cache, key, token } = &mut target.computation;
         let stored = StoredValue::new(value.clone(), key.arguments.clone());
         let is_shared = cache.is_shared(self.codec) && key.shared_arguments().is_some();
         let is_saved = match token.take() {
@@ -128,10 +128,10 @@ impl<T: CacheValue> Flight<T> {
         });
     }
 
-    /// Gives a value that is not cached to those who wait.
+    /// Passes a value that is not cached to the waiting callers.
     pub fn pass_on(self, value: &T) {
         if let Some(target) = self.target.filter(Target::is_awaited) {
-            let arguments = target.begun.key.arguments.clone();
+            let arguments = target.computation.key.arguments.clone();
             target.end(Outcome::Value {
                 value: StoredValue::new(value.clone(), arguments),
                 since: target.start.since,
@@ -139,13 +139,13 @@ impl<T: CacheValue> Flight<T> {
         }
     }
 
-    /// Gives a failure to those who wait. Returns the stale value, which replaces the new one that could not be
+    /// Passes a failure to the waiting callers. Returns the stale value, which replaces the new one that could not be
     /// computed.
     pub fn fail<O>(self, output: &O, failures: Failures<O>) -> Option<T> {
         if let Some(target) = self.target.filter(Target::is_awaited) {
             target.end(Outcome::Failure {
                 failure: failures.copy(output),
-                arguments: target.begun.key.arguments.clone(),
+                arguments: target.computation.key.arguments.clone(),
             });
         }
         self.stale

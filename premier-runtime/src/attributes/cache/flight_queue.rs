@@ -1,4 +1,4 @@
-//! The callers that wait for one value. The first of them computes it, and the others get what came of it.
+//! The callers that wait for one value. The first of them computes it, and the others get the outcome.
 
 use std::any::TypeId;
 use std::ops::Deref;
@@ -28,24 +28,24 @@ struct FlightQueue {
     outcome: OnceLock<Outcome>,
 }
 
-/// What came of a computation, for those who waited for it.
+/// The outcome of a computation, for the callers that have waited for it.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// A value, and when its computation began or it was asked for in the shared store.
+    /// A value, and the instant before it was computed or loaded from the shared store.
     Value { value: StoredValue, since: u64 },
     /// The computation failed, with these arguments where the text does not identify them.
     Failure {
         failure: Failure,
         arguments: Option<Arc<KeptArguments>>,
     },
-    /// The key was invalidated. The computation goes on for its caller only.
+    /// The key was invalidated. Only the caller that computes gets the value.
     Invalidated,
 }
 
 /// How waiting has ended.
 #[derive(Debug)]
 pub(super) enum Turn {
-    /// This caller is the first, and nobody computes the value.
+    /// This caller is the first in the queue: it has to compute the value.
     First,
     /// Another caller has computed the value, or has failed to.
     Ended(Outcome),
@@ -127,12 +127,12 @@ impl QueuePlace {
         }
     }
 
-    /// Whether nobody waits for this caller now.
+    /// Whether no other caller waits in the queue now.
     pub(super) fn is_alone(&self) -> bool {
         self.0.is_alone()
     }
 
-    /// Gives an outcome to those who wait. Callers that come from now on do not get it.
+    /// Publishes the outcome to the waiting callers. Later callers enter another queue.
     pub(super) fn end(&self, outcome: Outcome) {
         self.0.queue().0.detach();
         if self.queue().outcome.set(outcome).is_ok() {
@@ -140,8 +140,8 @@ impl QueuePlace {
         }
     }
 
-    /// Leaves a queue whose first caller takes too long: callers that come from now on wait for others. Returns
-    /// the place in their queue if this caller is the first of them.
+    /// Leaves a queue whose first caller takes too long, and closes it to later callers. Returns the place in their
+    /// queue if this caller is the first there.
     pub(super) fn overtake<T: CacheValue>(
         self,
         queues: &'static FlightQueues,

@@ -11,8 +11,8 @@ use crate::key::buffer::KeyBuffer;
 use crate::key::full::Key;
 
 /// Removes the value of one key from the caches named `name`: in this process, and in Redis if values
-/// are shared. A value of this key that is being computed now, by whichever process, is returned to its caller
-/// and not cached, and callers that come from now on do not wait for it.
+/// are shared. A value of this key that any process is computing now is returned to its caller and not
+/// cached, and later callers do not wait for it.
 ///
 /// `key` is compared by its `Display`.
 ///
@@ -33,11 +33,11 @@ pub fn invalidate<K: Display + ?Sized>(name: &str, key: &K) -> Result<(), Error>
     let Some(store) = Runtime::global().handler().values() else {
         return Ok(());
     };
-    let forgotten = prefixes
+    let removed = prefixes
         .iter()
         .try_for_each(|prefix| store.forget(Key::new(prefix, Some(key.as_str()))));
     end_flights(name, Some(key.as_str()));
-    forgotten
+    removed
 }
 
 /// Removes the value of one key as [`invalidate`] does, without blocking the thread while Redis
@@ -68,7 +68,7 @@ pub async fn invalidate_async<K: Display + ?Sized>(name: &str, key: &K) -> Resul
 }
 
 /// Removes all values of the caches named `name`: in this process, and in Redis if values are shared.
-/// Values that are being computed now, by whichever process, are returned to their callers and not cached.
+/// Values that any process is computing now are returned to their callers and not cached.
 ///
 /// # Errors
 /// [`Error::Backend`] if Redis does not answer. Other processes may then use the old values until
@@ -127,8 +127,8 @@ pub(crate) fn forget_keyspace(keyspace: &str) {
     }
 }
 
-/// Callers that come from now on do not wait for computations, of one key or of all, that have begun while the
-/// store still had the value.
+/// Makes later callers not wait for computations, of one key or of all, that began while the store still had the
+/// value.
 fn end_flights(name: &str, key: Option<&str>) {
     for cache in registry::find(|cache| cache.name() == name) {
         match key {
@@ -138,8 +138,8 @@ fn end_flights(name: &str, key: Option<&str>) {
     }
 }
 
-/// Changes the caches of a name in this process. Returns the prefixes of their shared values, and that
-/// of a cache which this process has not called: other processes may have filled it.
+/// Changes the caches of a name in this process. Returns the prefixes of their shared values. If this process has
+/// called none, it returns the prefix of the name, because other processes may have filled that cache.
 fn prefixes_of(name: &str, change: impl Fn(&BoundCache)) -> BTreeSet<String> {
     let mut prefixes = BTreeSet::new();
     for cache in registry::find(|cache| cache.name() == name) {

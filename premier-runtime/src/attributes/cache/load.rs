@@ -16,7 +16,7 @@ use crate::store::values::{LoadToken, Loaded, ValueStore};
 #[derive(Debug)]
 pub(super) struct Load<T> {
     lookup: Lookup<T>,
-    /// `None` if nobody waits for this caller.
+    /// `None` if no other caller can wait for this one.
     place: Option<QueuePlace>,
     start: Start,
     known: Known<T>,
@@ -64,7 +64,7 @@ impl<T: CacheValue> Load<T> {
         self.token = token;
         match self.lookup.read(loaded) {
             Answer::Value(known) => self.known = known,
-            // It is no better than one that is about to expire.
+            // It is as useless as one that is about to expire.
             Answer::Unreadable if !has_token && stale < Duration::MAX => {
                 self.next_stale = Some(Duration::MAX);
             }
@@ -73,7 +73,7 @@ impl<T: CacheValue> Load<T> {
         }
     }
 
-    /// Returns the value if it is fresh, and gives it to those who wait.
+    /// Returns the value if it is fresh, and passes it to the waiting callers.
     ///
     /// # Errors
     /// The value has to be computed: returns the right to do so.

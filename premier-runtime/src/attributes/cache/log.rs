@@ -12,10 +12,10 @@ pub(super) fn log_failure(what: &str, cache: &str, error: &dyn Display) {
     let _ = (what, cache, error);
 }
 
-/// What is known of the shared store of one cache, so that it is logged when it changes and not by every call.
+/// The state of the shared store of one cache. Its changes are logged, not every call.
 ///
-/// A subscriber may call the function for the key that is being looked for, and would wait for itself. So messages
-/// are kept until a caller has no place in a queue.
+/// A subscriber may call the cached function for the key of this lookup, and would wait for itself. Messages are
+/// therefore kept until a caller has no place in a queue.
 #[derive(Debug, Default)]
 pub(super) struct StoreState {
     is_failing: AtomicBool,
@@ -46,15 +46,15 @@ impl StoreState {
         }
     }
 
-    /// A value could not be read. Another version of the program may go on to write such values, so it is logged
-    /// once.
+    /// A value could not be read. Another version of the program may write many of them, so it is
+    /// logged once.
     pub(super) fn unreadable(&self, error: &dyn Display) {
         if !self.was_unreadable.swap(true, Ordering::Relaxed) {
             self.push_failure("a shared value could not be read", error);
         }
     }
 
-    /// A value cannot be shared, and from now on no value is.
+    /// A value cannot be shared, so the cache no longer shares any.
     pub(super) fn unshared(&self, error: &dyn Display) {
         let what = "a value cannot be shared, and its cache no longer is";
         self.push_failure(what, error);
@@ -70,7 +70,7 @@ impl StoreState {
         self.has_messages.store(true, Ordering::Release);
     }
 
-    /// Logs what has happened. To be called without a place in a queue.
+    /// Logs the changes. Call this without a place in a queue.
     pub(super) fn log(&self, cache: &str) {
         if !self.has_messages.load(Ordering::Acquire) {
             return;

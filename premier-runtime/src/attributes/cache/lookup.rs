@@ -18,14 +18,14 @@ pub(super) struct Lookup<T> {
     pub(super) cache: &'static BoundCache,
     pub(super) key: CallKey,
     pub(super) codec: Codec<T>,
-    /// When the caller came.
+    /// When the lookup began.
     started_at: u64,
     /// Until when it waits for others.
     pub(super) deadline: u64,
-    /// How many computations have failed for which it has waited.
+    /// How many failed computations it has waited for.
     failures: u32,
-    /// A shared value of a computation that began before this caller came: good enough only if the store cannot
-    /// say whether another process has invalidated it since.
+    /// A shared value whose computation began before this lookup. It is used only if the store cannot say whether
+    /// another process has invalidated it since.
     earlier: Option<StoredValue>,
 }
 
@@ -34,9 +34,9 @@ pub(super) struct Lookup<T> {
 pub(super) enum Step<T, O> {
     /// Returns this to its caller.
     Return(Result<T, O>),
-    /// Waits again, or computes if nobody does.
+    /// Looks again: waits, or computes if no other caller does.
     Again,
-    /// Looks for the value, and computes it if there is none. Without a place nobody waits for it.
+    /// Loads the value, and computes it if there is none. Without a place, no other caller waits for it.
     Load(Option<QueuePlace>),
 }
 
@@ -150,7 +150,7 @@ impl<T: CacheValue> Lookup<T> {
             Turn::First => Step::Load(Some(place)),
             Turn::Late => Step::Load(place.overtake::<T>(&self.cache.flights, &self.key)),
             Turn::Ended(outcome) => {
-                // A recorder, which is called for what is returned, may call the function for the same key.
+                // A recorder is called below, and may call the function for this key.
                 drop(place);
                 match outcome {
                     Outcome::Value { value, since } => self.take_value(value, since),
@@ -171,7 +171,7 @@ impl<T: CacheValue> Lookup<T> {
             return Step::Again;
         };
         if self.store().is_some() && since < self.started_at {
-            // Another process may have invalidated it before this caller came.
+            // Another process may have invalidated it before this lookup began.
             self.earlier = Some(stored);
             return Step::Again;
         }
@@ -203,8 +203,8 @@ impl<T: CacheValue> Lookup<T> {
         }
     }
 
-    /// Returns the value of an earlier computation, because the store cannot say whether it is still good. Those
-    /// who wait get it, too: asking such a store may take long.
+    /// Returns the value of an earlier computation, because the store cannot say whether it is valid. The waiting
+    /// callers get it, too: asking such a store may take long.
     pub(super) fn take_earlier(&mut self, place: Option<&QueuePlace>) -> Known<T> {
         let Some(stored) = self.earlier.take() else {
             return Known::Nothing;
@@ -222,8 +222,8 @@ impl<T: CacheValue> Lookup<T> {
         Known::Fresh(value)
     }
 
-    /// Records that a value is returned that this caller has not computed. Call this without a place: a recorder may
-    /// call the function for the same key.
+    /// Records that the caller returns a value which it has not computed. Call this without a place in a queue: a
+    /// recorder may call the function for this key.
     pub(super) fn hit(&self, value: T) -> T {
         self.cache.record_found(true);
         value

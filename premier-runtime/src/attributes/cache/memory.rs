@@ -27,7 +27,7 @@ const MIN_SHARD_CAPACITY: usize = 512;
 pub(super) struct MemoryCache {
     entries: Cache<CacheKey, Entry, UnitWeighter, RandomState, CollectEvicted>,
     epochs: InvalidationEpochs,
-    /// How many entries there are. To ask the shards for it would take the lock of each.
+    /// The number of entries. The shards would have to be locked one by one to count them.
     len: AtomicUsize,
     /// How many were evicted and are not recorded yet.
     evicted: AtomicUsize,
@@ -85,7 +85,7 @@ impl MemoryCache {
         self.entries.get(&CacheKeyRef::new(TypeId::of::<T>(), key))
     }
 
-    /// How many values were evicted since the last time that this was asked.
+    /// Returns how many values were evicted since the last call.
     pub(super) fn take_evicted(&self) -> usize {
         self.evicted.swap(0, Ordering::Relaxed)
     }

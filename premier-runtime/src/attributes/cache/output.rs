@@ -2,20 +2,7 @@
 
 use std::marker::PhantomData;
 
-/// Selects what is cached of an output of the type `O`. The expansion calls `premier_cached` on
-/// `&Output::<O>::new()`, and method resolution takes [`CachedOk`] if `O` is a `Result`,
-/// [`CachedWhole`] otherwise.
-#[derive(Debug)]
-pub struct Output<O>(PhantomData<fn() -> O>);
-
-impl<O> Output<O> {
-    /// For a function that returns `O`.
-    #[must_use]
-    #[allow(clippy::new_without_default, reason = "only expansions make one")]
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
+use crate::attributes::output_type::OutputType;
 
 /// Selects the value of `Ok`.
 pub trait CachedOk {
@@ -26,7 +13,7 @@ pub trait CachedOk {
     fn premier_cached(&self) -> Self::Selected;
 }
 
-impl<T, E> CachedOk for Output<Result<T, E>> {
+impl<T, E> CachedOk for OutputType<Result<T, E>> {
     type Selected = OkValue<T, E>;
 
     #[inline]
@@ -44,7 +31,7 @@ pub trait CachedWhole {
     fn premier_cached(&self) -> Self::Selected;
 }
 
-impl<O> CachedWhole for &Output<O> {
+impl<O> CachedWhole for &OutputType<O> {
     type Selected = WholeOutput<O>;
 
     #[inline]

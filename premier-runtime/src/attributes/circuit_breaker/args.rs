@@ -85,7 +85,7 @@ impl BreakerArgs {
 }
 
 impl BreakerSpec {
-    /// `failures = …`: how many failures open the breaker, whatever the number of calls.
+    /// `failures = …`: how many failures open the breaker, for any number of calls.
     #[must_use]
     pub fn failures(self, failures: impl WholeNumber) -> Self {
         self.set(positive("failures", failures), |args, failures| {

@@ -88,7 +88,7 @@ impl BatchedWindow {
         }
     }
 
-    /// Forgets all events.
+    /// Removes all events.
     pub(super) fn clear(&self) {
         self.unplaced.store(0, Ordering::Relaxed);
         self.batch.store(1, Ordering::Relaxed);

@@ -42,7 +42,7 @@ enum Phase {
     /// The instant at which the circuit becomes half open.
     Open(u64),
     HalfOpen {
-        /// When the probes began that hold a place: no more than there are places.
+        /// When each running probe began. There are at most `probes`.
         running: Vec<u64>,
         ended: Tally,
     },
@@ -84,7 +84,7 @@ pub(super) enum Outcome {
     /// The caller has dropped it. It has failed if it had run for as long as a slow call does.
     Dropped,
     Failed,
-    /// It tells nothing about the function.
+    /// It says nothing about the health of the function.
     Ignored,
     Succeeded,
 }
@@ -105,7 +105,7 @@ impl Default for Circuit {
 }
 
 impl Circuit {
-    /// Lets a call through that began at the instant `started`, if it is known. `None` if that takes the lock.
+    /// Admits a call that began at the instant `started`, if that is known. `None` if the lock has to be taken.
     #[inline]
     pub(super) fn try_enter(&self, started: Option<u64>) -> Option<Entry> {
         let word = self.word.load(Ordering::Acquire);
@@ -115,10 +115,10 @@ impl Circuit {
         })
     }
 
-    /// Lets a call through that begins now. Returns how the state of the circuit has changed, if it has.
+    /// Admits a call that begins now. Returns the change of the circuit's state, if there is one.
     ///
     /// # Errors
-    /// How long the circuit lets no call through.
+    /// How long the circuit admits no call.
     pub(super) fn enter(
         &self,
         rules: &Rules,
@@ -166,7 +166,7 @@ impl Circuit {
         ))
     }
 
-    /// Records a call that has succeeded. Returns `false` if that takes the lock, and has done nothing then.
+    /// Records a call that has succeeded. Returns `false`, without an effect, if the lock has to be taken.
     #[inline]
     pub(super) fn try_succeed(
         &self,
@@ -177,7 +177,7 @@ impl Circuit {
         if self.word.load(Ordering::Acquire) != entry.generation << 1 | LOCK_FREE {
             return false;
         }
-        // The circuit may open and close at this very moment: then its new phase counts a success too many.
+        // If the circuit opens and closes concurrently, its new phase counts one success too many.
         if rules.slow_rate.is_some() {
             let now = now();
             if entry.is_slow(rules, now) {
@@ -190,7 +190,7 @@ impl Circuit {
         true
     }
 
-    /// Records how a call has ended. Returns how the state of the circuit has changed, if it has.
+    /// Records how a call has ended. Returns the change of the circuit's state, if there is one.
     pub(super) fn record(
         &self,
         entry: &Entry,
@@ -314,8 +314,8 @@ impl Circuit {
         self.word.store(word, Ordering::Release);
     }
 
-    /// Whether the circuit is as a new one: closed, without a call that still counts. The calls that it has let
-    /// through have to have ended.
+    /// Whether the circuit equals a new one: closed, with no call in its windows. To be asked only when none of its
+    /// calls is running.
     pub(super) fn is_idle(&self, rules: &Rules, now: u64) -> bool {
         let state = lock(&self.state);
         let Phase::Closed(failures) = &state.phase else {
@@ -326,14 +326,14 @@ impl Circuit {
             && self.calls.count(rules.bucket_length.tenth_at(now)) == 0
     }
 
-    /// Whether the circuit has let calls through for long, and none has come.
+    /// Whether the circuit could have been probed for a time of `within`, and no call came.
     pub(super) fn is_abandoned(&self, rules: &Rules, now: u64) -> bool {
         matches!(lock(&self.state).phase, Phase::Open(until) if after(until, rules.within) <= now)
     }
 }
 
 impl Entry {
-    /// That of no call.
+    /// The entry of no call.
     pub(super) const NONE: Self = Self {
         generation: 0,
         started: None,

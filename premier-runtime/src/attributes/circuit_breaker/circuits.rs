@@ -17,10 +17,10 @@ use crate::telemetry::{BreakerState, KeysByState};
 /// The most keys whose circuits are kept. The calls of further keys are not counted.
 const MAX_KEYS: usize = 1 << 20;
 
-/// The smallest number of circuits among which idle ones are looked for.
+/// The smallest number of circuits for which a sweep removes idle ones.
 const FEW: usize = 64;
 
-/// How long a table that stays nearly full is not looked through again, which takes milliseconds.
+/// How long a nearly full table is not swept again. A sweep takes milliseconds.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 /// The circuit of one key.
@@ -63,9 +63,9 @@ impl Counts {
 #[derive(Debug)]
 struct Table {
     circuits: HashTable<Arc<KeyedCircuit>>,
-    /// The number of circuits at which idle ones are looked for.
+    /// The number of circuits at which the next sweep is due.
     sweep_at: usize,
-    /// When a table that stays nearly full may be looked through again.
+    /// When a nearly full table may be swept again.
     sweep_after: u64,
 }
 
@@ -132,8 +132,8 @@ impl Circuits {
         self.counts.add(change.to, 1);
     }
 
-    /// How many keys have a circuit that is not closed. One that no call has come to since its time has passed is
-    /// still open.
+    /// Returns how many keys have a circuit that is not closed. A circuit stays open until the first call after its
+    /// time.
     pub(super) fn keys_by_state(&self) -> KeysByState {
         let read = |count: &AtomicI64| u64::try_from(count.load(Ordering::Relaxed)).unwrap_or(0);
         KeysByState {
@@ -144,8 +144,8 @@ impl Circuits {
 }
 
 impl Table {
-    /// Whether there is room for one more circuit. Removes those that are as a new one when their number has
-    /// doubled since it was last done, and counts those of them that were open.
+    /// Returns whether there is room for one more circuit, and how many open circuits were removed. Sweeps the table
+    /// when the number of circuits has doubled since the last sweep: circuits that equal a new one are removed.
     fn has_room(&mut self, rules: &Rules, now: u64) -> (bool, i64) {
         let mut removed_open = 0;
         if self.circuits.len() >= self.sweep_at && now >= self.sweep_after {

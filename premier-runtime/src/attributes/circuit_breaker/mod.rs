@@ -91,15 +91,15 @@ pub(crate) fn breakers() -> Vec<(&'static str, Option<&'static str>)> {
 }
 
 impl Breaker {
-    /// The instant at which a call begins, if it has to be known: a caller may drop the call, or slow calls count.
+    /// Returns the instant at which a call begins, if it is needed: the caller may drop the call, or slow calls count.
     #[inline]
     fn started(&self, may_be_dropped: bool) -> Option<u64> {
         let is_timed = may_be_dropped || self.rules.slow_rate.is_some();
         is_timed.then(|| self.clock.now())
     }
 
-    // Inlined into expansions, and the guard is entered where it stays: a guard that is returned is written to
-    // memory and read again with other widths, which costs as much as the rest of the call.
+    // Inlined into expansions, and the guard is filled in place: a returned guard would be written to memory and
+    // read again with other widths, which costs as much as the rest of the call.
     #[inline(always)]
     fn enter<K: IntoSubject>(
         &'static self,
@@ -129,7 +129,7 @@ impl Breaker {
         let now = || started.unwrap_or_else(|| self.clock.now());
         let removed_open = || self.record_keys();
         let Some(keyed) = self.by_key.circuit(key, &self.rules, now, removed_open) else {
-            // There are too many keys: the call is let through and not counted.
+            // There are too many keys: the call is admitted and not counted.
             return Ok(());
         };
         match keyed.circuit.try_enter(started) {
@@ -191,7 +191,7 @@ impl Breaker {
 }
 
 impl BreakerSite {
-    /// Lets a call of a function that blocks through, or rejects it.
+    /// Admits or rejects a call of a sync function.
     ///
     /// # Errors
     /// [`Error::CircuitOpen`] if the circuit is open; [`Error::Config`] if an argument is invalid.
@@ -206,7 +206,7 @@ impl BreakerSite {
         breaker.enter(guard, key, false)
     }
 
-    /// Lets a call through that its caller may drop while it runs, or rejects it.
+    /// Admits or rejects a call of an async function, whose caller may drop it while it runs.
     ///
     /// # Errors
     /// As for [`BreakerSite::enter`].
@@ -222,11 +222,11 @@ impl BreakerSite {
     }
 }
 
-/// A call that was let through. A call that panics has failed, and so has one that is dropped after it has run
-/// for as long as a slow call does.
+/// An admitted call. A call that panics has failed, and so has one that is dropped after it has run for as long
+/// as a slow call does.
 #[derive(Debug)]
 pub struct BreakerGuard {
-    /// The breaker in which the outcome of the call will count; `None` if it does not, or has been counted.
+    /// The breaker that counts the outcome of the call; `None` if the outcome does not count or was counted.
     breaker: Option<&'static Breaker>,
     /// The circuit of the call's key.
     keyed: Option<sync::Arc<KeyedCircuit>>,
@@ -277,7 +277,7 @@ impl BreakerGuard {
         }
     }
 
-    /// Ends a call whose outcome tells nothing about the function.
+    /// Ends a call whose outcome says nothing about the health of the function.
     pub fn ignore(&mut self) {
         self.record(Outcome::Ignored);
     }

@@ -14,7 +14,7 @@ pub(super) struct Rules {
     pub(super) minimum_calls: u64,
     /// How long a call counts.
     pub(super) within: Duration,
-    /// That of the windows in which calls are counted for `within`.
+    /// The length of a bucket of the windows that count calls for `within`.
     pub(super) bucket_length: BucketLength,
     /// How long a slow call runs at least.
     pub(super) slow: Duration,
@@ -65,7 +65,7 @@ impl Rules {
         self.slow_rate.is_some() || matches!(self.failures, FailureRule::Rate(_))
     }
 
-    /// Whether the rates are reached, whatever the number of calls.
+    /// Whether the rates are reached, without regard to `minimum_calls`.
     pub(super) fn rates_are_reached(
         &self,
         Tally {
@@ -84,7 +84,7 @@ impl Rules {
                 .is_some_and(|rate| reaches(rate, slow, calls))
     }
 
-    /// What follows from the probes that have ended: as soon as those that are left cannot change it.
+    /// Returns what the circuit does after these probes, as soon as the remaining ones cannot change it.
     pub(super) fn judge(&self, ended: Tally) -> Verdict {
         let left = self.probes.saturating_sub(ended.calls);
         let opens = |tally: Tally| match self.failures {

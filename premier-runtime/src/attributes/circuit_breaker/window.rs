@@ -7,7 +7,7 @@ use crate::sync::{AtomicU64, Ordering, reload};
 /// How many buckets a window has.
 const BUCKETS: u64 = 10;
 
-/// By how many tenths an event may be late and be told from one that is 2^32 tenths younger.
+/// How many tenths late an event may be recorded. Tags repeat after 2^32 tenths, so a later one cannot be placed.
 const LATEST: u32 = 1 << 16;
 
 /// Counts events of the last ten buckets. A bucket is a word: the number of its tenth of the time, modulo 2^32,
@@ -39,7 +39,7 @@ impl BucketLength {
 }
 
 impl Tenth {
-    /// Returns the low 32 bits, which tell it from all others for long.
+    /// Returns the low 32 bits, which repeat after 2^32 tenths.
     const fn tag(self) -> u32 {
         self.0 as u32
     }
@@ -101,7 +101,7 @@ impl Window {
             .sum()
     }
 
-    /// Forgets all events.
+    /// Removes all events.
     pub(super) fn clear(&self) {
         for bucket in &self.0 {
             bucket.store(0, Ordering::Relaxed);

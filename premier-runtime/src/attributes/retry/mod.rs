@@ -28,10 +28,10 @@ pub struct RetryEvent<'a, E> {
 /// Error types that a call can return if an argument of the attribute turns out to be invalid at the
 /// first call.
 #[diagnostic::on_unimplemented(
-    message = "the error type `{Self}` cannot tell of a bad value in #[retry]",
+    message = "the error type `{Self}` cannot carry a `premier::Error` about an invalid argument of #[retry]",
     label = "does not implement `From<premier::Error>`",
-    note = "values that are written out are checked when compiling; others are only known at the first call, and a bad one is then a `premier::Error`",
-    note = "either write the values out, or implement `From<premier::Error>` for `{Self}`"
+    note = "literals are checked at compile time; other values are checked at the first call, and an invalid one is a `premier::Error`",
+    note = "either write the arguments as literals, or implement `From<premier::Error>` for `{Self}`"
 )]
 pub trait ErrorOfBadValue: Sized {
     /// Converts an error of premier's.

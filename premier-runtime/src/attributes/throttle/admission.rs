@@ -52,7 +52,7 @@ impl std::fmt::Debug for Admission {
     }
 }
 
-/// What is left to do for a call of a sync function that was not admitted at once.
+/// A call of a sync function that was not admitted at once.
 #[derive(Debug)]
 #[must_use]
 pub struct SyncAdmission(SyncStage);
@@ -64,7 +64,7 @@ enum SyncStage {
     Undecided(Box<Undecided>),
 }
 
-/// A call that may have to wait, apart from what its key was made of.
+/// A call that may have to wait. It owns its key.
 #[derive(Debug)]
 pub(super) struct Undecided {
     pub(super) key: Option<String>,

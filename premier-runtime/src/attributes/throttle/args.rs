@@ -106,7 +106,7 @@ impl ThrottleSpec {
         })
     }
 
-    /// `on_drop = "refund"`: calls that are not settled give their units back.
+    /// `on_drop = "refund"`: calls that are not settled are refunded.
     #[must_use]
     pub fn refund_on_drop(self) -> Self {
         self.set(Ok(OnDrop::Refund), |args, on_drop| {

@@ -67,8 +67,7 @@ enum Entry {
     Admitted,
     /// An equal call is admitted after this time.
     Denied(Duration),
-    /// The slow path has to go on. With a decision the call has reserved a slot and waits for it;
-    /// without one it is still undecided.
+    /// The slow path decides. With a decision, the call has reserved a slot and has to wait for it.
     Undecided(Option<Box<Decision>>),
 }
 
@@ -77,7 +76,7 @@ impl ThrottleSite {
     ///
     /// # Errors
     /// The call is denied, or an argument is invalid.
-    // One function for all calls: inlined, it takes more time.
+    // Not inlined: calls of one shared function were measured to be faster.
     #[inline(never)]
     pub fn enter(
         &'static self,
@@ -89,9 +88,9 @@ impl ThrottleSite {
         self.bound(instance)?.enter(cost)
     }
 
-    /// Admits or denies a call of a sync function with a key, as far as no waiting is needed: nothing that
-    /// the expression of the key has borrowed or locked is kept while the thread is blocked. `None` if the
-    /// call is admitted at once.
+    /// Admits or denies a call of a sync function with a key; `None` if the call is admitted at once. A call that
+    /// has to wait does so in the returned value, after the expression of the key has released its borrows and
+    /// locks.
     #[inline]
     pub fn enter_by_key<K: IntoSubject>(
         &'static self,
@@ -214,7 +213,7 @@ impl ThrottlePolicy {
         has_waited
     }
 
-    /// The slow path: decides as far as no waiting is needed. `None` if the call is admitted.
+    /// The slow path: decides without waiting. `None` if the call is admitted.
     #[cold]
     fn decide_slowly(
         &'static self,

@@ -3,8 +3,8 @@
 use crate::attributes::into_arg::Cost;
 use crate::limiter::taken::Taken;
 
-/// What one throttle has admitted, to settle it once the output is known. Dropped before, it keeps the units or
-/// gives them back, as `on_drop` says.
+/// A call that one throttle has admitted, to be settled once the output is known. Dropped before, it keeps or
+/// refunds its units, as `on_drop` says.
 pub struct Settlement(Taken);
 
 impl Settlement {
@@ -12,8 +12,8 @@ impl Settlement {
         Self(taken)
     }
 
-    /// Makes the cost of the call `units`. The store is updated in the background, so that the caller neither waits
-    /// nor fails. An invalid number changes nothing.
+    /// Sets the cost of the call to `units`. The store is updated in the background, so the caller neither waits nor
+    /// fails. An invalid number changes nothing.
     pub fn settle(&self, units: impl Cost) {
         if let Ok(units) = units.units() {
             self.0.settle_detached(units);

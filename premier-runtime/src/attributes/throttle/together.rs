@@ -1,4 +1,4 @@
-//! Throttles that stand together on a function and decide as one.
+//! Several throttles on one function, which decide together.
 
 use super::settlement::Settlement;
 use super::{ThrottleArgs, ThrottlePolicy, ThrottleSite};
@@ -11,7 +11,7 @@ use crate::limit::decision::Decision;
 use crate::limiter::taken::Taken;
 use crate::limiter::together::{self, acquire_all, acquire_all_async};
 
-/// What a call asks of one of the throttles.
+/// The part of a call that one of the throttles decides.
 #[derive(Debug)]
 pub struct ThrottlePart {
     policy: Result<&'static ThrottlePolicy, Error>,

@@ -10,7 +10,7 @@ use http::Uri;
 use serde::Serialize;
 
 use super::Dashboard;
-use super::history::{Health, History, Past, STEP, STEPS, Step, StoreId, unix_millis};
+use super::history::{Health, History, LimitHistory, STEP, STEPS, Step, StoreId, unix_millis};
 use super::page::answer;
 #[cfg(feature = "cache")]
 use crate::attributes::cache::cache_sizes;
@@ -35,7 +35,7 @@ struct Data {
     /// How long a step of the history lasts, and how many there are at most.
     step_ms: u64,
     steps: usize,
-    /// The step after which those of this reply follow, and the last.
+    /// The steps of this reply are those after `since` up to `sample`.
     since: u64,
     sample: u64,
     stores: Vec<StoreData>,
@@ -43,7 +43,7 @@ struct Data {
     outages: OutageData,
     breakers: Vec<BreakerData>,
     retries: Vec<RetryData>,
-    permits: Vec<PermitData>,
+    permits: Vec<PermitStatus>,
     #[cfg(feature = "cache")]
     caches: Vec<CacheData>,
     /// `None` if there is no limits file.
@@ -75,16 +75,6 @@ struct BreakerData {
     state: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct PermitData {
-    function: &'static str,
-    /// How many calls of each key may run.
-    limit: u64,
-    /// How many run, under all keys.
-    in_use: u64,
-    waiting: u64,
-}
-
 #[cfg(feature = "cache")]
 #[derive(Serialize)]
 struct CacheData {
@@ -96,9 +86,9 @@ struct CacheData {
 #[derive(Serialize)]
 struct FileData {
     applied: u64,
-    /// Why the file, as it is now, is not in force.
+    /// Why the present content of the file is not in force.
     error: Option<String>,
-    /// What was changed last.
+    /// The last changes of limits.
     changes: Vec<String>,
     /// The names that no limit has had.
     unknown: Vec<String>,
@@ -156,8 +146,8 @@ pub(super) async fn data(State(dashboard): State<Dashboard>, uri: Uri) -> Respon
             .enumerate()
             .map(|(index, limiter)| {
                 let past = history.past(limiter, since, sample);
-                // There are too many limits: it has no history, and its place as its number.
-                let past = past.unwrap_or_else(|| Past::none(u64::MAX / 2 + index as u64));
+                // There are too many limits to keep the history of this one.
+                let past = past.unwrap_or_else(|| LimitHistory::none(u64::MAX / 2 + index as u64));
                 limit_data(limiter, dashboard, past)
             })
             .collect(),
@@ -177,7 +167,7 @@ pub(super) async fn data(State(dashboard): State<Dashboard>, uri: Uri) -> Respon
                 retries,
             })
             .collect(),
-        permits: permits().into_iter().map(permit_data).collect(),
+        permits: permits(),
         #[cfg(feature = "cache")]
         caches: cache_sizes()
             .into_iter()
@@ -189,7 +179,7 @@ pub(super) async fn data(State(dashboard): State<Dashboard>, uri: Uri) -> Respon
     answer("application/json", Json(data))
 }
 
-/// The step after which the page wants the history; 0 if what it knows is of another process.
+/// Returns the step after which the page wants the history; 0 if its steps are those of another process.
 fn since(query: &str, instance: &str) -> u64 {
     let parameter = |name: &str| {
         let mut parameters = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -219,7 +209,7 @@ fn stores(limiters: &[Arc<Limiter>], health: &HashMap<StoreId, Health>) -> Vec<S
     stores
 }
 
-/// The first two characters of a key and how long it is, or the whole.
+/// Returns the first two characters of a key and its length, or the whole key.
 fn shown_key(key: &str, is_masked: bool) -> String {
     match is_masked {
         true => {
@@ -234,15 +224,6 @@ fn shown_key(key: &str, is_masked: bool) -> String {
     }
 }
 
-fn permit_data(status: PermitStatus) -> PermitData {
-    PermitData {
-        function: status.function,
-        limit: status.limit,
-        in_use: status.in_use,
-        waiting: status.waiting,
-    }
-}
-
 #[cfg(feature = "limits-file")]
 fn file_data(status: overrides::FileStatus) -> FileData {
     FileData {
@@ -253,7 +234,7 @@ fn file_data(status: overrides::FileStatus) -> FileData {
     }
 }
 
-fn limit_data(limiter: &Limiter, dashboard: Dashboard, past: Past) -> LimitData {
+fn limit_data(limiter: &Limiter, dashboard: Dashboard, past: LimitHistory) -> LimitData {
     let counts = &limiter.telemetry().counts;
     let Totals {
         admitted,

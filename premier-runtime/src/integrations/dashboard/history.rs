@@ -19,7 +19,7 @@ pub(super) const STEPS: usize = 300;
 /// The most limits whose steps are kept, which take 5 KB each.
 const MOST_LIMITS: usize = 1_000;
 
-/// A limit is shown as denying calls until it has denied none for this many steps.
+/// The page shows a limit as denying calls until it has denied none for this many steps.
 const QUIET_STEPS: u64 = 5;
 
 /// The calls that were admitted, denied, denied in shadow, and that failed.
@@ -28,9 +28,9 @@ pub(super) type Step = [u32; 4];
 /// The name of a store, and a number that is different for each store of that name.
 pub(super) type StoreId = (&'static str, usize);
 
-/// The steps of all limits, and since when stores are as they are.
+/// The steps of all limits, and the health of all stores.
 pub(super) struct History {
-    /// Identifies this process among those that answer at the same address, and earlier ones.
+    /// Identifies this process among all that answer or have answered at one address.
     pub(super) instance: String,
     /// The process and its host, as the page shows them.
     pub(super) process: String,
@@ -43,7 +43,7 @@ pub(super) struct History {
 struct Kept {
     /// How many steps have ended.
     number: u64,
-    /// By the address of the limiter, which stays its own as long as this is kept.
+    /// By the address of the limiter, which no other limiter has while its `Weak` is here.
     limits: HashMap<usize, Series>,
     next_id: u64,
     stores: HashMap<StoreId, Health>,
@@ -59,25 +59,25 @@ struct Series {
     denied_at: u64,
 }
 
-/// How a store is.
+/// The health of a store.
 #[derive(Clone, Copy)]
 pub(super) struct Health {
-    /// Whether it can be reached; `None` if it does not say so.
+    /// Whether it can be reached; `None` if it does not report that.
     pub(super) up: Option<bool>,
     /// Since when, in milliseconds of Unix time.
     pub(super) since: u64,
 }
 
 /// What the page shows of one limit.
-pub(super) struct Past {
+pub(super) struct LimitHistory {
     pub(super) id: u64,
     pub(super) steps: Vec<Step>,
     /// Since when the limit denies calls, in milliseconds of Unix time.
     pub(super) denying_since: Option<u64>,
 }
 
-/// What has been seen of a limit at one time.
-struct Seen {
+/// A limit at one moment.
+struct Snapshot {
     limiter: Arc<Limiter>,
     totals: Totals,
     store: StoreId,
@@ -122,7 +122,7 @@ impl History {
             match next.checked_duration_since(now) {
                 Some(left) => thread::sleep(left),
                 None => {
-                    // The process did not run for a while: nothing was decided meanwhile.
+                    // The process was suspended: nothing was decided meanwhile.
                     let missed = (now - next).as_nanos() / STEP.as_nanos();
                     self.end_steps(u64::try_from(missed).unwrap_or(0));
                     next += STEP * u32::try_from(missed).unwrap_or(0);
@@ -131,18 +131,18 @@ impl History {
         }
     }
 
-    /// Ends this many steps, of which the first has all that was decided.
+    /// Ends this many steps. The first one gets all decisions.
     fn end_steps(&self, count: u64) {
         for _ in 0..count.min(STEPS as u64) {
-            let seen = seen();
+            let snapshots = snapshots();
             let now = unix_millis();
             let mut kept = self.kept();
             kept.number += 1;
             let number = kept.number;
-            kept.note_stores(&seen, now);
-            for seen in &seen {
-                if let Some(series) = kept.series(&seen.limiter) {
-                    series.end_step(seen.totals, now, number);
+            kept.record_stores(&snapshots, now);
+            for limit in &snapshots {
+                if let Some(series) = kept.series(&limit.limiter) {
+                    series.end_step(limit.totals, now, number);
                 }
             }
             kept.limits
@@ -154,17 +154,22 @@ impl History {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the last step, and how each of the stores is.
+    /// Returns the number of the last step, and the health of each store.
     pub(super) fn stores(&self) -> (u64, HashMap<StoreId, Health>) {
-        let seen = seen();
+        let snapshots = snapshots();
         let now = unix_millis();
         let mut kept = self.kept();
-        kept.note_stores(&seen, now);
+        kept.record_stores(&snapshots, now);
         (kept.number, kept.stores.clone())
     }
 
-    /// The steps of a limit after step `since` up to step `last`. `None` if there are too many limits.
-    pub(super) fn past(&self, limiter: &Arc<Limiter>, since: u64, last: u64) -> Option<Past> {
+    /// Returns the steps of a limit after step `since` up to step `last`. `None` if there are too many limits.
+    pub(super) fn past(
+        &self,
+        limiter: &Arc<Limiter>,
+        since: u64,
+        last: u64,
+    ) -> Option<LimitHistory> {
         let mut kept = self.kept();
         let number = kept.number;
         let series = kept.series(limiter)?;
@@ -174,7 +179,7 @@ impl History {
             count.saturating_sub(later)
         };
         let wanted = place_after(since)..place_after(last.max(since));
-        Some(Past {
+        Some(LimitHistory {
             id: series.id,
             steps: series.steps.range(wanted).copied().collect(),
             denying_since: series.denying_since,
@@ -182,8 +187,8 @@ impl History {
     }
 }
 
-impl Past {
-    /// Nothing is known of a limit.
+impl LimitHistory {
+    /// The history of a limit without steps.
     pub(super) const fn none(id: u64) -> Self {
         Self {
             id,
@@ -200,7 +205,7 @@ impl Kept {
             if self.limits.len() >= MOST_LIMITS {
                 return None;
             }
-            // What was decided before the history is no part of its first step.
+            // Decisions from before the history began are not part of its first step.
             let totals = match self.number {
                 0 | 1 => limiter.telemetry().counts.totals(),
                 _ => Totals::default(),
@@ -219,18 +224,18 @@ impl Kept {
         self.limits.get_mut(&address)
     }
 
-    fn note_stores(&mut self, seen: &[Seen], now: u64) {
-        for seen in seen {
+    fn record_stores(&mut self, snapshots: &[Snapshot], now: u64) {
+        for limit in snapshots {
             let health = Health {
-                up: seen.up,
+                up: limit.up,
                 since: now,
             };
-            let known = self.stores.entry(seen.store).or_insert(health);
-            if known.up != seen.up {
+            let known = self.stores.entry(limit.store).or_insert(health);
+            if known.up != limit.up {
                 *known = health;
             }
         }
-        let is_used = |store: &_| seen.iter().any(|seen| seen.store == *store);
+        let is_used = |store: &_| snapshots.iter().any(|limit| limit.store == *store);
         self.stores.retain(|store, _| is_used(store));
     }
 }
@@ -259,7 +264,7 @@ impl Series {
     }
 }
 
-impl Seen {
+impl Snapshot {
     fn of(limiter: Arc<Limiter>) -> Self {
         Self {
             totals: limiter.telemetry().counts.totals(),
@@ -270,9 +275,12 @@ impl Seen {
     }
 }
 
-/// What can be seen of all limits, without a lock: a store is code of the user's.
-fn seen() -> Vec<Seen> {
-    overrides::limiters().into_iter().map(Seen::of).collect()
+/// Returns all limits as they are now. Holds no lock, because a store is user code.
+fn snapshots() -> Vec<Snapshot> {
+    overrides::limiters()
+        .into_iter()
+        .map(Snapshot::of)
+        .collect()
 }
 
 pub(super) fn unix_millis() -> u64 {

@@ -70,7 +70,7 @@ impl Dashboard {
     /// Shows the `most` keys of each limit that are denied most often, at most 64, in full. With 0 keys are
     /// neither shown nor counted. Default: 5, of which the page shows the first two characters and the length.
     ///
-    /// Denials are counted per key from the making of the router on. Keys can be personal data, and everyone who
+    /// Denials are counted per key once the router has been built. Keys can be personal data, and everyone who
     /// can open the page sees them.
     ///
     /// ```
@@ -86,7 +86,7 @@ impl Dashboard {
 
     /// Builds the router, which can be nested into a router with any state type.
     ///
-    /// From now on a thread notes every two seconds what limits have decided: the page shows the last ten
+    /// Starts a thread that records the decisions of all limits every two seconds. The page shows the last ten
     /// minutes of up to 1,000 limits, which takes 5 KB each.
     ///
     /// ```

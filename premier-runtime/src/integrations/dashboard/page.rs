@@ -1,4 +1,4 @@
-//! The page itself: one document without further files, so that it needs to know no address but its own.
+//! The page: one self-contained document, so that it needs no URL but its own.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
     page.replace("{style}", STYLE).replace("{script}", SCRIPT)
 });
 
-/// Nothing but the script and the style of the page, and data of its own origin.
+/// The content security policy: the script and the style of the page, and data from its own origin.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(

@@ -1,9 +1,10 @@
 //! The response body of a throttled service.
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 pin_project_lite::pin_project! {
@@ -21,7 +22,8 @@ pin_project_lite::pin_project! {
     #[derive(Debug)]
     enum Inner<B> {
         Service { #[pin] body: B },
-        Own { bytes: Option<Bytes> },
+        // Empty once it has been sent.
+        Own { bytes: Bytes },
     }
 }
 
@@ -32,11 +34,9 @@ impl<B> ThrottleBody<B> {
         }
     }
 
-    pub(super) fn own(bytes: Bytes) -> Self {
+    pub(super) const fn own(bytes: Bytes) -> Self {
         Self {
-            inner: Inner::Own {
-                bytes: Some(bytes).filter(|bytes| !bytes.is_empty()),
-            },
+            inner: Inner::Own { bytes },
         }
     }
 }
@@ -61,8 +61,9 @@ where
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.project().inner.project() {
             InnerProjection::Service { body } => body.poll_frame(context),
+            InnerProjection::Own { bytes } if bytes.is_empty() => Poll::Ready(None),
             InnerProjection::Own { bytes } => {
-                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes.into()))))
+                Poll::Ready(Some(Ok(Frame::data(mem::take(bytes).into()))))
             }
         }
     }
@@ -70,16 +71,14 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Service { body } => body.is_end_stream(),
-            Inner::Own { bytes } => bytes.is_none(),
+            Inner::Own { bytes } => bytes.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Inner::Service { body } => body.size_hint(),
-            Inner::Own { bytes } => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, Buf::remaining) as u64)
-            }
+            Inner::Own { bytes } => SizeHint::with_exact(bytes.len() as u64),
         }
     }
 }

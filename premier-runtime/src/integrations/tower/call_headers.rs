@@ -1,4 +1,4 @@
-//! What the headers of a response say about a call that was decided while the request was handled.
+//! Headers about a call that was decided while a request was handled.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const UNNAMED: &str = "default";
 pub(super) struct CallHeaders<'a> {
     policies: Policies,
     plans: &'a Arc<[Plan]>,
-    /// `None` if it is not known which of several limits has denied the call.
+    /// `None` if several limits apply and the one that has denied the call is not known.
     status: Option<RateLimitStatus>,
 }
 
@@ -44,8 +44,7 @@ impl<'a> CallHeaders<'a> {
         status.map_or_else(Vec::new, |status| self.policies.violated(status))
     }
 
-    /// Adds `RateLimit` and `RateLimit-Policy`. A `Retry-After` of the response is raised where this limit would deny
-    /// a client that obeyed it.
+    /// Adds `RateLimit` and `RateLimit-Policy`. Raises a `Retry-After` that is too short for this limit.
     pub(super) fn add(&self, headers: &mut HeaderMap) {
         if let Some(status) = &self.status {
             delay_retry(headers, status);

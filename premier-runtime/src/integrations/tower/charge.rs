@@ -1,8 +1,8 @@
 //! Requests that are charged by their response.
 //!
-//! Such a request takes its units when it comes, and gives them back if its response is not charged. In between
-//! nobody knows whether the units count, so a request that finds the limit used up waits for the outcome of
-//! those of its key before it is denied.
+//! A request takes its units before the service is called, and is refunded if its response is not charged. Until
+//! then it is pending: whether its units count is not known. A request that finds the limit used up waits for the
+//! pending requests of its key before it is denied.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -17,43 +17,43 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::limiter::named::Limiter;
 
-/// The `Retry-After` of a request that was denied while outcomes are not known.
+/// The `Retry-After` of a request that was denied while others are pending.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
-/// The requests of a layer whose outcome is not known, by key.
+/// The pending requests of a layer, by key.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes(Mutex<Keys>);
 
 #[derive(Debug, Default)]
 struct Keys {
     keys: HashMap<Option<Box<str>>, KeyOutcomes>,
-    /// How often units were given back, under any key.
+    /// How many requests were refunded, under any key.
     refunds: u64,
-    /// The number of the next waiter.
-    next: u64,
+    /// The number of the last waiter.
+    last_waiter: u64,
 }
 
 #[derive(Debug)]
 struct KeyOutcomes {
-    /// How many requests have no outcome.
+    /// How many requests are pending.
     pending: usize,
-    /// The [`Keys::refunds`] after the last one of this key, or when its first request came.
+    /// [`Keys::refunds`] after the last refund of this key, or when its first request began.
     refunded: u64,
-    /// Those that wait for a change, by their numbers.
+    /// The numbers of the requests that wait for a change, with their wakers.
     waiting: Vec<(u64, Waker)>,
 }
 
-/// A request without an outcome. Dropping it says that its units stay taken, or that it has taken none.
+/// A pending request. If it is dropped, the units that it has taken stay taken.
 #[derive(Debug)]
 pub(super) struct Pending {
     outcomes: Arc<Outcomes>,
     key: Option<Box<str>>,
-    /// The [`Keys::refunds`] before the request was decided.
+    /// [`Keys::refunds`] before the request was decided.
     seen: u64,
     is_settled: bool,
 }
 
-/// A request that was denied while others of its key have no outcome.
+/// A request that was denied while others of its key are pending.
 #[derive(Debug)]
 pub(super) struct Waiter {
     outcomes: Arc<Outcomes>,
@@ -62,37 +62,37 @@ pub(super) struct Waiter {
     number: u64,
 }
 
-/// What a waiter has waited for.
+/// Why a waiter is woken.
 enum Change {
-    /// Units may have been given back.
+    /// Units may have been refunded.
     Refund,
-    /// No request is without an outcome, and nothing was given back.
+    /// No request is pending any more, and none was refunded.
     Nothing,
 }
 
 /// A request before its verdict.
-pub(super) enum Begun {
-    /// It is to be decided about.
+pub(super) enum Progress {
+    /// It has not been decided.
     Pending(Pending),
-    /// It is denied, unless units are given back.
+    /// It is denied, unless another request is refunded.
     Denied(Result<Decision, Error>, Waiter),
-    /// The request is left if it has taken units.
+    /// It is decided. The pending request is there if it has taken units.
     Decided(Result<Decision, Error>, Option<Pending>),
 }
 
-/// A request after a decision.
-pub(super) fn settled(pending: Pending, decided: Result<Decision, Error>) -> Begun {
+/// Returns the state of a request after a decision.
+pub(super) fn settled(pending: Pending, decided: Result<Decision, Error>) -> Progress {
     if !is_denied(&decided) {
         let has_taken = decided.is_ok();
-        return Begun::Decided(decided, has_taken.then_some(pending));
+        return Progress::Decided(decided, has_taken.then_some(pending));
     }
     match pending.wait() {
-        Some(waiter) => Begun::Denied(decided, waiter),
-        None => Begun::Decided(decided, None),
+        Some(waiter) => Progress::Denied(decided, waiter),
+        None => Progress::Decided(decided, None),
     }
 }
 
-/// Whether a limit denies a request, which it may admit once units were given back.
+/// Whether a limit denies a request, so that a refund may admit it.
 pub(super) const fn is_denied(decided: &Result<Decision, Error>) -> bool {
     match decided {
         Ok(decision) => !decision.allowed,
@@ -101,7 +101,7 @@ pub(super) const fn is_denied(decided: &Result<Decision, Error>) -> bool {
     }
 }
 
-/// How long one request waits for the outcome of others.
+/// The wait of one request for the outcomes of others.
 pub(super) struct OutcomeWait<'a> {
     limiter: &'a Limiter,
     longest: Duration,
@@ -109,7 +109,7 @@ pub(super) struct OutcomeWait<'a> {
     calls: Option<u64>,
     /// Set once the request waits.
     deadline: Option<Sleep>,
-    counted: Option<Counted<'a>>,
+    guard: Option<WaitingGuard<'a>>,
 }
 
 impl<'a> OutcomeWait<'a> {
@@ -119,21 +119,20 @@ impl<'a> OutcomeWait<'a> {
             longest,
             calls,
             deadline: None,
-            counted: None,
+            guard: None,
         }
     }
 
-    /// Waits until the request may be decided again, or the outcome of the others has not changed its denial or
-    /// comes too late.
+    /// Waits until the request may be decided again. It stays denied if no other request is refunded in time.
     pub(super) async fn after(
         &mut self,
         mut waiter: Waiter,
         denied: Result<Decision, Error>,
-    ) -> Begun {
-        if self.counted.is_none() {
-            self.counted = Counted::enter(self.limiter, self.calls);
+    ) -> Progress {
+        if self.guard.is_none() {
+            self.guard = WaitingGuard::enter(self.limiter, self.calls);
         }
-        if self.counted.is_none() {
+        if self.guard.is_none() {
             return self.denied_within(denied, RETRY_SOON);
         }
         let began = self.limiter.clock().now();
@@ -163,8 +162,8 @@ impl<'a> OutcomeWait<'a> {
         }
     }
 
-    /// The denial with at most this `retry_after`.
-    fn denied_within(&self, denied: Result<Decision, Error>, longest: Duration) -> Begun {
+    /// Returns the denial with a `retry_after` of at most `longest`.
+    fn denied_within(&self, denied: Result<Decision, Error>, longest: Duration) -> Progress {
         let retry_after = retry_after(&denied).min(longest);
         let denied = match denied {
             Ok(decision) => Ok(Decision {
@@ -174,7 +173,7 @@ impl<'a> OutcomeWait<'a> {
             }),
             Err(_) => Err(self.limiter.denied(None, retry_after)),
         };
-        Begun::Decided(denied, None)
+        Progress::Decided(denied, None)
     }
 }
 
@@ -192,7 +191,7 @@ impl Outcomes {
 }
 
 impl Pending {
-    /// Begins a request, before it is decided about.
+    /// Begins a request. Call this before its decision.
     pub(super) fn begin(outcomes: &Arc<Outcomes>, key: Option<&str>) -> Self {
         let key: Option<Box<str>> = key.map(Into::into);
         let mut keys = outcomes.lock();
@@ -216,13 +215,13 @@ impl Pending {
         self.key.as_deref()
     }
 
-    /// Ends a request whose units were given back.
-    pub(super) fn given_back(mut self) {
+    /// Ends a request that was refunded.
+    pub(super) fn refunded(mut self) {
         self.settle(true);
     }
 
-    /// Ends a request that was denied. `None` if the denial is true: no other request of its key is without an
-    /// outcome, and no units were given back since it began.
+    /// Ends a request that was denied. `None` if the denial is final: no other request of its key is pending, and
+    /// none was refunded since it began.
     pub(super) fn wait(mut self) -> Option<Waiter> {
         let (may_be_admitted, number) = self.settle(false);
         may_be_admitted.then(|| Waiter {
@@ -233,24 +232,24 @@ impl Pending {
         })
     }
 
-    /// Ends the request. Returns whether it may be admitted if it was denied, and a number for a waiter.
-    fn settle(&mut self, gives_back: bool) -> (bool, u64) {
+    /// Ends the request. Returns whether it may be admitted if it was denied, and the number of its waiter.
+    fn settle(&mut self, is_refunded: bool) -> (bool, u64) {
         self.is_settled = true;
         let mut keys = self.outcomes.lock();
-        keys.next += 1;
-        let number = keys.next;
-        keys.refunds += u64::from(gives_back);
+        keys.last_waiter += 1;
+        let number = keys.last_waiter;
+        keys.refunds += u64::from(is_refunded);
         let refunds = keys.refunds;
         let Some(of_key) = keys.keys.get_mut(&self.key) else {
             return (false, number);
         };
         of_key.pending -= 1;
-        if gives_back {
+        if is_refunded {
             of_key.refunded = refunds;
         }
         let is_last = of_key.pending == 0;
         let may_be_admitted = !is_last || of_key.refunded > self.seen;
-        let woken = match gives_back || is_last {
+        let woken = match is_refunded || is_last {
             true => mem::take(&mut of_key.waiting),
             false => Vec::new(),
         };
@@ -273,8 +272,8 @@ impl Drop for Pending {
 }
 
 impl Waiter {
-    fn ask_again(&self) -> Begun {
-        Begun::Pending(Pending::begin(&self.outcomes, self.key.as_deref()))
+    fn ask_again(&self) -> Progress {
+        Progress::Pending(Pending::begin(&self.outcomes, self.key.as_deref()))
     }
 
     fn poll(&mut self, context: &Context<'_>) -> Poll<Change> {
@@ -282,7 +281,7 @@ impl Waiter {
         let mut keys = self.outcomes.lock();
         let refunds = keys.refunds;
         let Some(of_key) = keys.keys.get_mut(&self.key) else {
-            // The units that were given back may have been those of another key.
+            // The refund may have been one of another key.
             return Poll::Ready(match refunds > self.seen {
                 true => Change::Refund,
                 false => Change::Nothing,
@@ -325,11 +324,11 @@ impl Drop for Waiter {
     }
 }
 
-/// A request that is counted among those that wait for the limit.
-struct Counted<'a>(&'a Limiter);
+/// Counts a request among those that wait for the limit, until it is dropped.
+struct WaitingGuard<'a>(&'a Limiter);
 
-impl<'a> Counted<'a> {
-    /// `None` if as many wait as may.
+impl<'a> WaitingGuard<'a> {
+    /// `None` if this many calls are waiting already.
     fn enter(limiter: &'a Limiter, calls: Option<u64>) -> Option<Self> {
         if !limiter.queues().count().enter(calls) {
             return None;
@@ -339,7 +338,7 @@ impl<'a> Counted<'a> {
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for WaitingGuard<'_> {
     fn drop(&mut self) {
         self.0.queues().count().leave();
         self.0.record_waiting(false);

@@ -27,8 +27,9 @@ pub(super) struct LayerConfig {
     pub(super) cost: Option<RequestFn<u64>>,
     pub(super) skip: Option<RequestFn<bool>>,
     pub(super) charge: Option<ResponseFn<bool>>,
-    /// The requests whose charge is not known yet, and how long others wait for it.
+    /// The requests whose charge is not known yet.
     pub(super) outcomes: Arc<Outcomes>,
+    /// How long a denied request waits for them.
     pub(super) outcome_wait: Duration,
     pub(super) reply: Option<ReplyFn>,
     pub(super) shadow: bool,
@@ -38,6 +39,30 @@ pub(super) struct LayerConfig {
     pub(super) partition_keys: bool,
     pub(super) retry_jitter: Duration,
     pub(super) policies: Vec<Arc<str>>,
+}
+
+/// The options of a layer for which none was set.
+impl From<Throttle> for LayerConfig {
+    fn from(throttle: Throttle) -> Self {
+        Self {
+            throttle,
+            key: None,
+            missing_key: MissingKey::default(),
+            cost: None,
+            skip: None,
+            charge: None,
+            outcomes: Arc::default(),
+            outcome_wait: Duration::from_secs(5),
+            reply: None,
+            shadow: false,
+            standard_headers: true,
+            older_headers: false,
+            header_format: HeaderFormat::default(),
+            partition_keys: false,
+            retry_jitter: Duration::ZERO,
+            policies: Vec::new(),
+        }
+    }
 }
 
 /// The options of a layer with the values derived from them, shared by all services of the layer.
@@ -50,9 +75,9 @@ pub(super) struct Shared {
     pub(super) has_warned: AtomicBool,
     /// Whether requests are never delayed.
     pub(super) never_waits: bool,
-    /// Whether the response to an admitted request is the same for every decision.
+    /// Whether the response to an admitted request does not depend on the decision.
     pub(super) ignores_decision: bool,
-    /// Whether the fast path may admit requests, because no response shows the numbers of a decision.
+    /// Whether the fast path may decide, because no response contains the numbers of a decision.
     pub(super) takes_fast_path: bool,
 }
 

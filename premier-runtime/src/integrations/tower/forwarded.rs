@@ -3,7 +3,7 @@
 //! Every proxy appends the address of its client to `X-Forwarded-For` or `Forwarded`, so entries are
 //! read from the right. The client may have sent all entries to the left of those of the proxies.
 //!
-//! All of it works on bytes, so that entries to the left that are not UTF-8 cannot hide others.
+//! The parsers work on bytes, so that entries to the left that are not UTF-8 cannot hide others.
 
 use std::net::{IpAddr, SocketAddr};
 

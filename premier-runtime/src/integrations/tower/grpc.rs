@@ -1,8 +1,8 @@
 //! gRPC and gRPC-Web: which requests expect their status in `grpc-status`.
 //!
-//! A gRPC response has the HTTP status 200 whatever happened, so a request is answered so only if it
-//! has the whole shape of a gRPC call. The content type alone does not do: a client could send it with a
-//! GET, and a cache in front of the service would keep an empty response with 200 for everybody.
+//! A gRPC response has the HTTP status 200 even for an error, so only a request with the whole form of a gRPC
+//! call gets one. The content type alone is not enough: a client could send it with a GET, and a cache in front
+//! of the service would store an empty 200 and serve it to all clients.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};

@@ -20,8 +20,8 @@ use crate::telemetry::collector::Collector;
 /// async form.
 ///
 /// Without the layer only the response to a refused call has them, because an admitted call computes no numbers.
-/// A call inside of the layer does, which takes longer. Calls outside of it take as long as without it, but for a few
-/// nanoseconds.
+/// Calls inside the layer compute them, which takes longer. Calls outside the layer take a few nanoseconds longer
+/// than without it.
 ///
 /// The headers describe the limit that has denied a call, or else the tightest of all that have admitted one: the one
 /// with the fewest units left. Its policy has the name of the throttle, and is called `default` for an attribute,
@@ -74,7 +74,7 @@ impl RateLimitHeadersLayer {
         Self::default()
     }
 
-    /// Sets in which form responses say what is left. Default: [`HeaderFormat::Draft11`].
+    /// Sets the form of the headers. Default: [`HeaderFormat::Draft11`].
     ///
     /// ```
     /// use premier::tower::{HeaderFormat, RateLimitHeadersLayer};

@@ -5,14 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::nat64::{self, Nat64Prefix};
 use crate::key::buffer::KeyBuffer;
 
-/// The length of a network that counts as one client unless a key says otherwise: a subscriber owns at
-/// least a /64.
+/// The default length in bits of the IPv6 networks that count as one client: a subscriber owns at least a /64.
 pub(crate) const IPV6_PREFIX: u8 = 64;
 
 /// Calls `then` with the text of an IPv4 address, or of the network of an IPv6 address.
 ///
-/// An IPv6 address that stands for an IPv4 address has the text of that one. `nat64` are prefixes of translators
-/// beside the well-known ones.
+/// An IPv6 address that contains the IPv4 address of a host has the text of the IPv4 address. `nat64` are prefixes
+/// in addition to the well-known ones.
 pub(crate) fn with_ip_key<R>(
     address: IpAddr,
     ipv6_prefix: u8,
@@ -37,7 +36,7 @@ pub(crate) fn with_ip_key<R>(
     }
 }
 
-/// Returns the IPv4 address of the host that an IPv6 address stands for.
+/// Returns the IPv4 address of a host that an IPv6 address contains.
 ///
 /// All of these hosts would otherwise share one network: translators write the IPv4 address into the
 /// last bits, and tunnels into the first ones.
@@ -91,8 +90,7 @@ const OCTETS: [([u8; 4], usize); 256] = {
     octets
 };
 
-/// As many bytes as std checks at once to be UTF-8, which takes half of the instructions that a text of any length
-/// does.
+/// Aligned words, which std checks for UTF-8 with half of the instructions that it needs for other bytes.
 #[repr(align(8))]
 struct Words([u8; 16]);
 

@@ -10,8 +10,9 @@ use http::{Extensions, Request, Uri};
 
 use super::client_address::ClientAddress;
 use super::ip_key::with_ip_key;
-use super::missing_key::Lack;
+use super::missing_key::MissingPart;
 use crate::key::buffer::KeyBuffer;
+use crate::key::escape::EscapingWriter;
 
 /// Returns the key of a request, or `None` if the request has none.
 type KeyFn = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -70,11 +71,11 @@ impl<'a, B> From<&'a Request<B>> for Head<'a> {
     }
 }
 
-/// Calls `then` with the text of these parts, and with the first thing that the request lacks for them.
+/// Calls `then` with the text of these parts, and with the first of them that the request lacks.
 pub(super) fn with_text<'a, R>(
     parts: &'a [Part],
     head: &'a Head<'a>,
-    then: impl FnOnce(&str, Option<Lack<'a>>) -> R,
+    then: impl FnOnce(&str, Option<MissingPart<'a>>) -> R,
 ) -> R {
     match parts {
         [part] => part.with_text(head, then),
@@ -82,10 +83,10 @@ pub(super) fn with_text<'a, R>(
             let text = CompositeText {
                 parts,
                 head,
-                lack: Cell::new(None),
+                missing: Cell::new(None),
             };
             let buffer = KeyBuffer::format(&text);
-            then(buffer.as_str(), text.lack.get())
+            then(buffer.as_str(), text.missing.get())
         }
     }
 }
@@ -94,8 +95,8 @@ pub(super) fn with_text<'a, R>(
 struct CompositeText<'a> {
     parts: &'a [Part],
     head: &'a Head<'a>,
-    /// The first thing that the request lacks.
-    lack: Cell<Option<Lack<'a>>>,
+    /// The first part that the request lacks.
+    missing: Cell<Option<MissingPart<'a>>>,
 }
 
 impl Display for CompositeText<'_> {
@@ -104,9 +105,8 @@ impl Display for CompositeText<'_> {
             if index > 0 {
                 formatter.write_char(':')?;
             }
-            // Escaped, so that different lists of parts have different texts.
-            part.with_text(self.head, |text, lack| {
-                self.lack.set(self.lack.get().or(lack));
+            part.with_text(self.head, |text, missing| {
+                self.missing.set(self.missing.get().or(missing));
                 EscapingWriter(formatter).write_str(text)
             })?;
         }
@@ -118,7 +118,7 @@ impl Part {
     fn with_text<'a, R>(
         &'a self,
         head: &Head<'_>,
-        then: impl FnOnce(&str, Option<Lack<'a>>) -> R,
+        then: impl FnOnce(&str, Option<MissingPart<'a>>) -> R,
     ) -> R {
         let Head {
             uri,
@@ -131,14 +131,14 @@ impl Part {
                 Some(address) => with_ip_key(address, client.ipv6_prefix, &client.nat64, |text| {
                     then(text, None)
                 }),
-                None => then("-", Some(Lack::PeerAddress)),
+                None => then("-", Some(MissingPart::PeerAddress)),
             },
             Self::Header(name) => match headers.get(name) {
                 Some(value) => match value.to_str() {
                     Ok(value) => then(value, None),
                     Err(_) => then(&String::from_utf8_lossy(value.as_bytes()), None),
                 },
-                None => then("-", Some(Lack::Header(name))),
+                None => then("-", Some(MissingPart::Header(name))),
             },
             Self::Path => then(uri.path(), None),
             #[cfg(feature = "axum")]
@@ -147,31 +147,13 @@ impl Part {
                 None => {
                     // Set by the router, also for requests that match no route.
                     let is_routed = extensions.get::<axum::extract::OriginalUri>().is_some();
-                    then("-", (!is_routed).then_some(Lack::Route))
+                    then("-", (!is_routed).then_some(MissingPart::Route))
                 }
             },
             Self::Function(key) => match parts.and_then(|parts| key(parts)) {
                 Some(key) => then(&key, None),
-                None => then("-", Some(Lack::Value)),
+                None => then("-", Some(MissingPart::Value)),
             },
         }
-    }
-}
-
-/// Writes a backslash before every `:` and `\`.
-struct EscapingWriter<'a, W>(&'a mut W);
-
-impl<W: Write> Write for EscapingWriter<'_, W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for piece in text.split_inclusive([':', '\\']) {
-            match piece.strip_suffix([':', '\\']) {
-                Some(plain) => {
-                    let special = &piece[plain.len()..];
-                    write!(self.0, "{plain}\\{special}")?;
-                }
-                None => self.0.write_str(piece)?,
-            }
-        }
-        Ok(())
     }
 }

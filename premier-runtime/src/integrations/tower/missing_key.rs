@@ -25,20 +25,20 @@ use crate::error::Error;
 #[non_exhaustive]
 pub enum MissingKey {
     /// Refuse the request: with 400 and [`Error::MissingKey`](crate::Error::MissingKey) if the client did not
-    /// send what the key needs, and with 500 and [`Error::Config`](crate::Error::Config) if the server did
-    /// not supply it, as the address of the peer. The latter is logged once as a warning that says how to
-    /// mend it.
+    /// send what the key needs, such as a header; with 500 and [`Error::Config`](crate::Error::Config) if the
+    /// server did not supply it, such as the address of the peer. The latter is logged once, as a warning that
+    /// says how to fix it.
     #[default]
     Deny,
-    /// Let all these requests share one limit: the missing part of the key is `-`.
+    /// All such requests share one limit: the missing part of the key is `-`.
     Shared,
     /// Pass the request on without a decision. Clients evade the limit by leaving out what the key needs.
     Skip,
 }
 
-/// What a request lacks.
+/// The part of a key that a request lacks.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Lack<'a> {
+pub(super) enum MissingPart<'a> {
     /// The server did not supply the address of the peer.
     PeerAddress,
     /// The layer is around axum's router, which then has not matched a route yet.
@@ -49,7 +49,7 @@ pub(super) enum Lack<'a> {
     Value,
 }
 
-impl Lack<'_> {
+impl MissingPart<'_> {
     /// The error of a request that is refused. `name` is that of the layer.
     pub(super) fn error(self, name: &Arc<str>) -> Error {
         let missing = match self {

@@ -42,17 +42,16 @@
 //! | parameter | meaning |
 //! | --- | --- |
 //! | `r` | how many units can be used now, of the tightest limit |
-//! | `t` | the time until one more can be used by a client that uses these `r`. `Retry-After` is never before it. Absent where it is not known |
+//! | `t` | the time after which a client that has used these `r` units can use one more. `Retry-After` is never shorter. Absent if it is not known |
 //! | `pk` | the key of the request, hashed, with [`ThrottleLayer::partition_keys`] |
-//! | `w` | how long a limit of which all is used up takes to be full again: without a burst, its period |
+//! | `w` | the time in which a used-up limit becomes full again: without a burst, its period |
 //! | `q` | how many units the limit admits in `w`: without a burst, its quota |
 //!
-//! A client that is alone with its key, sends no more than `r` requests of cost 1 until `t` has passed, and then
-//! one, is never denied. It may use all `r` at once.
+//! The only client of a key is never denied if it sends at most `r` requests of cost 1, and one more after `t`. It
+//! may send all `r` at once.
 //!
-//! Layers inside one another each add their own item to `RateLimit`. The headers that have place for one limit
-//! only, such as `X-RateLimit-Remaining`, describe the tightest of all, also of those that the service itself
-//! has described.
+//! Nested layers each add their own item to `RateLimit`. Headers that can describe one limit only, such as
+//! `X-RateLimit-Remaining`, describe the tightest of all limits, including those that the service itself reports.
 //!
 //! [`RateLimitHeadersLayer`] adds the headers to the responses of handlers that carry `#[throttle]`.
 //!
@@ -63,7 +62,9 @@ mod call_headers;
 mod charge;
 mod client_address;
 mod config;
+mod decide;
 mod forwarded;
+mod future;
 mod grpc;
 mod headers_layer;
 mod ip_key;
@@ -79,11 +80,13 @@ mod rate_limit_header;
 #[cfg(feature = "axum")]
 mod refused_call;
 mod reply;
+mod respond;
 mod service;
 
 pub use self::body::ThrottleBody;
 #[cfg(feature = "axum")]
 pub(crate) use self::client_address::peer;
+pub use self::future::ResponseFuture;
 pub use self::headers_layer::{RateLimitHeaders, RateLimitHeadersFuture, RateLimitHeadersLayer};
 #[cfg(feature = "axum")]
 pub(crate) use self::ip_key::{IPV6_PREFIX, with_ip_key};
@@ -97,4 +100,4 @@ pub use self::rate_limit_header::HeaderFormat;
 #[cfg(feature = "axum")]
 pub(crate) use self::refused_call::response_to;
 pub use self::reply::Rejection;
-pub use self::service::{ResponseFuture, ThrottleService};
+pub use self::service::ThrottleService;

@@ -1,7 +1,7 @@
 //! Where translators between IPv6 and IPv4 write the IPv4 address of a host.
 //!
-//! RFC 6052, section 2.2: behind a prefix of 32 to 96 bits, around the bits 64 to 71, which are zero. All after
-//! it is zero, too.
+//! RFC 6052, section 2.2: after a prefix of 32 to 96 bits, without the bits 64 to 71, which are zero. All bits
+//! after the address are zero, too.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -34,7 +34,7 @@ impl Nat64Prefix {
         })
     }
 
-    /// The IPv4 address of a host that has this address, if it is of this network.
+    /// Returns the IPv4 address that an IPv6 address of this network contains; `None` for other addresses.
     pub(super) fn ipv4(self, address: Ipv6Addr) -> Option<Ipv4Addr> {
         let bits = address.to_bits();
         (bits & mask(self.length) == self.bits).then(|| ipv4_after(bits, self.length))
@@ -43,8 +43,8 @@ impl Nat64Prefix {
 
 /// The IPv4 address of a host in `64:ff9b:1::/48` (RFC 8215).
 ///
-/// A network uses all of it, or the longer prefixes in it that it likes. How many bits are zero at the end shows
-/// the length of the prefix: no host has an IPv4 address that ends with three zeros.
+/// Operators choose the whole prefix or longer ones in it. The number of zero bits at the end shows the length,
+/// because no host has an IPv4 address that ends with three zero octets.
 pub(super) fn of_local_use(address: Ipv6Addr) -> Ipv4Addr {
     let bits = address.to_bits();
     let length = match bits.trailing_zeros() {
@@ -56,7 +56,7 @@ pub(super) fn of_local_use(address: Ipv6Addr) -> Ipv4Addr {
     ipv4_after(bits, length)
 }
 
-/// The IPv4 address behind a prefix of this length.
+/// Returns the IPv4 address after a prefix of this length.
 fn ipv4_after(bits: u128, length: u32) -> Ipv4Addr {
     // Without the bits 64 to 71 the address is in one piece.
     let bits = match length {
@@ -66,7 +66,7 @@ fn ipv4_after(bits: u128, length: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits((bits >> (96 - length)) as u32)
 }
 
-/// The first bits of an address, as many as `length`.
+/// Returns the mask of the first `length` bits of an address.
 const fn mask(length: u32) -> u128 {
     match 128_u32.checked_sub(length) {
         Some(rest) if rest < 128 => u128::MAX << rest,

@@ -1,7 +1,7 @@
-//! Headers that have place for one limit only: `X-RateLimit-…`, and those of older drafts.
+//! Headers that can describe one limit only: `X-RateLimit-…`, and those of older drafts.
 //!
-//! Where several limits apply to a request, of layers inside one another or of the service itself, the
-//! headers describe the one with the fewest units left, of equal ones the one that resets last.
+//! If several limits apply to a request, those of nested layers or of the service itself, the headers describe
+//! the limit with the fewest units left and, among equals, the one that resets last.
 
 use std::cmp::Reverse;
 

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU64;
 
-/// Stands for the key of a request in headers: its FNV-1a hash, so that a response does not repeat the key, and
-/// every process of a fleet sends the same.
+/// The FNV-1a hash of a request's key, by which headers name the key: the response does not repeat the key, and all
+/// processes send an equal value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct PartitionKey(NonZeroU64);
 
@@ -14,11 +14,11 @@ impl PartitionKey {
         let hash = key.bytes().fold(OFFSET, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(PRIME)
         });
-        // So that an optional one takes no more space; no key is expected to have this hash.
+        // Not zero, so that `Option<PartitionKey>` takes eight bytes.
         Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MAX))
     }
 
-    /// The base64 of its eight bytes, the highest first.
+    /// Returns the base64 of the eight bytes, the most significant first.
     pub(super) fn encode(self) -> [u8; 12] {
         const ALPHABET: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,21 +1,21 @@
-//! Which proxies are believed.
+//! The proxies whose headers are trusted.
 //!
 //! Networks are parsed here instead of by a crate: it takes a few lines, no foreign type becomes part
-//! of the public interface, and IPv4 addresses written as IPv6 are compared as what they are.
+//! of the public interface, and IPv4-mapped addresses are compared as IPv4 addresses.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::error::Error;
 
-/// The proxies in front of a service. Only they are believed to tell the address of a client.
+/// The proxies in front of a service. Only they are trusted to report the address of a client.
 ///
 /// [`RequestKey::x_forwarded_for`](super::RequestKey::x_forwarded_for) and the constructors beside it
 /// take this type or a number of proxies.
 ///
-/// | proxies | what is believed | what must hold |
+/// | proxies | what is trusted | what must hold |
 /// | --- | --- | --- |
-/// | [`TrustedProxies::hops`] | as many entries as there are proxies | requests cannot reach the service around the proxies |
+/// | [`TrustedProxies::hops`] | one entry for each proxy | requests cannot reach the service around the proxies |
 /// | [`TrustedProxies::networks`] | what a peer or proxy with an address in these networks says | clients have no address in these networks |
 ///
 /// ```
@@ -39,8 +39,8 @@ pub(super) enum Trust {
 pub(super) struct Networks(Arc<[Network]>);
 
 impl TrustedProxies {
-    /// Trusts as many proxies as every request passes, from the service outwards. With 0 no header is
-    /// read, and the client is the peer.
+    /// Trusts `count` proxies, the number that every request passes. With 0 no header is read, and the client is
+    /// the peer.
     ///
     /// `count` must be exact, and requests must not reach the service around the proxies. Otherwise
     /// clients choose the address themselves.
@@ -48,7 +48,7 @@ impl TrustedProxies {
     /// ```
     /// use premier::tower::{RequestKey, TrustedProxies};
     ///
-    /// // The same as `RequestKey::x_forwarded_for(2)`.
+    /// // Equal to `RequestKey::x_forwarded_for(2)`.
     /// let key = RequestKey::x_forwarded_for(TrustedProxies::hops(2));
     /// # let _ = key;
     /// ```
@@ -129,8 +129,8 @@ impl Network {
         (prefix <= width(address)).then_some(Self { address, prefix })
     }
 
-    /// Other addresses that stand for an IPv4 address, such as those of 6to4, are not in its networks:
-    /// their hosts can choose it.
+    /// Other addresses that contain an IPv4 address, such as those of 6to4, are not in IPv4 networks: their hosts
+    /// can choose it.
     fn contains(&self, address: IpAddr) -> bool {
         let host_bits = width(self.address) - self.prefix;
         let is_equal =

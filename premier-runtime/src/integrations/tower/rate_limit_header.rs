@@ -21,9 +21,10 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 /// The largest integer of a structured field (RFC 9651, section 3.3.1).
 const LARGEST: u64 = 999_999_999_999_999;
 
-/// In which form a [`ThrottleLayer`](super::ThrottleLayer) says what is left of its limits.
+/// The form of the headers in which a [`ThrottleLayer`](super::ThrottleLayer) reports its limits.
 ///
-/// The drafts are versions of draft-ietf-httpapi-ratelimit-headers. Clients in the field read older ones, too.
+/// The drafts are versions of draft-ietf-httpapi-ratelimit-headers. Many clients
+/// read older ones.
 ///
 /// ```
 /// use premier::Limit;
@@ -170,8 +171,8 @@ impl Policies {
         self.names.clone()
     }
 
-    /// Adds `RateLimit-Policy`, and the numbers of a decision if there is one. What the headers say already
-    /// stays, unless its form has place for one limit only, and this one is tighter.
+    /// Adds `RateLimit-Policy`, and the numbers of a decision if there is one. Present headers stay, unless their
+    /// form can describe one limit only and this limit is tighter.
     pub(super) fn add(
         &self,
         headers: &mut HeaderMap,
@@ -188,7 +189,7 @@ impl Policies {
         headers.append(RATELIMIT_POLICY, self.cached_header(plans));
     }
 
-    /// Appends an item to `RateLimit`, which is a list, unless it is written by a draft that had no list.
+    /// Appends an item to the list `RateLimit`, unless the present header has the form of a draft without lists.
     fn add_item(&self, headers: &mut HeaderMap, status: &RateLimitStatus) {
         let index = usize::from(status.limits.tightest);
         let Some(name) = self.quoted.get(index).or_else(|| self.quoted.first()) else {
@@ -201,7 +202,7 @@ impl Policies {
             seconds => digits(seconds.min(LARGEST), &mut after),
         };
         let pk = status.partition.map(PartitionKey::encode);
-        // Not one byte more, so that the vector becomes the value without a second allocation.
+        // The exact length, so that the vector becomes the value without a second allocation.
         let mut length = name.len() + 3 + remaining.len();
         length += if after.is_empty() { 0 } else { 3 + after.len() };
         length += pk.map_or(0, |pk| 5 + pk.len() + 1);
@@ -268,8 +269,8 @@ pub(super) fn status_numbers(status: &RateLimitStatus) -> [u64; 3] {
     [status.limit, status.remaining, status.reset_after].map(|number| number.min(LARGEST))
 }
 
-/// Raises a `Retry-After` of the inner service in seconds to when an admitted request has left a limit with
-/// nothing: a client that obeyed it would be denied here.
+/// Raises the `Retry-After` of the inner service, in seconds, if an admitted request has used the limit up: a
+/// client that retried before the limit has a unit again would be denied here.
 pub(super) fn delay_retry(headers: &mut HeaderMap, status: &RateLimitStatus) {
     let seconds = status.more_after;
     if status.remaining > 0 {
@@ -291,7 +292,7 @@ pub(super) fn whole_seconds(duration: Duration) -> u64 {
         .saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
-/// Writes a number in decimal. Its digits are not checked to be a text, as those of `Subject::with_text` are.
+/// Writes a number in decimal. Returns bytes, because headers need no `str`, whose digits would be checked.
 fn digits(mut number: u64, buffer: &mut [u8; 20]) -> &[u8] {
     let mut begin = buffer.len();
     loop {

@@ -14,8 +14,8 @@ use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
 use crate::telemetry::collector::{self, Collected};
 
-/// Returns the problem document of an error, with the rate-limit headers if a limit has denied the call. A layer that
-/// collects decisions adds these itself.
+/// Returns the problem document of an error, with the rate-limit headers if a limit has denied the call. Where a
+/// layer collects decisions, that layer adds the headers.
 pub(crate) fn response_to(error: Error) -> Response<Bytes> {
     let Some(denied) = denied_by(&error) else {
         return rejection_of(error, Vec::new()).to_response();
@@ -30,7 +30,7 @@ pub(crate) fn response_to(error: Error) -> Response<Bytes> {
     response
 }
 
-/// The limit that has denied a call, with what is known of its decision.
+/// Returns the limit that has denied a call, with its decision if that is known.
 fn denied_by(error: &Error) -> Option<Collected> {
     let (Error::QuotaExceeded {
         function,
@@ -55,7 +55,7 @@ fn denied_by(error: &Error) -> Option<Collected> {
     })
 }
 
-/// The decision that has denied a call; `None` if it is not known which of several limits has.
+/// Returns the decision that has denied a call; `None` if several limits apply and the denying one is not known.
 fn decision(limiter: &Limiter, key: Option<&str>, retry_after: Duration) -> Option<Decision> {
     let known = limiter.known_denial(key).map(|decision| Decision {
         retry_after: decision.retry_after.min(retry_after),

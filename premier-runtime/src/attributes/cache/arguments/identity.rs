@@ -13,8 +13,7 @@ use super::probe::{ArgumentText, Json, WriteText};
 use crate::key::hasher::secret_hasher;
 
 /// An argument that can be part of the default key of a cache: text, an integer, a `bool` or a `char`, and a
-/// reference to whatever is `Hash + Eq + Clone + Send + Sync + 'static`, or can be made such a value by
-/// [`ToOwned`]. An argument by value counts by the reference to it.
+/// reference to a value that is `Hash + Eq + Clone + Send + Sync + 'static`, or becomes one by [`ToOwned`]. An argument by value counts by the reference to it.
 #[diagnostic::on_unimplemented(
     message = "this argument cannot be part of a cache's key: `{Self}`",
     label = "is not `Hash + Eq + Clone + Send + Sync + 'static`",

@@ -1,9 +1,8 @@
 //! The default key of a cached function: the identity of all of its arguments.
 //!
-//! Values are found by a text, as those of a `key` are. The text of strings and integers tells them from all
-//! others. Any other argument may look like a different one, so a value is kept with the arguments that it
-//! was computed from, and returned only for arguments that are equal to them. Of several calls that differ
-//! but have one text, the last has its value kept.
+//! A value is stored under a text, as with `key = …`. The text of a string or an integer identifies it. Other
+//! arguments may have equal texts, so their value is stored with the arguments and returned only for equal
+//! ones. Of different calls with one text, only the last value is kept.
 //!
 //! Arguments are compared when no lock is held, for `Eq` is the user's code.
 
@@ -22,26 +21,27 @@ pub use self::probe::{
     PartByValue, TextByDisplay,
 };
 use crate::key::buffer::KeyBuffer;
+use crate::key::escape::EscapingWriter;
 use crate::key::subject::{IntoSubject, Subject};
 
 /// All arguments of a call.
 ///
 /// Its text is the texts of all, joined by `:`. If there are several, `\` escapes every `:` and `\` within one,
-/// so that different texts of arguments make different texts of calls.
+/// so that calls have equal texts only if all of their arguments have.
 #[derive(Clone, Copy)]
 pub struct Arguments<'a>(pub &'a [&'a dyn Part]);
 
 impl Arguments<'_> {
-    /// The arguments of a call with a key of its own.
+    /// For a call with `key = …`.
     pub(super) const NONE: Self = Self(&[]);
 
-    /// Whether the text of the call tells it from all others.
+    /// Whether the text of the call identifies it.
     #[inline]
     pub(super) fn are_text(&self) -> bool {
         self.0.iter().all(|part| part.is_text())
     }
 
-    /// Copies of the arguments; `None` if the text is enough.
+    /// Returns copies of the arguments; `None` if the text identifies them.
     pub(super) fn keep(&self, is_shared: bool) -> Option<Arc<KeptArguments>> {
         if self.are_text() {
             return None;
@@ -83,7 +83,7 @@ impl Display for Arguments<'_> {
             if index > 0 {
                 formatter.write_char(':')?;
             }
-            write!(Escape(formatter), "{}", Text(*part))?;
+            write!(EscapingWriter(formatter), "{}", Text(*part))?;
         }
         Ok(())
     }
@@ -98,29 +98,10 @@ impl Display for Text<'_> {
     }
 }
 
-/// Writes `:` and `\` with a `\` before them.
-struct Escape<'a, 'b>(&'a mut Formatter<'b>);
-
-impl Write for Escape<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive([':', '\\']) {
-            match part.strip_suffix([':', '\\']) {
-                Some(before) => {
-                    self.0.write_str(before)?;
-                    self.0.write_char('\\')?;
-                    self.0.write_str(&part[before.len()..])?;
-                }
-                None => self.0.write_str(part)?,
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The arguments of an earlier call.
 pub(super) struct KeptArguments {
     parts: Box<[Box<dyn KeptPart>]>,
-    /// What other processes compare them by; `None` if a value cannot be shared.
+    /// The JSON by which other processes compare them; `None` if a value cannot be shared.
     json: Option<String>,
     hash: u64,
 }

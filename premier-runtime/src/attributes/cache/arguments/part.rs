@@ -7,7 +7,7 @@ use crate::key::subject::Subject;
 
 /// One argument of a call, as a part of the key.
 pub trait Part {
-    /// The argument as a key of its own, if that takes no formatting.
+    /// The argument as the whole key, if that needs no formatting.
     fn subject(&self) -> Option<Subject<'_>> {
         None
     }
@@ -15,7 +15,7 @@ pub trait Part {
     /// Writes the text.
     fn write(&self, formatter: &mut Formatter<'_>) -> fmt::Result;
 
-    /// Whether the text tells the argument from all others.
+    /// Whether the text identifies the argument.
     fn is_text(&self) -> bool {
         false
     }
@@ -31,7 +31,7 @@ pub trait Part {
     /// A copy to compare others to.
     fn keep(&self) -> Box<dyn KeptPart>;
 
-    /// What other processes compare the argument by.
+    /// The JSON by which other processes compare the argument.
     fn json(&self) -> Option<String>;
 }
 
@@ -41,7 +41,7 @@ pub trait KeptPart: Any + Send + Sync {
     fn is_equal_to(&self, other: &dyn KeptPart) -> bool;
 }
 
-/// An argument that its text tells from all others: text, an integer, a `bool` or a `char`.
+/// An argument that its text identifies: text, an integer, a `bool` or a `char`.
 pub enum TextPart<'a> {
     /// No formatting is needed.
     Subject(Subject<'a>),

@@ -19,7 +19,7 @@ pub(super) type Json<T> = fn(&T) -> Option<String>;
 #[derive(Debug)]
 pub struct Argument<'a, T: ?Sized>(pub &'a T);
 
-/// An argument with what writes it as text, if its type has that.
+/// An argument, and the function that writes it as text, if its type has one.
 #[derive(Debug)]
 pub struct ArgumentText<'a, T: ?Sized>(pub(super) &'a T, pub(super) Option<WriteText<T>>);
 
@@ -47,7 +47,7 @@ impl<'a, T: ?Sized> NoText<'a, T> for Argument<'a, T> {
     }
 }
 
-/// What other processes compare an argument by reference by, if it has serde.
+/// The JSON by which other processes compare an argument that is a reference, if its type has serde.
 pub trait JsonOfReference<T: ?Sized> {
     /// Makes JSON of the argument.
     fn premier_json(&self) -> Option<Json<T>>;
@@ -63,7 +63,7 @@ where
     }
 }
 
-/// What other processes compare an argument by, if it has serde.
+/// The JSON by which other processes compare an argument, if its type has serde.
 pub trait JsonBySerde<T: ?Sized> {
     /// Makes JSON of the argument.
     fn premier_json(&self) -> Option<Json<T>>;
@@ -103,7 +103,7 @@ pub trait NoJson<T: ?Sized> {
 
 impl<T: ?Sized> NoJson<T> for Argument<'_, T> {}
 
-/// Makes a part of an argument that its text tells from all others.
+/// Makes a part of an argument that its text identifies.
 pub trait PartByText<'a> {
     /// The argument as a part of the key.
     fn premier_argument(&self) -> TextPart<'a>;

@@ -1,12 +1,17 @@
 //! The error type of the crate.
 
-use std::error::Error as StdError;
-use std::fmt;
-use std::io;
-use std::ops::Deref;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+mod backend_source;
+mod constructors;
+mod escaped_key;
+mod io_error;
+
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use self::backend_source::BackendSource;
+#[cfg(any(feature = "dashboard", feature = "tracing"))]
+pub(crate) use self::escaped_key::EscapedKey;
+use self::escaped_key::ForKey;
 
 /// The error of every operation in this crate, and of calls that an attribute rejects.
 ///
@@ -79,7 +84,7 @@ pub enum Error {
         function: Arc<str>,
         /// The key of the call, or `None` for a breaker without keys.
         key: Option<Box<str>>,
-        /// How long until the breaker lets a call through to probe the function.
+        /// How long until the breaker admits a probe.
         retry_after: Duration,
     },
     /// The function already has its maximum number of concurrent calls.
@@ -120,8 +125,8 @@ pub enum Error {
         /// The largest cost that the limit can admit, in units.
         capacity: u64,
     },
-    /// This call of a function with `#[cache]` waited for another one to compute the value, which failed with an
-    /// error that cannot be cloned, and so did another attempt for all that waited.
+    /// The call waited for another call of its `#[cache]` function to compute the value. That call failed with an
+    /// error that cannot be cloned, and so did one more attempt.
     #[error("another call of {function} has failed to compute the value: {message}")]
     #[non_exhaustive]
     LoadFailed {
@@ -181,7 +186,7 @@ pub enum Error {
         /// The maximum number of keys: of the handler, or of the limit if that is reached first.
         max_keys: usize,
     },
-    /// As many calls wait for the limit, or for a permit, as `max_waiting` lets wait in this process.
+    /// In this process, `max_waiting` calls already wait for the limit or for a permit.
     #[error(
         "{function}{} was refused: {max_waiting} calls are waiting, as many as may wait",
         ForKey(key)
@@ -198,7 +203,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns how long to wait before the same call can succeed, or `None` where that is not known.
+    /// Returns how long to wait before an equal call can succeed, or `None` where that is not known.
     ///
     /// ```
     /// use premier::{Limit, Throttle};
@@ -275,9 +280,9 @@ impl Error {
         matches!(self, Self::Timeout { .. })
     }
 
-    /// Returns whether the same call may succeed later, after [`Error::retry_after`] where that is known.
+    /// Returns whether an equal call may succeed later, after [`Error::retry_after`] where that is known.
     ///
-    /// This is `false` for mistakes, which no time mends: [`Error::AlreadyConfigured`], [`Error::Config`],
+    /// This is `false` for errors that waiting does not resolve: [`Error::AlreadyConfigured`], [`Error::Config`],
     /// [`Error::CostExceedsCapacity`] and [`Error::MissingKey`]. After an [`Error::Timeout`] the function may have done its work, so
     /// repeat it only if it may run twice.
     ///
@@ -307,171 +312,6 @@ impl Error {
             | Self::Config { .. }
             | Self::CostExceedsCapacity { .. }
             | Self::MissingKey { .. } => false,
-        }
-    }
-
-    /// Creates an [`Error::Backend`], for implementations of [`Handler`](crate::Handler).
-    ///
-    /// `store` is the name of the store and `message` the reason. The limit that called the handler
-    /// fills in the function and the key.
-    ///
-    /// ```
-    /// use premier::Error;
-    ///
-    /// let error = Error::backend("memcached", "connection refused");
-    /// assert!(error.to_string().ends_with("connection refused"));
-    /// ```
-    #[must_use]
-    pub fn backend(store: &'static str, message: impl Into<Arc<str>>) -> Self {
-        Self::Backend {
-            store,
-            function: Arc::from(""),
-            key: None,
-            message: message.into(),
-            source: None,
-        }
-    }
-
-    /// Sets the [`source`](std::error::Error::source) of an [`Error::Backend`], for implementations of
-    /// [`Handler`](crate::Handler). Other errors stay as they are.
-    ///
-    /// ```
-    /// use premier::Error;
-    /// use std::{error::Error as _, io};
-    ///
-    /// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-    /// let error = Error::backend("memcached", refused.to_string()).with_source(refused);
-    /// assert!(error.source().is_some_and(|source| source.is::<io::Error>()));
-    /// ```
-    #[must_use]
-    pub fn with_source(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        if let Self::Backend { source, .. } = &mut self {
-            *source = Some(BackendSource(Arc::from(cause.into())));
-        }
-        self
-    }
-
-    /// Fills in the function and the key of an error that comes from a store, which knows neither.
-    pub(crate) fn at(mut self, name: &Arc<str>, subject: Option<&str>) -> Self {
-        if let Self::Backend { function, key, .. }
-        | Self::CostExceedsCapacity { function, key, .. }
-        | Self::TooManyKeys { function, key, .. } = &mut self
-        {
-            *function = Arc::clone(name);
-            *key = subject.map(Into::into);
-        }
-        self
-    }
-
-    /// The error without the caller's key, for events of a process that does not log keys.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn without_key(mut self) -> Self {
-        match &mut self {
-            Self::Backend { key, .. }
-            | Self::BucketFull { key, .. }
-            | Self::CircuitOpen { key, .. }
-            | Self::ConcurrencyExceeded { key, .. }
-            | Self::CostExceedsCapacity { key, .. }
-            | Self::QuotaExceeded { key, .. }
-            | Self::TooManyKeys { key, .. }
-            | Self::TooManyWaiting { key, .. } => *key = None,
-            Self::AlreadyConfigured
-            | Self::Config { .. }
-            | Self::LoadFailed { .. }
-            | Self::MissingKey { .. }
-            | Self::Timeout { .. } => {}
-        }
-        self
-    }
-
-    pub(crate) fn config(message: impl Into<Arc<str>>) -> Self {
-        Self::Config {
-            message: message.into(),
-        }
-    }
-}
-
-/// What the driver of a store reported: the field `source` of [`Error::Backend`]. Clones of an error share it.
-///
-/// It dereferences to the driver's error, which can be downcast, and is none itself, so that
-/// [`source`](StdError::source) of an [`Error`] returns the driver's. [`Error::with_source`] makes one.
-///
-/// ```
-/// use premier::{BackendSource, Error};
-/// use std::io;
-///
-/// fn is_timeout(source: &BackendSource) -> bool {
-///     source
-///         .downcast_ref::<io::Error>()
-///         .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-/// }
-///
-/// let late = io::Error::from(io::ErrorKind::TimedOut);
-/// match Error::backend("memcached", late.to_string()).with_source(late) {
-///     Error::Backend { source: Some(source), .. } => assert!(is_timeout(&source)),
-///     other => panic!("{other:?}"),
-/// }
-/// ```
-#[derive(Clone, Debug)]
-pub struct BackendSource(Arc<dyn StdError + Send + Sync>);
-
-impl Deref for BackendSource {
-    type Target = dyn StdError + Send + Sync;
-
-    fn deref(&self) -> &Self::Target {
-        &*self.0
-    }
-}
-
-// It is only read, so that a panic leaves nothing half done. Without these an `Error` would not have them.
-impl UnwindSafe for BackendSource {}
-impl RefUnwindSafe for BackendSource {}
-
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        let kind = match error {
-            Error::BucketFull { .. }
-            | Error::CircuitOpen { .. }
-            | Error::ConcurrencyExceeded { .. }
-            | Error::QuotaExceeded { .. }
-            | Error::TooManyKeys { .. }
-            | Error::TooManyWaiting { .. } => io::ErrorKind::WouldBlock,
-            Error::Timeout { .. } => io::ErrorKind::TimedOut,
-            Error::Config { .. } | Error::CostExceedsCapacity { .. } | Error::MissingKey { .. } => {
-                io::ErrorKind::InvalidInput
-            }
-            _ => io::ErrorKind::Other,
-        };
-        Self::new(kind, error)
-    }
-}
-
-/// Writes ` for key "…"` with an [`EscapedKey`], or nothing for a limit without keys.
-struct ForKey<'a>(&'a Option<Box<str>>);
-
-/// Writes a key escaped and cut after [`MAX_KEY_CHARS`] characters.
-pub(crate) struct EscapedKey<'a>(pub(crate) &'a str);
-
-impl fmt::Display for EscapedKey<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = self.0;
-        let shown = key
-            .char_indices()
-            .nth(MAX_KEY_CHARS)
-            .map_or(key, |(end, _)| &key[..end]);
-        write!(formatter, "{}", shown.escape_debug())?;
-        formatter.write_str(if shown.len() < key.len() { "…" } else { "" })
-    }
-}
-
-/// The most characters of a key in a message. A client may send a key of a megabyte.
-const MAX_KEY_CHARS: usize = 64;
-
-impl fmt::Display for ForKey<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(key) => write!(formatter, " for key \"{}\"", EscapedKey(key)),
-            None => Ok(()),
         }
     }
 }
