@@ -81,6 +81,30 @@ pub(super) struct Wait<'a> {
     sleep: Option<(u64, Sleep)>,
     /// The question of an async caller to the store, with what had happened before.
     asking: Option<(Asking<'a>, Arc<[Plan]>, Seen)>,
+    /// Last, so that the call counts until it holds nothing any more.
+    _counted: Counted<'a>,
+}
+
+/// Counts a waiting call until it is dropped, also by a panic of the store or of a recorder.
+struct Counted<'a>(&'a Limiter);
+
+impl<'a> Counted<'a> {
+    /// Returns `None` when as many calls wait as may.
+    fn new(limiter: &'a Limiter, max_wait: MaxWait) -> Option<Self> {
+        let queues = limiter.queues();
+        queues.count().enter(max_wait.calls).then(|| {
+            let counted = Self(limiter);
+            limiter.record_waiting(true);
+            counted
+        })
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.queues().count().leave();
+        self.0.record_waiting(false);
+    }
 }
 
 #[expect(
@@ -181,10 +205,8 @@ impl<'a> Wait<'a> {
         cost: u64,
         max_wait: MaxWait,
     ) -> Result<Self, Error> {
-        if !limiter.queues().count().enter(max_wait.calls) {
-            return Err(limiter.too_many_waiting(key, max_wait));
-        }
-        limiter.record_waiting(true);
+        let counted = Counted::new(limiter, max_wait)
+            .ok_or_else(|| limiter.too_many_waiting(key, max_wait))?;
         let began = limiter.clock().now();
         let deadline = match max_wait.time {
             WaitTime::AtMost(longest) => after(began, longest),
@@ -204,6 +226,7 @@ impl<'a> Wait<'a> {
             held: Held::Nothing,
             sleep: None,
             asking: None,
+            _counted: counted,
         })
     }
 
@@ -404,7 +427,5 @@ impl<'a> Wait<'a> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.give_back();
-        self.queues().count().leave();
-        self.limiter.record_waiting(false);
     }
 }

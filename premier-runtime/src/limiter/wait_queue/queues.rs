@@ -1,7 +1,9 @@
 //! All queues of one limit, and how waiters learn that something was given back.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 
 use super::give_back::{GiveBack, Reason};
 use super::map::{QueueMap, QueueRef};
@@ -168,15 +170,20 @@ impl WaitQueues {
         waiter.abandon(self.counted(give_back));
     }
 
-    /// Counts what is given back, for callers that have asked before that and join after the recall.
-    fn counted(&self, mut give_back: impl FnMut(&GiveBack)) -> impl FnMut(&GiveBack) {
+    /// Counts what is given back, for callers that have asked before that and join after the recall. Catches a
+    /// panic of the store, because other callers wait for the rest to be given back.
+    fn counted(
+        &self,
+        mut give_back: impl FnMut(&GiveBack),
+    ) -> impl FnMut(&GiveBack) -> thread::Result<()> {
         move |what| {
-            give_back(what);
+            let result = catch_unwind(AssertUnwindSafe(|| give_back(what)));
             match what.reason {
                 Reason::Abandoned => 0,
                 Reason::Recalled => self.moves.fetch_add(1, Ordering::SeqCst),
                 Reason::Outdated => self.changes.fetch_add(1, Ordering::SeqCst),
             };
+            result
         }
     }
 
@@ -212,12 +219,12 @@ impl WaitQueues {
     /// before [`HeldSlots`] is dropped. A call that asked by the new limit would find those of the old one.
     pub(crate) fn hold_all(&self, give_back: impl Fn(Option<&str>, &GiveBack)) -> HeldSlots<'_> {
         self.changes.fetch_add(1, Ordering::SeqCst);
-        let queues = self.all_slots();
-        for queue in &queues {
-            queue.hold();
+        // Made before anything is given back, so that a panic of the store ends it.
+        let held = HeldSlots::new(self.all_slots());
+        for queue in &held.0 {
             queue.recall(self.counted(|what: &GiveBack| give_back(queue.key(), what)));
         }
-        HeldSlots(queues)
+        held
     }
 
     /// Takes the slots of all keys from their owners, because the limit has changed. They ask again once
@@ -274,6 +281,13 @@ impl WaitQueues {
 
 /// Callers that have no slots while their limit changes.
 pub(crate) struct HeldSlots<'a>(Vec<QueueRef<'a, (), SlotQueue>>);
+
+impl<'a> HeldSlots<'a> {
+    fn new(queues: Vec<QueueRef<'a, (), SlotQueue>>) -> Self {
+        queues.iter().for_each(|queue| queue.hold());
+        Self(queues)
+    }
+}
 
 impl Drop for HeldSlots<'_> {
     fn drop(&mut self) {

@@ -10,8 +10,10 @@
 //! different costs have slots of different lengths, which [`MixedSlots`] moves one by one.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::Waker;
+use std::thread;
 
 use super::equal_slots::EqualSlots;
 use super::give_back::{GiveBack, GiveBacks, Reason};
@@ -215,7 +217,7 @@ impl SlotQueue {
 
     /// Takes all slots from their owners, because the limit changes, to be given back by `give_back`. The
     /// owners ask again afterwards.
-    pub(super) fn recall(&self, give_back: impl FnMut(&GiveBack)) {
+    pub(super) fn recall(&self, give_back: impl FnMut(&GiveBack) -> thread::Result<()>) {
         let starts = self.with(|inner, wakers| {
             for recalled in inner.recall(Reason::Outdated) {
                 inner.give_backs.add(recalled);
@@ -248,16 +250,20 @@ impl SlotQueue {
         });
     }
 
-    /// Gives back what is to be given back, also what is added by others meanwhile.
-    fn give_back(&self, mut give_back: impl FnMut(&GiveBack)) {
-        let mut done = None;
+    /// Gives back what is queued, including what other callers queue meanwhile. They rely on it, so a panic of
+    /// `give_back` is resumed only at the end.
+    fn give_back(&self, mut give_back: impl FnMut(&GiveBack) -> thread::Result<()>) {
+        let (mut done, mut panicked) = (None, Ok(()));
         while let Some(next) = self.with(|inner, wakers| {
             let next = inner.give_backs.next(done.take());
             inner.wake_first_without_slot(wakers);
             next
         }) {
-            give_back(&next);
+            panicked = panicked.and(give_back(&next));
             done = Some(next);
+        }
+        if let Err(panic) = panicked {
+            resume_unwind(panic);
         }
     }
 
@@ -331,7 +337,7 @@ impl<'a> SlotWaiter<'a> {
         queue: QueueRef<'a, (), SlotQueue>,
         taken: TakenSlot<'_>,
         is_recalled: impl FnOnce() -> bool,
-        give_back: impl FnMut(&GiveBack),
+        give_back: impl FnMut(&GiveBack) -> thread::Result<()>,
     ) -> (Self, Joined) {
         let mut waiter = Self {
             queue,
@@ -348,7 +354,7 @@ impl<'a> SlotWaiter<'a> {
         &mut self,
         taken: TakenSlot<'_>,
         is_recalled: impl FnOnce() -> bool,
-        give_back: impl FnMut(&GiveBack),
+        give_back: impl FnMut(&GiveBack) -> thread::Result<()>,
     ) -> Joined {
         self.enter(Some(self.order), taken, is_recalled, give_back)
     }
@@ -358,7 +364,7 @@ impl<'a> SlotWaiter<'a> {
         had: Option<Order>,
         taken: TakenSlot<'_>,
         is_recalled: impl FnOnce() -> bool,
-        give_back: impl FnMut(&GiveBack),
+        give_back: impl FnMut(&GiveBack) -> thread::Result<()>,
     ) -> Joined {
         let (joined, starts) = self.queue.with(|inner, wakers| {
             if inner.give_backs.are_held() || is_recalled() {
@@ -411,7 +417,7 @@ impl<'a> SlotWaiter<'a> {
 
     /// Gives the slot up without having used it. Those behind move up. The slot that is left over at the end
     /// is given back by `give_back`, and so is what others give up meanwhile.
-    pub(super) fn abandon(mut self, give_back: impl FnMut(&GiveBack)) {
+    pub(super) fn abandon(mut self, give_back: impl FnMut(&GiveBack) -> thread::Result<()>) {
         self.has_left = true;
         let starts = self.queue.with(|inner, wakers| {
             if inner.recalls != self.recalls {
@@ -596,6 +602,7 @@ mod tests {
                 if let Operation::Release(slot, units) = given.operation {
                     left = Some((slot.end(0) / u128::from(SECOND), units));
                 }
+                Ok(())
             });
             left.unwrap()
         };
