@@ -12,8 +12,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::acquire::acquire_async;
+use super::known_plans::plans;
 use super::max_wait::{MaxWait, WaitTime};
-use super::named::{Limiter, plans};
+use super::named::Limiter;
 use super::overrides;
 use crate::clock::{Clock, ManualClock};
 use crate::config::builder::Config;
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::limit::quota::Limit;
 use crate::store::memory::MemoryHandler;
+use crate::store::request::Operation;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -114,8 +116,8 @@ impl Model {
     }
 
     fn give_back_the_first(&self) {
-        let given_back = self.limiter.give_back(None, self.first.reservation, 1);
-        given_back.unwrap();
+        let release = Operation::Release(self.first.reservation, 1);
+        self.limiter.correct(None, release, false).unwrap();
     }
 
     /// Lets the clock move until all calls are admitted. Returns the seconds in which they are.

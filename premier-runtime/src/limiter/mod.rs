@@ -4,7 +4,7 @@ pub(crate) mod acquire;
 mod bound_store;
 #[cfg(all(test, premier_loom))]
 mod every_interleaving;
-mod known_plans;
+pub(crate) mod known_plans;
 pub(crate) mod max_wait;
 pub(crate) mod named;
 pub mod overrides;

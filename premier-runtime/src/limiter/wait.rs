@@ -296,7 +296,7 @@ impl<'a> Wait<'a> {
             plans,
             is_outdated: *self.limiter.plans() != **plans,
         };
-        let give_back = |what: &GiveBack| self.limiter.give_back_waiting(self.key, what);
+        let give_back = |what: &GiveBack| self.limiter.give_back(self.key, what);
         let (waiter, joined) = self
             .queues()
             .hold_slot(self.key, taken, seen, recalled, give_back);
@@ -308,7 +308,7 @@ impl<'a> Wait<'a> {
 
     fn give_back(&mut self) {
         if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
-            let give_back = |what: &GiveBack| self.limiter.give_back_waiting(self.key, what);
+            let give_back = |what: &GiveBack| self.limiter.give_back(self.key, what);
             self.queues().abandon(waiter, give_back);
         }
     }
