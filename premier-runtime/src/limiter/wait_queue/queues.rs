@@ -8,7 +8,8 @@ use std::thread;
 use super::give_back::{GiveBack, Reason};
 use super::map::{QueueMap, QueueRef};
 use super::queue::{WaitQueue, Waiter};
-use super::slots::{Joined, SlotQueue, SlotWaiter, TakenSlot};
+use super::slot_queue::{Joined, SlotQueue, SlotWaiter};
+use super::slots::TakenSlot;
 use crate::limiter::waiting::WaitingCount;
 use crate::sync::{AtomicU64, Ordering};
 
