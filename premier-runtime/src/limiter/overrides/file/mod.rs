@@ -1,6 +1,7 @@
 //! Limits from a TOML file that is followed.
 
 mod parse;
+mod position;
 mod spelling;
 
 use std::collections::BTreeSet;

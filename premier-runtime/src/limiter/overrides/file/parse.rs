@@ -1,12 +1,12 @@
 //! Reads the text of a limits file.
 
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::position::{Mistake, Position, mistake};
 use crate::error::Error;
 use crate::limit::algo::Algo;
 use crate::limit::args::LimitArgs;
@@ -29,43 +29,6 @@ pub(super) struct FileEntry {
     pub(super) position: Position,
     pub(super) algo: Option<Algo>,
     pub(super) args: LimitArgs,
-}
-
-/// A place in the file, from 1. Columns are characters.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Position {
-    line: usize,
-    column: usize,
-}
-
-impl Position {
-    fn of(text: &str, at: usize) -> Self {
-        let before = text.get(..at).unwrap_or(text);
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
-        }
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "line {}, column {}", self.line, self.column)
-    }
-}
-
-/// What is wrong, and where.
-struct Mistake {
-    at: usize,
-    message: String,
-}
-
-fn mistake(at: Range<usize>, message: impl Into<String>) -> Mistake {
-    Mistake {
-        at: at.start,
-        message: message.into(),
-    }
 }
 
 /// Reads a file.
