@@ -16,8 +16,8 @@ use crate::limiter::named::{Asking, Limiter};
 use crate::limiter::wait::{First, Wait};
 use crate::limiter::wait_queue::Seen;
 
-/// A slot that begins within this time is waited for by spinning. Sleeping would take longer, and two
-/// calls may read the same time where slots are closer than the clock's step.
+/// A call whose slot begins within this time spins until then. Sleeping would take longer, and two calls may read
+/// one time where slots are closer than the clock's step.
 const SPIN_WAIT_MAX: Duration = Duration::from_micros(1);
 
 /// Waits by the system's clock for a slot that begins within [`SPIN_WAIT_MAX`]. A caller whose maximum wait is below
@@ -34,7 +34,7 @@ pub(crate) fn spin(limiter: &Limiter, decision: &Decision, max_wait: MaxWait) ->
     let until = after(since, decision.delay);
     loop {
         let now = limiter.clock().now();
-        // The clock has stepped back: how long to wait is no longer known.
+        // After a step back of the clock the end of the wait is unknown.
         if now >= until || now < since {
             return true;
         }
@@ -92,7 +92,7 @@ fn recorded(
     limiter.recorded(key.map(Subject::Text).as_ref(), acquired, |_| true)
 }
 
-/// As [`acquire_from`], for callers who record the decision themselves.
+/// As [`acquire_from`], for callers that record the decision themselves.
 pub(crate) fn acquire_unrecorded(
     limiter: &Limiter,
     key: Option<&str>,
@@ -127,7 +127,7 @@ pub(crate) async fn acquire_async_from(
     recorded(limiter, key, acquired)
 }
 
-/// As [`acquire_async_from`], for callers who record the decision themselves.
+/// As [`acquire_async_from`], for callers that record the decision themselves.
 pub(crate) fn acquire_unrecorded_async<'a>(
     limiter: &'a Limiter,
     key: Option<&'a str>,
@@ -146,8 +146,8 @@ pub(crate) fn acquire_unrecorded_async<'a>(
 
 /// The future of [`acquire_unrecorded_async`].
 ///
-/// It is written by hand because the future of an async function keeps room for each decision on its way. That took
-/// 2,500 bytes, and a crowd of waiting callers spent a fifth of its time moving them.
+/// Written by hand, because the future of an async function has room for each decision that it handles: 2,500 bytes.
+/// A crowd of waiting callers spent a fifth of its time moving them.
 #[must_use = "futures do nothing unless awaited"]
 pub(crate) struct Acquiring<'a> {
     limiter: &'a Limiter,
@@ -218,7 +218,7 @@ enum Step<'a> {
     Wait(Box<Wait<'a>>),
 }
 
-/// Begins to acquire: joins those who wait for the key, or decides if that cannot block.
+/// Begins to acquire: joins the waiters of the key, or decides if that cannot block.
 fn begin<'a>(
     limiter: &'a Limiter,
     key: Option<&'a str>,
@@ -263,8 +263,8 @@ fn proceed<'a>(
     }
 }
 
-/// The first decision about a call, if making it neither blocks nor overtakes a waiter; `None` where
-/// the store is outside of the process, and where others wait for the key.
+/// The first decision about a call, if it can be made without blocking and without overtaking a waiter; `None` where
+/// the store is outside of the process, and while other calls wait for the key.
 ///
 /// # Errors
 /// When the call is refused.
@@ -284,10 +284,10 @@ pub(crate) fn first_decision(
     Ok(Some(first))
 }
 
-/// The answer of the store to a call that may wait as long as it may.
+/// The first decision of the store about a call.
 ///
 /// # Errors
-/// When a bucket denies it: there is no slot in that time.
+/// When a bucket denies the call: no slot begins within its maximum wait.
 fn asked(
     limiter: &Limiter,
     key: Option<&str>,
@@ -306,7 +306,7 @@ fn asked(
     })
 }
 
-/// The decision, if it needs no waiting.
+/// The decision, if the call need not wait.
 fn unless_waiting(
     limiter: &Limiter,
     key: Option<&str>,

@@ -1,8 +1,8 @@
 //! Several limits that decide about a call as one: all admit it, or nothing is taken.
 //!
 //! In memory the limits are asked under a lock for each of them, and a store answers for all of its keys in
-//! one operation where it can. Only a call that waits takes from one limit after another; what it has
-//! taken is given back if a later limit denies it, or if the caller stops waiting.
+//! one operation where it can. Only a call that waits takes from one limit after another; its units are refunded if
+//! a later limit denies it, or if the caller stops waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::store::take_all::take_in_turn;
 use crate::sync_future::SyncFuture;
 use crate::telemetry::{Outcome, Timer};
 
-/// What a call asks of one of the limits.
+/// The request of a call to one of the limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'a> {
     pub(crate) limiter: &'a Limiter,
@@ -30,7 +30,7 @@ pub(crate) struct Part<'a> {
     pub(crate) max_wait: MaxWait,
 }
 
-/// An error with the number of the limit that it comes from.
+/// An error, and the index of the limit that it comes from.
 type PartError = (usize, Error);
 
 /// Acquires from all limits, and records their decisions. Calls `admitted` with these.
@@ -131,7 +131,7 @@ fn admit(parts: &[Part<'_>], decisions: &[Decision]) {
     }
 }
 
-/// Whether the call would overtake others that wait.
+/// Whether the call would overtake waiters.
 fn would_queue(parts: &[Part<'_>]) -> bool {
     parts
         .iter()
@@ -142,7 +142,7 @@ fn now(parts: &[Part<'_>]) -> u64 {
     parts.first().map_or(0, |part| part.limiter.clock().now())
 }
 
-/// Takes from all limits, or from none. In the second case at least one of the decisions is a denial.
+/// Takes from all limits, or from none. If from none, at least one of the decisions is a denial.
 fn take_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decision; N], PartError> {
     let Some(handler) = parts[0].limiter.store.handler() else {
         return take_all_in_memory(parts, |part, operation| match operation {
@@ -253,7 +253,7 @@ impl Part<'_> {
     }
 }
 
-/// What a call that waits has taken. Dropping it gives everything back.
+/// The units that a waiting call has taken. Dropping them refunds all.
 struct Taken<'a, 'b, const N: usize> {
     parts: &'a [Part<'b>; N],
     decisions: [Option<Decision>; N],
@@ -267,7 +267,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         }
     }
 
-    /// The order in which to take: first from the limits that do not wait, because their denial ends the
+    /// The order in which to take: limits under which the call does not wait come first, because their denial ends the
     /// call.
     fn order(&self) -> [usize; N] {
         let mut order = std::array::from_fn(|index| index);
@@ -278,8 +278,8 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         order
     }
 
-    /// Returns the part if it has to be acquired still, with the slot that it has taken and as long as it
-    /// may wait now. The slot is the caller's then.
+    /// Returns a part that is still to be acquired, with the rest of its maximum wait, and the slot that it has taken.
+    /// The slot then belongs to the caller.
     fn next(&mut self, index: usize, began: u64) -> Option<(Part<'b>, Option<Box<First>>)> {
         let mut part = self.parts[index];
         let waited = Duration::from_nanos(part.limiter.clock().now().saturating_sub(began));
@@ -297,7 +297,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         Some((part, slot.take().map(first)))
     }
 
-    /// Adds what was acquired. Records an error.
+    /// Adds the acquired decision, or records the error.
     fn finish(&mut self, index: usize, acquired: Result<Decision, Error>) -> Result<(), PartError> {
         match acquired {
             Ok(decision) => {
@@ -311,7 +311,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         }
     }
 
-    /// Records that the call is admitted: it uses what it has taken.
+    /// Records that the call is admitted and uses its units.
     fn keep(mut self) -> [Decision; N] {
         let decisions = std::mem::replace(&mut self.decisions, [None; N]);
         let decisions = decisions.map(Option::unwrap_or_default);

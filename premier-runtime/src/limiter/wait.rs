@@ -28,14 +28,14 @@ use crate::store::request::Operation;
 #[derive(Clone, Debug)]
 pub(crate) struct First {
     pub(super) decision: Decision,
-    /// The limits that have decided; `None` on the fast path, which does not say.
+    /// The limits that have decided; `None` on the fast path, where they are unknown.
     pub(super) plans: Option<Arc<[Plan]>>,
-    /// What had happened before the store was asked.
+    /// The events that had happened before the store was asked.
     pub(super) seen: Seen,
 }
 
 impl First {
-    /// A call that has taken a slot of these limits, or on the fast path.
+    /// The decision about a call that has taken a slot under `plans`, or on the fast path.
     pub(crate) fn of_slot(decision: Decision, plans: Option<Arc<[Plan]>>) -> Self {
         Self {
             decision,
@@ -44,8 +44,8 @@ impl First {
         }
     }
 
-    /// Whether these limits have decided. The fast path may have decided by others that were replaced meanwhile.
-    /// A slot of these is not given back: what is owed for it is at most a full debt of the new ones.
+    /// Whether `plans` have decided. The fast path may have decided by limits that were replaced meanwhile. A slot of
+    /// those is not released: at most a full debt of the new limits is owed for it.
     fn is_by(&self, plans: &[Plan], cost: u64) -> bool {
         let Decision {
             reservation, delay, ..
@@ -68,7 +68,7 @@ impl First {
     }
 }
 
-/// A call that waits, with the place in the queue or the slot that it holds.
+/// A waiting call, with its place in the queue or its reserved slot.
 pub(super) struct Wait<'a> {
     limiter: &'a Limiter,
     key: Option<&'a str>,
@@ -77,11 +77,11 @@ pub(super) struct Wait<'a> {
     began: u64,
     deadline: u64,
     held: Held<'a>,
-    /// What an async caller sleeps by, and until when.
+    /// The sleep of an async caller, and its end.
     sleep: Option<(u64, Sleep)>,
-    /// The question of an async caller to the store, with what had happened before.
+    /// The request of an async caller to the store, with the events that had happened before.
     asking: Option<(Asking<'a>, Arc<[Plan]>, Seen)>,
-    /// Last, so that the call counts until it holds nothing any more.
+    /// Last, because a call counts as waiting until it has released its slot.
     _counted: Counted<'a>,
 }
 
@@ -128,8 +128,7 @@ impl<'a> Wait<'a> {
     /// Joins the queue of the key if there is one; `None` when the caller may ask at once.
     ///
     /// # Errors
-    /// When those ahead alone take longer than the caller may wait, and for a cost that no time can
-    /// admit.
+    /// When the waiters ahead alone take longer than the caller may wait, and for a cost above the capacity.
     pub(super) fn join(
         limiter: &'a Limiter,
         key: Option<&'a str>,
@@ -192,7 +191,7 @@ impl<'a> Wait<'a> {
                 limiter.release_by(&plans, key, first.decision.reservation, cost);
             }
         })?;
-        // A bucket that denies a call which does not wait may have a slot for one that does.
+        // A bucket that denies a call which does not wait may have a slot for a call that waits.
         if has_slot || !limiter.is_bucket() {
             wait.decided(&plans, first.decision, seen)?;
         }
@@ -216,7 +215,7 @@ impl<'a> Wait<'a> {
             limiter,
             key,
             cost,
-            // The call is counted among those who wait.
+            // This call is already counted as waiting.
             max_wait: MaxWait {
                 calls: None,
                 ..max_wait
@@ -238,7 +237,7 @@ impl<'a> Wait<'a> {
         self.held = Held::InQueue(self.queues().join(queue, self.cost, at, seen));
     }
 
-    /// What to ask the store.
+    /// The operation to ask the store for.
     fn operation(&self) -> Operation {
         let mut max_wait = self.max_wait;
         if let WaitTime::AtMost(left) = &mut max_wait.time {
@@ -279,8 +278,8 @@ impl<'a> Wait<'a> {
         Ok(None)
     }
 
-    /// Joins the owners of slots; if the limit has changed or slots were moved since the decision, gives the
-    /// slot back, and the caller asks again. A later change finds the waiter and recalls or moves its slot.
+    /// Joins the waiters that have slots. If the limit has changed or slots have moved since the decision, releases the
+    /// slot, and the caller asks again. A later change finds the waiter and recalls or moves its slot.
     fn hold_slot(&mut self, plans: &Arc<[Plan]>, at: u64, decision: Decision, seen: Seen) {
         let slot = Slot {
             at,
@@ -353,8 +352,8 @@ impl<'a> Wait<'a> {
         Err(self.limiter.too_late(self.key, retry_after))
     }
 
-    /// Ends the wait of a call that runs: its slot is used, so nothing is given back. The decision says
-    /// how long the call has waited.
+    /// Ends the wait of a call that runs: its slot is used, so nothing is released. The decision then contains the
+    /// time that the call has waited.
     fn done(&mut self, decision: Decision) -> Decision {
         self.held = Held::Nothing;
         let waited = self.limiter.clock().now().saturating_sub(self.began);
@@ -404,7 +403,7 @@ impl<'a> Wait<'a> {
                     let asking =
                         self.limiter
                             .handle_async_by(Arc::clone(&plans), self.key, operation);
-                    // While it asks it does not sleep.
+                    // A caller that asks does not count as sleeping.
                     self.sleep = None;
                     self.asking = Some((asking, plans, seen));
                     continue;

@@ -11,7 +11,7 @@ use crate::limiter::known_plans::plans;
 use crate::limiter::wait_queue::HeldSlots;
 
 impl Limiter {
-    /// The limits that the code states.
+    /// The limits in the code, without an override.
     pub(in crate::limiter) const fn stated(&self) -> &Arc<[Plan]> {
         &self.stated
     }

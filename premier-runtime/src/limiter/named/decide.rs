@@ -93,7 +93,7 @@ impl Limiter {
             _ => max_wait,
         };
         let fast = self.try_take(key.map(Subject::Text).as_ref(), cost, max_wait);
-        // A bucket that denies a call at once may have a slot for one that waits.
+        // A bucket that denies a call now may have a slot for a call that waits.
         if let Some(decision @ Decision { allowed, .. }) = fast
             && (allowed || !max_wait.may_wait())
         {

@@ -1,7 +1,7 @@
 //! A named limit bound to a store: what attributes, throttles and layers decide through.
 //!
 //! - [`decide`]: asks the fast path and the store.
-//! - [`give_back`]: gives units and slots back, or charges more, and wakes waiters that this concerns.
+//! - [`give_back`]: refunds units and releases slots, or charges more, and wakes the waiters affected.
 //! - [`change`]: replaces the limits while calls decide and wait.
 //! - [`refusals`]: the errors of calls that are not admitted.
 
@@ -44,14 +44,14 @@ pub(crate) struct Limiter {
     name: Arc<str>,
     fast_path: Option<FastPath>,
     pub(super) store: BoundStore,
-    /// The limits that the code states.
+    /// The limits in the code, without an override.
     stated: Arc<[Plan]>,
     is_queue: bool,
     is_bucket: bool,
     /// The limits in force.
     plans: RwLock<Arc<[Plan]>>,
     telemetry: Telemetry,
-    /// Made for the first caller that may wait.
+    /// Created for the first caller that may wait.
     queues: OnceLock<Arc<WaitQueues>>,
     /// Called with the name when the limiter is gone.
     on_drop: fn(&str),
@@ -110,7 +110,7 @@ impl Limiter {
         self.plans().iter().map(|plan| *plan.limit()).collect()
     }
 
-    /// Lets a decision be collected, if that is done on this thread: the headers of a response describe it.
+    /// Adds a decision to the collector of this thread, if there is one: the headers of a response describe it.
     pub(crate) fn collect(&self, decision: &Decision) {
         if collector::is_open() {
             collector::collect(Collected {
@@ -121,13 +121,13 @@ impl Limiter {
         }
     }
 
-    /// What keeps the state, and whether it can be reached if that is known.
+    /// The name of the store, and whether it can be reached; `None` if that is unknown.
     #[cfg(feature = "dashboard")]
     pub(crate) fn store(&self) -> (&'static str, Option<bool>) {
         (self.store.name(), self.store.is_up())
     }
 
-    /// The name of the store, and a number that is different for each store of that name.
+    /// The name of the store, and a number that tells apart stores of one name.
     #[cfg(feature = "dashboard")]
     pub(crate) fn store_id(&self) -> (&'static str, usize) {
         (self.store.name(), self.store.id())
@@ -146,7 +146,7 @@ impl Limiter {
         queues.map_or(0, |queues| queues.count().get())
     }
 
-    /// How many keys the memory of this process keeps, and how many it may keep.
+    /// The number of keys in the memory of this process, and its upper limit.
     #[cfg(feature = "dashboard")]
     pub(crate) fn keys(&self) -> (usize, usize) {
         self.store.keys()
@@ -158,7 +158,7 @@ impl Limiter {
         self.store.register_metrics();
     }
 
-    /// The callers that wait for this limit.
+    /// The queues of the callers that wait for this limit.
     #[inline]
     pub(crate) fn queues(&self) -> &Arc<WaitQueues> {
         self.queues
@@ -179,7 +179,7 @@ impl Limiter {
         self.is_queue
     }
 
-    /// Whether the store knows when a call will be admitted: it then takes its slot when it comes.
+    /// Whether the store knows when a call will be admitted, so that a call reserves its slot when it arrives.
     pub(crate) const fn is_bucket(&self) -> bool {
         self.is_bucket
     }
@@ -199,7 +199,7 @@ impl Limiter {
         self.telemetry.waited(&self.name, length);
     }
 
-    /// Records that a call waits, or waits no longer.
+    /// Records that a call begins or ends to wait.
     pub(crate) fn record_waiting(&self, waits: bool) {
         self.telemetry.waits(&self.name, waits);
     }

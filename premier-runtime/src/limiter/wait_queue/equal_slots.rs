@@ -6,7 +6,7 @@
 //! Each waiter sleeps until some slot begins, and for each slot exactly one waiter sleeps (the
 //! *sleeper* of the slot); any waiter that is polled first grants all slots that have begun to the
 //! waiters that own them, and wakes those. A slot is therefore granted when it begins, because its
-//! sleeper is polled then. When a slot goes (the last one because somebody left, or the first one
+//! sleeper is polled then. When a slot goes (the last one because a waiter left, or the first one
 //! because it was granted) and its sleeper is not the waiter that goes with it, then that sleeper
 //! takes over the slot for which the waiter slept that goes, which keeps the sleepers of slots one
 //! to one; it is woken if that slot is earlier than the one for which it has set its alarm. So every
@@ -75,7 +75,7 @@ impl EqualSlots {
         order::between(before, behind, newest)
     }
 
-    /// Adds a waiter and a slot that begins `at`. Which slot is the waiter's is for their order to say.
+    /// Adds a waiter and a slot that begins `at`. The order of the waiters decides which slot is whose.
     pub(super) fn join(&mut self, order: Order, at: u64, reservation: Reservation) {
         self.last_slot += 1;
         let sleeps_for = (at, self.last_slot);
@@ -98,7 +98,7 @@ impl EqualSlots {
         granted.chain(waiters.map(|(order, waiter)| (order, waiter.waker)))
     }
 
-    /// Puts a slot before the first one and removes the last one: everybody moves up. `earlier` returns the
+    /// Puts a slot before the first one and removes the last one: all waiters move up. `earlier` returns the
     /// slot before another, with the time at which it begins.
     pub(super) fn advance(
         &mut self,
@@ -220,7 +220,7 @@ impl EqualSlots {
         Some(last.reservation)
     }
 
-    /// Each waiter with its own slot, in order. Those that slept until another one's slot begins are
+    /// Each waiter with its own slot, in order. Waiters that slept until another slot begins are
     /// woken.
     pub(super) fn into_owners(self, wakers: &mut Wakers) -> Vec<Owner> {
         let granted = self.granted.into_iter().map(|(order, (key, slot))| Owner {

@@ -5,7 +5,7 @@
 //! goes back to the store. A refund lets all move up. When the limit changes, all slots are given back at once,
 //! by the limits under which they were taken, and their waiters ask again, in the order that they had.
 //!
-//! As a rule all calls cost the same: [`EqualSlots`](super::equal_slots::EqualSlots) then lets thousands move up
+//! As a rule all calls have one cost: [`EqualSlots`](super::equal_slots::EqualSlots) then lets thousands move up
 //! at once. Calls of different costs have slots of different lengths, which
 //! [`MixedSlots`](super::mixed_slots::MixedSlots) moves one by one.
 
@@ -109,8 +109,8 @@ pub(crate) struct SlotWaiter<'a> {
 pub(crate) enum Joined {
     /// The caller has it.
     WithSlot,
-    /// The slots of others were given back, or are being given back, and the store may have counted them when
-    /// it gave this one. So all give back what they have, and the caller asks again after the others.
+    /// Slots of other waiters were recalled, and the store may have counted them when it gave this slot. So all waiters
+    /// give back their slots, and the caller asks again behind them.
     Recalled,
 }
 

@@ -96,8 +96,8 @@ impl SlotWaiters {
         self.slots.join(slot, self.newest, order, wakers)
     }
 
-    /// Adds a waiter without a slot, and recalls the slots of the others: the store may have counted them when it
-    /// gave `taken`, which goes back, too.
+    /// Adds a waiter without a slot, and recalls the slots of all waiters: the store may have counted them when it
+    /// gave `taken`, which is given back, too.
     pub(super) fn join_without_slot(&mut self, taken: TakenSlot<'_>, had: Option<Order>) -> Place {
         let order = had.unwrap_or_else(|| self.last());
         self.newest = self.newest.max(order);

@@ -23,7 +23,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Whether the slot is one of these limits.
+    /// Whether the slot was taken under `plans`.
     pub(crate) fn is_of(&self, plans: &[Plan]) -> bool {
         Spacing::of(plans).begin(&self.reservation, self.units) == self.at
     }

@@ -18,11 +18,11 @@ const KEYS: &str = "rate, rates, quota, duration, burst, bucket_size, lease and 
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) entries: Vec<FileEntry>,
-    /// Whether there is a table `limits`. A file that is not written yet has none.
+    /// Whether there is a table `limits`. A file that is still being written has none.
     pub(super) has_limits: bool,
 }
 
-/// The entry of a name. It may leave the algorithm to the limit that it is for.
+/// The entry of a name. Without an algorithm it takes that of the limit that it is for.
 #[derive(Clone, Debug)]
 pub(super) struct FileEntry {
     pub(super) name: String,
@@ -34,7 +34,7 @@ pub(super) struct FileEntry {
 /// Reads a file.
 ///
 /// # Errors
-/// The position of a mistake, and what is accepted there.
+/// The position of a mistake, and what premier accepts there.
 pub(super) fn parse(text: &str) -> Result<File, String> {
     let read = match DeTable::parse(text) {
         Ok(document) => file(text, document.get_ref()),
@@ -140,7 +140,7 @@ impl Reader<'_> {
             bucket_size,
             lease,
         };
-        // What is left to be checked depends on the limit that it is for.
+        // The other checks depend on the limit that the entry is for.
         if let Some(algo) = algo {
             for limit in args.limits(algo) {
                 limit
@@ -255,7 +255,7 @@ impl Reader<'_> {
     }
 }
 
-/// The rates of an entry, which are given once.
+/// The rates of an entry, which has either `rate` or `rates`.
 fn both(
     before: Option<Vec<(u64, Duration)>>,
     rates: Vec<(u64, Duration)>,

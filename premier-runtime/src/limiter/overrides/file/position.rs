@@ -1,4 +1,4 @@
-//! Where something stands in the text of a limits file, and what is wrong there.
+//! Positions in the text of a limits file, and mistakes there.
 
 use std::fmt;
 use std::ops::Range;
@@ -28,8 +28,9 @@ impl fmt::Display for Position {
     }
 }
 
-/// What is wrong, and at which byte.
+/// A mistake in the text.
 pub(super) struct Mistake {
+    /// The byte at which it begins.
     pub(super) at: usize,
     pub(super) message: String,
 }
