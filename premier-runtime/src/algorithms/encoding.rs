@@ -11,7 +11,7 @@ use crate::error::Error;
 /// The only version of the format so far. A later version must read the states of earlier ones.
 const VERSION: u8 = 1;
 
-/// Counts of units stay below this, so that sums do not overflow. No limit admits as many.
+/// Counts of units stay below this, so that sums do not overflow. No limit admits more.
 const MAX_UNITS: u64 = 1 << 62;
 
 const FRESH: u8 = 0;

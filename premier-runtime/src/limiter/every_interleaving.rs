@@ -1,8 +1,8 @@
-//! Every interleaving of the calls that wait for one limit, of those that are cancelled, of a clock that moves
-//! on, and of what changes the limit or gives units back. Run by `tests/run` with `--cfg premier_loom`.
+//! Every interleaving of waiting calls of one limit, of their cancellation, of a clock that moves on, and of
+//! changes and refunds of the limit. Run by `tests/run` with `--cfg premier_loom`.
 //!
-//! Afterwards the clock moves from deadline to deadline and a call is polled only when it has been woken,
-//! so a call that nothing wakes any more is found to be lost.
+//! Afterwards the clock moves from deadline to deadline and a call is polled only when it has been woken, so the test
+//! fails if a call is never woken again.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -37,7 +37,7 @@ fn limits(period: Duration) -> [Limit; 3] {
     ]
 }
 
-/// A call that waits as long as it takes.
+/// A call without a maximum wait.
 struct Call {
     future: Pin<Box<dyn Future<Output = Result<Decision, Error>> + Send>>,
     woken: Arc<Woken>,
@@ -84,7 +84,7 @@ impl Model {
         let plans = plans("model", &[limit]).unwrap();
         let limiter = Limiter::new(&runtime, "model".into(), plans, |_| ()).unwrap();
         let first = limiter.take(None, 1).unwrap();
-        // Made by the first call that may wait, under a lock that loom does not know.
+        // Otherwise created by the first call that may wait, under a lock that loom does not know.
         limiter.queues();
         assert!(first.allowed);
         Self {
@@ -163,7 +163,7 @@ fn explore(
 ) {
     for limit in limits {
         let mut model = loom::model::Builder::new();
-        // Three switches away from a thread that could have gone on, as for the word of a limit.
+        // At most three preemptions, as for the word of a limit.
         model.preemption_bound = Some(3);
         model.check(move || {
             let model = Model::new(limit);
@@ -327,7 +327,7 @@ fn all_are_admitted_in_a_row(model: &Model, mut calls: Vec<Call>) {
     seconds.sort_unstable();
     let limit = model.limiter.limits()[0];
     let period = limit.period().as_secs();
-    // What is owed for the first unit is at most a full debt of the limit in force.
+    // At most a full debt of the limit in force is owed for the first unit.
     let full = if model.limiter.is_queue() {
         limit.capacity()
     } else {

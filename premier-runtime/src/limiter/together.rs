@@ -267,8 +267,8 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         }
     }
 
-    /// The order in which to take: limits under which the call does not wait come first, because their denial ends the
-    /// call.
+    /// The order in which to take: limits under which the call does not wait come first, because their denial ends
+    /// the call.
     fn order(&self) -> [usize; N] {
         let mut order = std::array::from_fn(|index| index);
         order.sort_by_key(|index| {
@@ -278,8 +278,8 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         order
     }
 
-    /// Returns a part that is still to be acquired, with the rest of its maximum wait, and the slot that it has taken.
-    /// The slot then belongs to the caller.
+    /// Returns a part that is still to be acquired, with the rest of its maximum wait, and the slot that it has
+    /// taken. The slot then belongs to the caller.
     fn next(&mut self, index: usize, began: u64) -> Option<(Part<'b>, Option<Box<First>>)> {
         let mut part = self.parts[index];
         let waited = Duration::from_nanos(part.limiter.clock().now().saturating_sub(began));

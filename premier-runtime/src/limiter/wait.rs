@@ -278,8 +278,8 @@ impl<'a> Wait<'a> {
         Ok(None)
     }
 
-    /// Joins the waiters that have slots. If the limit has changed or slots have moved since the decision, releases the
-    /// slot, and the caller asks again. A later change finds the waiter and recalls or moves its slot.
+    /// Joins the waiters that have slots. If the limit has changed or slots have moved since the decision, releases
+    /// the slot, and the caller asks again. A later change finds the waiter and recalls or moves its slot.
     fn hold_slot(&mut self, plans: &Arc<[Plan]>, at: u64, decision: Decision, seen: Seen) {
         let slot = Slot {
             at,

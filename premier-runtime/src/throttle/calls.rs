@@ -15,7 +15,7 @@ use crate::permit::Permit;
 use crate::store::request::Operation;
 
 impl Throttle {
-    /// Decides, and takes the cost if it is admitted. A denial is a [`Decision`], not an error. On
+    /// Decides about a call, and takes its cost if it is admitted. A denial is a [`Decision`], not an error. On
     /// a leaky bucket the caller has to wait for [`Decision::delay`] itself.
     ///
     /// # Errors
@@ -41,9 +41,8 @@ impl Throttle {
         })
     }
 
-    /// Takes the cost, waiting for the slot of a leaky bucket, and as long as
-    /// [`Throttle::wait_at_most`] or [`Throttle::wait`] say. The [`Permit`] may be dropped: the units stay
-    /// taken.
+    /// Takes the cost of a call. Waits for the slot of a leaky bucket, and otherwise up to
+    /// [`Throttle::wait_at_most`] or [`Throttle::wait`]. The [`Permit`] may be dropped: the units stay taken.
     ///
     /// # Errors
     /// [`Error::QuotaExceeded`] or [`Error::BucketFull`] when not admitted, and those of
@@ -88,7 +87,7 @@ impl Throttle {
         limiter.handle_async(Some(key.as_str()), operation).await
     }
 
-    /// Forgets a key: its next call finds a fresh limit.
+    /// Removes the state of a key: its next call finds an unused limit.
     ///
     /// # Errors
     /// [`Error::Backend`], [`Error::Config`].
@@ -116,7 +115,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Gives `units` back, at most as many as are taken. [`Permit::refund`] gives back those of one call.
+    /// Refunds `units`, at most as many as are taken. [`Permit::refund`] refunds the units of one call.
     ///
     /// # Errors
     /// [`Error::Backend`], [`Error::Config`].

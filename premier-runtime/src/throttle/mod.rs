@@ -26,14 +26,14 @@ use crate::limiter::settling::{OnDrop, Settling};
 /// Defaults: a call costs 1 unit and does not wait.
 ///
 /// # Many limits
-/// There may be a throttle for each of many customers, made and dropped as they come and go. One with
-/// one key in memory takes about 1.1 KB with all features, half of it for its state, and less without
-/// `metrics`, `tracing` and `dashboard`. Equal limits share 100 bytes of it, and a configuration of its own
-/// takes 130 bytes more. A limit with the customer as its key takes 16 to 32 bytes for each
-/// of them, so it is the better choice where all customers have the same limit.
+/// There may be a throttle for each of many customers, created and dropped as they come and go. A throttle with one
+/// key in memory takes about 1.1 KB with all features, half of it for its state, and less without `metrics`,
+/// `tracing` and `dashboard`. Equal limits share 100 bytes of it, and a configuration of its own takes 130 bytes
+/// more. A limit with the customer as its key takes 16 to 32 bytes for each customer, so it is the better choice
+/// where all have one limit.
 ///
-/// When the last throttle of a name is dropped, it is no longer in [`limits::list`](crate::limits::list),
-/// and what it has taken is kept for as long as it counts. An exporter of metrics may keep its series.
+/// When the last throttle of a name is dropped, the name is no longer in [`limits::list`](crate::limits::list). The
+/// units that it has taken are kept while they count. An exporter of metrics may keep its series.
 ///
 /// ```
 /// use premier::{Limit, MemoryHandler, Throttle};
@@ -45,7 +45,7 @@ use crate::limiter::settling::{OnDrop, Settling};
 ///     Throttle::new(&format!("uploads of {customer}"), limit).with_config(handler.clone())
 /// };
 /// assert!(uploads("acme", 1).check("alice")?.allowed);
-/// // The throttle is gone, what it has taken is not.
+/// // The throttle was dropped, but its units still count.
 /// assert!(!uploads("acme", 1).check("alice")?.allowed);
 /// # Ok::<(), premier::Error>(())
 /// ```
@@ -60,7 +60,7 @@ use crate::limiter::settling::{OnDrop, Settling};
 /// assert!(decision.allowed);
 /// assert_eq!(decision.remaining, 4);
 ///
-/// // Two at once, then one given back.
+/// // Takes two units, then refunds one.
 /// login.cost(2).acquire("alice")?;
 /// login.refund("alice", 1)?;
 /// assert_eq!(login.peek("alice")?.remaining, 3);
@@ -75,13 +75,13 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// A limit of the process's configuration, which is looked up at the first decision.
+    /// Creates a limit of the process's configuration, which is looked up at the first decision.
     #[must_use]
     pub fn new(name: &str, limit: Limit) -> Self {
         Self::all(name, &[limit])
     }
 
-    /// Several limits decided as one: all admit, or nothing is taken.
+    /// Creates several limits that decide as one: all admit, or nothing is taken.
     ///
     /// ```
     /// use premier::{Limit, Throttle};
@@ -103,8 +103,8 @@ impl Throttle {
         }
     }
 
-    /// A limit with a store of its own, or with a whole [`Config`] of its own: short for [`Throttle::new`] and
-    /// [`Throttle::with_config`].
+    /// Creates a limit with a store of its own, or with a whole [`Config`] of its own: short for [`Throttle::new`]
+    /// and [`Throttle::with_config`].
     ///
     /// ```
     /// use premier::{Limit, MemoryHandler, Throttle};
@@ -120,8 +120,8 @@ impl Throttle {
         Self::new(name, limit).with_config(handler)
     }
 
-    /// This limit with a configuration of its own, apart from the process's. A store is one:
-    /// the defaults with that store.
+    /// Returns this limit with a configuration of its own instead of the process's. A store converts to a
+    /// configuration with the defaults.
     ///
     /// ```
     /// use premier::{Limit, MemoryHandler, Throttle};
@@ -139,8 +139,8 @@ impl Throttle {
         self.rebound(&self.binding.limits(), Some(runtime))
     }
 
-    /// The state of this throttle under another limit, as when a limit changes at run time: what
-    /// has been consumed stays consumed, and a higher rate counts from now on only.
+    /// Returns a throttle of this name and state with another limit, as when a limit changes at run time: consumed
+    /// units stay consumed, and a higher rate counts from now on only.
     ///
     /// ```
     /// use premier::{Limit, Throttle};
@@ -158,7 +158,7 @@ impl Throttle {
         self.rebound(&[limit], self.binding.runtime.clone())
     }
 
-    /// The same limit for calls that cost `units`. A cost of 0 asks without taking.
+    /// Returns this limit for calls that cost `units`. A cost of 0 asks without taking. Default: 1.
     #[must_use]
     pub fn cost(&self, units: u64) -> Self {
         Self {
@@ -167,8 +167,8 @@ impl Throttle {
         }
     }
 
-    /// The same limit for calls that wait up to `longest` in [`Throttle::acquire`], first come
-    /// first served. A wait that cannot succeed fails at once.
+    /// Returns this limit for calls that wait up to `longest` in [`Throttle::acquire`], first come first served. A
+    /// wait that cannot succeed fails at once. Default: calls do not wait.
     #[must_use]
     pub fn wait_at_most(&self, longest: Duration) -> Self {
         Self {
@@ -180,7 +180,8 @@ impl Throttle {
         }
     }
 
-    /// The same limit for calls that wait in [`Throttle::acquire`] until they are admitted.
+    /// Returns this limit for calls that wait in [`Throttle::acquire`] until they are admitted. Default: calls do not
+    /// wait.
     #[must_use]
     pub fn wait(&self) -> Self {
         Self {
@@ -195,8 +196,8 @@ impl Throttle {
     /// Lets at most `calls` calls of this limit wait at a time in this process, under all keys together.
     /// Default: without limit.
     ///
-    /// A call beyond it fails with [`Error::TooManyWaiting`], also one that would wait for its slot in a leaky
-    /// bucket. Calls through other clones of the limit count, whatever their own maximum.
+    /// A further call fails with [`Error::TooManyWaiting`], also if it would wait for its slot in a leaky bucket.
+    /// Calls through other clones of the limit count, whatever their own maximum.
     ///
     /// ```
     /// use premier::{Limit, Throttle};
@@ -222,7 +223,7 @@ impl Throttle {
     /// Lets a key owe at most `units` after [`Permit::settle`](crate::Permit::settle) has charged more than was
     /// taken. Default: one capacity of the limit, of several limits that of each. With 0 it owes nothing.
     ///
-    /// The slots of callers that wait for a bucket count as owed.
+    /// The slots of waiters of a bucket count as owed.
     ///
     /// ```
     /// use premier::{Limit, Throttle};

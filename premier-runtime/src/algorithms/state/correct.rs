@@ -14,7 +14,7 @@ impl State {
             (Repr::Tat(_) | Repr::Reserved(..), Rule::Gcra(gcra)) => {
                 let at = u128::from(now) * u128::from(gcra.den());
                 let (ticks, _) = self.instant_under(gcra, now, at);
-                // Giving back takes no slot. What is owed without those of another limit is not waited for.
+                // A refund takes no slot. Without slots of another limit, no caller waits for the debt.
                 let full = match &self.0 {
                     Repr::Reserved(reserved) => reserved.full_in_ticks_of(gcra.den()),
                     _ => 0,
@@ -41,8 +41,8 @@ impl State {
     ///
     /// - a bucket owes what its theoretical arrival time lies ahead beyond a full debt. The slots of callers
     ///   that wait count;
-    /// - a window owes the units in it above the quota. They open the next window as already used, up to the
-    ///   quota, and what is left the windows after it;
+    /// - a window owes the units in it above the quota. The next window begins with them as used units, up to the
+    ///   quota, and the windows after it with the rest;
     /// - a sliding log owes its units above the quota. As all units in a log, they count for one period.
     ///
     /// A bucket is charged up to the bound exactly, the others in whole units.
@@ -83,9 +83,9 @@ impl State {
         self.forget_if_fresh(plan, now);
     }
 
-    /// Gives back what a call took under the limit at `index`: its slot, if that is still the last of
-    /// the queue, or its units, if the state still counts them. Otherwise nothing is given back, because
-    /// it would be taken from another caller.
+    /// Releases what a call took under the limit at `index`: its slot, if that is still the last of the queue, or its
+    /// units, if the state still counts them. Otherwise nothing is released, because it would be taken from another
+    /// caller.
     pub(crate) fn release(
         &mut self,
         plan: &Plan,
@@ -111,7 +111,7 @@ impl State {
                 false
             }
             (Repr::Window(state), _) => state.start <= slot.since,
-            // Of a window after that of the call, only the debt of it is left.
+            // In a later window than that of the call, only its debt is left.
             (Repr::Owing(owing), _) => match &plan.rule() {
                 Rule::Window(window) => owing.at(window, now).window.start <= slot.since,
                 Rule::Gcra(_) | Rule::Log(_) => false,

@@ -39,6 +39,6 @@ pub(super) enum Repr {
     /// A bucket with more than a full debt: callers wait for their slots.
     Reserved(Box<Reserved>),
     Window(WindowState),
-    /// A window with units above its quota, which were charged.
+    /// A window that was charged with units above its quota.
     Owing(Box<OwingWindow>),
 }

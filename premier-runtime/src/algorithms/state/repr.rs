@@ -54,7 +54,7 @@ impl State {
         self.store_instant(gcra.den(), now, ticks, gcra.full());
     }
 
-    /// Callers wait for their slots if more than `full` is owed.
+    /// Stores a TAT. Callers wait for their slots if more than `full` is owed.
     pub(super) fn store_instant(&mut self, den: u64, now: u64, ticks: u128, full: u128) {
         let tat = Tat::new(ticks, den);
         let at = u128::from(now) * u128::from(den);
@@ -68,7 +68,7 @@ impl State {
         };
     }
 
-    /// The instant of a bucket in ticks of which a nanosecond has `den`; 0 for a key never seen.
+    /// The TAT of a bucket in ticks of 1/`den` nanosecond; 0 for a key never seen.
     pub(in crate::algorithms) fn instant(&self, den: u64) -> Option<u128> {
         match &self.0 {
             Repr::Fresh => Some(0),

@@ -1,6 +1,6 @@
 //! Limits that change while the process runs.
 //!
-//! A limit is known by the name in its errors and keys: the path of an annotated function
+//! A limit has the name in its errors and keys: the path of an annotated function
 //! (`shop::cart:Cart::add`), or the name of a [`Throttle`](crate::Throttle). What has been consumed
 //! stays consumed, and a higher rate counts from now on only.
 //!

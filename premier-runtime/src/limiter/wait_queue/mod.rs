@@ -4,8 +4,8 @@
 //! - [`turn`]: waiting in a queue until a call can be made.
 //! - [`slot_queue`]: the queue of one key of a bucket, whose waiters have reserved slots. [`slot_waiters`] is what
 //!   its lock guards.
-//! - [`slots`]: the slots themselves. [`equal_slots`] and [`mixed_slots`] say what happens to the others when a waiter
-//!   leaves, [`spacing`] how far apart they are, and [`give_back`] what goes back to the store.
+//! - [`slots`]: the slots themselves. [`equal_slots`] and [`mixed_slots`] say what happens to the others when a
+//!   waiter leaves, [`spacing`] how far apart they are, and [`give_back`] what goes back to the store.
 //! - [`map`]: queues by key, which exist while a waiter is in them.
 //! - [`queues`]: all queues of one limit, and how they are notified of refunds and changes.
 

@@ -25,14 +25,14 @@ pub(crate) struct WaitQueues {
     count: WaitingCount,
     waiting: QueueMap<(), WaitQueue>,
     slots: QueueMap<(), SlotQueue>,
-    /// Number of notifications. A caller that was denied before a notification and joins after it would otherwise miss
-    /// it.
+    /// Number of notifications. A caller that was denied before a notification and joins after it would otherwise
+    /// miss it.
     notifications: AtomicU64,
     /// Number of times that slots were moved or recalled. A caller that reserved its slot before a move and joins
     /// after it would otherwise keep a slot that may belong to another caller by then.
     moves: AtomicU64,
-    /// Number of times that slots were recalled because the limit had changed. A caller that reserved its slot before a
-    /// change and joins after it has taken units that the recall has missed.
+    /// Number of times that slots were recalled because the limit had changed. A caller that reserved its slot
+    /// before a change and joins after it has taken units that the recall has missed.
     changes: AtomicU64,
     /// Its key in the registry.
     registered: Option<RegistryKey>,
@@ -134,8 +134,8 @@ impl WaitQueues {
         self.check_notified(waiter, seen);
     }
 
-    /// [`WaitQueues::notify`] counts first and then looks for a waiter; a waiter joins first and then checks the count.
-    /// At least one of the two sees the other.
+    /// [`WaitQueues::notify`] counts first and then looks for a waiter; a waiter joins first and then checks the
+    /// count. At least one of the two sees the other.
     fn check_notified(&self, waiter: &LimitWaiter<'_>, seen: Seen) {
         if self.notifications.load(Ordering::SeqCst) != seen.notifications {
             waiter.ask_at(0);
@@ -166,7 +166,8 @@ impl WaitQueues {
         }
     }
 
-    /// Gives up a slot that was not used. The waiters behind it move up, and `give_back` is called with the last slot.
+    /// Gives up a slot that was not used. The waiters behind it move up, and `give_back` is called with the last
+    /// slot.
     pub(crate) fn abandon(&self, waiter: SlotWaiter<'_>, give_back: impl FnMut(&GiveBack)) {
         waiter.abandon(self.counted(give_back));
     }

@@ -109,8 +109,8 @@ pub(crate) struct SlotWaiter<'a> {
 pub(crate) enum Joined {
     /// The caller has it.
     WithSlot,
-    /// Slots of other waiters were recalled, and the store may have counted them when it gave this slot. So all waiters
-    /// give back their slots, and the caller asks again behind them.
+    /// Slots of other waiters were recalled, and the store may have counted them when it gave this slot. So all
+    /// waiters give back their slots, and the caller asks again behind them.
     Recalled,
 }
 

@@ -9,30 +9,30 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::request::{Operation, Request};
 
-/// Requests that are decided as one, without what borrows from the caller.
+/// Requests that are decided as one, without borrows from the caller.
 pub(super) struct Check {
     /// The keys of all limits of all requests, in their order.
     pub(super) keys: Few<String>,
     pub(super) asked: Few<Asked>,
-    /// The time of the user's clock in microseconds, if there is one.
+    /// The time of the clock set by the user in microseconds, if there is one.
     pub(super) now: Option<u64>,
     /// The key of each request.
     pub(super) ids: Few<KeyId>,
-    /// What was known about the key of a single request.
+    /// When a single request was asked, for its denial; see [`Denials`](super::denials::Denials).
     pub(super) question: Option<Question>,
-    /// Set if units are taken ahead, one by one, as far as there are any.
+    /// Set if units are leased, one by one, as far as there are any.
     pub(super) fetch: Option<Fetch>,
 }
 
-/// Units to be taken ahead of calls.
+/// Units to lease.
 #[derive(Clone, Copy)]
 pub(super) struct Fetch {
     pub(super) units: u64,
-    /// When they were asked for.
+    /// When the request was made.
     pub(super) asked_at: u64,
 }
 
-/// What is asked of the limits of one request.
+/// The operation of one request, and its limits.
 #[derive(Clone, PartialEq)]
 pub(super) struct Asked {
     pub(super) plans: Few<Plan>,
@@ -40,7 +40,7 @@ pub(super) struct Asked {
 }
 
 impl Check {
-    /// Prepares requests that are decided as one. `now` is the time of the user's clock in nanoseconds. For
+    /// Prepares requests that are decided as one. `now` is the time of the clock set by the user in nanoseconds. For
     /// `hash_keys` see [`redis_keys`].
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Check {
         })
     }
 
-    /// Units that are given back.
+    /// A request that refunds units.
     pub(super) fn of_unused(unused: Unused, now: Option<u64>) -> Self {
         Self {
             keys: Few::One(unused.redis_key),
@@ -97,7 +97,7 @@ impl Check {
         }
     }
 
-    /// Whether the call may make room for others.
+    /// Whether the call may make room for other calls.
     pub(super) fn may_give_back(&self) -> bool {
         self.asked.iter().any(|asked| match asked.operation {
             Operation::Take(_)
@@ -108,8 +108,8 @@ impl Check {
         })
     }
 
-    /// The calls that give back what these decisions have taken. `now` is the time of the user's clock in
-    /// nanoseconds, which may have gone on since the decisions.
+    /// The calls that release the units of these decisions. `now` is the time of the clock set by the user in
+    /// nanoseconds, which may have moved on since the decisions.
     pub(super) fn releases(&self, decisions: &[Decision], now: Option<u64>) -> Vec<Self> {
         if !decisions.iter().all(|decision| decision.allowed) {
             return Vec::new();

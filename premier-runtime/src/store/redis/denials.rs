@@ -1,8 +1,8 @@
-//! Calls that Redis has denied are denied here as long as it would deny them.
+//! Denials by Redis, which this process repeats without asking for as long as they last.
 //!
-//! A caller that keeps asking although it is denied then costs the server one call now and then instead of
-//! one each. Nothing is ever admitted here. What this process gives back ends the denials of a key at once;
-//! what another process gives back is noticed after [`Denials::new`]'s bound.
+//! A caller that keeps asking although it is denied then costs the server one call now and then instead of one each.
+//! No call is ever admitted here. A refund by this process ends the denials of a key at once; a refund by another
+//! process is noticed after the bound of [`Denials::new`].
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,13 +21,13 @@ use crate::key::hasher::secret_hasher;
 use crate::limit::decision::{Decision, nanos};
 use crate::store::request::{Operation, Request};
 
-/// The longest time for which a call is denied without asking again, unless the user says otherwise: this,
-/// or a tenth of the period if that is shorter.
+/// The default of the longest time for which a call is denied without asking again: this, or a tenth of the period if
+/// that is shorter.
 const LONGEST: Duration = Duration::from_millis(100);
 
 const SHARDS: usize = 16;
 
-/// The most denials of a shard. A denial that finds no place costs a call more.
+/// The most denials of a shard. A denial that finds no place costs one more call.
 const PER_SHARD: usize = 4_096;
 
 /// A full shard is searched for denials that have ended once for this many denials that need a place.
@@ -41,23 +41,23 @@ pub(super) struct Denials {
     shards: [Mutex<Shard>; SHARDS],
     /// How many denials there are, so that calls need not look for one while there are none.
     count: AtomicUsize,
-    /// How often units of keys of each shard were given back. Changed under the shard's lock.
+    /// The number of refunds to keys of each shard. Changed under the lock of the shard.
     changes: [AtomicU64; SHARDS],
 }
 
 #[derive(Default)]
 struct Shard {
     denials: HashTable<Denial>,
-    /// How many denials have needed a place while there was none.
+    /// The number of denials that found no place.
     crowded: usize,
 }
 
-/// Stands for a key: two hashes with secrets that clients do not know. Keys with equal ones do not occur.
+/// The id of a key: two hashes with secrets that clients do not know. Collisions do not occur.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) struct KeyId(pub(super) u64, u64);
 
 impl KeyId {
-    /// Which of `count` shards the key is in.
+    /// The shard of the key, of `count` shards.
     pub(super) fn shard(self, count: usize) -> usize {
         self.1 as usize % count
     }
@@ -68,7 +68,7 @@ struct Denial {
     plans: Few<Plan>,
     operation: Operation,
     evidence: Evidence,
-    /// When the question was asked, and until when its answer is believed, in nanoseconds.
+    /// When the server was asked, and until when its denial is repeated, in nanoseconds.
     since: u64,
     until: u64,
 }
@@ -77,11 +77,11 @@ struct Denial {
 enum Evidence {
     /// The state of the key at this time of the server.
     State(State, u64),
-    /// What the server has decided about a call that costs one unit: until it is admitted, none remains.
+    /// The denial of a call that costs one unit: until it is admitted, no units remain.
     Decision(Decision),
 }
 
-/// What is known about a question while it is on its way.
+/// When the server was asked, and the number of refunds before.
 #[derive(Clone, Copy)]
 pub(super) struct Question {
     since: u64,
@@ -89,7 +89,7 @@ pub(super) struct Question {
 }
 
 impl Denials {
-    /// `longest` is the bound for how long a denial is believed; `None` stands for the default, and zero for
+    /// `longest` is the longest time for which a denial is repeated; `None` stands for the default, and zero for
     /// never.
     pub(super) fn new(longest: Option<Duration>) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl Denials {
         KeyId(first.hash_one(key), second.hash_one(key))
     }
 
-    /// The decision about a call that is certain to be denied. `now` is in nanoseconds.
+    /// The denial of a call that is certain to be denied. `now` is in nanoseconds.
     pub(super) fn look(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
         if self.is_empty() {
             return None;
@@ -117,7 +117,7 @@ impl Denials {
         found.decision_at(request, now)
     }
 
-    /// What an answer has to be noted with, unless denials are never believed.
+    /// The argument of [`Denials::note`], unless denials are never repeated. Called before the server is asked.
     pub(super) fn question(&self, key: Option<&KeyId>, now: u64) -> Option<Question> {
         match self.longest {
             Some(Duration::ZERO) => None,
@@ -128,9 +128,9 @@ impl Denials {
         }
     }
 
-    /// Notes that a call was denied, in the order of the decisions about its key, unless units of the key may
-    /// have been given back since the question was asked. `state` is that of the key at the given time of the
-    /// server, if it is known.
+    /// Remembers that a call was denied, unless units of its key may have been refunded since the server was asked.
+    /// Must be called in the order of the decisions about a key. `state` is the state of the key at the given time
+    /// of the server, if it is known.
     pub(super) fn note(
         &self,
         key: KeyId,
@@ -182,7 +182,7 @@ impl Denials {
         }
     }
 
-    /// Forgets what is known about a key, units of which may be given back.
+    /// Forgets the denials of a key, because its units may be refunded.
     pub(super) fn forget(&self, key: KeyId) {
         let mut shard = lock(self.shard(key));
         self.changes(key).fetch_add(1, Ordering::Release);
@@ -199,7 +199,7 @@ impl Denials {
         }
     }
 
-    /// Whether no call is denied here. A denial that is not seen yet costs a call more.
+    /// Whether there are no denials. A denial that is not seen yet costs one more call.
     fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
@@ -233,7 +233,7 @@ impl Denials {
 }
 
 impl Denial {
-    /// The decision about a call, if it is certain to be denied.
+    /// The denial of a call, if it is certain to be denied.
     fn decision_at(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
         if !(self.since..self.until).contains(&now) || *request.plans != *self.plans {
             return None;

@@ -65,7 +65,7 @@ impl Driver {
     }
 
     /// # Errors
-    /// In a process that was forked from the driver's, because it has no such thread.
+    /// In a process that was forked from that of the driver, because it has no driver thread.
     pub(super) fn refuse_in_child(&self) -> Result<(), Error> {
         match self.process == std::process::id() {
             true => Ok(()),

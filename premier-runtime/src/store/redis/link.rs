@@ -24,7 +24,7 @@ use super::target::Target;
 
 /// The longest delay between two probes of a server that is down.
 pub(super) const MAX_PROBE_DELAY: Duration = Duration::from_millis(250);
-/// The delay after the first failed probe, which doubles with each further one.
+/// The delay after the first failed probe. It doubles with each further probe.
 pub(super) const MIN_PROBE_DELAY: Duration = Duration::from_millis(10);
 
 /// A connection that the handler and its driver thread share.
@@ -40,7 +40,7 @@ pub(super) struct Link {
     is_outage_open: AtomicBool,
     slot_ranges: SlotRangeOutages,
     pub(super) outages: AtomicU64,
-    /// The target for people.
+    /// The target as text, for events.
     name: Arc<str>,
     events: Events,
 }
@@ -71,7 +71,7 @@ impl Link {
         }
     }
 
-    /// Returns whether the server, or every master of a cluster, answered last.
+    /// Returns whether the server, or every master of a cluster, answered the last call or probe.
     pub(super) fn is_up(&self) -> bool {
         matches!(*self.state.borrow(), State::Up(..)) && self.slot_ranges.is_empty()
     }
@@ -121,9 +121,9 @@ impl Link {
         }
     }
 
-    /// Runs `work`, which may take the timeout from the moment at which there is a connection: the time
-    /// spent waiting for one says nothing about it. If the work fails because of the connection, reports the
-    /// connection, or in a cluster the slot of `key`, as down.
+    /// Runs `work`, whose timeout begins once there is a connection: the time spent waiting for one says nothing
+    /// about the server. If the work fails because of the connection, reports the connection, or in a cluster the
+    /// slot of `key`, as down.
     pub(super) async fn run(
         self: &Arc<Self>,
         key: Option<&str>,

@@ -1,4 +1,4 @@
-//! A connection with the scripts that its server is known to have.
+//! A connection, and the scripts that were sent over it.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -16,7 +16,7 @@ use super::script::Script;
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) connection: Connection,
-    /// How many connections there have been.
+    /// The number of the connection, which counts up.
     pub(super) generation: u64,
     /// How often each script has been sent, by its hash.
     sent: Arc<Mutex<HashMap<&'static str, u64>>>,
@@ -73,7 +73,7 @@ impl Session {
         matches!(self.connection, Connection::Cluster(_))
     }
 
-    /// Returns how often a script has been sent, and whether that includes a time that is left to the caller.
+    /// Returns how often a script has been sent, and whether the caller has to send it once of these times.
     /// `unknown_after` is how often it had been sent when the server did not know it.
     fn next_sending(&self, script: &'static Script, unknown_after: Option<u64>) -> (u64, bool) {
         let mut sent = lock(&self.sent);
@@ -100,7 +100,7 @@ impl Session {
     }
 }
 
-/// The error that a reply is. Scripts return none within their replies.
+/// Turns a reply that is an error into one. Scripts return no errors within their replies.
 fn checked(reply: Value) -> Result<Value, RedisError> {
     match reply {
         Value::ServerError(_) => reply.extract_error(),

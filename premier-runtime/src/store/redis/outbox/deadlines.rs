@@ -10,7 +10,7 @@ use crate::store::redis::link::no_answer_within;
 use crate::store::redis::lock::lock;
 
 impl Outbox {
-    /// Has the timer thread look for callers that have waited long enough.
+    /// Lets the timer thread answer callers whose deadline has passed.
     pub(super) fn watch(self: &Arc<Self>, deadline: u64) {
         let watch = Watch(Arc::downgrade(self));
         wake_at(deadline, Waker::from(Arc::new(watch)));

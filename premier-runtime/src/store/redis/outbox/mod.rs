@@ -1,9 +1,9 @@
 //! Calls on their way to the server, and how many of them leave together.
 //!
-//! A call that comes while fewer than two scripts of its kind are in flight leaves at once. Others wait for
-//! one of these to return, for a millisecond, or until there are enough for a full batch, whichever comes
-//! first, and leave together. Callers never wait for the driver longer than the timeout: the timer thread looks
-//! after them.
+//! A call that comes while fewer than two scripts of its kind are in flight leaves at once. Other calls wait until
+//! one of the scripts returns, a millisecond has passed, or there are enough for a full batch, whichever comes
+//! first, and leave together. Callers never wait for the driver longer than the timeout: the timer thread answers
+//! them.
 
 mod deadlines;
 mod sending;
@@ -28,10 +28,10 @@ use crate::clock::{Clock, after, real_now};
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
 
-/// How many scripts of a kind are in flight before calls wait for each other.
+/// The number of scripts of a kind that may be in flight before calls wait for a batch.
 const IN_FLIGHT: usize = 2;
 
-/// How long calls wait for each other, because a slow network is no reason to wait.
+/// The longest time that calls wait for a batch. Without it, they would wait longer on a slow network.
 const LONGEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The calls of a handler that have no answer yet.
@@ -59,7 +59,7 @@ struct Queues {
     /// The callers of the batches that have left.
     sent: Slab<Callers>,
     is_watched: bool,
-    /// Whether a task gives back what was taken ahead and is not used.
+    /// Whether a task refunds unused leased units.
     has_sweeper: bool,
 }
 
@@ -97,7 +97,7 @@ impl Outbox {
         })
     }
 
-    /// Sends a call and returns where its decisions will be, or the reason why there are none, within the
+    /// Sends a call. Returns the receiver of its decisions, or of the reason why there are none, within the
     /// timeout; and whether the call has woken the driver.
     pub(in crate::store::redis) fn ask(
         self: &Arc<Self>,
@@ -126,7 +126,7 @@ impl Outbox {
             Some(kind) => {
                 let queue = &mut queues.together[kind as usize];
                 queue.waiting.push((check, caller));
-                // The driver measures how long the first waits.
+                // The driver measures how long the first call waits.
                 queue.waiting.len() == 1 || queue.can_leave()
             }
             None => {
@@ -165,7 +165,7 @@ impl Outbox {
         self.ready.notify_one();
     }
 
-    /// Sends a caller what has been decided. `state` is that by which a call of one limit was denied.
+    /// Sends a caller its decisions. `state` is the state by which a call of one limit was denied.
     fn deliver(
         self: &Arc<Self>,
         caller: Caller,
@@ -187,8 +187,8 @@ impl Outbox {
         caller.answer(Ok(Decided::new(decisions, check, sender)));
     }
 
-    /// The time by which units lapse and denials end, in nanoseconds of whole microseconds, which is how the
-    /// server counts it.
+    /// The time for leases and denials, in nanoseconds. Rounded down to whole microseconds, in which the server
+    /// counts.
     pub(in crate::store::redis) fn now(&self) -> u64 {
         let now = self
             .clock
@@ -197,7 +197,7 @@ impl Outbox {
         now / 1_000 * 1_000
     }
 
-    /// Ends the sweeping, unless units have come meanwhile.
+    /// Ends the task that refunds leased units, unless units were leased meanwhile. Returns whether it ends.
     pub(in crate::store::redis) fn needs_no_sweeper(&self) -> bool {
         let mut queues = lock(&self.queues);
         queues.has_sweeper = !self.leases.end_use();

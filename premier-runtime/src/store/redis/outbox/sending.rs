@@ -18,14 +18,14 @@ impl Outbox {
     pub(in crate::store::redis) async fn run(self: Arc<Self>) {
         loop {
             match self.send_all() {
-                // The time is up for those that wait.
+                // After this time, the calls that wait leave.
                 true => drop(timeout(LONGEST_WAIT, self.ready.notified()).await),
                 false => self.ready.notified().await,
             }
         }
     }
 
-    /// Sends the calls that need not wait. Returns whether others wait.
+    /// Sends the calls that need not wait. Returns whether other calls wait.
     fn send_all(self: &Arc<Self>) -> bool {
         let mut queues = lock(&self.queues);
         if !queues.has_sweeper && self.leases.are_used() {
@@ -53,7 +53,7 @@ impl Outbox {
         queues.any(|queue| !queue.waiting.is_empty())
     }
 
-    /// Calls that one script can decide: those whose keys are in one slot of a cluster.
+    /// Groups calls that one script can decide: calls whose keys are in one slot of a cluster.
     fn by_slot(&self, mut checks: Vec<(Box<Check>, Caller)>) -> Vec<Vec<(Box<Check>, Caller)>> {
         if !self.link.target.is_cluster() {
             return vec![checks];

@@ -42,7 +42,7 @@ impl Sent {
         }
     }
 
-    /// Has calls decided by a lean script.
+    /// Lets a lean script decide calls.
     #[expect(
         clippy::vec_box,
         reason = "a check is large, and moves from place to place"
@@ -54,7 +54,7 @@ impl Sent {
             .outbox
             .link
             .run(key.map(String::as_str), async |session| {
-                // Not before there is a connection, because callers may have gone meanwhile.
+                // Read once there is a connection, because callers may have gone meanwhile.
                 for (check, caller) in checks.iter().zip(&*lock(&self.callers)) {
                     match caller.is_gone() {
                         true => batch.skip(),
@@ -76,7 +76,7 @@ impl Sent {
             Err(failure) => Err(failure),
         };
         let decided = decided.map(|calls| {
-            // The calls of a caller that has gone, and those that the others do not go with, have none.
+            // Calls whose caller has gone, and calls that could not join the batch, have no decisions.
             calls.into_iter().chain(repeat_with(|| None))
         });
         let (mut decided, failure) = match decided {
@@ -101,7 +101,7 @@ impl Sent {
         }
     }
 
-    /// Has a call decided by the script that knows all limits and operations.
+    /// Lets the script that knows all limits and operations decide a call.
     pub(super) async fn alone(self, check: Box<Check>) {
         let key = check.keys.first().map(String::as_str);
         let reply = self.outbox.link.run(key, async |session| {
@@ -119,11 +119,11 @@ impl Sent {
             Ok(reply) => script::read(&check, reply).map_err(describe),
             Err(failure) => Err(failure),
         };
-        // Once more: a call that came meanwhile may have been denied before this one was decided.
+        // Again, because a call that came meanwhile may have been denied before this call was decided.
         self.outbox.forget_what_changes(&check);
         let caller = lock(&self.callers).pop();
         match (caller, decided) {
-            // Nobody wants to know.
+            // No caller waits for the decisions.
             (None | Some(Caller::Nobody), _) => {}
             (Some(caller), Ok(decisions)) => {
                 self.outbox.deliver(caller, check, decisions, None);
