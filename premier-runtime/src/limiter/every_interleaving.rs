@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::acquire::acquire_async;
+use super::call;
 use super::known_plans::plans;
 use super::max_wait::{MaxWait, WaitTime};
 use super::named::Limiter;
@@ -101,7 +102,15 @@ impl Model {
             calls: None,
         };
         let mut call = Call {
-            future: Box::pin(async move { acquire_async(&limiter, None, 1, max_wait).await }),
+            future: Box::pin(async move {
+                let call = call::Call {
+                    limiter: &limiter,
+                    key: None,
+                    cost: 1,
+                    max_wait,
+                };
+                acquire_async(call, None).await
+            }),
             woken: Arc::new(Woken(AtomicBool::new(true))),
             admitted: None,
         };

@@ -16,6 +16,7 @@ use crate::algorithms::{self, Plan};
 use crate::clock::{self, Sleep, after};
 use crate::error::Error;
 use crate::limit::decision::Decision;
+use crate::limiter::call::Call;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::{Asking, Limiter};
 use crate::limiter::wait_queue::{
@@ -70,10 +71,8 @@ impl First {
 
 /// A waiting call, with its place in the queue or its reserved slot.
 pub(super) struct Wait<'a> {
-    limiter: &'a Limiter,
-    key: Option<&'a str>,
-    cost: u64,
-    max_wait: MaxWait,
+    /// With no maximum of waiting calls, because the call is already counted.
+    call: Call<'a>,
     began: u64,
     deadline: u64,
     held: Held<'a>,
@@ -129,23 +128,18 @@ impl<'a> Wait<'a> {
     ///
     /// # Errors
     /// When the waiters ahead alone take longer than the caller may wait, and for a cost above the capacity.
-    pub(super) fn join(
-        limiter: &'a Limiter,
-        key: Option<&'a str>,
-        cost: u64,
-        max_wait: MaxWait,
-    ) -> Result<Option<Self>, Error> {
-        if !Self::may_queue(limiter, cost, max_wait) {
+    pub(super) fn join(call: Call<'a>) -> Result<Option<Self>, Error> {
+        if !Self::may_queue(call) {
             return Ok(None);
         }
-        let Some(queue) = limiter.queues().get(key) else {
+        let Some(queue) = call.limiter.queues().get(call.key) else {
             return Ok(None);
         };
         if queue.is_empty() {
             return Ok(None);
         }
-        limiter.check_cost(key, cost)?;
-        let mut wait = Self::new(limiter, key, cost, max_wait)?;
+        call.limiter.check_cost(call.key, call.cost)?;
+        let mut wait = Self::new(call)?;
         if wait.deadline != u64::MAX
             && let Some(ahead) = queue.head()
         {
@@ -158,35 +152,27 @@ impl<'a> Wait<'a> {
     }
 
     /// Whether [`Wait::join`] would find a queue to join.
-    pub(super) fn would_queue(
-        limiter: &Limiter,
-        key: Option<&str>,
-        cost: u64,
-        max_wait: MaxWait,
-    ) -> bool {
-        Self::may_queue(limiter, cost, max_wait) && limiter.queues().contains(key)
+    pub(super) fn would_queue(call: Call<'_>) -> bool {
+        Self::may_queue(call) && call.limiter.queues().contains(call.key)
     }
 
     /// Whether a call may have to wait behind others. A call of cost 0 takes nothing and never waits.
-    fn may_queue(limiter: &Limiter, cost: u64, max_wait: MaxWait) -> bool {
-        max_wait.may_wait() && cost > 0 && !limiter.queues().is_empty()
+    fn may_queue(call: Call<'_>) -> bool {
+        call.max_wait.may_wait() && call.cost > 0 && !call.limiter.queues().is_empty()
     }
 
     /// Begins to wait after a first decision that was not final.
-    pub(super) fn after(
-        limiter: &'a Limiter,
-        key: Option<&'a str>,
-        cost: u64,
-        max_wait: MaxWait,
-        first: First,
-    ) -> Result<Self, Error> {
+    pub(super) fn after(call: Call<'a>, first: First) -> Result<Self, Error> {
+        let Call {
+            limiter, key, cost, ..
+        } = call;
         let seen = match first.seen {
             Seen::UNKNOWN => limiter.queues().seen(),
             seen => seen,
         };
         let plans = first.plans.clone().unwrap_or_else(|| limiter.plans());
         let has_slot = first.decision.allowed && first.is_by(&plans, cost);
-        let mut wait = Self::new(limiter, key, cost, max_wait).inspect_err(|_| {
+        let mut wait = Self::new(call).inspect_err(|_| {
             if has_slot {
                 limiter.release_by(&plans, key, first.decision.reservation, cost);
             }
@@ -198,28 +184,18 @@ impl<'a> Wait<'a> {
         Ok(wait)
     }
 
-    fn new(
-        limiter: &'a Limiter,
-        key: Option<&'a str>,
-        cost: u64,
-        max_wait: MaxWait,
-    ) -> Result<Self, Error> {
-        let counted = Counted::new(limiter, max_wait)
-            .ok_or_else(|| limiter.too_many_waiting(key, max_wait))?;
+    fn new(mut call: Call<'a>) -> Result<Self, Error> {
+        let limiter = call.limiter;
+        let counted = Counted::new(limiter, call.max_wait)
+            .ok_or_else(|| limiter.too_many_waiting(call.key, call.max_wait))?;
+        call.max_wait.calls = None;
         let began = limiter.clock().now();
-        let deadline = match max_wait.time {
+        let deadline = match call.max_wait.time {
             WaitTime::AtMost(longest) => after(began, longest),
             WaitTime::None | WaitTime::Unbounded => u64::MAX,
         };
         Ok(Self {
-            limiter,
-            key,
-            cost,
-            // This call is already counted as waiting.
-            max_wait: MaxWait {
-                calls: None,
-                ..max_wait
-            },
+            call,
             began,
             deadline,
             held: Held::Nothing,
@@ -230,20 +206,23 @@ impl<'a> Wait<'a> {
     }
 
     fn queues(&self) -> &'a WaitQueues {
-        self.limiter.queues()
+        self.call.limiter.queues()
     }
 
     fn take_place(&mut self, queue: LimitQueue<'a>, at: u64, seen: Seen) {
-        self.held = Held::InQueue(self.queues().join(queue, self.cost, at, seen));
+        self.held = Held::InQueue(self.queues().join(queue, self.call.cost, at, seen));
     }
 
     /// The operation to ask the store for.
     fn operation(&self) -> Operation {
-        let mut max_wait = self.max_wait;
+        let mut max_wait = self.call.max_wait;
         if let WaitTime::AtMost(left) = &mut max_wait.time {
-            *left = Duration::from_nanos(self.deadline.saturating_sub(self.limiter.clock().now()));
+            *left = Duration::from_nanos(
+                self.deadline
+                    .saturating_sub(self.call.limiter.clock().now()),
+            );
         }
-        self.limiter.operation(self.cost, max_wait)
+        self.call.limiter.operation(self.call.cost, max_wait)
     }
 
     /// Handles a decision of the store by `plans`. Returns it when the call need not wait any longer.
@@ -253,19 +232,21 @@ impl<'a> Wait<'a> {
         decision: Decision,
         seen: Seen,
     ) -> Result<Option<Decision>, Error> {
-        let now = self.limiter.clock().now();
+        let now = self.call.limiter.clock().now();
         if !decision.allowed {
-            if self.limiter.is_bucket() {
-                let refused = self
-                    .limiter
-                    .refused(self.key, self.max_wait, decision.retry_after);
+            if self.call.limiter.is_bucket() {
+                let refused = self.call.limiter.refused(
+                    self.call.key,
+                    self.call.max_wait,
+                    decision.retry_after,
+                );
                 return Err(refused);
             }
             let at = after(now, decision.retry_after);
             self.check_deadline(now, at)?;
             match &self.held {
                 Held::InQueue(waiter) => self.queues().ask_at(waiter, at, seen),
-                _ => self.take_place(self.queues().enter(self.key), at, seen),
+                _ => self.take_place(self.queues().enter(self.call.key), at, seen),
             }
             return Ok(None);
         }
@@ -283,7 +264,7 @@ impl<'a> Wait<'a> {
     fn hold_slot(&mut self, plans: &Arc<[Plan]>, at: u64, decision: Decision, seen: Seen) {
         let slot = Slot {
             at,
-            units: self.cost,
+            units: self.call.cost,
             reservation: decision.reservation,
         };
         let recalled = match std::mem::replace(&mut self.held, Held::Nothing) {
@@ -293,12 +274,12 @@ impl<'a> Wait<'a> {
         let taken = TakenSlot {
             slot,
             plans,
-            is_outdated: *self.limiter.plans() != **plans,
+            is_outdated: *self.call.limiter.plans() != **plans,
         };
-        let give_back = |what: &GiveBack| self.limiter.give_back(self.key, what);
-        let (waiter, joined) = self
-            .queues()
-            .hold_slot(self.key, taken, seen, recalled, give_back);
+        let give_back = |what: &GiveBack| self.call.limiter.give_back(self.call.key, what);
+        let (waiter, joined) =
+            self.queues()
+                .hold_slot(self.call.key, taken, seen, recalled, give_back);
         self.held = Held::Slot(waiter, decision);
         if joined == Joined::WithSlot && self.queues().have_moved_since(seen) {
             self.give_back();
@@ -307,13 +288,13 @@ impl<'a> Wait<'a> {
 
     fn give_back(&mut self) {
         if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
-            let give_back = |what: &GiveBack| self.limiter.give_back(self.key, what);
+            let give_back = |what: &GiveBack| self.call.limiter.give_back(self.call.key, what);
             self.queues().abandon(waiter, give_back);
         }
     }
 
     fn next(&self, waker: &Waker) -> Result<Next, Error> {
-        let now = self.limiter.clock().now();
+        let now = self.call.limiter.clock().now();
         Ok(match &self.held {
             Held::Nothing => Next::Ask,
             Held::InQueue(waiter) => match waiter.position(waker) {
@@ -339,8 +320,8 @@ impl<'a> Wait<'a> {
 
     /// The earliest time at which the call can run behind the callers ahead of it.
     fn earliest_behind(&self, now: u64, ahead: QueueHead) -> u64 {
-        let units = ahead.others.saturating_add(self.cost);
-        let behind = algorithms::earliest_behind(&self.limiter.plans(), ahead.units, units);
+        let units = ahead.others.saturating_add(self.call.cost);
+        let behind = algorithms::earliest_behind(&self.call.limiter.plans(), ahead.units, units);
         after(ahead.ask_at, behind).max(now)
     }
 
@@ -349,16 +330,16 @@ impl<'a> Wait<'a> {
             return Ok(());
         }
         let retry_after = Duration::from_nanos(at.saturating_sub(now).max(1));
-        Err(self.limiter.too_late(self.key, retry_after))
+        Err(self.call.limiter.too_late(self.call.key, retry_after))
     }
 
     /// Ends the wait of a call that runs: its slot is used, so nothing is released. The decision then contains the
     /// time that the call has waited.
     fn done(&mut self, decision: Decision) -> Decision {
         self.held = Held::Nothing;
-        let waited = self.limiter.clock().now().saturating_sub(self.began);
+        let waited = self.call.limiter.clock().now().saturating_sub(self.began);
         let waited = Duration::from_nanos(waited);
-        self.limiter.record_wait(waited);
+        self.call.limiter.record_wait(waited);
         Decision {
             // The slot was taken before its delay.
             more_after: decision.more_after.saturating_sub(decision.delay),
@@ -372,10 +353,13 @@ impl<'a> Wait<'a> {
         loop {
             match self.next(&waker)? {
                 Next::Done(decision) => return Ok(self.done(decision)),
-                Next::Sleep(until) => self.limiter.clock().park_until(until),
+                Next::Sleep(until) => self.call.limiter.clock().park_until(until),
                 Next::Ask => {
-                    let (seen, plans) = (self.queues().seen(), self.limiter.plans());
-                    let decision = self.limiter.handle_by(&plans, self.key, self.operation())?;
+                    let (seen, plans) = (self.queues().seen(), self.call.limiter.plans());
+                    let decision =
+                        self.call
+                            .limiter
+                            .handle_by(&plans, self.call.key, self.operation())?;
                     if let Some(decision) = self.decided(&plans, decision, seen)? {
                         return Ok(self.done(decision));
                     }
@@ -398,11 +382,13 @@ impl<'a> Wait<'a> {
                 Next::Done(decision) => return Poll::Ready(Ok(self.done(decision))),
                 Next::Sleep(until) => until,
                 Next::Ask => {
-                    let (seen, plans) = (self.queues().seen(), self.limiter.plans());
+                    let (seen, plans) = (self.queues().seen(), self.call.limiter.plans());
                     let operation = self.operation();
-                    let asking =
-                        self.limiter
-                            .handle_async_by(Arc::clone(&plans), self.key, operation);
+                    let asking = self.call.limiter.handle_async_by(
+                        Arc::clone(&plans),
+                        self.call.key,
+                        operation,
+                    );
                     // A caller that asks does not count as sleeping.
                     self.sleep = None;
                     self.asking = Some((asking, plans, seen));
@@ -413,7 +399,7 @@ impl<'a> Wait<'a> {
                 Some((earlier, sleep)) if *earlier == until => sleep,
                 sleep => {
                     &mut sleep
-                        .insert((until, self.limiter.clock().sleep_until(until)))
+                        .insert((until, self.call.limiter.clock().sleep_until(until)))
                         .1
                 }
             };

@@ -9,6 +9,7 @@ use crate::key::buffer::KeyBuffer;
 use crate::key::subject::{Subject, with_subject_of};
 use crate::limit::decision::Decision;
 use crate::limiter::acquire::{acquire, acquire_async};
+use crate::limiter::call::Call;
 use crate::limiter::named::Limiter;
 use crate::limiter::taken::Taken;
 use crate::permit::Permit;
@@ -50,7 +51,7 @@ impl Throttle {
     pub fn acquire<K: Display + ?Sized>(&self, key: &K) -> Result<Permit, Error> {
         let limiter = self.limiter()?;
         let key = KeyBuffer::format(key);
-        let decision = acquire(limiter, Some(key.as_str()), self.cost, self.max_wait)?;
+        let decision = acquire(self.call(limiter, &key), None)?;
         Ok(self.permit(limiter, key, decision))
     }
 
@@ -61,8 +62,7 @@ impl Throttle {
     pub async fn acquire_async<K: Display + ?Sized>(&self, key: &K) -> Result<Permit, Error> {
         let limiter = self.limiter()?;
         let key = KeyBuffer::format(key);
-        let acquired = acquire_async(limiter, Some(key.as_str()), self.cost, self.max_wait);
-        let decision = acquired.await?;
+        let decision = acquire_async(self.call(limiter, &key), None).await?;
         Ok(self.permit(limiter, key, decision))
     }
 
@@ -145,6 +145,15 @@ impl Throttle {
             .map(drop)?;
         limiter.refunded(key, units);
         Ok(())
+    }
+
+    fn call<'a>(&self, limiter: &'a Limiter, key: &'a KeyBuffer) -> Call<'a> {
+        Call {
+            limiter,
+            key: Some(key.as_str()),
+            cost: self.cost,
+            max_wait: self.max_wait,
+        }
     }
 
     fn permit(&self, limiter: &Arc<Limiter>, key: KeyBuffer, decision: Decision) -> Permit {
