@@ -75,8 +75,12 @@ fn poll(call: &mut Call) -> Poll<Result<Permit, Error>> {
 }
 
 fn waiting(throttle: &Throttle) -> Call {
+    waiting_for(throttle, "k")
+}
+
+fn waiting_for(throttle: &Throttle, key: &'static str) -> Call {
     let throttle = throttle.clone();
-    let mut call: Call = Box::pin(async move { throttle.acquire_async("k").await });
+    let mut call: Call = Box::pin(async move { throttle.acquire_async(key).await });
     assert!(poll(&mut call).is_pending());
     call
 }
@@ -114,6 +118,22 @@ fn waiters_are_admitted_although_the_store_panics_while_their_slots_are_recalled
     let changed = Limit::token_bucket(1, 2 * SECOND);
     store.panics_in(|| (), || drop(limits::set("recalled in a panic", changed)));
     assert_admitted(&store.clock, calls);
+}
+
+#[test]
+fn the_slots_of_all_keys_are_recalled_although_the_store_panics_for_one() {
+    let (store, throttle) = used_up("recalled for all keys");
+    throttle.acquire("other").unwrap();
+    let keys = ["k", "other"];
+    let calls = keys.map(|key| waiting_for(&throttle, key));
+    let changed = Limit::token_bucket(1, 2 * SECOND);
+    store.panics_in(
+        || (),
+        || drop(limits::set("recalled for all keys", changed)),
+    );
+    let free_after = |key| throttle.peek(key).unwrap().retry_after;
+    assert_eq!(keys.map(free_after), [SECOND; 2]);
+    assert_admitted(&store.clock, calls.into());
 }
 
 #[test]

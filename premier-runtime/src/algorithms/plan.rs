@@ -85,8 +85,7 @@ impl Plan {
         (self.numbers.interval, self.numbers.den)
     }
 
-    /// Returns whether the calls that are admitted wait in a queue for their slots, as those of a leaky
-    /// bucket do.
+    /// Returns whether admitted calls wait in a queue for their slots, as in a leaky bucket.
     ///
     /// ```
     /// use premier::Limit;

@@ -11,6 +11,7 @@ use super::Clock;
 use super::sleepers::{SleeperId, Sleepers};
 #[cfg(feature = "tokio")]
 use super::virtual_time::{self, Anchor, RuntimeTimer, park};
+use crate::sync::lock_std;
 
 /// The machine's monotonic clock, which every handler uses by default.
 ///
@@ -179,7 +180,7 @@ impl Timer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sleepers> {
-        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_std(&self.sleepers)
     }
 
     /// Stores the waker of a sleeper. Returns its earlier waker, which the caller must drop without a lock, because

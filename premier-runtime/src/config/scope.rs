@@ -14,10 +14,11 @@ mod with_feature {
     use std::any::{Any, TypeId};
     use std::cell::Cell;
     use std::collections::{BTreeMap, BTreeSet, HashMap};
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::sync::{Mutex, MutexGuard};
     use std::time::Duration;
 
     use crate::config::fault::{Fault, Faults, MakeError, is_name};
+    use crate::sync::lock_std;
 
     /// The owner of a value in a scope: the address of a static, and the instance of a generic function.
     pub(crate) type ScopeKey = (usize, TypeId);
@@ -142,11 +143,11 @@ mod with_feature {
         }
 
         fn values(&self) -> MutexGuard<'_, HashMap<ScopeKey, &'static (dyn Any + Send + Sync)>> {
-            self.values.lock().unwrap_or_else(PoisonError::into_inner)
+            lock_std(&self.values)
         }
 
         fn tests(&self) -> MutexGuard<'_, Tests> {
-            self.tests.lock().unwrap_or_else(PoisonError::into_inner)
+            lock_std(&self.tests)
         }
     }
 

@@ -267,8 +267,8 @@ impl Reservation {
         self.ends.get(index).copied().unwrap_or(0)
     }
 
-    /// Returns this reservation for a caller whose wait is over: units go back as those of a call that did
-    /// not wait.
+    /// Returns this reservation for a caller whose wait is over: its units are released as if it had not
+    /// waited.
     pub(crate) const fn without_slots(self) -> Self {
         Self {
             ends: Self::NONE.ends,

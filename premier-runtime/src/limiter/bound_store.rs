@@ -175,14 +175,9 @@ impl BoundStore {
     /// Refunds units to the store that has given them, or charges more there, in the background. A failure is not
     /// reported.
     pub(super) fn correct_detached(&self, request: &Request<'_>, from_fallback: bool) {
-        match self {
-            Self::Memory(table) => {
-                let _ = table.handle(request);
-            }
-            Self::Other(other) if from_fallback => {
-                let _ = other.fallback.handle(request);
-            }
-            Self::Other(other) => other.handler.handle_detached(request),
+        match self.origin(from_fallback) {
+            Some(handler) => handler.handle_detached(request),
+            None => drop(self.bound_table().handle(request)),
         }
     }
 
@@ -192,12 +187,11 @@ impl BoundStore {
     /// # Errors
     /// When the store cannot be reached. The outage policy does not apply, because it decides about calls.
     pub(super) fn correct(&self, request: &Request<'_>, from_fallback: bool) -> Result<(), Error> {
-        let decided = match self {
-            Self::Other(other) if from_fallback => other.fallback.handle(request),
-            Self::Memory(table) => table.handle(request),
-            Self::Other(other) => other.handler.handle(request),
+        let corrected = match self.origin(from_fallback) {
+            Some(handler) => handler.handle(request),
+            None => self.bound_table().handle(request),
         };
-        decided.map(drop)
+        corrected.map(drop)
     }
 
     /// As [`BoundStore::correct`], without blocking the thread.
@@ -209,12 +203,16 @@ impl BoundStore {
         request: Request<'_>,
         from_fallback: bool,
     ) -> Result<(), Error> {
-        match self {
-            Self::Other(other) if !from_fallback => {
-                other.handler.handle_async(request).await.map(drop)
-            }
-            Self::Other(_) | Self::Memory(_) => self.correct(&request, from_fallback),
-        }
+        let corrected = match self.origin(from_fallback) {
+            Some(handler) => handler.handle_async(request).await,
+            None => self.bound_table().handle(&request),
+        };
+        corrected.map(drop)
+    }
+
+    /// The store that has given the units of a call, if it is outside of this process.
+    fn origin(&self, from_fallback: bool) -> Option<&Arc<dyn Handler>> {
+        self.handler().filter(|_| !from_fallback)
     }
 
     /// The store, if it is outside of this process.

@@ -124,7 +124,7 @@ impl Model {
         overrides::change(&[Arc::clone(&self.limiter)], vec![plans]);
     }
 
-    fn give_back_the_first(&self) {
+    fn refund_the_first(&self) {
         let release = Operation::Release(self.first.reservation, 1);
         self.limiter.correct(None, release, false).unwrap();
     }
@@ -260,7 +260,7 @@ fn calls_that_join_together_get_one_slot_each() {
 /// A store takes back its last slot only. Where the call that joins has a slot by then and is not among
 /// those behind yet, the slot before it stays unused.
 #[test]
-fn those_behind_a_cancelled_call_move_up() {
+fn waiters_behind_a_cancelled_call_move_up() {
     explore(
         limits(SECOND),
         two,
@@ -312,9 +312,9 @@ fn admitted_apart(model: &Model, mut calls: Vec<Call>) -> Vec<u64> {
 /// A leaky bucket runs a call in its slot, which does not come back. A call that joins just after the others have
 /// moved up, or just before, asks again, and a slot in between may stay unused.
 #[test]
-fn units_that_are_given_back_let_those_who_wait_move_up() {
+fn refunded_units_let_waiters_move_up() {
     let give_back = |model: &Model| {
-        model.give_back_the_first();
+        model.refund_the_first();
         Vec::new()
     };
     explore(limits(SECOND), two, join_too, give_back, |model, calls| {
@@ -351,7 +351,7 @@ fn all_are_admitted_in_a_row(model: &Model, mut calls: Vec<Call>) {
 }
 
 #[test]
-fn a_changed_limit_reaches_those_who_wait_and_those_who_join_meanwhile() {
+fn a_changed_limit_reaches_waiters_and_calls_that_join_meanwhile() {
     explore(
         limits(HOUR),
         two,
@@ -390,7 +390,7 @@ fn a_call_that_joins_may_be_cancelled_while_the_limit_changes() {
 /// From one call a second to one an hour: a unit that is given back as one of the new limit would be worth more
 /// than was taken.
 #[test]
-fn a_call_that_is_cancelled_while_the_limit_is_lowered_gives_back_what_it_has_taken() {
+fn a_call_that_is_cancelled_while_the_limit_is_lowered_releases_its_slot() {
     let lower = |model: &Model| {
         model.change(limit_like(model, HOUR));
         Vec::new()
@@ -410,7 +410,7 @@ fn calls_that_run_while_the_limit_changes_ask_again() {
 }
 
 #[test]
-fn limits_that_change_twice_at_once_leave_nobody_behind() {
+fn limits_that_change_twice_at_once_leave_no_waiter_behind() {
     let change_too = |model: &Model, calls| {
         model.change(limit_like(model, 2 * SECOND));
         calls

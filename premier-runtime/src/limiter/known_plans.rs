@@ -2,12 +2,13 @@
 //! most tenants have one of a few.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::algorithms::Plan;
 use crate::error::Error;
 use crate::limit::decision::Reservation;
 use crate::limit::quota::Limit;
+use crate::sync::lock_std;
 
 /// How many plans are remembered.
 const MAX_KNOWN: usize = 16;
@@ -45,7 +46,7 @@ pub(crate) fn plans(name: &str, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> 
 /// # Errors
 /// [`Error::Config`] when a limit is invalid.
 fn plans_of(limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock_std(&KNOWN);
     let equal = known.iter().enumerate().find_map(|(index, plans)| {
         let plans = plans.upgrade()?;
         let is_equal = plans.iter().map(Plan::limit).eq(limits);

@@ -161,36 +161,21 @@ impl Throttle {
     /// Returns this limit for calls that cost `units`. A cost of 0 asks without taking. Default: 1.
     #[must_use]
     pub fn cost(&self, units: u64) -> Self {
-        Self {
-            cost: units,
-            ..self.clone()
-        }
+        self.with(|throttle| throttle.cost = units)
     }
 
     /// Returns this limit for calls that wait up to `longest` in [`Throttle::acquire`], first come first served. A
     /// wait that cannot succeed fails at once. Default: calls do not wait.
     #[must_use]
     pub fn wait_at_most(&self, longest: Duration) -> Self {
-        Self {
-            max_wait: MaxWait {
-                time: WaitTime::AtMost(longest),
-                ..self.max_wait
-            },
-            ..self.clone()
-        }
+        self.with(|throttle| throttle.max_wait.time = WaitTime::AtMost(longest))
     }
 
     /// Returns this limit for calls that wait in [`Throttle::acquire`] until they are admitted. Default: calls do not
     /// wait.
     #[must_use]
     pub fn wait(&self) -> Self {
-        Self {
-            max_wait: MaxWait {
-                time: WaitTime::Unbounded,
-                ..self.max_wait
-            },
-            ..self.clone()
-        }
+        self.with(|throttle| throttle.max_wait.time = WaitTime::Unbounded)
     }
 
     /// Lets at most `calls` calls of this limit wait at a time in this process, under all keys together.
@@ -210,14 +195,7 @@ impl Throttle {
     /// ```
     #[must_use]
     pub fn max_waiting(&self, calls: u64) -> Self {
-        let max_wait = MaxWait {
-            calls: Some(calls),
-            ..self.max_wait
-        };
-        Self {
-            max_wait,
-            ..self.clone()
-        }
+        self.with(|throttle| throttle.max_wait.calls = Some(calls))
     }
 
     /// Lets a key owe at most `units` after [`Permit::settle`](crate::Permit::settle) has charged more than was
@@ -238,14 +216,7 @@ impl Throttle {
     /// ```
     #[must_use]
     pub fn max_debt(&self, units: u64) -> Self {
-        let settling = Settling {
-            max_debt: Some(units),
-            ..self.settling
-        };
-        Self {
-            settling,
-            ..self.clone()
-        }
+        self.with(|throttle| throttle.settling.max_debt = Some(units))
     }
 
     /// Sets what happens to the units of a [`Permit`](crate::Permit) that is dropped before it has been settled or
@@ -264,24 +235,19 @@ impl Throttle {
     /// ```
     #[must_use]
     pub fn on_drop(&self, on_drop: OnDrop) -> Self {
-        let settling = Settling {
-            on_drop,
-            ..self.settling
-        };
-        Self {
-            settling,
-            ..self.clone()
-        }
+        self.with(|throttle| throttle.settling.on_drop = on_drop)
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
+        let mut throttle = self.clone();
+        change(&mut throttle);
+        throttle
     }
 
     fn rebound(&self, limits: &[Limit], runtime: Option<Arc<Runtime>>) -> Self {
         let name = Arc::clone(&self.binding.name);
-        Self {
-            binding: Arc::new(Binding::new(name, limits, runtime)),
-            cost: self.cost,
-            max_wait: self.max_wait,
-            settling: self.settling,
-        }
+        let binding = Binding::new(name, limits, runtime);
+        self.with(|throttle| throttle.binding = Arc::new(binding))
     }
 
     #[inline]

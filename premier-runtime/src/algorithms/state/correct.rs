@@ -39,8 +39,8 @@ impl State {
     /// Takes `units` that were used already, whether or not the limit admits them, as far as the key then owes
     /// at most `max_debt` units:
     ///
-    /// - a bucket owes what its theoretical arrival time lies ahead beyond a full debt. The slots of callers
-    ///   that wait count;
+    /// - a bucket owes the units by which its theoretical arrival time lies ahead beyond a full debt. The slots of
+    ///   waiting callers count;
     /// - a window owes the units in it above the quota. The next window begins with them as used units, up to the
     ///   quota, and the windows after it with the rest;
     /// - a sliding log owes its units above the quota. As all units in a log, they count for one period.

@@ -10,7 +10,7 @@ use crate::limiter::wait_queue::{GiveBack, Reason};
 use crate::store::request::Operation;
 
 impl Limiter {
-    /// Corrects what a call that has run has taken, by [`Operation::Release`] or [`Operation::Charge`]. Blocks the
+    /// Corrects the cost of a call that has run, by [`Operation::Release`] or [`Operation::Charge`]. Blocks the
     /// thread where the store does. `from_fallback` says whether the fallback of the store had decided the call.
     ///
     /// # Errors

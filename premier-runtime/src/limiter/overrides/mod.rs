@@ -27,7 +27,7 @@ pub(crate) mod file;
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::algorithms::Plan;
 use crate::config::runtime::Runtime;
@@ -35,13 +35,14 @@ use crate::config::scope;
 use crate::error::Error;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
+use crate::sync::lock_std;
 #[cfg(feature = "tower")]
 use crate::telemetry::collector;
 
 #[cfg(feature = "limits-file")]
 pub use self::file::{FileStatus, LimitChange, file_status};
 
-/// A limit of this process, as it is in force.
+/// The limits in force under a name in this process.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct NamedLimit {
@@ -53,15 +54,15 @@ pub struct NamedLimit {
 
 /// Replaces the limit of a name in this process, from the next decision on.
 ///
-/// Returns how many limits have the name. It is 0 when there is none: the first use of one then
-/// begins with the replacement. It is kept until it is [`reset`], also when no limit of the name is left.
+/// Returns the number of limits with this name. If it is 0, the override applies to the first limit that is used
+/// under this name. An override stays until it is [`reset`], even if no limit of the name is left.
 ///
-/// On Redis every process decides by its own limits: set one in all of them, for instance by a limits
+/// On Redis every process decides by its own limits, so set the override in all processes, for example by a limits
 /// file.
 ///
 /// # Errors
-/// [`Error::Config`] when the limit is out of range, or of another algorithm than the one it
-/// replaces, whose state could not be kept. Nothing has changed then.
+/// [`Error::Config`] when the limit is out of range, or of another algorithm than the limit that it
+/// replaces, whose state could not be kept. Nothing changes then.
 pub fn set(name: &str, limit: Limit) -> Result<usize, Error> {
     set_all(name, &[limit])
 }
@@ -92,7 +93,7 @@ pub fn reset(name: &str) -> usize {
     limiters.len()
 }
 
-/// The limits that have been used and still exist, by name: those of annotated functions stay, a
+/// Returns the limits that have been used and still exist, by name. Limits of annotated functions stay; a
 /// [`Throttle`](crate::Throttle) is listed until its last clone is dropped.
 #[must_use]
 pub fn list() -> Vec<NamedLimit> {
@@ -169,7 +170,7 @@ pub(crate) fn limiters() -> Vec<Arc<Limiter>> {
 pub(crate) fn enable_collecting() {
     collector::enable();
     // Without the limits of a scope, which have no fast path.
-    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = lock_std(&NAMES);
     let limiters: Vec<_> = names.values().flat_map(alive).collect();
     drop(names);
     for limiter in limiters {
@@ -301,8 +302,5 @@ fn names_of_scope() -> Option<&'static Names> {
 }
 
 fn names() -> MutexGuard<'static, BTreeMap<Arc<str>, Named>> {
-    names_of_scope()
-        .unwrap_or(&NAMES)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+    lock_std(names_of_scope().unwrap_or(&NAMES))
 }

@@ -119,10 +119,7 @@ impl EqualSlots {
             sleeper,
         };
         self.slots.insert(key, slot);
-        let earlier = self.sleep_for(sleeper, key);
-        wakers
-            .woken
-            .extend(earlier.and_then(|waiter| waiter.waker.take()));
+        self.wake_for(sleeper, key, wakers);
     }
 
     /// Until when this waiter sleeps; 0 once it has been granted its slot. If it sleeps, `waker` is
@@ -176,6 +173,14 @@ impl EqualSlots {
         Some(waiter)
     }
 
+    /// As [`EqualSlots::sleep_for`], and wakes the waiter, whose alarm is too late.
+    fn wake_for(&mut self, sleeper: Order, key: SlotKey, wakers: &mut Wakers) {
+        let waiter = self.sleep_for(sleeper, key);
+        wakers
+            .woken
+            .extend(waiter.and_then(|waiter| waiter.waker.take()));
+    }
+
     /// Removes a waiter that has used its slot.
     pub(super) fn used(&mut self, order: Order, wakers: &mut Wakers) {
         if self.granted.remove(&order).is_none() {
@@ -193,10 +198,7 @@ impl EqualSlots {
         wakers.unused.extend(gone.waker);
         let (_, last) = self.slots.pop_last()?;
         if last.sleeper != order {
-            let earlier = self.sleep_for(last.sleeper, gone.sleeps_for);
-            wakers
-                .woken
-                .extend(earlier.and_then(|waiter| waiter.waker.take()));
+            self.wake_for(last.sleeper, gone.sleeps_for, wakers);
         }
         Some(last.reservation)
     }
@@ -212,10 +214,7 @@ impl EqualSlots {
             ..last
         };
         self.slots.insert(key, slot);
-        let earlier = self.sleep_for(last.sleeper, key);
-        wakers
-            .woken
-            .extend(earlier.and_then(|waiter| waiter.waker.take()));
+        self.wake_for(last.sleeper, key, wakers);
         self.grant(key.0, wakers);
         Some(last.reservation)
     }

@@ -4,7 +4,9 @@
 //! time gives back, for all waiters.
 
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use crate::algorithms::Plan;
 use crate::store::request::Operation;
@@ -29,6 +31,13 @@ pub(crate) enum Reason {
     /// The slots were recalled: they were taken under limits that are no longer in force. Callers that have asked
     /// meanwhile have slots behind them, which begin too late.
     Outdated,
+}
+
+/// Resumes a panic of the store.
+pub(super) fn resume(given_back: thread::Result<()>) {
+    if let Err(panic) = given_back {
+        resume_unwind(panic);
+    }
 }
 
 #[derive(Debug, Default)]

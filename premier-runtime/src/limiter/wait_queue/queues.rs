@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 
-use super::give_back::{GiveBack, Reason};
+use super::give_back::{GiveBack, Reason, resume};
 use super::map::{QueueMap, QueueRef};
 use super::queue::{WaitQueue, Waiter};
 use super::slot_queue::{Joined, SlotQueue, SlotWaiter};
 use super::slots::TakenSlot;
 use crate::limiter::waiting::WaitingCount;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, lock_std};
 
 /// The queue of the waiters of one key that have no slots.
 pub(crate) type LimitQueue<'a> = QueueRef<'a, (), WaitQueue>;
@@ -68,8 +68,7 @@ type Registry = HashMap<RegistryKey, Weak<WaitQueues>>;
 const KEPT: usize = 64;
 
 fn with_registry<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
-    let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-    look(registry.get_or_insert_default())
+    look(lock_std(&REGISTRY).get_or_insert_default())
 }
 
 impl WaitQueues {
@@ -223,9 +222,7 @@ impl WaitQueues {
         self.changes.fetch_add(1, Ordering::SeqCst);
         // Created before anything is given back, so that a panic of the store ends the hold.
         let held = HeldSlots::new(self.all_slots());
-        for queue in &held.0 {
-            queue.recall(self.counted(|what: &GiveBack| give_back(queue.key(), what)));
-        }
+        resume(self.recall(&held.0, give_back));
         held
     }
 
@@ -233,10 +230,21 @@ impl WaitQueues {
     /// `give_back` has returned.
     pub(crate) fn recall_all(&self, give_back: impl Fn(Option<&str>, &GiveBack)) {
         self.changes.fetch_add(1, Ordering::SeqCst);
-        for queue in self.all_slots() {
-            queue.recall(self.counted(|what: &GiveBack| give_back(queue.key(), what)));
-        }
+        let given_back = self.recall(&self.all_slots(), give_back);
         self.notify_all();
+        resume(given_back);
+    }
+
+    /// Recalls the slots of all `queues`. Returns the first panic of the store.
+    fn recall(
+        &self,
+        queues: &[QueueRef<'_, (), SlotQueue>],
+        give_back: impl Fn(Option<&str>, &GiveBack),
+    ) -> thread::Result<()> {
+        queues.iter().fold(Ok(()), |given_back, queue| {
+            let counted = self.counted(|what: &GiveBack| give_back(queue.key(), what));
+            given_back.and(queue.recall(counted))
+        })
     }
 
     /// Lets all waiters ask again, because the states of all keys were removed.

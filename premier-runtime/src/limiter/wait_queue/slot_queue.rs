@@ -9,11 +9,10 @@
 //! at once. Calls of different costs have slots of different lengths, which
 //! [`MixedSlots`](super::mixed_slots::MixedSlots) moves one by one.
 
-use std::panic::resume_unwind;
 use std::task::Waker;
 use std::thread;
 
-use super::give_back::{GiveBack, Reason};
+use super::give_back::{GiveBack, Reason, resume};
 use super::map::QueueRef;
 use super::order::Order;
 use super::slot_waiters::{Place, SlotWaiters, Turn};
@@ -41,14 +40,18 @@ impl SlotQueue {
 
     /// Takes all slots from their waiters, because the limit changes, to be given back by `give_back`. The
     /// waiters ask again afterwards.
-    pub(super) fn recall(&self, give_back: impl FnMut(&GiveBack) -> thread::Result<()>) {
+    pub(super) fn recall(
+        &self,
+        give_back: impl FnMut(&GiveBack) -> thread::Result<()>,
+    ) -> thread::Result<()> {
         let starts = self.with(|waiters, wakers| {
             waiters.recall(Reason::Outdated);
             waiters.wake_first_without_slot(wakers);
             waiters.give_backs.start()
         });
-        if starts {
-            self.give_back(give_back);
+        match starts {
+            true => self.give_back(give_back),
+            false => Ok(()),
         }
     }
 
@@ -72,21 +75,22 @@ impl SlotQueue {
         });
     }
 
-    /// Gives back what is queued, including what other callers queue meanwhile. They rely on it, so a panic of
-    /// `give_back` is resumed only at the end.
-    fn give_back(&self, mut give_back: impl FnMut(&GiveBack) -> thread::Result<()>) {
-        let (mut done, mut panicked) = (None, Ok(()));
+    /// Gives back all queued items, including items that other callers queue meanwhile. They rely on this caller, so
+    /// it goes on after a panic of the store. Returns the first panic.
+    fn give_back(
+        &self,
+        mut give_back: impl FnMut(&GiveBack) -> thread::Result<()>,
+    ) -> thread::Result<()> {
+        let (mut done, mut given_back) = (None, Ok(()));
         while let Some(next) = self.with(|waiters, wakers| {
             let next = waiters.give_backs.next(done.take());
             waiters.wake_first_without_slot(wakers);
             next
         }) {
-            panicked = panicked.and(give_back(&next));
+            given_back = given_back.and(give_back(&next));
             done = Some(next);
         }
-        if let Err(panic) = panicked {
-            resume_unwind(panic);
-        }
+        given_back
     }
 
     /// Lets all waiters move up, because `units` were refunded.
@@ -145,7 +149,7 @@ impl<'a> SlotWaiter<'a> {
         });
         self.place = Some(place);
         if starts {
-            self.queue.give_back(give_back);
+            resume(self.queue.give_back(give_back));
         }
         joined
     }
@@ -171,7 +175,7 @@ impl<'a> SlotWaiter<'a> {
             waiters.give_backs.start()
         });
         if starts {
-            self.queue.give_back(give_back);
+            resume(self.queue.give_back(give_back));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The waiters of one bucket: those that have slots, and those whose slots were recalled.
+//! The waiters of one bucket, with slots or with recalled slots.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::key_count::KeyCount;
 use super::table::{STEP_WHEN_FULL, Table};
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::handler::Handler;
 use crate::store::request::{Operation, Request};
+use crate::sync::lock_std;
 
 /// Keeps the state of limits in the memory of this process. The default handler.
 ///
@@ -33,10 +34,10 @@ use crate::store::request::{Operation, Request};
 /// several threads use the limit at one instant, it is split into shards with a lock each, which take
 /// 8 KiB.
 ///
-/// When the last limit with a name is dropped, what its keys owe is kept, and the next limit with that
-/// name finds it. Once they owe nothing, the state is removed when other limits of this handler are
-/// first used or dropped, at the latest after twice the time that it took. Limits of annotated functions
-/// are never dropped. See [`Throttle`](crate::Throttle#many-limits) for limits that come and go.
+/// When the last limit with a name is dropped, the state of its keys is kept for the next limit with that name.
+/// Once the keys owe nothing, the state is removed when other limits of this handler are first used or dropped, at
+/// the latest after twice the time that this took. Limits of annotated functions are never dropped. See
+/// [`Throttle`](crate::Throttle#many-limits) for limits that come and go.
 ///
 /// ```
 /// use premier::{Limit, MemoryHandler, Throttle};
@@ -160,10 +161,7 @@ impl MemoryHandler {
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.shared
-            .tables
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock_std(&self.shared.tables)
     }
 }
 

@@ -97,11 +97,11 @@ impl Caller {
 }
 
 /// Waits for an answer.
-pub(super) async fn read(answer: oneshot::Receiver<Answer>) -> Result<Few<Decision>, Error> {
+pub(super) async fn wait_async(answer: oneshot::Receiver<Answer>) -> Result<Few<Decision>, Error> {
     taken(answer.await)
 }
 
-/// As [`read`], blocking the thread, for at most `timeout` even if nothing else in the process runs.
+/// As [`wait_async`], blocking the thread, for at most `timeout` even if nothing else in the process runs.
 pub(super) fn wait(
     answer: oneshot::Receiver<Answer>,
     timeout: Duration,

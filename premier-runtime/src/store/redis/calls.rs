@@ -25,8 +25,8 @@ impl Shared {
         match request.operation {
             Operation::Take(_) | Operation::Reserve { .. } => self
                 .take_leased(request, now)
-                .or_else(|| denials.look(request, now)),
-            Operation::Peek(cost) => denials.look(&request.with(Operation::Take(cost)), now),
+                .or_else(|| denials.get(request, now)),
+            Operation::Peek(cost) => denials.get(&request.with(Operation::Take(cost)), now),
             _ => None,
         }
     }
@@ -66,7 +66,7 @@ impl RedisHandler {
         &self,
         requests: &[Request<'_>],
     ) -> Result<Few<Decision>, Error> {
-        let decided = answer::read(self.ask(requests)?).await?;
+        let decided = answer::wait_async(self.ask(requests)?).await?;
         Ok(self.or_from_lease(requests, decided))
     }
 
@@ -78,7 +78,7 @@ impl RedisHandler {
         let fetch = match requests {
             [request] => {
                 let now = shared.outbox.now();
-                check.question = shared.outbox.denials.question(check.ids.first(), now);
+                check.snapshot = shared.outbox.denials.snapshot(check.ids.first(), now);
                 let wanted = LeasedCall::of(request, check.ids.first()).and_then(|call| {
                     let leases = &shared.outbox.leases;
                     leases.wanted(call.key, call.cost, call.most, now)

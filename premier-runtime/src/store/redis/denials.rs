@@ -12,7 +12,6 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 
 use super::few::Few;
-use super::lock::lock;
 use super::micros::round_up_to_micros;
 use crate::algorithms::{Plan, State};
 use crate::clock::after;
@@ -20,6 +19,7 @@ use crate::key::full::Key;
 use crate::key::hasher::secret_hasher;
 use crate::limit::decision::{Decision, nanos};
 use crate::store::request::{Operation, Request};
+use crate::sync::lock_std;
 
 /// The default of the longest time for which a call is denied without asking again: this, or a tenth of the period if
 /// that is shorter.
@@ -83,7 +83,7 @@ enum Evidence {
 
 /// When the server was asked, and the number of refunds before.
 #[derive(Clone, Copy)]
-pub(super) struct Question {
+pub(super) struct Snapshot {
     since: u64,
     changes: u64,
 }
@@ -107,34 +107,34 @@ impl Denials {
     }
 
     /// The denial of a call that is certain to be denied. `now` is in nanoseconds.
-    pub(super) fn look(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
+    pub(super) fn get(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
         if self.is_empty() {
             return None;
         }
         let key = self.id(&request.key);
-        let shard = lock(self.shard(key));
+        let shard = lock_std(self.shard(key));
         let found = shard.denials.find(key.0, |denial| denial.key == key)?;
         found.decision_at(request, now)
     }
 
-    /// The argument of [`Denials::note`], unless denials are never repeated. Called before the server is asked.
-    pub(super) fn question(&self, key: Option<&KeyId>, now: u64) -> Option<Question> {
+    /// The argument of [`Denials::insert`], unless denials are never repeated. Called before the server is asked.
+    pub(super) fn snapshot(&self, key: Option<&KeyId>, now: u64) -> Option<Snapshot> {
         match self.longest {
             Some(Duration::ZERO) => None,
-            _ => Some(Question {
+            _ => Some(Snapshot {
                 since: now,
                 changes: self.changes(*key?).load(Ordering::Acquire),
             }),
         }
     }
 
-    /// Remembers that a call was denied, unless units of its key may have been refunded since the server was asked.
+    /// Inserts the denial of a call, unless units of its key may have been refunded since the server was asked.
     /// Must be called in the order of the decisions about a key. `state` is the state of the key at the given time
     /// of the server, if it is known.
-    pub(super) fn note(
+    pub(super) fn insert(
         &self,
         key: KeyId,
-        question: Question,
+        snapshot: Snapshot,
         (plans, operation): (&Few<Plan>, Operation),
         decision: &Decision,
         state: Option<(State, u64)>,
@@ -144,7 +144,7 @@ impl Denials {
             (Operation::Take(1), None) => Evidence::Decision(*decision),
             _ => return,
         };
-        let since = question.since;
+        let since = snapshot.since;
         let until = after(since, decision.retry_after.min(self.longest(plans)));
         let denial = Denial {
             key,
@@ -154,11 +154,11 @@ impl Denials {
             since,
             until,
         };
-        let mut shard = lock(self.shard(key));
-        if self.changes(key).load(Ordering::Acquire) != question.changes {
+        let mut shard = lock_std(self.shard(key));
+        if self.changes(key).load(Ordering::Acquire) != snapshot.changes {
             return;
         }
-        self.remove(&mut shard, key);
+        self.remove_from(&mut shard, key);
         if shard.denials.len() >= PER_SHARD {
             if shard.crowded.is_multiple_of(SEARCHED_ONCE_IN) {
                 let before = shard.denials.len();
@@ -175,24 +175,24 @@ impl Denials {
         }
     }
 
-    /// Forgets a denial of a key, because the key was used since.
-    pub(super) fn outdate(&self, key: KeyId) {
+    /// Removes the denial of a key, because a later call of the key was admitted.
+    pub(super) fn remove(&self, key: KeyId) {
         if !self.is_empty() {
-            self.remove(&mut lock(self.shard(key)), key);
+            self.remove_from(&mut lock_std(self.shard(key)), key);
         }
     }
 
-    /// Forgets the denials of a key, because its units may be refunded.
-    pub(super) fn forget(&self, key: KeyId) {
-        let mut shard = lock(self.shard(key));
+    /// Removes the denial of a key, and denials on their way to it, because its units may be refunded.
+    pub(super) fn invalidate(&self, key: KeyId) {
+        let mut shard = lock_std(self.shard(key));
         self.changes(key).fetch_add(1, Ordering::Release);
-        self.remove(&mut shard, key);
+        self.remove_from(&mut shard, key);
     }
 
-    /// Forgets everything.
+    /// Removes all denials, and denials on their way.
     pub(super) fn clear(&self) {
         for (shard, changes) in self.shards.iter().zip(&self.changes) {
-            let mut shard = lock(shard);
+            let mut shard = lock_std(shard);
             changes.fetch_add(1, Ordering::Release);
             self.removed(shard.denials.len());
             shard.denials.clear();
@@ -208,7 +208,7 @@ impl Denials {
         self.count.fetch_sub(count, Ordering::Relaxed);
     }
 
-    fn remove(&self, shard: &mut Shard, key: KeyId) {
+    fn remove_from(&self, shard: &mut Shard, key: KeyId) {
         let found = shard.denials.find_entry(key.0, |denial| denial.key == key);
         if let Ok(old) = found {
             old.remove();
@@ -282,14 +282,14 @@ mod tests {
         );
         let mut state = State::default();
         assert!(state.take(&plans[0], 0, 1).allowed);
-        assert_eq!(denials.look(&request, 1), None);
+        assert_eq!(denials.get(&request, 1), None);
         let key = denials.id(&request.key);
-        let question = denials.question(Some(&key), 1).unwrap();
+        let snapshot = denials.snapshot(Some(&key), 1).unwrap();
         meanwhile(&denials, &request);
         let denied = state.peek(&plans[0], 1, 1);
         let asked = (&Few::One(plans[0]), request.operation);
-        denials.note(key, question, asked, &denied, Some((state, 1)));
-        denials.look(&request, 2).is_some()
+        denials.insert(key, snapshot, asked, &denied, Some((state, 1)));
+        denials.get(&request, 2).is_some()
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_denial_is_not_believed_if_units_were_given_back_since_the_question() {
         assert!(!is_believed_after(|denials, request| {
-            denials.forget(denials.id(&request.key));
+            denials.invalidate(denials.id(&request.key));
         }));
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::failure::Failure;
-use super::lock::lock;
+use crate::sync::lock_std;
 use crate::telemetry;
 
 /// The thread that calls subscribers and recorders; the first event starts it.
@@ -29,7 +29,7 @@ pub(super) enum Event {
 impl Events {
     /// Emits an event, after all earlier events.
     pub(super) fn emit(&self, server: &Arc<str>, event: Event) {
-        let mut thread = lock(&self.thread);
+        let mut thread = lock_std(&self.thread);
         let sender = match &*thread {
             Some(sender) => sender,
             None => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::answer::Caller;
+use super::answer::{Caller, Sender};
 use super::check::{Check, Fetch};
 use super::kind::Kind;
 use super::lean::Answered;
@@ -60,8 +60,8 @@ impl Outbox {
     }
 
     fn give_back(self: &Arc<Self>, unused: Unused) {
-        let now = self.clock.as_ref().map(|clock| clock.now());
-        self.push(Box::new(Check::of_unused(unused, now)), Caller::Nobody);
+        let check = Check::of_unused(unused, self.user_time());
+        self.push(Box::new(check), Caller::Nobody);
     }
 
     /// Refunds unused leased units: all of them, or those of idle keys. Returns whether some are left.

@@ -19,7 +19,6 @@ use super::driver::{Driver, is_driver_thread};
 use super::failure::{Failure, backend};
 use super::few::Few;
 use super::link::{Link, no_answer_within};
-use super::lock::lock;
 use super::outbox::Outbox;
 use super::target::Target;
 use super::{clear, keys};
@@ -28,6 +27,7 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::handler::{Handler, take_all_in_turn, take_all_in_turn_async};
 use crate::store::request::{BoxFuture, Request};
+use crate::sync::lock_std;
 
 /// Keeps the state of limits in Redis 6.2 or newer, or in Valkey, so that several processes share
 /// their limits.
@@ -162,7 +162,7 @@ impl RedisHandler {
         if let Some(driver) = shared.driver.get() {
             return Ok(driver);
         }
-        let _one_at_a_time = lock(&shared.starting);
+        let _one_at_a_time = lock_std(&shared.starting);
         if let Some(driver) = shared.driver.get() {
             return Ok(driver);
         }

@@ -63,7 +63,7 @@ struct Call<'a> {
     limits: Few<(usize, usize)>,
 }
 
-/// The arguments of a limit and what is asked of it.
+/// The arguments of a limit, and its operation.
 struct LimitArguments<'a> {
     plan: &'a Plan,
     operation: Operation,

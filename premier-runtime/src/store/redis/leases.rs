@@ -13,11 +13,11 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use super::denials::KeyId;
-use super::lock::lock;
 use crate::algorithms::{Plan, State};
 use crate::clock::after;
 use crate::limit::decision::{Decision, nanos};
 use crate::store::request::Operation;
+use crate::sync::lock_std;
 
 const SHARDS: usize = 16;
 
@@ -97,7 +97,7 @@ pub(super) struct Unused {
 impl Leases {
     /// Takes `cost` units of a key whose limit has a lease of at most `most` units.
     pub(super) fn take(&self, key: KeyId, plan: &Plan, cost: u64, most: u64, now: u64) -> Found {
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         let Some(lease) = shard.find_mut(key.0, |lease| lease.key == key) else {
             return Found::default();
         };
@@ -126,7 +126,7 @@ impl Leases {
         now: u64,
     ) -> bool {
         self.are_used.store(true, Ordering::SeqCst);
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         match shard.find_mut(key.0, |lease| lease.key == key) {
             Some(lease) if lease.is_fetching => false,
             Some(lease) => {
@@ -162,7 +162,7 @@ impl Leases {
         asked_at: u64,
     ) -> Option<Operation> {
         let unused = (units > 0).then(|| give_back(plan, units, &decision));
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         let Some(lease) = shard.find_mut(key.0, |lease| lease.key == key) else {
             return unused;
         };
@@ -198,16 +198,16 @@ impl Leases {
 
     /// Ends a fetch that has failed.
     pub(super) fn fail(&self, key: KeyId, now: u64) {
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         if let Some(lease) = shard.find_mut(key.0, |lease| lease.key == key) {
             lease.is_fetching = false;
             lease.fetch_after = now + LASTS;
         }
     }
 
-    /// Forgets the units of a key that was reset.
+    /// Removes the units of a key that was reset.
     pub(super) fn forget(&self, key: KeyId) {
-        if let Ok(lease) = lock(self.shard(key)).find_entry(key.0, |lease| lease.key == key) {
+        if let Ok(lease) = lock_std(self.shard(key)).find_entry(key.0, |lease| lease.key == key) {
             lease.remove();
         }
     }
@@ -220,17 +220,17 @@ impl Leases {
     /// Ends the use of leases if no units are left. Returns whether it has ended.
     pub(super) fn end_use(&self) -> bool {
         self.are_used.store(false, Ordering::SeqCst);
-        let is_empty = self.shards.iter().all(|shard| lock(shard).is_empty());
+        let is_empty = self.shards.iter().all(|shard| lock_std(shard).is_empty());
         if !is_empty {
             self.are_used.store(true, Ordering::SeqCst);
         }
         is_empty
     }
 
-    /// Forgets everything.
+    /// Removes all units.
     pub(super) fn clear(&self) {
         for shard in &self.shards {
-            lock(shard).clear();
+            lock_std(shard).clear();
         }
     }
 
@@ -239,7 +239,7 @@ impl Leases {
     pub(super) fn take_idle(&self, now: u64, all: bool, margin: Duration) -> (Vec<Unused>, bool) {
         let (mut unused, mut are_left) = (Vec::new(), false);
         for shard in &self.shards {
-            let mut shard = lock(shard);
+            let mut shard = lock_std(shard);
             let is_idle = |lease: &mut Lease| {
                 all || !lease.is_fetching && now.saturating_sub(lease.last_used) >= IDLE
             };
@@ -263,7 +263,7 @@ impl Leases {
 
     /// How many units to fetch for a call that was not served.
     pub(super) fn wanted(&self, key: KeyId, cost: u64, most: u64, now: u64) -> Option<u64> {
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         let count = shard.len();
         match shard.find_mut(key.0, |lease| lease.key == key) {
             Some(lease) => lease.wanted(most, now),

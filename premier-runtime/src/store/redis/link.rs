@@ -16,11 +16,11 @@ use super::connection::Connection;
 use super::events::{Event, Events};
 use super::failure::{Failure, describe, is_connection_error};
 use super::keys;
-use super::lock::lock;
 use super::probe::{PING_KEY, ping, probe};
 use super::session::Session;
 use super::slot_ranges::SlotRangeOutages;
 use super::target::Target;
+use crate::sync::lock_std;
 
 /// The longest delay between two probes of a server that is down.
 pub(super) const MAX_PROBE_DELAY: Duration = Duration::from_millis(250);
@@ -147,7 +147,7 @@ impl Link {
                 (Some(slot), Some(key)) => self.report_range_down(slot, key, &failure),
                 _ => {
                     if let Some(key) = key {
-                        *lock(&self.last_failed_key) = Some(key.to_owned());
+                        *lock_std(&self.last_failed_key) = Some(key.to_owned());
                     }
                     self.report_broken(session.generation);
                 }
@@ -166,7 +166,7 @@ impl Link {
             }
             _ => false,
         });
-        if let (true, Some(broken)) = (was_up, &*lock(&self.broken)) {
+        if let (true, Some(broken)) = (was_up, &*lock_std(&self.broken)) {
             // Fails only when the driver has stopped, and then no connection is needed.
             let _ = broken.send(generation);
         }
@@ -181,7 +181,7 @@ impl Link {
 
     /// Records that the server answers, and the end of an outage if there was one.
     pub(super) fn record_recovery(&self) {
-        *lock(&self.last_failed_key) = None;
+        *lock_std(&self.last_failed_key) = None;
         let event = match self.is_outage_open.swap(false, Ordering::Relaxed) {
             true => Event::Up,
             false => Event::Answers,

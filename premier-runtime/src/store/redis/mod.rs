@@ -26,7 +26,6 @@ mod kind;
 mod lean;
 mod leases;
 mod link;
-mod lock;
 mod micros;
 mod outbox;
 mod probe;

@@ -21,7 +21,7 @@ const ARGUMENTS: [&str; 7] = [
 ];
 
 /// Checks that the server can decide about keys in the slot of `key`, by deciding about another key of
-/// this slot, which it removes. This needs no commands beyond those of limits.
+/// this slot, which it removes. This needs only commands that limits need.
 ///
 /// `PING` is not enough: a server that answers it may be a replica, out of memory or paused.
 pub(super) async fn probe(connection: &mut Connection, key: &str) -> Result<(), RedisError> {

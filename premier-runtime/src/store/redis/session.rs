@@ -9,8 +9,8 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::connection::Connection;
-use super::lock::lock;
 use super::script::Script;
+use crate::sync::lock_std;
 
 /// A connection, from its beginning to its end.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl Session {
     /// Returns how often a script has been sent, and whether the caller has to send it once of these times.
     /// `unknown_after` is how often it had been sent when the server did not know it.
     fn next_sending(&self, script: &'static Script, unknown_after: Option<u64>) -> (u64, bool) {
-        let mut sent = lock(&self.sent);
+        let mut sent = lock_std(&self.sent);
         let times = sent.entry(&script.hash).or_default();
         let is_to_be_sent = *times == unknown_after.unwrap_or(0);
         *times += u64::from(is_to_be_sent);

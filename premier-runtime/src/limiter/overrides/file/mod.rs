@@ -6,7 +6,7 @@ mod spelling;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
 
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::limit::algo::Algo;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
+use crate::sync::lock_std;
 use crate::telemetry::record_limits_file;
 
 /// How often the file is read. It is small, and reading it notices every kind of change: written in place,
@@ -79,7 +80,7 @@ impl fmt::Display for LimitChange {
 static STATUS: Mutex<Option<FileStatus>> = Mutex::new(None);
 
 fn status() -> MutexGuard<'static, Option<FileStatus>> {
-    STATUS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock_std(&STATUS)
 }
 
 /// The state of the limits file; `None` when there is none.
@@ -208,7 +209,7 @@ impl Watched {
         };
         let file = file.map_err(|message| refused(&self.path, &message))?;
         if !file.has_limits && !self.entries.is_empty() {
-            let message = "it has no table [limits], as if it were not written yet; an empty one takes all entries out";
+            let message = "it has no table [limits] and may be half written; an empty table [limits] removes all entries";
             return Err(refused(&self.path, message));
         }
         let before = std::mem::replace(&mut self.entries, file.entries);

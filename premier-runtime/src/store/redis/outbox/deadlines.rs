@@ -7,7 +7,7 @@ use super::{Outbox, Queues};
 use crate::clock::{real_now, wake_at};
 use crate::store::redis::answer::Caller;
 use crate::store::redis::link::no_answer_within;
-use crate::store::redis::lock::lock;
+use crate::sync::lock_std;
 
 impl Outbox {
     /// Lets the timer thread answer callers whose deadline has passed.
@@ -20,7 +20,7 @@ impl Outbox {
     fn expire(&self, now: u64) -> Option<u64> {
         let mut expired = Vec::new();
         let mut next = None;
-        let mut queues = lock(&self.queues);
+        let mut queues = lock_std(&self.queues);
         let mut look = |caller: &mut Caller| match caller {
             Caller::Waits(_, deadline) if *deadline <= now => {
                 expired.push(std::mem::replace(caller, Caller::Gone));
@@ -36,7 +36,7 @@ impl Outbox {
             look(caller);
         }
         for (_, callers) in &queues.sent {
-            lock(callers).iter_mut().for_each(&mut look);
+            lock_std(callers).iter_mut().for_each(&mut look);
         }
         queues.is_watched = next.is_some();
         drop(queues);

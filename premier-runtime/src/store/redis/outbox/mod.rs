@@ -22,11 +22,11 @@ use super::few::Few;
 use super::kind::{Kind, MAX_CALLS};
 use super::leases::Leases;
 use super::link::Link;
-use super::lock::lock;
 use crate::algorithms::State;
 use crate::clock::{Clock, after, real_now};
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
+use crate::sync::lock_std;
 
 /// The number of scripts of a kind that may be in flight before calls wait for a batch.
 const IN_FLIGHT: usize = 2;
@@ -115,13 +115,13 @@ impl Outbox {
         check: Box<Check>,
         caller: Caller,
     ) -> bool {
-        self.forget_what_changes(&check);
+        self.invalidate_changed(&check);
         let watch_until = match caller {
             Caller::Waits(_, deadline) => Some(deadline),
             Caller::Nobody | Caller::Gone => None,
         };
         let kind = Kind::of(&check);
-        let mut queues = lock(&self.queues);
+        let mut queues = lock_std(&self.queues);
         let wakes_driver = match kind {
             Some(kind) => {
                 let queue = &mut queues.together[kind as usize];
@@ -146,7 +146,7 @@ impl Outbox {
         wakes_driver
     }
 
-    fn forget_what_changes(&self, check: &Check) {
+    fn invalidate_changed(&self, check: &Check) {
         if check
             .asked
             .iter()
@@ -154,14 +154,17 @@ impl Outbox {
         {
             check.ids.iter().for_each(|key| self.leases.forget(*key));
         }
-        if check.may_give_back() {
-            check.ids.iter().for_each(|key| self.denials.forget(*key));
+        if check.may_refund() {
+            check
+                .ids
+                .iter()
+                .for_each(|key| self.denials.invalidate(*key));
         }
     }
 
     /// Sends a call that the lean script could not decide.
     fn push_alone(&self, check: Box<Check>, caller: Caller) {
-        lock(&self.queues).alone.push((check, caller));
+        lock_std(&self.queues).alone.push((check, caller));
         self.ready.notify_one();
     }
 
@@ -173,13 +176,13 @@ impl Outbox {
         decisions: Few<Decision>,
         state: Option<(State, u64)>,
     ) {
-        match (check.question, &*check.ids, &*check.asked, &*decisions) {
+        match (check.snapshot, &*check.ids, &*check.asked, &*decisions) {
             (_, keys, _, decisions) if decisions.iter().all(|decision| decision.allowed) => {
-                keys.iter().for_each(|key| self.denials.outdate(*key));
+                keys.iter().for_each(|key| self.denials.remove(*key));
             }
-            (Some(question), [key], [asked], [decision]) => {
+            (Some(snapshot), [key], [asked], [decision]) => {
                 let asked = (&asked.plans, asked.operation);
-                self.denials.note(*key, question, asked, decision, state);
+                self.denials.insert(*key, snapshot, asked, decision, state);
             }
             _ => {}
         }
@@ -190,23 +193,19 @@ impl Outbox {
     /// The time for leases and denials, in nanoseconds. Rounded down to whole microseconds, in which the server
     /// counts.
     pub(in crate::store::redis) fn now(&self) -> u64 {
-        let now = self
-            .clock
-            .as_ref()
-            .map_or_else(real_now, |clock| clock.now());
-        now / 1_000 * 1_000
+        self.user_time().unwrap_or_else(real_now) / 1_000 * 1_000
     }
 
     /// Ends the task that refunds leased units, unless units were leased meanwhile. Returns whether it ends.
     pub(in crate::store::redis) fn needs_no_sweeper(&self) -> bool {
-        let mut queues = lock(&self.queues);
+        let mut queues = lock_std(&self.queues);
         queues.has_sweeper = !self.leases.end_use();
         !queues.has_sweeper
     }
 
     /// Whether every call has its answer.
     pub(in crate::store::redis) fn is_empty(&self) -> bool {
-        let queues = lock(&self.queues);
+        let queues = lock_std(&self.queues);
         let mut waiting = queues.together.iter().map(|queue| queue.waiting.len());
         queues.alone.is_empty() && queues.sent.is_empty() && waiting.all(|count| count == 0)
     }

@@ -11,7 +11,7 @@ use crate::store::redis::answer::Caller;
 use crate::store::redis::check::Check;
 use crate::store::redis::keys;
 use crate::store::redis::kind::{Kind, MAX_CALLS};
-use crate::store::redis::lock::lock;
+use crate::sync::lock_std;
 
 impl Outbox {
     /// Sends calls as they come, on the driver's runtime.
@@ -27,7 +27,7 @@ impl Outbox {
 
     /// Sends the calls that need not wait. Returns whether other calls wait.
     fn send_all(self: &Arc<Self>) -> bool {
-        let mut queues = lock(&self.queues);
+        let mut queues = lock_std(&self.queues);
         if !queues.has_sweeper && self.leases.are_used() {
             queues.has_sweeper = true;
             tokio::spawn(Arc::clone(self).sweep());

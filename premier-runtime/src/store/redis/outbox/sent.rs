@@ -11,8 +11,8 @@ use crate::store::redis::check::Check;
 use crate::store::redis::failure::describe;
 use crate::store::redis::kind::Kind;
 use crate::store::redis::lean::{Answered, Batch};
-use crate::store::redis::lock::lock;
 use crate::store::redis::script;
+use crate::sync::lock_std;
 
 /// The callers of calls that have left together.
 pub(super) struct Sent {
@@ -55,7 +55,7 @@ impl Sent {
             .link
             .run(key.map(String::as_str), async |session| {
                 // Read once there is a connection, because callers may have gone meanwhile.
-                for (check, caller) in checks.iter().zip(&*lock(&self.callers)) {
+                for (check, caller) in checks.iter().zip(&*lock_std(&self.callers)) {
                     match caller.is_gone() {
                         true => batch.skip(),
                         false => batch.push(check),
@@ -83,7 +83,7 @@ impl Sent {
             Ok(decided) => (Some(decided), None),
             Err(failure) => (None, Some(failure)),
         };
-        let callers = std::mem::take(&mut *lock(&self.callers));
+        let callers = std::mem::take(&mut *lock_std(&self.callers));
         for (check, caller) in checks.into_iter().zip(callers) {
             match decided.as_mut().and_then(Iterator::next).flatten() {
                 answered if check.fetch.is_some() => self.outbox.fetched(&check, answered),
@@ -105,7 +105,7 @@ impl Sent {
     pub(super) async fn alone(self, check: Box<Check>) {
         let key = check.keys.first().map(String::as_str);
         let reply = self.outbox.link.run(key, async |session| {
-            if lock(&self.callers).iter().all(Caller::is_gone) {
+            if lock_std(&self.callers).iter().all(Caller::is_gone) {
                 return Ok(Value::Nil);
             }
             session
@@ -120,8 +120,8 @@ impl Sent {
             Err(failure) => Err(failure),
         };
         // Again, because a call that came meanwhile may have been denied before this call was decided.
-        self.outbox.forget_what_changes(&check);
-        let caller = lock(&self.callers).pop();
+        self.outbox.invalidate_changed(&check);
+        let caller = lock_std(&self.callers).pop();
         match (caller, decided) {
             // No caller waits for the decisions.
             (None | Some(Caller::Nobody), _) => {}
@@ -135,7 +135,7 @@ impl Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        let mut queues = lock(&self.outbox.queues);
+        let mut queues = lock_std(&self.outbox.queues);
         queues.sent.remove(self.number);
         if let Some(kind) = self.kind {
             queues.together[kind as usize].in_flight -= 1;
