@@ -1,4 +1,4 @@
-//! What an admitted call has taken, to give it back or to correct it afterwards.
+//! The units of an admitted call, to refund them or to correct them afterwards.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,15 +10,16 @@ use crate::limiter::taken::Taken;
 /// The units that an admitted call has taken, returned by
 /// [`Throttle::acquire`](crate::Throttle::acquire).
 ///
-/// Dropping a permit does nothing: the units stay taken, as those of any admitted call, unless
-/// [`Throttle::on_drop`](crate::Throttle::on_drop) says otherwise. A caller that does not use them gives them back with [`Permit::refund`], and one that learns only afterwards what
-/// the call has cost corrects them with [`Permit::settle`]. Whichever is called first counts: a permit is
-/// settled once at most, also by threads that share it.
+/// Dropping a permit does nothing: the units stay taken, as the units of any admitted call, unless
+/// [`Throttle::on_drop`](crate::Throttle::on_drop) says otherwise. A caller that does not use its units refunds
+/// them with [`Permit::refund`]. A caller that learns the cost of the call only afterwards corrects it with
+/// [`Permit::settle`]. Whichever is called first counts: a permit is settled at most once, also by threads that
+/// share it.
 ///
-/// Units go back only as far as the limit still counts those of this permit, so that none are taken from
-/// another caller:
+/// Units are refunded only while the limit still counts the units of this permit, so that none are taken from another
+/// caller:
 ///
-/// | algorithm | gives units back |
+/// | algorithm | refunds units |
 /// | --- | --- |
 /// | fixed and sliding window | until the window of the call has ended |
 /// | sliding log | for one period, unless calls of more than 128 later instants were admitted |
@@ -40,15 +41,15 @@ use crate::limiter::taken::Taken;
 /// ```
 ///
 /// # Streams
-/// A permit borrows nothing and can be sent, so a stream can carry it to its end. What the call has cost is
-/// known when the stream is over; a stream that is dropped before leaves the estimate, or, with
+/// A permit borrows nothing and can be sent, so a stream can carry it to its end, where the cost of the call is
+/// known. A stream that is dropped earlier leaves the estimate taken, or, with
 /// [`OnDrop::Refund`](crate::OnDrop::Refund), nothing.
 ///
 /// ```
 /// use premier::{Limit, Permit, Throttle};
 /// use std::time::Duration;
 ///
-/// /// The words of an answer, which settles what they have cost.
+/// /// The words of an answer, which settles their cost.
 /// struct Answer {
 ///     words: std::vec::IntoIter<&'static str>,
 ///     tokens: u64,
@@ -123,7 +124,7 @@ impl Permit {
         self.decision.delay
     }
 
-    /// Gives the units back, as far as the limit still counts them. The same as settling for a cost of 0.
+    /// Refunds the units, as far as the limit still counts them. Equivalent to settling for a cost of 0.
     ///
     /// # Errors
     /// As for [`Permit::settle`].
@@ -139,12 +140,12 @@ impl Permit {
         self.settle_async(0).await
     }
 
-    /// Corrects the cost of the call to `actual` units, for callers that learn it afterwards. Does nothing if
+    /// Corrects the cost of the call to `actual` units, for callers that learn the cost afterwards. Does nothing if
     /// the permit has been settled or refunded before.
     ///
-    /// If the call has cost less than was taken, the rest is given back as by [`Permit::refund`]. If it
-    /// has cost more, the difference is charged, whether or not the limit has room for it. Later calls wait or
-    /// are denied until this debt is paid off:
+    /// If the call has cost less than was taken, the rest is refunded as by [`Permit::refund`]. If it has cost
+    /// more, the difference is charged, whether or not the limit has room for it. Later calls wait or are denied
+    /// until this debt is paid off:
     ///
     /// | algorithm | the debt is paid off |
     /// | --- | --- |
@@ -152,8 +153,8 @@ impl Permit {
     /// | fixed and sliding window | by the windows that follow: the units above the quota open the next one as already used, up to its quota, and so on |
     /// | sliding log | when the units leave the log, one period later |
     ///
-    /// A key owes at most one capacity of the limit, or what [`Throttle::max_debt`](crate::Throttle::max_debt)
-    /// says; what goes beyond is not charged.
+    /// A key owes at most one capacity of the limit, or as [`Throttle::max_debt`](crate::Throttle::max_debt) sets
+    /// it; units beyond that are not charged.
     ///
     /// ```
     /// use premier::{Limit, Throttle};

@@ -15,8 +15,13 @@ pub(crate) use loom::sync::{
     atomic::{AtomicU64, AtomicUsize},
 };
 
-/// Nothing behind these locks is left half done by a panic.
+/// Locks a mutex, also after a panic of another thread, which leaves the data behind these locks consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`lock`], for locks that loom does not model.
+pub(crate) fn lock_std<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

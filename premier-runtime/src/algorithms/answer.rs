@@ -1,9 +1,9 @@
-//! How much of a decision a caller asks for.
+//! The part of a decision that a caller asks for.
 
 use crate::clock::after;
 use crate::limit::decision::Decision;
 
-/// What a decision does with the state, and which calls it admits.
+/// How a decision changes the state, and which calls it admits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Effect {
     /// Takes the cost if the call is admitted.
@@ -30,7 +30,7 @@ impl Effect {
         matches!(self, Self::Take | Self::Reserve(_))
     }
 
-    /// How long a call may wait for its slot in nanoseconds, if that is for the caller to say.
+    /// How long a call may wait for its slot in nanoseconds; `None` unless the effect states it.
     pub(crate) const fn longest(self) -> Option<u64> {
         match self {
             Self::Take | Self::Look => None,
@@ -39,10 +39,10 @@ impl Effect {
     }
 }
 
-/// The answer to one call, as much of it as the caller asks for.
+/// The answer to one call: all of a decision, or a part of it.
 ///
-/// Every algorithm decides in one function, which is generic over this trait. An [`Admission`] spares
-/// the divisions that the `remaining` and `reset_after` of a [`Decision`] take.
+/// Every algorithm decides in one function, which is generic over this trait. An [`Admission`] saves
+/// the divisions for the `remaining` and `reset_after` of a [`Decision`].
 pub(crate) trait Answer: Sized {
     /// `delayed`: the call is admitted and has to wait for its slot.
     fn new(allowed: bool, delayed: bool, decision: impl FnOnce() -> Decision) -> Self;
@@ -75,9 +75,9 @@ impl Answer for Decision {
 /// Whether a call is admitted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Admission {
-    /// It may run now.
+    /// The call may run now.
     Admitted,
-    /// It has taken a slot of a queue, which begins after the delay of the decision.
+    /// The call has taken a slot of a queue, which begins after the delay of the decision.
     ///
     /// Boxed, so that an admission is not as large as a decision: copying it, and the error beside it,
     /// took 30 of the 200 instructions of a call. A delayed call waits in any case.
@@ -111,7 +111,7 @@ impl Answer for Admission {
     }
 }
 
-// Apart, so that an admitted call carries nothing of a decision.
+// Apart from `Answer::new`, so that an admitted call carries nothing of a decision.
 impl Admission {
     #[cold]
     #[inline(never)]

@@ -10,10 +10,9 @@ use crate::limit::decision::{DecidingLimits, Decision};
 
 /// Decides about several limits as one: all admit and all take, or nothing is taken.
 ///
-/// The answer carries the tightest `remaining` with its limit and `more_after`, of equal ones that with the
-/// longer `more_after`, the longest `delay`, and as
-/// `retry_after` the longest of those that deny: an admission that has become possible stays
-/// possible, so this is the first instant at which all admit.
+/// The answer has the `remaining`, the limit and the `more_after` of the tightest limit, of equal ones that with
+/// the longer `more_after`; the longest `delay`; and as `retry_after` the longest of the limits that deny: an
+/// admission that has become possible stays possible, so this is the first instant at which all admit.
 pub(crate) fn take_all(
     states: &mut [State],
     plans: &[Plan],
@@ -47,7 +46,7 @@ pub(crate) fn take_all(
     taken.all_taken_at(now)
 }
 
-/// One decision of those of several limits, in their order.
+/// Combines the decisions of several limits, in the order of the limits.
 pub(crate) fn combine(decisions: impl Iterator<Item = Decision>) -> Decision {
     let mut combined: Option<Decision> = None;
     for (index, mut one) in decisions.enumerate() {
@@ -97,7 +96,7 @@ fn of_limit(index: usize, decision: &Decision) -> DecidingLimits {
 }
 
 /// The shortest time after the admission of the head of a queue at which `units` more behind it can be
-/// admitted, unless something is given back.
+/// admitted, if no units are refunded.
 pub(crate) fn earliest_behind(plans: &[Plan], head: u64, units: u64) -> Duration {
     plans
         .iter()

@@ -1,4 +1,4 @@
-//! States as bytes, for stores that keep values without understanding them.
+//! States as bytes, for stores of opaque values.
 //! The format is in the documentation of [`State::to_bytes`].
 
 use super::owing_window::OwingWindow;
@@ -11,7 +11,7 @@ use crate::error::Error;
 /// The only version of the format so far. A later version must read the states of earlier ones.
 const VERSION: u8 = 1;
 
-/// Counts of units stay below this, so that sums do not overflow. No limit admits as many.
+/// Counts of units stay below this, so that sums do not overflow. No limit admits more.
 const MAX_UNITS: u64 = 1 << 62;
 
 const FRESH: u8 = 0;
@@ -40,7 +40,7 @@ impl State {
     /// | 4 | of a sliding log | number of entries (4), of each its time and its units (8 each) |
     /// | 5 | of a window that owes units | as 3, then the units in it that are owed, how many of them a window pays (8 each) |
     ///
-    /// Times are those that were passed to [`State::take`], in nanoseconds.
+    /// Times are in nanoseconds, as passed to [`State::take`].
     ///
     /// ```
     /// use premier::Limit;

@@ -5,8 +5,8 @@
 //! call of cost c at t is admitted when max(TAT, t) − t + c·T ≤ B·T, and then moves the TAT to
 //! max(TAT, t) + c·T (ITU-T I.371, annex A: the virtual scheduling algorithm).
 //!
-//! A leaky bucket is the same with room for the unit that runs and those that wait: an admitted call
-//! runs at max(TAT, t) instead of at once.
+//! A leaky bucket has room for the unit that runs and the units that wait: an admitted call runs at max(TAT, t)
+//! instead of at once.
 //!
 //! A call that may wait reserves its slot when it arrives: it moves the TAT even if the debt is more than
 //! B·T then, and runs when the debt will have come down to B·T without it.
@@ -133,8 +133,8 @@ impl Gcra<u128> {
         self.delay(call).duration(self.den)
     }
 
-    /// The TAT after a charge of `units` at `now`, at most a full debt and `max_debt` units ahead. One that lies
-    /// further ahead stays.
+    /// The TAT after a charge of `units` at `now`, at most a full debt and `max_debt` units ahead. A TAT further
+    /// ahead does not change.
     pub(super) fn charged(&self, tat: u128, now: u128, units: u64, max_debt: u64) -> u128 {
         let ticks = |units: u64| self.interval * u128::from(units);
         let start = tat.max(now);
@@ -237,7 +237,7 @@ impl<T: Ticks> Gcra<T> {
         };
         let mut decision = Decision::new(self.capacity);
         decision.allowed = allowed;
-        // Callers that wait owe more than a full debt.
+        // Waiting callers owe more than a full debt.
         let free = self.full - debt.min(self.full);
         let units = free / self.interval;
         decision.remaining = units.units();
@@ -245,7 +245,7 @@ impl<T: Ticks> Gcra<T> {
         decision.more_after = (one_more + debt - self.full).duration(self.den);
         decision.reset_after = debt.duration(self.den);
         if !allowed {
-            // A caller that may not wait as long as its slot in a queue is denied with room for it.
+            // The queue has room for this call, but its slot begins too late for the caller.
             let debt = (call.wait() + call.charge).max(self.full);
             decision.retry_after = (debt - self.full).duration(self.den);
         } else {
@@ -254,7 +254,7 @@ impl<T: Ticks> Gcra<T> {
         decision
     }
 
-    /// `units` back from the debt at `now`.
+    /// The TAT after a refund of `units` at `now`.
     pub(super) fn refunded(&self, tat: T, now: T, units: u64) -> T {
         let given = self.interval * T::from(units);
         let debt = tat.max(now) - now;

@@ -1,9 +1,9 @@
 //! Windows that owe units.
 //!
-//! A charge counts in the open window whether or not there is room. What lies above the quota is debt, which
-//! opens the next window as already used: the debt up to the quota, and the rest the windows after it. With a
-//! debt of D when a window ends, the windows that follow begin with D, D − q, D − 2q … units, each where the
-//! one before has ended, until nothing is owed.
+//! A charge counts in the open window whether or not there is room. The units above the quota are debt. The next
+//! window begins with the debt as used units, up to the quota, and the windows after it with the rest. With a debt
+//! of D when a window ends, the windows that follow begin with D, D − q, D − 2q … units, each where the one before
+//! has ended, until nothing is owed.
 
 use super::window::{Window, WindowState, shrinks_to};
 use crate::limit::decision::{Decision, nanos};
@@ -70,7 +70,7 @@ impl OwingWindow {
         self.quota = rule.quota();
     }
 
-    /// Gives units back, those that are owed first.
+    /// Refunds units, beginning with the debt.
     pub(super) fn refund(&mut self, units: u64) {
         self.window.cur = self.window.cur.saturating_sub(units);
         self.debt = self.debt.saturating_sub(units);

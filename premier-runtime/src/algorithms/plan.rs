@@ -1,4 +1,4 @@
-//! A limit, checked and with everything computed that a decision needs.
+//! A validated limit, with the numbers that its decisions need.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Plan {
         self.numbers.capacity
     }
 
-    /// How many units a key may owe, where a charge states this.
+    /// How many units a key may owe after a charge that states `max_debt`.
     pub(crate) fn max_debt(&self, stated: Option<u64>) -> u64 {
         stated.unwrap_or(self.numbers.capacity)
     }
@@ -59,7 +59,7 @@ impl Plan {
         self.numbers.period
     }
 
-    // Made when it is needed: there may be many limits, and it takes as much memory as the rest.
+    // Computed at each use: there may be many limits, and a rule takes as much memory as the rest of a plan.
     pub(crate) const fn rule(&self) -> Rule<u128> {
         Rule::new(self.limit.algo(), &self.numbers)
     }
@@ -85,8 +85,7 @@ impl Plan {
         (self.numbers.interval, self.numbers.den)
     }
 
-    /// Returns whether the calls that are admitted wait in a queue for their slots, as those of a leaky
-    /// bucket do.
+    /// Returns whether admitted calls wait in a queue for their slots, as in a leaky bucket.
     ///
     /// ```
     /// use premier::Limit;

@@ -9,7 +9,7 @@ use crate::limit::algo::Algo;
 
 /// The form in which an algorithm computes. `T` is the type of the ticks of buckets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-// A tag of its own: in the spare values of a `bool`, finding the algorithm took 5 instructions more.
+// An explicit tag: in the niche of a `bool`, finding the algorithm took 5 instructions more.
 #[repr(u8)]
 pub(crate) enum Rule<T> {
     Gcra(Gcra<T>),

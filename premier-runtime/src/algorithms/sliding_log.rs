@@ -19,11 +19,11 @@ pub(super) const fn rule(numbers: &Numbers) -> Log {
     }
 }
 
-/// Units are given back to the instant of which they were taken if at most this many instants are newer: in
-/// Redis each of them is an entry that has to be written anew.
+/// Units are released at the instant at which they were taken if at most this many instants are newer: in Redis
+/// each of these is an entry that has to be written anew.
 const NEWER_THAN_RELEASED: usize = 128;
 
-/// A limit by a log.
+/// The numbers of a limit by a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Log {
     quota: u64,
@@ -124,7 +124,7 @@ impl Log {
         }
     }
 
-    /// Gives back the newest units first.
+    /// Refunds units, beginning with the newest.
     pub(super) fn refund(&self, state: &mut LogState, now: u64, units: u64) {
         state.expire(self.period, now);
         let mut left = units;
@@ -158,7 +158,7 @@ impl LogState {
         self.used
     }
 
-    /// Whether an entry of its own with this instant keeps the log ascending.
+    /// Whether a new entry of this instant keeps the log ascending.
     pub(super) fn can_append(&self, instant: u64) -> bool {
         self.entries.back().is_none_or(|&(last, _)| last < instant)
     }
@@ -167,7 +167,7 @@ impl LogState {
         self.entries.is_empty()
     }
 
-    /// Gives back units that were taken at this instant, if few are newer.
+    /// Releases units that were taken at this instant, if few entries are newer.
     pub(super) fn release(&mut self, instant: u64, units: u64) {
         let newer = self.entries.iter().rev().take(NEWER_THAN_RELEASED + 1);
         let newer = newer.take_while(|&&(taken, _)| taken > instant).count();

@@ -7,8 +7,8 @@ const LATEST: u128 = 1 << 126;
 
 /// An instant in ticks of 1/den nanosecond.
 ///
-/// The denominator belongs to the instant, so that a limit whose rate changes at run time reads the
-/// same point in time and not a multiple of it.
+/// The denominator belongs to the instant, so that a limit whose rate has changed at run time reads the instant and
+/// not a multiple of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Tat {
     /// The high and the low half. A `u128` would align every [`State`](super::State) to 16 bytes, which would take
@@ -69,7 +69,7 @@ impl Tat {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Reserved {
     pub(super) tat: Tat,
-    /// When it was stored, in nanoseconds.
+    /// When the TAT was stored, in nanoseconds.
     pub(super) stored: u64,
     /// The full debt of the limit that stored it, in ticks of `tat`.
     pub(super) full: u128,

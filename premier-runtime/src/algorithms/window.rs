@@ -7,7 +7,7 @@
 
 use crate::limit::decision::{Decision, nanos};
 
-/// A limit by windows.
+/// The numbers of a limit by windows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Window {
     quota: u64,
@@ -131,7 +131,7 @@ impl Window {
         let room = self.quota - cost;
         match room.checked_sub(state.cur) {
             Some(room) => shrinks_to(self.period, state.prev, room),
-            // Only after the window has rolled: what is current now has become previous.
+            // Only in the next window, where the current count is the previous one.
             None => self.period + shrinks_to(self.period, state.cur, room),
         }
     }

@@ -92,7 +92,7 @@ impl CoarseClock {
     }
 }
 
-/// The reading of one of the system's clocks that count from the start of the machine.
+/// Reads a clock of the system that counts from the start of the machine.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 fn reading(clock: ClockId) -> u64 {

@@ -60,7 +60,7 @@ impl Sleepers {
     /// them after releasing every lock.
     pub(super) fn due(&mut self, now: u64) -> Vec<Waker> {
         let mut due = Vec::new();
-        // Splitting the map off would count what is left of it.
+        // `split_off` would count the rest of the map.
         while let Some(first) = self.by_deadline.first_entry()
             && first.key().0 <= now
         {

@@ -160,7 +160,7 @@ impl MonotonicClock {
         raw.saturating_add(readings.offset)
     }
 
-    /// Converts a deadline to the time of the user's clock.
+    /// Converts a deadline to the time of the underlying clock.
     fn inner_deadline(&self, deadline: u64) -> u64 {
         if deadline == u64::MAX {
             return deadline;

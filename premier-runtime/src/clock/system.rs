@@ -11,6 +11,7 @@ use super::Clock;
 use super::sleepers::{SleeperId, Sleepers};
 #[cfg(feature = "tokio")]
 use super::virtual_time::{self, Anchor, RuntimeTimer, park};
+use crate::sync::lock_std;
 
 /// The machine's monotonic clock, which every handler uses by default.
 ///
@@ -150,8 +151,8 @@ impl Counter {
     }
 }
 
-/// How long the timer thread pauses after it has woken sleepers, in nanoseconds. Those that are due meanwhile
-/// are woken together: with callers of a limit of 20,000 a second this takes a third of the processor time.
+/// How long the timer thread pauses after it has woken sleepers, in nanoseconds. Sleepers that become due meanwhile
+/// are woken together: with a limit of 20,000 calls a second, this takes a third of the processor time.
 const BETWEEN_WAKES: u64 = 1_000_000;
 
 /// The timer thread's sleepers.
@@ -179,11 +180,11 @@ impl Timer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sleepers> {
-        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_std(&self.sleepers)
     }
 
-    /// Stores the waker of a sleeper. Returns the one that it had before, which is to be dropped by the
-    /// caller, because that may run code of the user.
+    /// Stores the waker of a sleeper. Returns its earlier waker, which the caller must drop without a lock, because
+    /// dropping it may run user code.
     #[must_use]
     fn insert(
         &self,

@@ -1,7 +1,7 @@
 //! The virtual time of tokio runtimes, which tests pause and advance.
 //!
 //! tokio can pause the time of its current-thread runtimes if it is compiled with its feature
-//! `test-util`. In all other builds [`IS_PAUSABLE`] is false, and the compiler removes what is here.
+//! `test-util`. In all other builds [`IS_PAUSABLE`] is false, and the compiler removes this module.
 //!
 //! tokio says neither whether a runtime's time is virtual nor whether the runtime has a timer:
 //!
@@ -36,7 +36,7 @@ const IS_PAUSABLE: bool = {
     {
         #[allow(unused_imports, reason = "has no `pause` without `test-util`")]
         use tokio::time::*;
-        // Where panics abort, a runtime cannot be asked for its timer. Tests are not built so.
+        // Where panics abort, a runtime cannot be asked for its timer. Tests are not built with aborting panics.
         returns_nothing(pause) && cfg!(panic = "unwind")
     }
 };
@@ -120,7 +120,7 @@ fn pausable_runtime() -> Option<Handle> {
 
 /// Whether the runtime that the thread is in has a timer.
 ///
-/// If it has none, the panic that says so is caught. Its message is printed all the same.
+/// If it has none, tokio's panic is caught. Its message is still printed.
 fn has_timer(runtime: &Handle) -> bool {
     let id = runtime.id();
     match LAST_ASKED.get() {

@@ -7,7 +7,7 @@ use crate::limit::algo::Algo;
 use crate::store::handler::Handler;
 use crate::store::outage::OnBackendError;
 
-/// One for all configurations: each throttle may have its own.
+/// Shared by all configurations, of which each throttle may have one.
 static DEFAULT_KEYSPACE: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("premier"));
 
 /// The configuration of a process: its store, its keyspace and the defaults of its limits.
@@ -145,11 +145,11 @@ impl Config {
 
     /// Reads limits from a TOML file and applies every change of the file within a second.
     ///
-    /// A limit keeps what it has consumed when its numbers change. A file with an error is rejected
-    /// as a whole: all limits stay as they are, and an event and
-    /// [`limits::file_status`](crate::limits::file_status) report the line and the column of the error.
-    /// So is a file that is empty after it had entries, because it may not be written yet: an empty table,
-    /// `[limits]`, takes all entries out. A change counts once the file has stayed as it is for 300 ms.
+    /// A limit keeps what it has consumed when its numbers change. A file with an error is rejected as a whole: all
+    /// limits stay as they are, and an event and [`limits::file_status`](crate::limits::file_status) report the
+    /// line and the column of the error. A file that becomes empty is rejected, too, because it may be half
+    /// written: an empty table, `[limits]`, removes all entries. A change counts once the file has not changed for
+    /// 300 ms.
     ///
     /// ```toml
     /// [limits."shop::search:search"]  # the name in errors: module, colon, function

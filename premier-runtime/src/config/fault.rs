@@ -1,16 +1,16 @@
-//! What a test asks of the calls of a function: to be slow, or to fail.
+//! The faults that a test injects into the calls of a function: delays and errors.
 
 use std::any::{Any, type_name};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What one call does instead of running its body at once.
+/// The fault of one call.
 #[derive(Clone, Default)]
 pub(crate) struct Fault {
-    /// How long the call sleeps first.
+    /// How long the call sleeps before its body runs.
     pub(crate) slow: Duration,
-    /// What it fails with then.
+    /// The error that it then returns instead of running its body.
     pub(crate) error: Option<MakeError>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Faults(BTreeMap<Box<str>, FaultsOfName>);
 #[derive(Default)]
 pub(crate) struct FaultsOfName {
     slow: Duration,
-    /// How many calls are still to fail, and what with.
+    /// How many calls are still to fail, and with which error.
     failing: Option<(u64, MakeError)>,
 }
 
@@ -51,7 +51,7 @@ impl Faults {
         self.0.entry(name.into()).or_default().slow = duration;
     }
 
-    /// Returns what is replaced, whose closure is the test's and must be dropped without a lock.
+    /// Returns the replaced fault, whose closure belongs to the test and must be dropped without a lock.
     #[must_use]
     pub(crate) fn fail(
         &mut self,
@@ -63,7 +63,7 @@ impl Faults {
         faults.failing.replace((calls, error))
     }
 
-    /// Returns what is removed, as [`Faults::fail`] does.
+    /// Returns the removed fault, as [`Faults::fail`] does.
     #[must_use]
     pub(crate) fn remove(&mut self, name: &str) -> Option<FaultsOfName> {
         self.0.remove(name)

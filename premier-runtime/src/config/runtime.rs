@@ -17,7 +17,7 @@ use crate::store::outage::OnBackendError;
 #[derive(Debug)]
 pub(crate) struct Runtime {
     config: Config,
-    /// Decides under [`OnBackendError::Memory`] while the store cannot. Made for the first limit that is not in
+    /// Decides under [`OnBackendError::Memory`] while the store cannot. Created for the first limit that is not in
     /// memory.
     fallback: OnceLock<MemoryHandler>,
     clock: SteadyClock,
@@ -112,7 +112,7 @@ impl Runtime {
     }
 }
 
-/// Returns the clock for everything but the decisions of a store. It is the precise variant of the
+/// Returns the clock for everything except the decisions of a store. It is the precise variant of the
 /// handler's clock.
 fn clock_of(handler: &dyn Handler) -> SteadyClock {
     match (as_memory(handler), handler.clock()) {

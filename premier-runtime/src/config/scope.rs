@@ -1,8 +1,8 @@
-//! Configurations of parts of a program: tests that do not see each other.
+//! Configurations of parts of a program, which keep tests apart.
 //!
-//! A scope is the configuration of a thread, or of a task while it is polled, in place of the process's. It
-//! holds what a process holds in statics: the policies of attributes, the limiters of throttles, the lists of
-//! names. All of it is leaked, because statics are lent for `'static`.
+//! A scope is the configuration of a thread, or of a task while it is polled, in place of the process's. It holds
+//! the values that a process has in statics: the policies of attributes, the limiters of throttles, the lists of
+//! names. They are leaked, because statics are borrowed for `'static`.
 
 #[cfg(feature = "testing")]
 pub(crate) use self::with_feature::*;
@@ -14,12 +14,13 @@ mod with_feature {
     use std::any::{Any, TypeId};
     use std::cell::Cell;
     use std::collections::{BTreeMap, BTreeSet, HashMap};
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::sync::{Mutex, MutexGuard};
     use std::time::Duration;
 
     use crate::config::fault::{Fault, Faults, MakeError, is_name};
+    use crate::sync::lock_std;
 
-    /// What a value in a scope belongs to: the address of a static, and the instance of a generic function.
+    /// The owner of a value in a scope: the address of a static, and the instance of a generic function.
     pub(crate) type ScopeKey = (usize, TypeId);
 
     /// See [the module](super).
@@ -29,7 +30,7 @@ mod with_feature {
         tests: Mutex<Tests>,
     }
 
-    /// What a test asks of limits and functions.
+    /// The denials and faults that a test asks for.
     #[derive(Default)]
     struct Tests {
         refused: BTreeSet<Box<str>>,
@@ -47,12 +48,12 @@ mod with_feature {
         CURRENT.get()
     }
 
-    /// Makes a scope that of this thread until the guard is dropped.
+    /// Enters a scope on this thread until the guard is dropped.
     pub(crate) fn enter(scope: Option<&'static Scope>) -> Entered {
         Entered(CURRENT.replace(scope))
     }
 
-    /// Restores the scope before.
+    /// Restores the earlier scope.
     pub(crate) struct Entered(Option<&'static Scope>);
 
     impl Drop for Entered {
@@ -62,7 +63,7 @@ mod with_feature {
     }
 
     impl Scope {
-        /// A scope of which this is the configuration.
+        /// A scope with this configuration.
         pub(crate) fn new<R: Any + Send + Sync>(runtime: R) -> &'static Self {
             Box::leak(Box::new(Self {
                 runtime: Box::leak(Box::new(runtime)),
@@ -76,8 +77,8 @@ mod with_feature {
             self.runtime.downcast_ref()
         }
 
-        /// The value that belongs to a key, which is made at the first call, and whether it was made now. No
-        /// lock is held meanwhile; of values that are made at the same time one is kept.
+        /// The value of a key, which the first call creates by `make`, and whether this call has created it. No lock
+        /// is held meanwhile; of values that are created at one time, one is kept.
         pub(crate) fn value<T: Send + Sync + 'static, E>(
             &'static self,
             key: ScopeKey,
@@ -142,11 +143,11 @@ mod with_feature {
         }
 
         fn values(&self) -> MutexGuard<'_, HashMap<ScopeKey, &'static (dyn Any + Send + Sync)>> {
-            self.values.lock().unwrap_or_else(PoisonError::into_inner)
+            lock_std(&self.values)
         }
 
         fn tests(&self) -> MutexGuard<'_, Tests> {
-            self.tests.lock().unwrap_or_else(PoisonError::into_inner)
+            lock_std(&self.tests)
         }
     }
 
@@ -161,7 +162,7 @@ mod with_feature {
 mod without_feature {
     use std::any::TypeId;
 
-    /// There is none.
+    /// There are no scopes.
     pub(crate) enum Scope {}
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! What a store keeps in place of a long key.
+//! The digest that stands for a long key in a store.
 
 use std::array;
 use std::sync::LazyLock;
@@ -17,8 +17,8 @@ const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 /// The length of 128 bits in letters of six bits each.
 const LEN: usize = 22;
 
-/// Stands for a long key in this process: two hashes with secrets that clients do not know, as a text. Keys with equal
-/// ones do not occur, and no client can tell which text to send to be taken for another.
+/// Stands for a long key in this process: two hashes with secrets that clients do not know, as a text. Collisions
+/// do not occur, and no client can compute a text that is taken for another key.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Digest([u8; LEN]);
 
@@ -44,7 +44,7 @@ impl Digest {
     }
 }
 
-/// The beginning of a key, at most this many bytes: what is shown of a long one.
+/// The beginning of a key, of at most this many bytes, to show a long key.
 pub(crate) fn beginning(key: &str, most: usize) -> &str {
     let is_boundary = |at: &usize| key.is_char_boundary(*at);
     let end = (0..=most.min(key.len())).rev().find(is_boundary);

@@ -1,4 +1,4 @@
-//! Decisions, and reservations by which the units of a decision can be given back.
+//! Decisions, and reservations by which the units of a decision can be released.
 
 use std::time::Duration;
 
@@ -30,14 +30,14 @@ pub struct Decision {
     pub limit: u64,
     /// How many units could still be taken at this instant, after this call.
     pub remaining: u64,
-    /// How long until one unit more than [`Decision::remaining`] can be taken, by callers that take all those at
-    /// once; zero if the store does not say. Of several limits, that of the tightest.
+    /// How long until one unit more than [`Decision::remaining`] can be taken, if the caller takes all of `remaining`
+    /// now; zero if the store does not say. Of several limits, that of the tightest.
     ///
-    /// A client that keeps to `remaining` within this time, and then takes one unit, is not denied unless others
-    /// share its key. It is the parameter `t` of the `RateLimit` field in HTTP.
+    /// A client that keeps to `remaining` within this time, and then takes one unit, is not denied unless other
+    /// clients share its key. This is the parameter `t` of the `RateLimit` field in HTTP.
     pub more_after: Duration,
-    /// How long until the same call would be admitted, if no other call takes units until then; zero
-    /// when the call is allowed.
+    /// How long until a call of equal cost would be admitted, if no other call takes units until then; zero
+    /// when this call is allowed.
     pub retry_after: Duration,
     /// How long until the key is as if it had never been used, if no other call takes units until
     /// then.
@@ -46,7 +46,7 @@ pub struct Decision {
     pub delay: Duration,
     /// Which of several limits the decision is about.
     pub(crate) limits: DecidingLimits,
-    /// When and where the cost was taken, to give it back.
+    /// When and where the cost was taken, to release it.
     pub(crate) reservation: Reservation,
 }
 
@@ -88,7 +88,7 @@ impl Decision {
         }
     }
 
-    /// Returns what a store needs to give back the units that this decision took.
+    /// Returns the reservation by which a store can release the units that this decision took.
     ///
     /// ```
     /// use premier::algorithms::Plan;
@@ -108,7 +108,7 @@ impl Decision {
     }
 
     /// Sets what [`Decision::reservation`] returns. The default is a reservation by which no units can be
-    /// given back.
+    /// released.
     ///
     /// For implementations of [`Handler`](crate::Handler) that do not decide by
     /// [`Request::apply`](crate::Request::apply), which sets it.
@@ -153,14 +153,14 @@ impl Decision {
     }
 }
 
-/// The units that an admitted call took, with what a store needs to give them back.
+/// The units that an admitted call took, and when and where, so that a store can release them.
 ///
 /// A caller that stops waiting gives its units back with
 /// [`Operation::Release`](crate::Operation::Release). The reservation says which units can still be
 /// given back without taking them from other callers.
 ///
-/// [`Request::apply`](crate::Request::apply) reads and writes reservations. A store that decides by a script
-/// does what it does, for each limit of the request:
+/// [`Request::apply`](crate::Request::apply) reads and writes reservations. A store that decides by a script must
+/// do so, too, for each limit of the request:
 ///
 /// | algorithm | the units are given back |
 /// | --- | --- |
@@ -181,7 +181,7 @@ impl Decision {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Reservation {
     /// The end of the reserved slot in each limit that is a leaky bucket, in ticks of its plan, or 0.
-    /// A slot can be given back as long as it is the last one of the queue.
+    /// A slot can be given back while it is the last one of the queue.
     ends: [u128; Self::LIMITS],
     /// When the units were taken, in nanoseconds of the store's clock.
     pub(crate) since: u64,
@@ -214,7 +214,7 @@ impl Reservation {
         }
     }
 
-    /// Sets what the limit at `index` of the request's plans has taken. Must be called for the limits in
+    /// Sets the slot and the time for the limit at `index` of the request's plans. Must be called for the limits in
     /// order.
     ///
     /// `slot_end` is the end of the slot in a bucket, in ticks of its plan (see
@@ -267,8 +267,8 @@ impl Reservation {
         self.ends.get(index).copied().unwrap_or(0)
     }
 
-    /// Returns this reservation for a caller whose wait is over: units go back as those of a call that did
-    /// not wait.
+    /// Returns this reservation for a caller whose wait is over: its units are released as if it had not
+    /// waited.
     pub(crate) const fn without_slots(self) -> Self {
         Self {
             ends: Self::NONE.ends,

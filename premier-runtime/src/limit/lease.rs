@@ -25,7 +25,7 @@ pub enum Lease {
 }
 
 impl Lease {
-    /// How many units that is of a limit with this capacity.
+    /// The number of units for a limit with this capacity.
     #[cfg(feature = "redis")]
     pub(crate) fn units(self, capacity: u64) -> u64 {
         match self {

@@ -20,7 +20,7 @@ use crate::limit::lease::Lease;
 ///
 /// `Display` writes the limit with its algorithm, such as `token_bucket 100/60s, burst 20`, and `FromStr`
 /// reads that and shorter forms, such as `100/min` or `5/s burst 10`. With the feature
-/// `serde` that text is how a limit stands in a configuration file.
+/// `serde` this text stands for a limit in a configuration file.
 ///
 /// ```
 /// use premier::Limit;
@@ -184,12 +184,12 @@ impl Limit {
     /// Lets a process take units of a key ahead, and hand them out without asking the store for each call.
     /// Default: no lease. For stores that processes share, as Redis is; in memory it does nothing.
     ///
-    /// A process that is asked often takes up to this many units in one call, more as soon as half of them
-    /// are used, and so decides at the speed of memory. Together the processes never admit more than the
-    /// limit. They admit less by at most what they have taken and not used: units are given back after half a
-    /// second without a call, and lapse with the window, or as the bucket would have refilled. Until then
-    /// [`Throttle::peek`](crate::Throttle::peek) counts them as taken. A reset by another process is noticed
-    /// when the units have been used.
+    /// A process that is asked often takes up to this many units in one call, and the next units as soon as half of
+    /// them are used, and so decides at the speed of memory. Together the processes never admit more than the
+    /// limit. They may admit less, by at most the units that they have taken and not used: these are refunded after
+    /// half a second without a call, and lapse with the window, or as the bucket would have refilled. Until then
+    /// [`Throttle::peek`](crate::Throttle::peek) counts them as taken. A reset by another process is noticed when
+    /// the units have been used.
     ///
     /// With [`Algo::LeakyBucket`], whose calls are spaced, and [`Algo::SlidingLog`], which counts the instant
     /// of each unit, the limit is invalid, and so are several limits that decide as one.

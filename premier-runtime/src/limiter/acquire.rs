@@ -11,13 +11,15 @@ use crate::clock::after;
 use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
+use crate::limiter::call::Call;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::{Asking, Limiter};
 use crate::limiter::wait::{First, Wait};
 use crate::limiter::wait_queue::Seen;
+use crate::store::request::Operation;
 
-/// A slot that begins within this time is waited for by spinning. Sleeping would take longer, and two
-/// calls may read the same time where slots are closer than the clock's step.
+/// A call whose slot begins within this time spins until then. Sleeping would take longer, and two calls may read
+/// one time where slots are closer than the clock's step.
 const SPIN_WAIT_MAX: Duration = Duration::from_micros(1);
 
 /// Waits by the system's clock for a slot that begins within [`SPIN_WAIT_MAX`]. A caller whose maximum wait is below
@@ -34,7 +36,7 @@ pub(crate) fn spin(limiter: &Limiter, decision: &Decision, max_wait: MaxWait) ->
     let until = after(since, decision.delay);
     loop {
         let now = limiter.clock().now();
-        // The clock has stepped back: how long to wait is no longer known.
+        // After a step back of the clock the end of the wait is unknown.
         if now >= until || now < since {
             return true;
         }
@@ -42,17 +44,12 @@ pub(crate) fn spin(limiter: &Limiter, decision: &Decision, max_wait: MaxWait) ->
     }
 }
 
-/// Acquires on the calling thread, and records the decision.
+/// Acquires on the calling thread, after a first decision if there is one, and records the decision.
 ///
 /// # Errors
 /// When the call is not admitted.
-pub(crate) fn acquire(
-    limiter: &Limiter,
-    key: Option<&str>,
-    cost: u64,
-    max_wait: MaxWait,
-) -> Result<Decision, Error> {
-    acquire_from(limiter, key, cost, max_wait, None)
+pub(crate) fn acquire(call: Call<'_>, first: Option<Box<First>>) -> Result<Decision, Error> {
+    recorded(call, acquire_unrecorded(call, first))
 }
 
 /// As [`acquire`], without blocking the thread.
@@ -60,53 +57,39 @@ pub(crate) fn acquire(
 /// # Errors
 /// As for [`acquire`].
 pub(crate) async fn acquire_async(
-    limiter: &Limiter,
-    key: Option<&str>,
-    cost: u64,
-    max_wait: MaxWait,
-) -> Result<Decision, Error> {
-    acquire_async_from(limiter, key, cost, max_wait, None).await
-}
-
-/// Acquires after a first decision, if there is one.
-pub(crate) fn acquire_from(
-    limiter: &Limiter,
-    key: Option<&str>,
-    cost: u64,
-    max_wait: MaxWait,
+    call: Call<'_>,
     first: Option<Box<First>>,
 ) -> Result<Decision, Error> {
-    let acquired = acquire_unrecorded(limiter, key, cost, max_wait, first);
-    recorded(limiter, key, acquired)
+    let Call {
+        limiter,
+        key,
+        cost,
+        max_wait,
+    } = call;
+    let acquired = acquire_unrecorded_async(limiter, key, cost, max_wait, first).await;
+    recorded(call, acquired)
 }
 
 /// Records the decision about a call, and collects it if the call is admitted.
-fn recorded(
-    limiter: &Limiter,
-    key: Option<&str>,
-    acquired: Result<Decision, Error>,
-) -> Result<Decision, Error> {
+fn recorded(call: Call<'_>, acquired: Result<Decision, Error>) -> Result<Decision, Error> {
     if let Ok(decision) = &acquired {
-        limiter.collect(decision);
+        call.limiter.collect(decision);
     }
-    limiter.recorded(key.map(Subject::Text).as_ref(), acquired, |_| true)
+    let key = call.key.map(Subject::Text);
+    call.limiter.recorded(key.as_ref(), acquired, |_| true)
 }
 
-/// As [`acquire_from`], for callers who record the decision themselves.
+/// As [`acquire`], for callers that record the decision themselves.
 pub(crate) fn acquire_unrecorded(
-    limiter: &Limiter,
-    key: Option<&str>,
-    cost: u64,
-    max_wait: MaxWait,
+    call: Call<'_>,
     first: Option<Box<First>>,
 ) -> Result<Decision, Error> {
-    let step = match begin(limiter, key, cost, max_wait, first)? {
+    let step = match begin(call, first)? {
         Begun::Decided(step) => step,
         Begun::Ask(seen) => {
-            let (plans, operation) = (limiter.plans(), limiter.operation(cost, max_wait));
-            let decision = limiter.handle_by(&plans, key, operation)?;
-            let first = asked(limiter, key, max_wait, decision, Some(plans), seen)?;
-            proceed(limiter, key, cost, max_wait, first)?
+            let (plans, operation) = (call.limiter.plans(), operation(call));
+            let decision = call.limiter.handle_by(&plans, call.key, operation)?;
+            proceed(call, asked(call, decision, Some(plans), seen)?)?
         }
     };
     match step {
@@ -115,19 +98,7 @@ pub(crate) fn acquire_unrecorded(
     }
 }
 
-/// As [`acquire_from`], without blocking the thread.
-pub(crate) async fn acquire_async_from(
-    limiter: &Limiter,
-    key: Option<&str>,
-    cost: u64,
-    max_wait: MaxWait,
-    first: Option<Box<First>>,
-) -> Result<Decision, Error> {
-    let acquired = acquire_unrecorded_async(limiter, key, cost, max_wait, first).await;
-    recorded(limiter, key, acquired)
-}
-
-/// As [`acquire_async_from`], for callers who record the decision themselves.
+/// As [`acquire_async`], for callers that record the decision themselves.
 pub(crate) fn acquire_unrecorded_async<'a>(
     limiter: &'a Limiter,
     key: Option<&'a str>,
@@ -135,25 +106,25 @@ pub(crate) fn acquire_unrecorded_async<'a>(
     max_wait: MaxWait,
     first: Option<Box<First>>,
 ) -> Acquiring<'a> {
-    Acquiring {
+    let call = Call {
         limiter,
         key,
         cost,
         max_wait,
+    };
+    Acquiring {
+        call,
         stage: Stage::New(first),
     }
 }
 
 /// The future of [`acquire_unrecorded_async`].
 ///
-/// It is written by hand because the future of an async function keeps room for each decision on its way. That took
-/// 2,500 bytes, and a crowd of waiting callers spent a fifth of its time moving them.
+/// Written by hand, because the future of an async function has room for each decision that it handles: 2,500 bytes.
+/// A crowd of waiting callers spent a fifth of its time moving them.
 #[must_use = "futures do nothing unless awaited"]
 pub(crate) struct Acquiring<'a> {
-    limiter: &'a Limiter,
-    key: Option<&'a str>,
-    cost: u64,
-    max_wait: MaxWait,
+    call: Call<'a>,
     stage: Stage<'a>,
 }
 
@@ -167,22 +138,17 @@ impl Future for Acquiring<'_> {
     type Output = Result<Decision, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self {
-            limiter,
-            key,
-            cost,
-            max_wait,
-            stage,
-        } = &mut *self;
-        let (limiter, key, cost, max_wait) = (*limiter, *key, *cost, *max_wait);
+        let Self { call, stage } = &mut *self;
+        let call = *call;
         loop {
             let step = match stage {
-                Stage::New(first) => match begin(limiter, key, cost, max_wait, first.take())? {
+                Stage::New(first) => match begin(call, first.take())? {
                     Begun::Decided(step) => step,
                     Begun::Ask(seen) => {
-                        let (plans, operation) =
-                            (limiter.plans(), limiter.operation(cost, max_wait));
-                        let asking = limiter.handle_async_by(Arc::clone(&plans), key, operation);
+                        let (plans, operation) = (call.limiter.plans(), operation(call));
+                        let asking =
+                            call.limiter
+                                .handle_async_by(Arc::clone(&plans), call.key, operation);
                         *stage = Stage::Asking(asking, plans, seen);
                         continue;
                     }
@@ -190,8 +156,7 @@ impl Future for Acquiring<'_> {
                 Stage::Asking(asking, plans, seen) => {
                     let decision = ready!(Pin::new(asking).poll(context))?;
                     let plans = Some(Arc::clone(plans));
-                    let first = asked(limiter, key, max_wait, decision, plans, *seen)?;
-                    proceed(limiter, key, cost, max_wait, first)?
+                    proceed(call, asked(call, decision, plans, *seen)?)?
                 }
                 Stage::Waiting(wait) => return wait.poll(context),
             };
@@ -218,21 +183,21 @@ enum Step<'a> {
     Wait(Box<Wait<'a>>),
 }
 
-/// Begins to acquire: joins those who wait for the key, or decides if that cannot block.
-fn begin<'a>(
-    limiter: &'a Limiter,
-    key: Option<&'a str>,
-    cost: u64,
-    max_wait: MaxWait,
-    first: Option<Box<First>>,
-) -> Result<Begun<'a>, Error> {
+/// Begins to acquire: joins the waiters of the key, or decides if that cannot block.
+fn begin<'a>(call: Call<'a>, first: Option<Box<First>>) -> Result<Begun<'a>, Error> {
     let first = match first {
         Some(first) => *first,
         None => {
-            if let Some(wait) = Wait::join(limiter, key, cost, max_wait)? {
+            if let Some(wait) = Wait::join(call)? {
                 return Ok(Begun::Decided(Step::Wait(Box::new(wait))));
             }
-            // The queues are not made for a call that never waits.
+            let Call {
+                limiter,
+                key,
+                cost,
+                max_wait,
+            } = call;
+            // The queues are not created for a call that never waits.
             let seen = match max_wait.may_wait() || limiter.is_queue() {
                 true => limiter.queues().seen(),
                 false => Seen::UNKNOWN,
@@ -240,64 +205,57 @@ fn begin<'a>(
             let Some((decision, plans)) = limiter.acquire_at_once(key, cost, max_wait)? else {
                 return Ok(Begun::Ask(seen));
             };
-            asked(limiter, key, max_wait, decision, plans, seen)?
+            asked(call, decision, plans, seen)?
         }
     };
-    proceed(limiter, key, cost, max_wait, first).map(Begun::Decided)
+    proceed(call, first).map(Begun::Decided)
+}
+
+/// The operation to ask the store for.
+fn operation(call: Call<'_>) -> Operation {
+    call.limiter.operation(call.cost, call.max_wait)
 }
 
 /// The step after the first decision.
-fn proceed<'a>(
-    limiter: &'a Limiter,
-    key: Option<&'a str>,
-    cost: u64,
-    max_wait: MaxWait,
-    first: First,
-) -> Result<Step<'a>, Error> {
-    match unless_waiting(limiter, key, max_wait, &first)? {
+fn proceed<'a>(call: Call<'a>, first: First) -> Result<Step<'a>, Error> {
+    match unless_waiting(call, &first)? {
         Some(decision) => Ok(Step::Done(decision)),
-        None => {
-            let wait = Wait::after(limiter, key, cost, max_wait, first)?;
-            Ok(Step::Wait(Box::new(wait)))
-        }
+        None => Ok(Step::Wait(Box::new(Wait::after(call, first)?))),
     }
 }
 
-/// The first decision about a call, if making it neither blocks nor overtakes a waiter; `None` where
-/// the store is outside of the process, and where others wait for the key.
+/// The first decision about a call, if it can be made without blocking and without overtaking a waiter; `None` where
+/// the store is outside of the process, and while other calls wait for the key.
 ///
 /// # Errors
 /// When the call is refused.
-pub(crate) fn first_decision(
-    limiter: &Limiter,
-    key: Option<&str>,
-    cost: u64,
-    max_wait: MaxWait,
-) -> Result<Option<First>, Error> {
-    if !limiter.is_immediate() || Wait::would_queue(limiter, key, cost, max_wait) {
+pub(crate) fn first_decision(call: Call<'_>) -> Result<Option<First>, Error> {
+    let limiter = call.limiter;
+    if !limiter.is_immediate() || Wait::would_queue(call) {
         return Ok(None);
     }
     let (seen, plans) = (limiter.queues().seen(), limiter.plans());
-    let decision = limiter.handle_by(&plans, key, limiter.operation(cost, max_wait))?;
-    let first = asked(limiter, key, max_wait, decision, Some(plans), seen)?;
-    unless_waiting(limiter, key, max_wait, &first)?;
+    let decision = limiter.handle_by(&plans, call.key, operation(call))?;
+    let first = asked(call, decision, Some(plans), seen)?;
+    unless_waiting(call, &first)?;
     Ok(Some(first))
 }
 
-/// The answer of the store to a call that may wait as long as it may.
+/// The first decision of the store about a call.
 ///
 /// # Errors
-/// When a bucket denies it: there is no slot in that time.
+/// When a bucket denies the call: no slot begins within its maximum wait.
 fn asked(
-    limiter: &Limiter,
-    key: Option<&str>,
-    max_wait: MaxWait,
+    call: Call<'_>,
     decision: Decision,
     plans: Option<Arc<[Plan]>>,
     seen: Seen,
 ) -> Result<First, Error> {
-    if !decision.allowed && limiter.is_bucket() {
-        return Err(limiter.refused(key, max_wait, decision.retry_after));
+    if !decision.allowed && call.limiter.is_bucket() {
+        let refused = call
+            .limiter
+            .refused(call.key, call.max_wait, decision.retry_after);
+        return Err(refused);
     }
     Ok(First {
         decision,
@@ -306,17 +264,12 @@ fn asked(
     })
 }
 
-/// The decision, if it needs no waiting.
-fn unless_waiting(
-    limiter: &Limiter,
-    key: Option<&str>,
-    max_wait: MaxWait,
-    first: &First,
-) -> Result<Option<Decision>, Error> {
+/// The decision, if the call need not wait.
+fn unless_waiting(call: Call<'_>, first: &First) -> Result<Option<Decision>, Error> {
     let decision = first.decision;
-    match (decision.allowed, max_wait.time) {
+    match (decision.allowed, call.max_wait.time) {
         _ if first.is_final() => Ok(Some(decision)),
-        (false, WaitTime::None) => Err(limiter.denied(key, decision.retry_after)),
+        (false, WaitTime::None) => Err(call.limiter.denied(call.key, decision.retry_after)),
         _ => Ok(None),
     }
 }

@@ -13,7 +13,7 @@ use crate::store::outage::{self, OnBackendError};
 use crate::store::request::{Operation, Request};
 use crate::telemetry::{self, Timer};
 
-/// A store with what it takes to decide about one key prefix.
+/// A store bound to one key prefix.
 #[derive(Debug)]
 pub(super) enum BoundStore {
     Memory(BoundTable),
@@ -21,7 +21,7 @@ pub(super) enum BoundStore {
     Other(Box<OtherStore>),
 }
 
-/// A store that is not the memory of this process.
+/// A store outside of this process.
 #[derive(Debug)]
 pub(super) struct OtherStore {
     handler: Arc<dyn Handler>,
@@ -73,7 +73,7 @@ impl BoundStore {
         }
     }
 
-    /// Whether the store can be reached, if that is known.
+    /// Whether the store can be reached; `None` if that is unknown.
     #[cfg(feature = "dashboard")]
     pub(super) fn is_up(&self) -> Option<bool> {
         match self {
@@ -91,7 +91,7 @@ impl BoundStore {
         }
     }
 
-    /// The number of keys in this process, and the most that there may be.
+    /// The number of keys in this process, and its upper limit.
     #[cfg(feature = "dashboard")]
     pub(super) fn keys(&self) -> (usize, usize) {
         self.bound_table().keys()
@@ -117,7 +117,7 @@ impl BoundStore {
         matches!(self, Self::Memory(..))
     }
 
-    /// Adds limits that will decide by the states in this process.
+    /// Prepares the states in this process for decisions by `plans`.
     pub(super) fn register(&self, plans: &[Plan]) {
         self.table().register(plans);
     }
@@ -139,7 +139,7 @@ impl BoundStore {
         }
     }
 
-    /// Decides about a call without asking a store outside of this process, if that is possible.
+    /// Decides about a call without asking a store outside of this process; `None` if that is impossible.
     pub(super) fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
         match request.operation {
             // A peek returns the state in the store, which this process may not know.
@@ -148,7 +148,7 @@ impl BoundStore {
         }
     }
 
-    /// The decision about a call of this cost that would be denied now, as far as it is known in this process.
+    /// The denial of a call, if this process knows that it would be denied now.
     #[cfg(feature = "axum")]
     pub(super) fn known_denial(&self, request: &Request<'_>) -> Option<Decision> {
         let known = match self {
@@ -158,8 +158,7 @@ impl BoundStore {
         known.filter(|decision| !decision.allowed)
     }
 
-    /// As [`BoundStore::handle`] for what [`BoundStore::decide_locally`] does not decide, without blocking the
-    /// thread.
+    /// As [`BoundStore::handle`], without blocking the thread. [`BoundStore::decide_locally`] is called before.
     pub(super) async fn handle_async(&self, request: Request<'_>) -> Result<Decision, Error> {
         match self {
             Self::Memory(table) => table.handle(&request),
@@ -173,32 +172,26 @@ impl BoundStore {
         }
     }
 
-    /// Gives units back to the store that they were taken from, or charges more there, in the background. A
-    /// failure is not reported.
+    /// Refunds units to the store that has given them, or charges more there, in the background. A failure is not
+    /// reported.
     pub(super) fn correct_detached(&self, request: &Request<'_>, from_fallback: bool) {
-        match self {
-            Self::Memory(table) => {
-                let _ = table.handle(request);
-            }
-            Self::Other(other) if from_fallback => {
-                let _ = other.fallback.handle(request);
-            }
-            Self::Other(other) => other.handler.handle_detached(request),
+        match self.origin(from_fallback) {
+            Some(handler) => handler.handle_detached(request),
+            None => drop(self.bound_table().handle(request)),
         }
     }
 
-    /// Gives units back to the store that they were taken from, or charges more there, blocking the thread where
-    /// the store does.
+    /// Refunds units to the store that has given them, or charges more there. Blocks the thread where the store
+    /// does.
     ///
     /// # Errors
     /// When the store cannot be reached. The outage policy does not apply, because it decides about calls.
     pub(super) fn correct(&self, request: &Request<'_>, from_fallback: bool) -> Result<(), Error> {
-        let decided = match self {
-            Self::Other(other) if from_fallback => other.fallback.handle(request),
-            Self::Memory(table) => table.handle(request),
-            Self::Other(other) => other.handler.handle(request),
+        let corrected = match self.origin(from_fallback) {
+            Some(handler) => handler.handle(request),
+            None => self.bound_table().handle(request),
         };
-        decided.map(drop)
+        corrected.map(drop)
     }
 
     /// As [`BoundStore::correct`], without blocking the thread.
@@ -210,15 +203,19 @@ impl BoundStore {
         request: Request<'_>,
         from_fallback: bool,
     ) -> Result<(), Error> {
-        match self {
-            Self::Other(other) if !from_fallback => {
-                other.handler.handle_async(request).await.map(drop)
-            }
-            Self::Other(_) | Self::Memory(_) => self.correct(&request, from_fallback),
-        }
+        let corrected = match self.origin(from_fallback) {
+            Some(handler) => handler.handle_async(request).await,
+            None => self.bound_table().handle(&request),
+        };
+        corrected.map(drop)
     }
 
-    /// The store if it is not the memory of this process.
+    /// The store that has given the units of a call, if it is outside of this process.
+    fn origin(&self, from_fallback: bool) -> Option<&Arc<dyn Handler>> {
+        self.handler().filter(|_| !from_fallback)
+    }
+
+    /// The store, if it is outside of this process.
     pub(super) fn handler(&self) -> Option<&Arc<dyn Handler>> {
         match self {
             Self::Memory(..) => None,
@@ -255,8 +252,7 @@ impl BoundStore {
         self.decide_by_policy(request, error)
     }
 
-    /// The decision of the configured policy while the store cannot decide. Other errors stay as they
-    /// are.
+    /// The decision of the configured policy while the store cannot decide. Other errors are returned unchanged.
     pub(super) fn decide_by_policy(
         &self,
         request: &Request<'_>,

@@ -1,8 +1,8 @@
-//! Every interleaving of the calls that wait for one limit, of those that are cancelled, of a clock that moves
-//! on, and of what changes the limit or gives units back. Run by `tests/run` with `--cfg premier_loom`.
+//! Every interleaving of waiting calls of one limit, of their cancellation, of a clock that moves on, and of
+//! changes and refunds of the limit. Run by `tests/run` with `--cfg premier_loom`.
 //!
-//! Afterwards the clock moves from deadline to deadline and a call is polled only when it has been woken,
-//! so a call that nothing wakes any more is found to be lost.
+//! Afterwards the clock moves from deadline to deadline and a call is polled only when it has been woken, so the test
+//! fails if a call is never woken again.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,8 +12,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::acquire::acquire_async;
+use super::call;
+use super::known_plans::plans;
 use super::max_wait::{MaxWait, WaitTime};
-use super::named::{Limiter, plans};
+use super::named::Limiter;
 use super::overrides;
 use crate::clock::{Clock, ManualClock};
 use crate::config::builder::Config;
@@ -22,6 +24,7 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::limit::quota::Limit;
 use crate::store::memory::MemoryHandler;
+use crate::store::request::Operation;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -35,7 +38,7 @@ fn limits(period: Duration) -> [Limit; 3] {
     ]
 }
 
-/// A call that waits as long as it takes.
+/// A call without a maximum wait.
 struct Call {
     future: Pin<Box<dyn Future<Output = Result<Decision, Error>> + Send>>,
     woken: Arc<Woken>,
@@ -82,7 +85,7 @@ impl Model {
         let plans = plans("model", &[limit]).unwrap();
         let limiter = Limiter::new(&runtime, "model".into(), plans, |_| ()).unwrap();
         let first = limiter.take(None, 1).unwrap();
-        // Made by the first call that may wait, under a lock that loom does not know.
+        // Otherwise created by the first call that may wait, under a lock that loom does not know.
         limiter.queues();
         assert!(first.allowed);
         Self {
@@ -99,7 +102,15 @@ impl Model {
             calls: None,
         };
         let mut call = Call {
-            future: Box::pin(async move { acquire_async(&limiter, None, 1, max_wait).await }),
+            future: Box::pin(async move {
+                let call = call::Call {
+                    limiter: &limiter,
+                    key: None,
+                    cost: 1,
+                    max_wait,
+                };
+                acquire_async(call, None).await
+            }),
             woken: Arc::new(Woken(AtomicBool::new(true))),
             admitted: None,
         };
@@ -113,9 +124,9 @@ impl Model {
         overrides::change(&[Arc::clone(&self.limiter)], vec![plans]);
     }
 
-    fn give_back_the_first(&self) {
-        let given_back = self.limiter.give_back(None, self.first.reservation, 1);
-        given_back.unwrap();
+    fn refund_the_first(&self) {
+        let release = Operation::Release(self.first.reservation, 1);
+        self.limiter.correct(None, release, false).unwrap();
     }
 
     /// Lets the clock move until all calls are admitted. Returns the seconds in which they are.
@@ -161,7 +172,7 @@ fn explore(
 ) {
     for limit in limits {
         let mut model = loom::model::Builder::new();
-        // Three switches away from a thread that could have gone on, as for the word of a limit.
+        // At most three preemptions, as for the word of a limit.
         model.preemption_bound = Some(3);
         model.check(move || {
             let model = Model::new(limit);
@@ -249,7 +260,7 @@ fn calls_that_join_together_get_one_slot_each() {
 /// A store takes back its last slot only. Where the call that joins has a slot by then and is not among
 /// those behind yet, the slot before it stays unused.
 #[test]
-fn those_behind_a_cancelled_call_move_up() {
+fn waiters_behind_a_cancelled_call_move_up() {
     explore(
         limits(SECOND),
         two,
@@ -301,9 +312,9 @@ fn admitted_apart(model: &Model, mut calls: Vec<Call>) -> Vec<u64> {
 /// A leaky bucket runs a call in its slot, which does not come back. A call that joins just after the others have
 /// moved up, or just before, asks again, and a slot in between may stay unused.
 #[test]
-fn units_that_are_given_back_let_those_who_wait_move_up() {
+fn refunded_units_let_waiters_move_up() {
     let give_back = |model: &Model| {
-        model.give_back_the_first();
+        model.refund_the_first();
         Vec::new()
     };
     explore(limits(SECOND), two, join_too, give_back, |model, calls| {
@@ -325,7 +336,7 @@ fn all_are_admitted_in_a_row(model: &Model, mut calls: Vec<Call>) {
     seconds.sort_unstable();
     let limit = model.limiter.limits()[0];
     let period = limit.period().as_secs();
-    // What is owed for the first unit is at most a full debt of the limit in force.
+    // At most a full debt of the limit in force is owed for the first unit.
     let full = if model.limiter.is_queue() {
         limit.capacity()
     } else {
@@ -340,7 +351,7 @@ fn all_are_admitted_in_a_row(model: &Model, mut calls: Vec<Call>) {
 }
 
 #[test]
-fn a_changed_limit_reaches_those_who_wait_and_those_who_join_meanwhile() {
+fn a_changed_limit_reaches_waiters_and_calls_that_join_meanwhile() {
     explore(
         limits(HOUR),
         two,
@@ -379,7 +390,7 @@ fn a_call_that_joins_may_be_cancelled_while_the_limit_changes() {
 /// From one call a second to one an hour: a unit that is given back as one of the new limit would be worth more
 /// than was taken.
 #[test]
-fn a_call_that_is_cancelled_while_the_limit_is_lowered_gives_back_what_it_has_taken() {
+fn a_call_that_is_cancelled_while_the_limit_is_lowered_releases_its_slot() {
     let lower = |model: &Model| {
         model.change(limit_like(model, HOUR));
         Vec::new()
@@ -399,7 +410,7 @@ fn calls_that_run_while_the_limit_changes_ask_again() {
 }
 
 #[test]
-fn limits_that_change_twice_at_once_leave_nobody_behind() {
+fn limits_that_change_twice_at_once_leave_no_waiter_behind() {
     let change_too = |model: &Model, calls| {
         model.change(limit_like(model, 2 * SECOND));
         calls

@@ -1,25 +1,52 @@
-//! Plans of equal limits, which share their memory. There may be a limit for each of many tenants, most of which
-//! have one of a few.
+//! The plans of the limits of a name. Equal limits share them: there may be a limit for each of many tenants, and
+//! most tenants have one of a few.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::algorithms::Plan;
 use crate::error::Error;
+use crate::limit::decision::Reservation;
 use crate::limit::quota::Limit;
+use crate::sync::lock_std;
 
-/// How many are known.
-const MOST: usize = 16;
+/// How many plans are remembered.
+const MAX_KNOWN: usize = 16;
 
-/// Those used last, the latest first.
+/// The plans that were used last, the latest first.
 static KNOWN: Mutex<VecDeque<Weak<[Plan]>>> = Mutex::new(VecDeque::new());
 
-/// The plans of these limits.
+/// The plans of the limits of a name.
 ///
 /// # Errors
-/// [`Error::Config`] when one is invalid.
-pub(super) fn plans_of(limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+/// [`Error::Config`] when a limit is invalid, there is none, or they cannot be decided as one.
+pub(crate) fn plans(name: &str, limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
+    let plans = plans_of(limits)?;
+    let Some(first) = plans.first() else {
+        return Err(Error::config(format!("{name} has no limit")));
+    };
+    if plans.len() > 1 && limits.iter().any(|limit| limit.stated_lease().is_some()) {
+        return Err(Error::config(format!(
+            "{name} has {} limits: a lease is for one limit that decides alone",
+            plans.len()
+        )));
+    }
+    if plans.len() > Reservation::LIMITS && first.is_queue() {
+        return Err(Error::config(format!(
+            "{name} has {} limits: at most {} leaky buckets can be decided as one",
+            plans.len(),
+            Reservation::LIMITS
+        )));
+    }
+    Ok(plans)
+}
+
+/// The plans of `limits`, shared with other names that have equal limits.
+///
+/// # Errors
+/// [`Error::Config`] when a limit is invalid.
+fn plans_of(limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
+    let mut known = lock_std(&KNOWN);
     let equal = known.iter().enumerate().find_map(|(index, plans)| {
         let plans = plans.upgrade()?;
         let is_equal = plans.iter().map(Plan::limit).eq(limits);
@@ -34,7 +61,7 @@ pub(super) fn plans_of(limits: &[Limit]) -> Result<Arc<[Plan]>, Error> {
         .copied()
         .map(Plan::new)
         .collect::<Result<_, _>>()?;
-    known.truncate(MOST - 1);
+    known.truncate(MAX_KNOWN - 1);
     known.push_front(Arc::downgrade(&plans));
     Ok(plans)
 }
@@ -49,7 +76,7 @@ mod tests {
     fn equal_limits_share_their_plans() {
         let limit = |quota| Limit::token_bucket(quota, Duration::from_secs(77));
         let one = plans_of(&[limit(1), limit(2)]).unwrap();
-        let others: Vec<_> = (1..MOST as u64 / 2)
+        let others: Vec<_> = (1..MAX_KNOWN as u64 / 2)
             .map(|quota| plans_of(&[limit(quota)]).unwrap())
             .collect();
         assert!(Arc::ptr_eq(&one, &plans_of(&[limit(1), limit(2)]).unwrap()));

@@ -2,9 +2,10 @@
 
 pub(crate) mod acquire;
 mod bound_store;
+pub(crate) mod call;
 #[cfg(all(test, premier_loom))]
 mod every_interleaving;
-mod known_plans;
+pub(crate) mod known_plans;
 pub(crate) mod max_wait;
 pub(crate) mod named;
 pub mod overrides;

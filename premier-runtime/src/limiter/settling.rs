@@ -1,4 +1,4 @@
-//! How calls are settled whose real cost is known only afterwards.
+//! How calls are settled whose actual cost is known only afterwards.
 
 /// What happens to the units of a [`Permit`](crate::Permit) that is dropped before it has been settled or
 /// refunded.
@@ -21,7 +21,7 @@ pub enum OnDrop {
     /// They stay taken.
     #[default]
     Keep,
-    /// They are given back, as by [`Permit::refund`](crate::Permit::refund), in the background.
+    /// They are refunded, as by [`Permit::refund`](crate::Permit::refund), in the background.
     Refund,
 }
 

@@ -1,4 +1,4 @@
-//! What an admitted call has taken, until it is known what it has really cost.
+//! The units of an admitted call, until its actual cost is known.
 
 use std::cmp;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::key::buffer::KeyBuffer;
 use crate::limit::decision::{Decision, Reservation};
 use crate::store::request::Operation;
 
-/// The units that one call has taken from one limit. They are settled once at most.
+/// The units that a call has taken from one limiter. They are settled at most once.
 pub(crate) struct Taken {
     limiter: Arc<Limiter>,
     key: Option<KeyBuffer>,
@@ -19,13 +19,6 @@ pub(crate) struct Taken {
     reservation: Reservation,
     settling: Settling,
     is_settled: AtomicBool,
-}
-
-/// How the cost of a call is corrected.
-enum Correction {
-    None,
-    GiveBack(u64),
-    Charge(Operation),
 }
 
 impl Taken {
@@ -65,12 +58,11 @@ impl Taken {
     /// # Errors
     /// When the store cannot be reached.
     pub(crate) fn settle(&self, actual: u64) -> Result<(), Error> {
-        let (key, slot) = (self.key(), self.reservation);
-        match self.correction(actual) {
-            Correction::None => Ok(()),
-            Correction::GiveBack(units) => self.limiter.give_back(key, slot, units),
-            Correction::Charge(charge) => self.limiter.charge(key, charge, slot.from_fallback),
-        }
+        let Some(correction) = self.correction(actual) else {
+            return Ok(());
+        };
+        self.limiter
+            .correct(self.key(), correction, self.reservation.from_fallback)
     }
 
     /// As [`Taken::settle`], without blocking the thread.
@@ -78,24 +70,19 @@ impl Taken {
     /// # Errors
     /// As for [`Taken::settle`].
     pub(crate) async fn settle_async(&self, actual: u64) -> Result<(), Error> {
-        let (key, slot) = (self.key(), self.reservation);
-        match self.correction(actual) {
-            Correction::None => Ok(()),
-            Correction::GiveBack(units) => self.limiter.give_back_async(key, slot, units).await,
-            Correction::Charge(charge) => {
-                let charged = self.limiter.charge_async(key, charge, slot.from_fallback);
-                charged.await
-            }
-        }
+        let Some(correction) = self.correction(actual) else {
+            return Ok(());
+        };
+        self.limiter
+            .correct_async(self.key(), correction, self.reservation.from_fallback)
+            .await
     }
 
     /// As [`Taken::settle`], in the background. A failure is not reported.
     pub(crate) fn settle_detached(&self, actual: u64) {
-        let (key, slot) = (self.key(), self.reservation);
-        match self.correction(actual) {
-            Correction::None => {}
-            Correction::GiveBack(units) => self.limiter.give_back_detached(key, slot, units),
-            Correction::Charge(charge) => self.limiter.charge_detached(key, charge, slot),
+        if let Some(correction) = self.correction(actual) {
+            self.limiter
+                .correct_detached(self.key(), correction, self.reservation.from_fallback);
         }
     }
 
@@ -103,15 +90,15 @@ impl Taken {
         self.key.as_ref().map(KeyBuffer::as_str)
     }
 
-    /// What makes the cost of the call `actual`. Nothing after the first time.
-    fn correction(&self, actual: u64) -> Correction {
+    /// The operation that makes the cost of the call `actual`, if one is needed; `None` after the first time.
+    fn correction(&self, actual: u64) -> Option<Operation> {
         if self.is_settled.swap(true, Ordering::Relaxed) {
-            return Correction::None;
+            return None;
         }
         match actual.cmp(&self.cost) {
-            cmp::Ordering::Less => Correction::GiveBack(self.cost - actual),
-            cmp::Ordering::Equal => Correction::None,
-            cmp::Ordering::Greater => Correction::Charge(Operation::Charge {
+            cmp::Ordering::Less => Some(Operation::Release(self.reservation, self.cost - actual)),
+            cmp::Ordering::Equal => None,
+            cmp::Ordering::Greater => Some(Operation::Charge {
                 units: actual - self.cost,
                 max_debt: self.settling.max_debt,
             }),

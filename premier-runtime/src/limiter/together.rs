@@ -1,8 +1,8 @@
 //! Several limits that decide about a call as one: all admit it, or nothing is taken.
 //!
 //! In memory the limits are asked under a lock for each of them, and a store answers for all of its keys in
-//! one operation where it can. Only a call that waits takes from one limit after another; what it has
-//! taken is given back if a later limit denies it, or if the caller stops waiting.
+//! one operation where it can. Only a call that waits takes from one limit after another; its units are refunded if
+//! a later limit denies it, or if the caller stops waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::Decision;
 use crate::limiter::acquire::{acquire_unrecorded, acquire_unrecorded_async};
-use crate::limiter::max_wait::{MaxWait, WaitTime};
-use crate::limiter::named::Limiter;
+use crate::limiter::call::Call;
+use crate::limiter::max_wait::WaitTime;
 use crate::limiter::wait::{First, Wait};
 use crate::store::memory::with_locked;
 use crate::store::request::Operation;
@@ -21,16 +21,7 @@ use crate::store::take_all::take_in_turn;
 use crate::sync_future::SyncFuture;
 use crate::telemetry::{Outcome, Timer};
 
-/// What a call asks of one of the limits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Part<'a> {
-    pub(crate) limiter: &'a Limiter,
-    pub(crate) key: Option<&'a str>,
-    pub(crate) cost: u64,
-    pub(crate) max_wait: MaxWait,
-}
-
-/// An error with the number of the limit that it comes from.
+/// An error, and the index of the limit that it comes from.
 type PartError = (usize, Error);
 
 /// Acquires from all limits, and records their decisions. Calls `admitted` with these.
@@ -38,7 +29,7 @@ type PartError = (usize, Error);
 /// # Errors
 /// When one of them does not admit the call.
 pub(crate) fn acquire_all<const N: usize, R>(
-    parts: &[Part<'_>; N],
+    parts: &[Call<'_>; N],
     admitted: impl FnOnce(&[Decision; N]) -> R,
 ) -> Result<R, PartError> {
     let began = now(parts);
@@ -54,7 +45,7 @@ pub(crate) fn acquire_all<const N: usize, R>(
         let Some((part, first)) = taken.next(index, began) else {
             continue;
         };
-        let acquired = acquire_unrecorded(part.limiter, part.key, part.cost, part.max_wait, first);
+        let acquired = acquire_unrecorded(part, first);
         taken.finish(index, acquired)?;
     }
     Ok(admitted(&taken.keep()))
@@ -65,7 +56,7 @@ pub(crate) fn acquire_all<const N: usize, R>(
 /// # Errors
 /// As for [`acquire_all`].
 pub(crate) async fn acquire_all_async<const N: usize, R>(
-    parts: &[Part<'_>; N],
+    parts: &[Call<'_>; N],
     admitted: impl FnOnce(&[Decision; N]) -> R,
 ) -> Result<R, PartError> {
     let began = now(parts);
@@ -97,7 +88,7 @@ enum Begun<'a, 'b, const N: usize> {
 
 /// Begins after the first decisions.
 fn begin<'a, 'b, const N: usize>(
-    parts: &'a [Part<'b>; N],
+    parts: &'a [Call<'b>; N],
     decisions: Result<[Decision; N], PartError>,
 ) -> Result<Begun<'a, 'b, N>, PartError> {
     let decisions = decisions.inspect_err(|(index, error)| {
@@ -124,26 +115,24 @@ fn begin<'a, 'b, const N: usize>(
 }
 
 /// Records that a call is admitted by all limits.
-fn admit(parts: &[Part<'_>], decisions: &[Decision]) {
+fn admit(parts: &[Call<'_>], decisions: &[Decision]) {
     for (part, decision) in parts.iter().zip(decisions) {
         part.limiter.collect(decision);
         part.record(Outcome::Admitted);
     }
 }
 
-/// Whether the call would overtake others that wait.
-fn would_queue(parts: &[Part<'_>]) -> bool {
-    parts
-        .iter()
-        .any(|part| Wait::would_queue(part.limiter, part.key, part.cost, part.max_wait))
+/// Whether the call would overtake waiters.
+fn would_queue(parts: &[Call<'_>]) -> bool {
+    parts.iter().any(|part| Wait::would_queue(*part))
 }
 
-fn now(parts: &[Part<'_>]) -> u64 {
+fn now(parts: &[Call<'_>]) -> u64 {
     parts.first().map_or(0, |part| part.limiter.clock().now())
 }
 
-/// Takes from all limits, or from none. In the second case at least one of the decisions is a denial.
-fn take_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decision; N], PartError> {
+/// Takes from all limits, or from none. If from none, at least one of the decisions is a denial.
+fn take_all<const N: usize>(parts: &[Call<'_>; N]) -> Result<[Decision; N], PartError> {
     let Some(handler) = parts[0].limiter.store.handler() else {
         return take_all_in_memory(parts, |part, operation| match operation {
             Operation::Take(cost) => {
@@ -163,7 +152,7 @@ fn take_all<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decision; N], Part
 }
 
 /// As [`take_all`], for a store outside of the process.
-async fn take_all_async<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decision; N], PartError> {
+async fn take_all_async<const N: usize>(parts: &[Call<'_>; N]) -> Result<[Decision; N], PartError> {
     let Some(handler) = parts[0].limiter.store.handler() else {
         return take_all(parts);
     };
@@ -176,7 +165,7 @@ async fn take_all_async<const N: usize>(parts: &[Part<'_>; N]) -> Result<[Decisi
     decided(parts, answer)
 }
 
-fn check_costs(parts: &[Part<'_>]) -> Result<(), PartError> {
+fn check_costs(parts: &[Call<'_>]) -> Result<(), PartError> {
     for (index, part) in parts.iter().enumerate() {
         let checked = part.limiter.check_cost(part.key, part.cost);
         checked.map_err(|error| (index, error))?;
@@ -184,13 +173,13 @@ fn check_costs(parts: &[Part<'_>]) -> Result<(), PartError> {
     Ok(())
 }
 
-fn plans<const N: usize>(parts: &[Part<'_>; N]) -> [Arc<[Plan]>; N] {
+fn plans<const N: usize>(parts: &[Call<'_>; N]) -> [Arc<[Plan]>; N] {
     std::array::from_fn(|index| parts[index].limiter.plans())
 }
 
 /// The decisions of the store, or those of the outage policy while the store cannot decide.
 fn decided<const N: usize>(
-    parts: &[Part<'_>; N],
+    parts: &[Call<'_>; N],
     answer: Result<Vec<Decision>, Error>,
 ) -> Result<[Decision; N], PartError> {
     let answer = answer.and_then(|decisions| {
@@ -218,8 +207,8 @@ fn decided<const N: usize>(
 
 /// Takes in turn, while no other call that several limits decide takes from these.
 fn take_all_in_memory<const N: usize>(
-    parts: &[Part<'_>; N],
-    ask: impl Fn(&Part<'_>, Operation) -> Result<Decision, Error>,
+    parts: &[Call<'_>; N],
+    ask: impl Fn(&Call<'_>, Operation) -> Result<Decision, Error>,
 ) -> Result<[Decision; N], PartError> {
     let tables = parts.map(|part| part.limiter.store.table());
     let mut decisions = [Decision::default(); N];
@@ -234,7 +223,7 @@ fn take_all_in_memory<const N: usize>(
     Ok(decisions)
 }
 
-impl Part<'_> {
+impl Call<'_> {
     fn request<'a>(&'a self, plans: &'a [Plan]) -> crate::store::request::Request<'a> {
         self.limiter
             .request(self.key, plans, Operation::Take(self.cost))
@@ -253,22 +242,22 @@ impl Part<'_> {
     }
 }
 
-/// What a call that waits has taken. Dropping it gives everything back.
+/// The units that a waiting call has taken. Dropping them refunds all.
 struct Taken<'a, 'b, const N: usize> {
-    parts: &'a [Part<'b>; N],
+    parts: &'a [Call<'b>; N],
     decisions: [Option<Decision>; N],
 }
 
 impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
-    fn nothing(parts: &'a [Part<'b>; N]) -> Self {
+    fn nothing(parts: &'a [Call<'b>; N]) -> Self {
         Self {
             parts,
             decisions: [None; N],
         }
     }
 
-    /// The order in which to take: first from the limits that do not wait, because their denial ends the
-    /// call.
+    /// The order in which to take: limits under which the call does not wait come first, because their denial ends
+    /// the call.
     fn order(&self) -> [usize; N] {
         let mut order = std::array::from_fn(|index| index);
         order.sort_by_key(|index| {
@@ -278,9 +267,9 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         order
     }
 
-    /// Returns the part if it has to be acquired still, with the slot that it has taken and as long as it
-    /// may wait now. The slot is the caller's then.
-    fn next(&mut self, index: usize, began: u64) -> Option<(Part<'b>, Option<Box<First>>)> {
+    /// Returns a part that is still to be acquired, with the rest of its maximum wait, and the slot that it has
+    /// taken. The slot then belongs to the caller.
+    fn next(&mut self, index: usize, began: u64) -> Option<(Call<'b>, Option<Box<First>>)> {
         let mut part = self.parts[index];
         let waited = Duration::from_nanos(part.limiter.clock().now().saturating_sub(began));
         if let WaitTime::AtMost(longest) = &mut part.max_wait.time {
@@ -297,7 +286,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         Some((part, slot.take().map(first)))
     }
 
-    /// Adds what was acquired. Records an error.
+    /// Adds the acquired decision, or records the error.
     fn finish(&mut self, index: usize, acquired: Result<Decision, Error>) -> Result<(), PartError> {
         match acquired {
             Ok(decision) => {
@@ -311,7 +300,7 @@ impl<'a, 'b, const N: usize> Taken<'a, 'b, N> {
         }
     }
 
-    /// Records that the call is admitted: it uses what it has taken.
+    /// Records that the call is admitted and uses its units.
     fn keep(mut self) -> [Decision; N] {
         let decisions = std::mem::replace(&mut self.decisions, [None; N]);
         let decisions = decisions.map(Option::unwrap_or_default);

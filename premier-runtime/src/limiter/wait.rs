@@ -16,6 +16,7 @@ use crate::algorithms::{self, Plan};
 use crate::clock::{self, Sleep, after};
 use crate::error::Error;
 use crate::limit::decision::Decision;
+use crate::limiter::call::Call;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::{Asking, Limiter};
 use crate::limiter::wait_queue::{
@@ -28,14 +29,14 @@ use crate::store::request::Operation;
 #[derive(Clone, Debug)]
 pub(crate) struct First {
     pub(super) decision: Decision,
-    /// The limits that have decided; `None` on the fast path, which does not say.
+    /// The limits that have decided; `None` on the fast path, where they are unknown.
     pub(super) plans: Option<Arc<[Plan]>>,
-    /// What had happened before the store was asked.
+    /// The events that had happened before the store was asked.
     pub(super) seen: Seen,
 }
 
 impl First {
-    /// A call that has taken a slot of these limits, or on the fast path.
+    /// The decision about a call that has taken a slot under `plans`, or on the fast path.
     pub(crate) fn of_slot(decision: Decision, plans: Option<Arc<[Plan]>>) -> Self {
         Self {
             decision,
@@ -44,8 +45,8 @@ impl First {
         }
     }
 
-    /// Whether these limits have decided. The fast path may have decided by others that were replaced meanwhile.
-    /// A slot of these is not given back: what is owed for it is at most a full debt of the new ones.
+    /// Whether `plans` have decided. The fast path may have decided by limits that were replaced meanwhile. A slot of
+    /// those is not released: at most a full debt of the new limits is owed for it.
     fn is_by(&self, plans: &[Plan], cost: u64) -> bool {
         let Decision {
             reservation, delay, ..
@@ -68,19 +69,41 @@ impl First {
     }
 }
 
-/// A call that waits, with the place in the queue or the slot that it holds.
+/// A waiting call, with its place in the queue or its reserved slot.
 pub(super) struct Wait<'a> {
-    limiter: &'a Limiter,
-    key: Option<&'a str>,
-    cost: u64,
-    max_wait: MaxWait,
+    /// With no maximum of waiting calls, because the call is already counted.
+    call: Call<'a>,
     began: u64,
     deadline: u64,
     held: Held<'a>,
-    /// What an async caller sleeps by, and until when.
+    /// The sleep of an async caller, and its end.
     sleep: Option<(u64, Sleep)>,
-    /// The question of an async caller to the store, with what had happened before.
+    /// The request of an async caller to the store, with the events that had happened before.
     asking: Option<(Asking<'a>, Arc<[Plan]>, Seen)>,
+    /// Last, because a call counts as waiting until it has released its slot.
+    _counted: Counted<'a>,
+}
+
+/// Counts a waiting call until it is dropped, also by a panic of the store or of a recorder.
+struct Counted<'a>(&'a Limiter);
+
+impl<'a> Counted<'a> {
+    /// Returns `None` when as many calls wait as may.
+    fn new(limiter: &'a Limiter, max_wait: MaxWait) -> Option<Self> {
+        let queues = limiter.queues();
+        queues.count().enter(max_wait.calls).then(|| {
+            let counted = Self(limiter);
+            limiter.record_waiting(true);
+            counted
+        })
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.queues().count().leave();
+        self.0.record_waiting(false);
+    }
 }
 
 #[expect(
@@ -104,25 +127,19 @@ impl<'a> Wait<'a> {
     /// Joins the queue of the key if there is one; `None` when the caller may ask at once.
     ///
     /// # Errors
-    /// When those ahead alone take longer than the caller may wait, and for a cost that no time can
-    /// admit.
-    pub(super) fn join(
-        limiter: &'a Limiter,
-        key: Option<&'a str>,
-        cost: u64,
-        max_wait: MaxWait,
-    ) -> Result<Option<Self>, Error> {
-        if !Self::may_queue(limiter, cost, max_wait) {
+    /// When the waiters ahead alone take longer than the caller may wait, and for a cost above the capacity.
+    pub(super) fn join(call: Call<'a>) -> Result<Option<Self>, Error> {
+        if !Self::may_queue(call) {
             return Ok(None);
         }
-        let Some(queue) = limiter.queues().get(key) else {
+        let Some(queue) = call.limiter.queues().get(call.key) else {
             return Ok(None);
         };
         if queue.is_empty() {
             return Ok(None);
         }
-        limiter.check_cost(key, cost)?;
-        let mut wait = Self::new(limiter, key, cost, max_wait)?;
+        call.limiter.check_cost(call.key, call.cost)?;
+        let mut wait = Self::new(call)?;
         if wait.deadline != u64::MAX
             && let Some(ahead) = queue.head()
         {
@@ -135,93 +152,77 @@ impl<'a> Wait<'a> {
     }
 
     /// Whether [`Wait::join`] would find a queue to join.
-    pub(super) fn would_queue(
-        limiter: &Limiter,
-        key: Option<&str>,
-        cost: u64,
-        max_wait: MaxWait,
-    ) -> bool {
-        Self::may_queue(limiter, cost, max_wait) && limiter.queues().contains(key)
+    pub(super) fn would_queue(call: Call<'_>) -> bool {
+        Self::may_queue(call) && call.limiter.queues().contains(call.key)
     }
 
     /// Whether a call may have to wait behind others. A call of cost 0 takes nothing and never waits.
-    fn may_queue(limiter: &Limiter, cost: u64, max_wait: MaxWait) -> bool {
-        max_wait.may_wait() && cost > 0 && !limiter.queues().is_empty()
+    fn may_queue(call: Call<'_>) -> bool {
+        call.max_wait.may_wait() && call.cost > 0 && !call.limiter.queues().is_empty()
     }
 
     /// Begins to wait after a first decision that was not final.
-    pub(super) fn after(
-        limiter: &'a Limiter,
-        key: Option<&'a str>,
-        cost: u64,
-        max_wait: MaxWait,
-        first: First,
-    ) -> Result<Self, Error> {
+    pub(super) fn after(call: Call<'a>, first: First) -> Result<Self, Error> {
+        let Call {
+            limiter, key, cost, ..
+        } = call;
         let seen = match first.seen {
             Seen::UNKNOWN => limiter.queues().seen(),
             seen => seen,
         };
         let plans = first.plans.clone().unwrap_or_else(|| limiter.plans());
         let has_slot = first.decision.allowed && first.is_by(&plans, cost);
-        let mut wait = Self::new(limiter, key, cost, max_wait).inspect_err(|_| {
+        let mut wait = Self::new(call).inspect_err(|_| {
             if has_slot {
                 limiter.release_by(&plans, key, first.decision.reservation, cost);
             }
         })?;
-        // A bucket that denies a call which does not wait may have a slot for one that does.
+        // A bucket that denies a call which does not wait may have a slot for a call that waits.
         if has_slot || !limiter.is_bucket() {
             wait.decided(&plans, first.decision, seen)?;
         }
         Ok(wait)
     }
 
-    fn new(
-        limiter: &'a Limiter,
-        key: Option<&'a str>,
-        cost: u64,
-        max_wait: MaxWait,
-    ) -> Result<Self, Error> {
-        if !limiter.queues().count().enter(max_wait.calls) {
-            return Err(limiter.too_many_waiting(key, max_wait));
-        }
-        limiter.record_waiting(true);
+    fn new(mut call: Call<'a>) -> Result<Self, Error> {
+        let limiter = call.limiter;
+        let counted = Counted::new(limiter, call.max_wait)
+            .ok_or_else(|| limiter.too_many_waiting(call.key, call.max_wait))?;
+        call.max_wait.calls = None;
         let began = limiter.clock().now();
-        let deadline = match max_wait.time {
+        let deadline = match call.max_wait.time {
             WaitTime::AtMost(longest) => after(began, longest),
             WaitTime::None | WaitTime::Unbounded => u64::MAX,
         };
         Ok(Self {
-            limiter,
-            key,
-            cost,
-            // The call is counted among those who wait.
-            max_wait: MaxWait {
-                calls: None,
-                ..max_wait
-            },
+            call,
             began,
             deadline,
             held: Held::Nothing,
             sleep: None,
             asking: None,
+            _counted: counted,
         })
     }
 
     fn queues(&self) -> &'a WaitQueues {
-        self.limiter.queues()
+        self.call.limiter.queues()
     }
 
     fn take_place(&mut self, queue: LimitQueue<'a>, at: u64, seen: Seen) {
-        self.held = Held::InQueue(self.queues().join(queue, self.cost, at, seen));
+        self.held = Held::InQueue(self.queues().join(queue, self.call.cost, at, seen));
     }
 
-    /// What to ask the store.
+    /// The operation to ask the store for.
     fn operation(&self) -> Operation {
-        let mut max_wait = self.max_wait;
+        let mut max_wait = self.call.max_wait;
         if let WaitTime::AtMost(left) = &mut max_wait.time {
-            *left = Duration::from_nanos(self.deadline.saturating_sub(self.limiter.clock().now()));
+            *left = Duration::from_nanos(
+                self.deadline
+                    .saturating_sub(self.call.limiter.clock().now()),
+            );
         }
-        self.limiter.operation(self.cost, max_wait)
+        self.call.limiter.operation(self.call.cost, max_wait)
     }
 
     /// Handles a decision of the store by `plans`. Returns it when the call need not wait any longer.
@@ -231,19 +232,21 @@ impl<'a> Wait<'a> {
         decision: Decision,
         seen: Seen,
     ) -> Result<Option<Decision>, Error> {
-        let now = self.limiter.clock().now();
+        let now = self.call.limiter.clock().now();
         if !decision.allowed {
-            if self.limiter.is_bucket() {
-                let refused = self
-                    .limiter
-                    .refused(self.key, self.max_wait, decision.retry_after);
+            if self.call.limiter.is_bucket() {
+                let refused = self.call.limiter.refused(
+                    self.call.key,
+                    self.call.max_wait,
+                    decision.retry_after,
+                );
                 return Err(refused);
             }
             let at = after(now, decision.retry_after);
             self.check_deadline(now, at)?;
             match &self.held {
                 Held::InQueue(waiter) => self.queues().ask_at(waiter, at, seen),
-                _ => self.take_place(self.queues().enter(self.key), at, seen),
+                _ => self.take_place(self.queues().enter(self.call.key), at, seen),
             }
             return Ok(None);
         }
@@ -256,12 +259,12 @@ impl<'a> Wait<'a> {
         Ok(None)
     }
 
-    /// Joins the owners of slots; if the limit has changed or slots were moved since the decision, gives the
-    /// slot back, and the caller asks again. A later change finds the waiter and recalls or moves its slot.
+    /// Joins the waiters that have slots. If the limit has changed or slots have moved since the decision, releases
+    /// the slot, and the caller asks again. A later change finds the waiter and recalls or moves its slot.
     fn hold_slot(&mut self, plans: &Arc<[Plan]>, at: u64, decision: Decision, seen: Seen) {
         let slot = Slot {
             at,
-            units: self.cost,
+            units: self.call.cost,
             reservation: decision.reservation,
         };
         let recalled = match std::mem::replace(&mut self.held, Held::Nothing) {
@@ -271,12 +274,12 @@ impl<'a> Wait<'a> {
         let taken = TakenSlot {
             slot,
             plans,
-            is_outdated: *self.limiter.plans() != **plans,
+            is_outdated: *self.call.limiter.plans() != **plans,
         };
-        let give_back = |what: &GiveBack| self.limiter.give_back_waiting(self.key, what);
-        let (waiter, joined) = self
-            .queues()
-            .hold_slot(self.key, taken, seen, recalled, give_back);
+        let give_back = |what: &GiveBack| self.call.limiter.give_back(self.call.key, what);
+        let (waiter, joined) =
+            self.queues()
+                .hold_slot(self.call.key, taken, seen, recalled, give_back);
         self.held = Held::Slot(waiter, decision);
         if joined == Joined::WithSlot && self.queues().have_moved_since(seen) {
             self.give_back();
@@ -285,13 +288,13 @@ impl<'a> Wait<'a> {
 
     fn give_back(&mut self) {
         if let Held::Slot(waiter, _) = std::mem::replace(&mut self.held, Held::Nothing) {
-            let give_back = |what: &GiveBack| self.limiter.give_back_waiting(self.key, what);
+            let give_back = |what: &GiveBack| self.call.limiter.give_back(self.call.key, what);
             self.queues().abandon(waiter, give_back);
         }
     }
 
     fn next(&self, waker: &Waker) -> Result<Next, Error> {
-        let now = self.limiter.clock().now();
+        let now = self.call.limiter.clock().now();
         Ok(match &self.held {
             Held::Nothing => Next::Ask,
             Held::InQueue(waiter) => match waiter.position(waker) {
@@ -317,8 +320,8 @@ impl<'a> Wait<'a> {
 
     /// The earliest time at which the call can run behind the callers ahead of it.
     fn earliest_behind(&self, now: u64, ahead: QueueHead) -> u64 {
-        let units = ahead.others.saturating_add(self.cost);
-        let behind = algorithms::earliest_behind(&self.limiter.plans(), ahead.units, units);
+        let units = ahead.others.saturating_add(self.call.cost);
+        let behind = algorithms::earliest_behind(&self.call.limiter.plans(), ahead.units, units);
         after(ahead.ask_at, behind).max(now)
     }
 
@@ -327,16 +330,16 @@ impl<'a> Wait<'a> {
             return Ok(());
         }
         let retry_after = Duration::from_nanos(at.saturating_sub(now).max(1));
-        Err(self.limiter.too_late(self.key, retry_after))
+        Err(self.call.limiter.too_late(self.call.key, retry_after))
     }
 
-    /// Ends the wait of a call that runs: its slot is used, so nothing is given back. The decision says
-    /// how long the call has waited.
+    /// Ends the wait of a call that runs: its slot is used, so nothing is released. The decision then contains the
+    /// time that the call has waited.
     fn done(&mut self, decision: Decision) -> Decision {
         self.held = Held::Nothing;
-        let waited = self.limiter.clock().now().saturating_sub(self.began);
+        let waited = self.call.limiter.clock().now().saturating_sub(self.began);
         let waited = Duration::from_nanos(waited);
-        self.limiter.record_wait(waited);
+        self.call.limiter.record_wait(waited);
         Decision {
             // The slot was taken before its delay.
             more_after: decision.more_after.saturating_sub(decision.delay),
@@ -350,10 +353,13 @@ impl<'a> Wait<'a> {
         loop {
             match self.next(&waker)? {
                 Next::Done(decision) => return Ok(self.done(decision)),
-                Next::Sleep(until) => self.limiter.clock().park_until(until),
+                Next::Sleep(until) => self.call.limiter.clock().park_until(until),
                 Next::Ask => {
-                    let (seen, plans) = (self.queues().seen(), self.limiter.plans());
-                    let decision = self.limiter.handle_by(&plans, self.key, self.operation())?;
+                    let (seen, plans) = (self.queues().seen(), self.call.limiter.plans());
+                    let decision =
+                        self.call
+                            .limiter
+                            .handle_by(&plans, self.call.key, self.operation())?;
                     if let Some(decision) = self.decided(&plans, decision, seen)? {
                         return Ok(self.done(decision));
                     }
@@ -376,12 +382,14 @@ impl<'a> Wait<'a> {
                 Next::Done(decision) => return Poll::Ready(Ok(self.done(decision))),
                 Next::Sleep(until) => until,
                 Next::Ask => {
-                    let (seen, plans) = (self.queues().seen(), self.limiter.plans());
+                    let (seen, plans) = (self.queues().seen(), self.call.limiter.plans());
                     let operation = self.operation();
-                    let asking =
-                        self.limiter
-                            .handle_async_by(Arc::clone(&plans), self.key, operation);
-                    // While it asks it does not sleep.
+                    let asking = self.call.limiter.handle_async_by(
+                        Arc::clone(&plans),
+                        self.call.key,
+                        operation,
+                    );
+                    // A caller that asks does not count as sleeping.
                     self.sleep = None;
                     self.asking = Some((asking, plans, seen));
                     continue;
@@ -391,7 +399,7 @@ impl<'a> Wait<'a> {
                 Some((earlier, sleep)) if *earlier == until => sleep,
                 sleep => {
                     &mut sleep
-                        .insert((until, self.limiter.clock().sleep_until(until)))
+                        .insert((until, self.call.limiter.clock().sleep_until(until)))
                         .1
                 }
             };
@@ -404,7 +412,5 @@ impl<'a> Wait<'a> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.give_back();
-        self.queues().count().leave();
-        self.limiter.record_waiting(false);
     }
 }

@@ -7,7 +7,7 @@ use crate::sync::{AtomicU64, Ordering};
 pub(crate) struct WaitingCount(AtomicU64);
 
 impl WaitingCount {
-    /// Counts a call that waits, unless `most` calls do already. Returns whether it may wait.
+    /// Counts a waiting call, unless `most` calls wait already. Returns whether the call may wait.
     pub(crate) fn enter(&self, most: Option<u64>) -> bool {
         let most = most.unwrap_or(u64::MAX);
         let enter = |count: u64| (count < most).then_some(count + 1);
@@ -15,7 +15,7 @@ impl WaitingCount {
         self.0.fetch_update(success, failure, enter).is_ok()
     }
 
-    /// A call has waited.
+    /// Counts the end of a wait.
     pub(crate) fn leave(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -19,13 +19,12 @@ use crate::store::values::ValueStore;
 /// algorithms. All handlers must make the same decisions about the same calls; the crate
 /// `premier-conformance` checks that in a store's tests.
 ///
-/// [`Request::apply`] decides, and leaves to the store what is its own: to keep the states of a key, to let
-/// nobody else change them meanwhile, and to tell the time. A store that keeps values, and does not understand
-/// them, keeps the bytes of [`Request::encode`] for as long as that says, and changes them by
-/// compare-and-swap. The example `remote_store` in the repository is such a store, with its server.
+/// [`Request::apply`] decides. The store keeps the states of a key, prevents concurrent changes of them, and reads
+/// the time. A store of opaque values keeps the bytes of [`Request::encode`] for the time that it returns, and
+/// changes them by compare-and-swap. The example `remote_store` in the repository is such a store, with its server.
 ///
-/// A store that decides by a script does what [`Request::apply`] does: [`Plan`](crate::algorithms::Plan) has
-/// the numbers of each limit, and [`Reservation`](crate::Reservation) says what it is for.
+/// A store that decides by a script must decide as [`Request::apply`] does: [`Plan`](crate::algorithms::Plan) has
+/// the numbers of each limit, and [`Reservation`](crate::Reservation) describes how units are released.
 ///
 /// ```
 /// use premier::algorithms::State;
@@ -70,12 +69,12 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
     /// [`Error::CostExceedsCapacity`] for a call that can never be admitted.
     fn handle(&self, request: &Request<'_>) -> Result<Decision, Error>;
 
-    /// Decides about a call from what is known in this process, or returns `None` if the store has to be
-    /// asked. Must not block.
+    /// Decides about a call without asking the store, or returns `None` if the store has to be asked. Must not
+    /// block.
     ///
-    /// Called before [`Handler::handle`] and [`Handler::handle_async`], but not for [`Operation::Peek`]. With that it
-    /// is called for the headers of a response to a call that was denied. The default is `None`. Override it in a
-    /// store that remembers denials, or takes units ahead.
+    /// Called before [`Handler::handle`] and [`Handler::handle_async`], except for [`Operation::Peek`]. Called with
+    /// [`Operation::Peek`] for the headers of a response to a call that was denied. The default returns `None`.
+    /// Override it in a store that remembers denials, or takes units ahead.
     fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
         let _ = request;
         None
@@ -93,7 +92,7 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
     /// calling thread.
     ///
     /// Called for functions with several throttles. The default asks with [`Operation::Peek`], takes in turn,
-    /// and releases what it has taken if another call has come between. Override it in a store that can
+    /// and releases the units that it has taken if another call has come between. Override it in a store that can
     /// decide about all keys in one operation.
     ///
     /// # Errors
@@ -102,8 +101,8 @@ pub trait Handler: Any + fmt::Debug + Send + Sync {
         take_all_in_turn(self, requests)
     }
 
-    /// As [`Handler::take_all`], without blocking the calling thread. The default does the same by
-    /// [`Handler::handle_async`].
+    /// As [`Handler::take_all`], without blocking the calling thread. The default calls [`Handler::handle_async`]
+    /// in place of [`Handler::handle`].
     fn take_all_async<'a>(
         &'a self,
         requests: &'a [Request<'a>],

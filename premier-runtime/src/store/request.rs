@@ -51,15 +51,16 @@ pub enum Operation {
         /// How many units a key may owe after this; `None` means one capacity of the limit.
         max_debt: Option<u64>,
     },
-    /// Give this many units back.
+    /// Refund this many units.
     Refund(u64),
-    /// Give back the units that a caller took with this reservation and does not use, as far as the
-    /// state still remembers them.
+    /// Release the units that a caller took with this reservation and does not use, as far as the
+    /// state still counts them.
     Release(Reservation, u64),
 }
 
 impl Operation {
-    /// The operation that gives back what `decision` about this one has taken, or `None` if that is nothing.
+    /// The operation that releases the units which `decision` about this operation has taken, or `None` if there are
+    /// none.
     pub(crate) const fn release(&self, decision: &Decision) -> Option<Self> {
         match *self {
             Self::Take(cost) | Self::Reserve { cost, .. } if decision.allowed && cost > 0 => {
@@ -210,8 +211,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Returns the request that gives back what `decision` about this request has taken, or `None` if that is
-    /// nothing.
+    /// Returns the request that releases the units which `decision` about this request has taken, or `None` if
+    /// there are none.
     ///
     /// For stores whose caller may be gone when the decision comes.
     ///

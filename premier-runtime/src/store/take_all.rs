@@ -4,12 +4,12 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
 
-/// Asks for each decision first, and takes in turn if all are admissions. What was taken is released if
-/// another call came between and one of the keys denies after all. `ask` carries out an operation on the
-/// key with a number, `cost` is what it costs.
+/// Asks for each decision first, and takes in turn if all are admissions. The units taken are released if another
+/// call came between and one of the keys denies after all. `ask` carries out an operation on the key with this
+/// index, and `cost` returns the cost of a call for it.
 ///
 /// # Errors
-/// An error with the number of the key that caused it. Nothing is taken then.
+/// An error with the index of the key that caused it. Nothing is taken then.
 pub(crate) fn take_in_turn(
     decisions: &mut [Decision],
     cost: impl Fn(usize) -> u64,

@@ -11,9 +11,8 @@ pub type Loaded = Option<(Vec<u8>, Duration)>;
 
 /// The token of a computation: whether its value may still be saved.
 ///
-/// [`ValueStore::load_or_begin`] returns it and [`ValueStore::save_begun`] checks it. Everything that removes
-/// the value of a key makes the tokens of the key invalid, so that a value which was computed from before does
-/// not come back.
+/// [`ValueStore::load_or_begin`] returns it and [`ValueStore::save_begun`] checks it. Every removal of the value of
+/// a key makes the tokens of the key invalid, so that a value computed from older data does not come back.
 ///
 /// The bytes are the store's own. The default, without any, is that of a store without tokens.
 ///
@@ -56,10 +55,10 @@ impl LoadToken {
 /// [`Handler::values`](crate::Handler::values) returns it. The cache treats an error as a miss. Keys are
 /// those of the keyspace, so [`Handler::clear`](crate::Handler::clear) must remove the values, too.
 ///
-/// A process that computes while another invalidates must not save what it has computed from before. The
-/// store prevents that by a token for each key: [`ValueStore::load_or_begin`] returns it, `forget` and `clear`
-/// make it invalid, and [`ValueStore::save_begun`] saves only if it is valid. These methods have defaults
-/// without tokens, with which an invalidation wins in its own process only.
+/// A process that computes a value while another process invalidates it must not save the value. The store prevents
+/// that by a token for each key: [`ValueStore::load_or_begin`] returns it, `forget` and `clear` make it invalid,
+/// and [`ValueStore::save_begun`] saves only if it is valid. These methods have defaults without tokens, with which
+/// an invalidation wins in its own process only.
 ///
 /// ```
 /// use premier::cache::{Loaded, ValueStore};
@@ -121,9 +120,9 @@ pub trait ValueStore: Send + Sync {
     /// until it expires, the caller is going to compute a value: returns the token for
     /// [`ValueStore::save_begun`] as well. May block the calling thread.
     ///
-    /// The token is valid until the value is removed, whoever removes it, and may be common to all processes
-    /// that compute the value. Without one the value that is computed is not saved. The default returns an empty
-    /// token, as is right for a store that overrides none of these methods.
+    /// The token is valid until any process removes the value, and may be common to all processes that compute the
+    /// value. Without a token the computed value is not saved. The default returns an empty token, as is right for a
+    /// store that overrides none of these methods.
     ///
     /// # Errors
     /// [`Error::backend`] when the store does not answer in time.
@@ -157,8 +156,8 @@ pub trait ValueStore: Send + Sync {
 
     /// Returns what [`ValueStore::load_or_begin`] does, without blocking the calling thread.
     ///
-    /// The default does the same by [`ValueStore::load_async`], and is right for a store that overrides
-    /// none of the methods about tokens.
+    /// The default calls [`ValueStore::load_async`], and is right for a store that overrides none of the methods
+    /// about tokens.
     fn load_or_begin_async<'a>(
         &'a self,
         key: Key<'a>,
@@ -177,7 +176,7 @@ pub trait ValueStore: Send + Sync {
         self.save(key, value, ttl);
     }
 
-    /// The computation with this token has ended without a value. In the background, and ignoring errors. Must
+    /// Ends the computation with this token, which has no value, in the background and ignoring errors. Must
     /// not block the calling thread. The default does nothing.
     ///
     /// The store may forget the token soon. Other processes may be computing with it.
@@ -185,7 +184,8 @@ pub trait ValueStore: Send + Sync {
         let _ = (key, token);
     }
 
-    /// Removes the value of a key, and makes the tokens of computations that have begun invalid. May block the calling thread.
+    /// Removes the value of a key, and makes the tokens of computations that have begun invalid. May block the
+    /// calling thread.
     ///
     /// # Errors
     /// [`Error::backend`] when the store does not answer in time.

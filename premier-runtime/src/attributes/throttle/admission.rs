@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::error::Error;
-use crate::limiter::acquire::{acquire_async_from, acquire_from};
+use crate::limiter::acquire::{acquire, acquire_async};
+use crate::limiter::call::Call;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
 use crate::limiter::wait::First;
@@ -99,15 +100,23 @@ impl SyncAdmission {
 impl Undecided {
     /// Blocks the thread until the call is admitted or denied.
     pub(super) fn wait(self) -> Result<(), Error> {
-        let key = self.key.as_deref();
-        acquire_from(self.limiter, key, self.cost, self.max_wait, self.first).map(drop)
+        let call = Call {
+            limiter: self.limiter,
+            key: self.key.as_deref(),
+            cost: self.cost,
+            max_wait: self.max_wait,
+        };
+        acquire(call, self.first).map(drop)
     }
 
     /// As [`Undecided::wait`], without blocking the thread.
     pub(super) async fn wait_async(self) -> Result<(), Error> {
-        let key = self.key.as_deref();
-        acquire_async_from(self.limiter, key, self.cost, self.max_wait, self.first)
-            .await
-            .map(drop)
+        let call = Call {
+            limiter: self.limiter,
+            key: self.key.as_deref(),
+            cost: self.cost,
+            max_wait: self.max_wait,
+        };
+        acquire_async(call, self.first).await.map(drop)
     }
 }

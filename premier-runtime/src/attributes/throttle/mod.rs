@@ -25,8 +25,10 @@ use crate::error::Error;
 use crate::key::subject::{IntoSubject, NoKey, Subject, with_text};
 use crate::limit::decision::Decision;
 use crate::limiter::acquire::{first_decision, spin};
+use crate::limiter::call::Call;
+use crate::limiter::known_plans::plans;
 use crate::limiter::max_wait::MaxWait;
-use crate::limiter::named::{Limiter, plans};
+use crate::limiter::named::Limiter;
 use crate::limiter::overrides;
 use crate::limiter::settling::Settling;
 use crate::limiter::wait::First;
@@ -230,8 +232,16 @@ impl ThrottlePolicy {
         with_text(key, |text| {
             let first = match reserved {
                 Some(decision) => Some(First::of_slot(*decision, None)),
-                None => first_decision(limiter, text, cost, *max_wait)
-                    .inspect_err(|error| limiter.record(key, Outcome::of(Err(error))))?,
+                None => {
+                    let call = Call {
+                        limiter,
+                        key: text,
+                        cost,
+                        max_wait: *max_wait,
+                    };
+                    first_decision(call)
+                        .inspect_err(|error| limiter.record(key, Outcome::of(Err(error))))?
+                }
             };
             // A decision that is not final is recorded after the wait.
             if let Some(first) = first.as_ref().filter(|first| first.is_final()) {

@@ -8,8 +8,9 @@ use crate::error::Error;
 use crate::key::buffer::KeyBuffer;
 use crate::key::subject::IntoSubject;
 use crate::limit::decision::Decision;
+use crate::limiter::call::Call;
 use crate::limiter::taken::Taken;
-use crate::limiter::together::{self, acquire_all, acquire_all_async};
+use crate::limiter::together::{acquire_all, acquire_all_async};
 
 /// The part of a call that one of the throttles decides.
 #[derive(Debug)]
@@ -96,9 +97,7 @@ fn settlements<const N: usize>(
     })
 }
 
-fn bound<const N: usize>(
-    parts: &[ThrottlePart; N],
-) -> Result<[together::Part<'_>; N], (usize, Error)> {
+fn bound<const N: usize>(parts: &[ThrottlePart; N]) -> Result<[Call<'_>; N], (usize, Error)> {
     for (index, part) in parts.iter().enumerate() {
         if let Err(error) = &part.policy {
             return Err((index, error.clone()));
@@ -106,7 +105,7 @@ fn bound<const N: usize>(
     }
     Ok(parts.each_ref().map(|part| {
         let policy = part.policy.as_ref().expect("all were checked");
-        together::Part {
+        Call {
             limiter: &policy.limiter,
             key: part.key.as_ref().map(KeyBuffer::as_str),
             cost: part.cost,

@@ -1,6 +1,6 @@
 //! Limits that change while the process runs.
 //!
-//! A limit is known by the name in its errors and keys: the path of an annotated function
+//! A limit has the name in its errors and keys: the path of an annotated function
 //! (`shop::cart:Cart::add`), or the name of a [`Throttle`](crate::Throttle). What has been consumed
 //! stays consumed, and a higher rate counts from now on only.
 //!
@@ -27,7 +27,7 @@ pub(crate) mod file;
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::algorithms::Plan;
 use crate::config::runtime::Runtime;
@@ -35,13 +35,14 @@ use crate::config::scope;
 use crate::error::Error;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
+use crate::sync::lock_std;
 #[cfg(feature = "tower")]
 use crate::telemetry::collector;
 
 #[cfg(feature = "limits-file")]
 pub use self::file::{FileStatus, LimitChange, file_status};
 
-/// A limit of this process, as it is in force.
+/// The limits in force under a name in this process.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct NamedLimit {
@@ -53,20 +54,20 @@ pub struct NamedLimit {
 
 /// Replaces the limit of a name in this process, from the next decision on.
 ///
-/// Returns how many limits have the name. It is 0 when there is none: the first use of one then
-/// begins with the replacement. It is kept until it is [`reset`], also when no limit of the name is left.
+/// Returns the number of limits with this name. If it is 0, the override applies to the first limit that is used
+/// under this name. An override stays until it is [`reset`], even if no limit of the name is left.
 ///
-/// On Redis every process decides by its own limits: set one in all of them, for instance by a limits
+/// On Redis every process decides by its own limits, so set the override in all processes, for example by a limits
 /// file.
 ///
 /// # Errors
-/// [`Error::Config`] when the limit is out of range, or of another algorithm than the one it
-/// replaces, whose state could not be kept. Nothing has changed then.
+/// [`Error::Config`] when the limit is out of range, or of another algorithm than the limit that it
+/// replaces, whose state could not be kept. Nothing changes then.
 pub fn set(name: &str, limit: Limit) -> Result<usize, Error> {
     set_all(name, &[limit])
 }
 
-/// Replaces the limits of a name that decide as one. There have to be as many as before.
+/// Replaces the limits of a name that decide as one. Their number must not change.
 ///
 /// # Errors
 /// As for [`set`].
@@ -92,7 +93,7 @@ pub fn reset(name: &str) -> usize {
     limiters.len()
 }
 
-/// The limits that have been used and still exist, by name: those of annotated functions stay, a
+/// Returns the limits that have been used and still exist, by name. Limits of annotated functions stay; a
 /// [`Throttle`](crate::Throttle) is listed until its last clone is dropped.
 #[must_use]
 pub fn list() -> Vec<NamedLimit> {
@@ -107,11 +108,11 @@ pub fn list() -> Vec<NamedLimit> {
         .collect()
 }
 
-/// What is known of a name.
+/// The limiters of a name, and its override.
 #[derive(Debug, Default)]
 struct Named {
     limiters: Vec<Weak<Limiter>>,
-    /// How many of them may have been dropped.
+    /// How many limiters were dropped since the list was purged.
     dropped: usize,
     /// Replaces the limits in the code. Boxed, because most names have none.
     replacement: Option<Box<Override>>,
@@ -123,7 +124,7 @@ struct Override {
     source: Source,
 }
 
-/// Who has set an override. The file takes back what it has set, and nothing else.
+/// Where an override comes from. The limits file removes only overrides of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Source {
     Call,
@@ -136,7 +137,7 @@ enum Source {
 
 static NAMES: Mutex<BTreeMap<Arc<str>, Named>> = Mutex::new(BTreeMap::new());
 
-/// Binds a named limit to the store of a configuration, with the override there is for its name.
+/// Binds a named limit to the store of a configuration, and applies the override of its name.
 ///
 /// # Errors
 /// [`Error::Config`] when the configuration cannot be used.
@@ -151,25 +152,25 @@ pub(crate) fn bind(
     Ok(limiter)
 }
 
-/// One that decides under this name.
+/// A limiter of this name.
 #[cfg(feature = "axum")]
 pub(crate) fn limiter(name: &str) -> Option<Arc<Limiter>> {
     let names = names();
     names.get(name)?.limiters.iter().find_map(Weak::upgrade)
 }
 
-/// All that decide in this process.
+/// All limiters of this process.
 #[cfg(feature = "dashboard")]
 pub(crate) fn limiters() -> Vec<Arc<Limiter>> {
     names().values().flat_map(alive).collect()
 }
 
-/// Lets all limits of the process look for a collector of decisions, also those that are bound later.
+/// Lets all limits of the process, and all that are bound later, look for a collector of decisions.
 #[cfg(feature = "tower")]
 pub(crate) fn enable_collecting() {
     collector::enable();
-    // Not those of a scope, which have no fast path.
-    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    // Without the limits of a scope, which have no fast path.
+    let names = lock_std(&NAMES);
     let limiters: Vec<_> = names.values().flat_map(alive).collect();
     drop(names);
     for limiter in limiters {
@@ -181,7 +182,7 @@ fn register(limiter: &Arc<Limiter>) {
     let mut names = names();
     let named = names.entry(Arc::clone(limiter.name())).or_default();
     if named.limiters.is_empty() {
-        // Most names have one, and there may be many names.
+        // Most names have one limiter, and there may be many names.
         named.limiters.reserve_exact(1);
     }
     named.limiters.push(Arc::downgrade(limiter));
@@ -189,7 +190,7 @@ fn register(limiter: &Arc<Limiter>) {
     drop(names);
     #[cfg(feature = "tower")]
     if collector::is_enabled() {
-        // It may have become enabled since the limiter was made, and before it was in the list.
+        // Collecting may have been enabled after the limiter was created and before it was listed.
         limiter.look_for_collector();
     }
     let Some(replacement) = replacement else {
@@ -262,8 +263,8 @@ fn replace(name: &str, limits: &[Limit], source: Source) -> Result<usize, Error>
     Ok(limiters.len())
 }
 
-/// Replaces the limits of each limiter. Those who wait give back what they have taken under the old limits
-/// before any call decides by the new ones, and ask again: they may have less to wait for.
+/// Replaces the limits of each limiter. Waiters give back the slots of the old limits before any call decides by the
+/// new ones, and ask again: their wait may become shorter.
 pub(super) fn change(limiters: &[Arc<Limiter>], plans: Vec<Arc<[Plan]>>) {
     let mut changes: Vec<_> = limiters.iter().zip(plans).collect();
     changes.retain(|(limiter, plans)| *limiter.plans() != **plans);
@@ -274,7 +275,7 @@ pub(super) fn change(limiters: &[Arc<Limiter>], plans: Vec<Arc<[Plan]>>) {
     for (limiter, plans) in &changes {
         limiter.replace(Arc::clone(plans));
     }
-    // Those who have asked by the old limits meanwhile, and those who have no slots.
+    // For callers that have asked by the old limits meanwhile, and waiters without slots.
     changes.iter().for_each(|(limiter, _)| limiter.ask_again());
     drop(slots);
 }
@@ -301,8 +302,5 @@ fn names_of_scope() -> Option<&'static Names> {
 }
 
 fn names() -> MutexGuard<'static, BTreeMap<Arc<str>, Named>> {
-    names_of_scope()
-        .unwrap_or(&NAMES)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+    lock_std(names_of_scope().unwrap_or(&NAMES))
 }

@@ -6,7 +6,7 @@
 //! Each waiter sleeps until some slot begins, and for each slot exactly one waiter sleeps (the
 //! *sleeper* of the slot); any waiter that is polled first grants all slots that have begun to the
 //! waiters that own them, and wakes those. A slot is therefore granted when it begins, because its
-//! sleeper is polled then. When a slot goes (the last one because somebody left, or the first one
+//! sleeper is polled then. When a slot goes (the last one because a waiter left, or the first one
 //! because it was granted) and its sleeper is not the waiter that goes with it, then that sleeper
 //! takes over the slot for which the waiter slept that goes, which keeps the sleepers of slots one
 //! to one; it is woken if that slot is earlier than the one for which it has set its alarm. So every
@@ -75,7 +75,7 @@ impl EqualSlots {
         order::between(before, behind, newest)
     }
 
-    /// Adds a waiter and a slot that begins `at`. Which slot is the waiter's is for their order to say.
+    /// Adds a waiter and a slot that begins `at`. The order of the waiters decides which slot is whose.
     pub(super) fn join(&mut self, order: Order, at: u64, reservation: Reservation) {
         self.last_slot += 1;
         let sleeps_for = (at, self.last_slot);
@@ -98,7 +98,7 @@ impl EqualSlots {
         granted.chain(waiters.map(|(order, waiter)| (order, waiter.waker)))
     }
 
-    /// Puts a slot before the first one and removes the last one: everybody moves up. `earlier` returns the
+    /// Puts a slot before the first one and removes the last one: all waiters move up. `earlier` returns the
     /// slot before another, with the time at which it begins.
     pub(super) fn advance(
         &mut self,
@@ -119,10 +119,7 @@ impl EqualSlots {
             sleeper,
         };
         self.slots.insert(key, slot);
-        let earlier = self.sleep_for(sleeper, key);
-        wakers
-            .woken
-            .extend(earlier.and_then(|waiter| waiter.waker.take()));
+        self.wake_for(sleeper, key, wakers);
     }
 
     /// Until when this waiter sleeps; 0 once it has been granted its slot. If it sleeps, `waker` is
@@ -176,6 +173,14 @@ impl EqualSlots {
         Some(waiter)
     }
 
+    /// As [`EqualSlots::sleep_for`], and wakes the waiter, whose alarm is too late.
+    fn wake_for(&mut self, sleeper: Order, key: SlotKey, wakers: &mut Wakers) {
+        let waiter = self.sleep_for(sleeper, key);
+        wakers
+            .woken
+            .extend(waiter.and_then(|waiter| waiter.waker.take()));
+    }
+
     /// Removes a waiter that has used its slot.
     pub(super) fn used(&mut self, order: Order, wakers: &mut Wakers) {
         if self.granted.remove(&order).is_none() {
@@ -193,10 +198,7 @@ impl EqualSlots {
         wakers.unused.extend(gone.waker);
         let (_, last) = self.slots.pop_last()?;
         if last.sleeper != order {
-            let earlier = self.sleep_for(last.sleeper, gone.sleeps_for);
-            wakers
-                .woken
-                .extend(earlier.and_then(|waiter| waiter.waker.take()));
+            self.wake_for(last.sleeper, gone.sleeps_for, wakers);
         }
         Some(last.reservation)
     }
@@ -212,15 +214,12 @@ impl EqualSlots {
             ..last
         };
         self.slots.insert(key, slot);
-        let earlier = self.sleep_for(last.sleeper, key);
-        wakers
-            .woken
-            .extend(earlier.and_then(|waiter| waiter.waker.take()));
+        self.wake_for(last.sleeper, key, wakers);
         self.grant(key.0, wakers);
         Some(last.reservation)
     }
 
-    /// Each waiter with its own slot, in order. Those that slept until another one's slot begins are
+    /// Each waiter with its own slot, in order. Waiters that slept until another slot begins are
     /// woken.
     pub(super) fn into_owners(self, wakers: &mut Wakers) -> Vec<Owner> {
         let granted = self.granted.into_iter().map(|(order, (key, slot))| Owner {

@@ -1,34 +1,43 @@
-//! What callers of one key give back to the store, in the order in which they gave it up.
+//! The units and slots that waiters of one key give back to the store, in the order in which they gave them up.
 //!
-//! A store takes back the last slot only, and units by the limits under which they were taken. So one caller
-//! at a time gives back, also for the others.
+//! A store takes back the last slot only, and units by the limits under which they were taken. So one caller at a
+//! time gives back, for all waiters.
 
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use crate::algorithms::Plan;
 use crate::store::request::Operation;
 
-/// Something that callers have taken and do not use.
+/// Units or a slot that waiters have taken and do not use.
 #[derive(Clone, Debug)]
 pub(crate) struct GiveBack {
-    /// The limits under which it was taken.
+    /// The limits under which they were taken.
     pub(crate) plans: Arc<[Plan]>,
     pub(crate) operation: Operation,
     pub(crate) from_fallback: bool,
     pub(crate) reason: Reason,
 }
 
-/// Why something is given back.
+/// Why units or a slot are given back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reason {
-    /// A caller no longer waits for its slot.
+    /// A waiter gave up its slot.
     Abandoned,
-    /// Its owners ask again.
+    /// The slots were recalled: the waiters ask again.
     Recalled,
-    /// Its owners ask again. It was taken under limits that are no longer in force, and those who have asked
-    /// meanwhile have slots behind it, which are too late.
+    /// The slots were recalled: they were taken under limits that are no longer in force. Callers that have asked
+    /// meanwhile have slots behind them, which begin too late.
     Outdated,
+}
+
+/// Resumes a panic of the store.
+pub(super) fn resume(given_back: thread::Result<()>) {
+    if let Err(panic) = given_back {
+        resume_unwind(panic);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +45,7 @@ pub(super) struct GiveBacks {
     next: VecDeque<GiveBack>,
     /// Whether a caller is giving back.
     is_running: bool,
-    /// How many recalled ones have not been given back yet, and how many changes of the limit are not complete.
+    /// The number of recalls that have not been given back yet, and of changes of the limit that are not complete.
     holds: usize,
 }
 
@@ -46,7 +55,7 @@ impl GiveBacks {
         self.next.push_back(give_back);
     }
 
-    /// Whether slots are being recalled. Nobody asks again before that is over.
+    /// Whether slots are being recalled. No waiter asks again before that has ended.
     pub(super) const fn are_held(&self) -> bool {
         self.holds > 0
     }
@@ -59,12 +68,12 @@ impl GiveBacks {
         self.holds -= 1;
     }
 
-    /// Whether the caller is the one that gives back now.
+    /// Makes the caller the one that gives back, if there is none. Returns whether it is.
     pub(super) fn start(&mut self) -> bool {
         !self.next.is_empty() && !std::mem::replace(&mut self.is_running, true)
     }
 
-    /// Returns what to give back next, for the caller that does so, after `done`.
+    /// Returns the next item for the caller that gives back. `done` is the item before.
     pub(super) fn next(&mut self, done: Option<GiveBack>) -> Option<GiveBack> {
         if done.is_some_and(|done| done.reason != Reason::Abandoned) {
             self.end_hold();

@@ -13,7 +13,7 @@ use crate::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 /// Callers choose keys and must not be able to choose collisions.
 static HASHER: LazyLock<RandomState> = LazyLock::new(secret_hasher);
 
-/// The capacity that a map keeps when its last queue has gone; what many queues needed is freed.
+/// The capacity that a map keeps when its last queue is removed. A larger one is freed.
 const KEPT: usize = 64;
 
 /// Queues of the type `Q`, found by a caller's key and a `kind` that tells apart several queues of
@@ -82,8 +82,8 @@ impl<K, Q> QueueMap<K, Q> {
 
 #[cfg(feature = "cache")]
 impl<K, Q> QueueMap<K, Q> {
-    /// Removes the queues of the keys that `matches` chooses and returns them. They stay with those who are in
-    /// them, and who enters afterwards enters others.
+    /// Removes the queues of the keys for which `matches` returns true, and returns them. Their waiters stay in them;
+    /// later callers enter new queues.
     pub(crate) fn detach(&self, matches: impl Fn(Option<&str>) -> bool) -> Vec<QueueRef<'_, K, Q>> {
         if self.is_empty() {
             return Vec::new();
@@ -127,7 +127,7 @@ impl<K: Eq + Hash, Q: Default> QueueMap<K, Q> {
         Some(QueueRef { map: self, entry })
     }
 
-    /// The queue of a key, which is made if it is not in use.
+    /// The queue of a key, which is created if it is not in use.
     pub(crate) fn enter(&self, kind: K, key: Option<&str>) -> QueueRef<'_, K, Q> {
         let hash = HASHER.hash_one((&kind, key));
         let mut table = self.lock();
@@ -167,7 +167,7 @@ impl<K, Q> QueueRef<'_, K, Q> {
         self.entry.key.as_deref()
     }
 
-    /// Removes the queue from its map: who enters afterwards enters another one.
+    /// Removes the queue from its map. Later callers enter a new one.
     #[cfg(feature = "cache")]
     pub(crate) fn detach(&self) {
         let mut table = self.map.lock();

@@ -1,12 +1,13 @@
-//! The callers that wait, in queues that belong to their limit and key.
+//! Waiters, in queues that belong to their limit and key.
 //!
-//! - [`queue`]: the queue of one key: its head and the order behind it.
+//! - [`queue`]: the queue of one key of a window: its head and the order behind it.
 //! - [`turn`]: waiting in a queue until a call can be made.
-//! - [`slots`]: the reserved slots of a bucket, each with the time when it begins. [`equal_slots`] and
-//!   [`mixed_slots`] say what happens to the others when one leaves, [`spacing`] how far apart they are,
-//!   and [`give_back`] what goes back to the store.
-//! - [`map`]: queues by key, which exist while a caller is in them.
-//! - [`queues`]: all queues of one limit, and how they learn that something was given back.
+//! - [`slot_queue`]: the queue of one key of a bucket, whose waiters have reserved slots. [`slot_waiters`] is what
+//!   its lock guards.
+//! - [`slots`]: the slots themselves. [`equal_slots`] and [`mixed_slots`] say what happens to the others when a
+//!   waiter leaves, [`spacing`] how far apart they are, and [`give_back`] what goes back to the store.
+//! - [`map`]: queues by key, which exist while a waiter is in them.
+//! - [`queues`]: all queues of one limit, and how they are notified of refunds and changes.
 
 mod equal_slots;
 mod give_back;
@@ -15,6 +16,8 @@ mod mixed_slots;
 mod order;
 mod queue;
 mod queues;
+mod slot_queue;
+mod slot_waiters;
 mod slots;
 mod spacing;
 mod turn;
@@ -24,4 +27,6 @@ pub(crate) use self::give_back::{GiveBack, Reason};
 pub(crate) use self::map::{QueueMap, QueueRef};
 pub(crate) use self::queue::{Position, QueueHead, WaitQueue, Waiter};
 pub(crate) use self::queues::{HeldSlots, LimitQueue, LimitWaiter, Seen, WaitQueues, ask_again_in};
-pub(crate) use self::slots::{Joined, Slot, SlotWaiter, TakenSlot, Turn};
+pub(crate) use self::slot_queue::{Joined, SlotWaiter};
+pub(crate) use self::slot_waiters::Turn;
+pub(crate) use self::slots::{Slot, TakenSlot};

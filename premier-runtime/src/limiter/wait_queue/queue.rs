@@ -1,4 +1,4 @@
-//! The callers that wait for one key, first come first served.
+//! The waiters of one key, first come first served.
 //!
 //! Only the head of a queue acts: it sleeps until its time has come and then asks. All others sleep
 //! until they are the head. A waiter leaves by dropping its [`Waiter`], whatever the reason, and
@@ -13,7 +13,7 @@ use std::task::Waker;
 
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 
-/// How many waiters are counted to tell a waiter how much is ahead of it.
+/// How many waiters are summed up for [`Waiter::ahead`].
 const COUNTED: usize = 1_000;
 
 /// See the module's documentation.
@@ -29,7 +29,7 @@ struct Inner {
     /// By id. Ids ascend, so the first waiter is the head.
     waiters: BTreeMap<u64, Entry>,
     last_id: u64,
-    /// What all waiters together ask for.
+    /// The units of all waiters.
     units: u128,
 }
 
@@ -49,14 +49,14 @@ pub(crate) enum Position {
     Behind,
 }
 
-/// What is ahead of a caller.
+/// The waiters ahead of a caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct QueueHead {
     /// When the head asks again.
     pub(crate) ask_at: u64,
-    /// What the head asks for.
+    /// The units of the head.
     pub(crate) units: u64,
-    /// What all others ahead ask for, or less.
+    /// The units of all other waiters ahead, or fewer.
     pub(crate) others: u64,
 }
 
@@ -70,7 +70,7 @@ impl WaitQueue {
         self.len.load(Ordering::SeqCst) == 0
     }
 
-    /// What is ahead of a caller that joins now; `None` if nobody waits.
+    /// The waiters ahead of a caller that joins now; `None` if there are none.
     pub(crate) fn head(&self) -> Option<QueueHead> {
         let inner = self.lock();
         let (_, head) = inner.waiters.first_key_value()?;
@@ -82,17 +82,17 @@ impl WaitQueue {
         })
     }
 
-    /// Wakes the head, which looks again.
+    /// Wakes the head, which checks its condition again.
     pub(crate) fn wake_head(&self) {
         self.head_waker(|_| ());
     }
 
-    /// Lets the head ask again now, because something was given back.
+    /// Lets the head ask again now, because units were refunded.
     pub(crate) fn notify(&self) {
         self.head_waker(|head| head.ask_at = 0);
     }
 
-    /// Wakes all waiters, which look again.
+    /// Wakes all waiters, which check their condition again.
     #[cfg(feature = "cache")]
     pub(crate) fn wake_all(&self) {
         self.wake_all_but(0);
@@ -209,20 +209,19 @@ impl<Q: Deref<Target = WaitQueue>> Waiter<Q> {
         &self.queue
     }
 
-    /// Wakes all other waiters, which look again.
+    /// Wakes all other waiters, which check their condition again.
     #[cfg(feature = "cache")]
     pub(crate) fn wake_others(&self) {
         self.queue.wake_all_but(self.id);
     }
 
-    /// Whether nobody else is in the queue. Takes no lock.
+    /// Whether this is the only waiter. Takes no lock.
     #[cfg(feature = "cache")]
     pub(crate) fn is_alone(&self) -> bool {
         self.queue.len.load(Ordering::SeqCst) <= 1
     }
 
-    /// What is ahead of this waiter; `None` for the head. Far behind the head this counts less than
-    /// there is.
+    /// The waiters ahead of this one; `None` for the head. Counts the first [`COUNTED`] only.
     pub(crate) fn ahead(&self) -> Option<QueueHead> {
         let inner = self.queue.lock();
         let mut ahead = inner.waiters.range(..self.id).map(|(_, entry)| entry);

@@ -1,16 +1,19 @@
-//! All queues of one limit, and how waiters learn that something was given back.
+//! All queues of one limit, and how waiters are notified of refunds.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
 
-use super::give_back::{GiveBack, Reason};
+use super::give_back::{GiveBack, Reason, resume};
 use super::map::{QueueMap, QueueRef};
 use super::queue::{WaitQueue, Waiter};
-use super::slots::{Joined, SlotQueue, SlotWaiter, TakenSlot};
+use super::slot_queue::{Joined, SlotQueue, SlotWaiter};
+use super::slots::TakenSlot;
 use crate::limiter::waiting::WaitingCount;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, lock_std};
 
-/// The queue of the callers that wait to be admitted under one key.
+/// The queue of the waiters of one key that have no slots.
 pub(crate) type LimitQueue<'a> = QueueRef<'a, (), WaitQueue>;
 
 /// A place in a [`LimitQueue`].
@@ -22,20 +25,20 @@ pub(crate) struct WaitQueues {
     count: WaitingCount,
     waiting: QueueMap<(), WaitQueue>,
     slots: QueueMap<(), SlotQueue>,
-    /// Number of times that something was given back. A caller that was denied before and joined
-    /// after it would otherwise never learn of it.
+    /// Number of notifications. A caller that was denied before a notification and joins after it would otherwise
+    /// miss it.
     notifications: AtomicU64,
-    /// Number of times that slots were moved or recalled. A caller whose slot was reserved before and that
-    /// joined after it would otherwise keep a slot that may be another caller's by then.
+    /// Number of times that slots were moved or recalled. A caller that reserved its slot before a move and joins
+    /// after it would otherwise keep a slot that may belong to another caller by then.
     moves: AtomicU64,
-    /// Number of times that slots were recalled because the limit had changed. A caller whose slot was reserved
-    /// before and that joins after it has taken units which the others did not know of.
+    /// Number of times that slots were recalled because the limit had changed. A caller that reserved its slot
+    /// before a change and joins after it has taken units that the recall has missed.
     changes: AtomicU64,
-    /// Where the registry has them.
+    /// Its key in the registry.
     registered: Option<RegistryKey>,
 }
 
-/// What had happened in the queues of a limit before a store was asked.
+/// The events in the queues of a limit before a store was asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Seen {
     notifications: u64,
@@ -44,7 +47,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Before the fast path has given a slot, which does not look: it is not told from what came later.
+    /// For a slot from the fast path, which does not read the counts: earlier events cannot be told from later ones.
     pub(crate) const UNKNOWN: Self = Self {
         notifications: 0,
         // Not an `Option`, which costs async calls two instructions.
@@ -53,7 +56,7 @@ impl Seen {
     };
 }
 
-/// The store and the prefix.
+/// The id of the store, and the prefix.
 type RegistryKey = (usize, Arc<str>);
 
 /// The queues in use, by store and prefix.
@@ -61,12 +64,11 @@ static REGISTRY: Mutex<Option<Registry>> = Mutex::new(None);
 
 type Registry = HashMap<RegistryKey, Weak<WaitQueues>>;
 
-/// The capacity that the registry keeps; what more was needed is freed once three quarters are empty.
+/// The capacity that the registry keeps. A larger one is freed once three quarters are empty.
 const KEPT: usize = 64;
 
 fn with_registry<T>(look: impl FnOnce(&mut Registry) -> T) -> T {
-    let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-    look(registry.get_or_insert_default())
+    look(lock_std(&REGISTRY).get_or_insert_default())
 }
 
 impl WaitQueues {
@@ -85,7 +87,7 @@ impl WaitQueues {
         })
     }
 
-    /// How many callers wait, be it for their slots.
+    /// How many callers wait, with and without slots.
     pub(crate) fn count(&self) -> &WaitingCount {
         &self.count
     }
@@ -131,16 +133,16 @@ impl WaitQueues {
         self.check_notified(waiter, seen);
     }
 
-    /// [`WaitQueues::notify`] counts first and looks for the waiter then; this looks at the count
-    /// after the waiter can be found. At least one of the two sees the other.
+    /// [`WaitQueues::notify`] counts first and then looks for a waiter; a waiter joins first and then checks the
+    /// count. At least one of the two sees the other.
     fn check_notified(&self, waiter: &LimitWaiter<'_>, seen: Seen) {
         if self.notifications.load(Ordering::SeqCst) != seen.notifications {
             waiter.ask_at(0);
         }
     }
 
-    /// Adds a caller that has taken a slot, after a recall if it had another one before. Whatever is given back
-    /// is passed to `give_back`.
+    /// Adds a caller that has taken a slot. `recalled` is the caller as a waiter whose earlier slot was recalled.
+    /// `give_back` is called with all units and slots that go back to the store.
     pub(crate) fn hold_slot<'a>(
         &'a self,
         key: Option<&str>,
@@ -163,20 +165,26 @@ impl WaitQueues {
         }
     }
 
-    /// Gives a slot up that was not used; those behind it move up. What is left over is passed to `give_back`.
+    /// Gives up a slot that was not used. The waiters behind it move up, and `give_back` is called with the last
+    /// slot.
     pub(crate) fn abandon(&self, waiter: SlotWaiter<'_>, give_back: impl FnMut(&GiveBack)) {
         waiter.abandon(self.counted(give_back));
     }
 
-    /// Counts what is given back, for callers that have asked before that and join after the recall.
-    fn counted(&self, mut give_back: impl FnMut(&GiveBack)) -> impl FnMut(&GiveBack) {
+    /// Counts each give-back, for callers that have asked before it and join after the recall. Catches a panic of the
+    /// store, because other callers wait for the rest to be given back.
+    fn counted(
+        &self,
+        mut give_back: impl FnMut(&GiveBack),
+    ) -> impl FnMut(&GiveBack) -> thread::Result<()> {
         move |what| {
-            give_back(what);
+            let result = catch_unwind(AssertUnwindSafe(|| give_back(what)));
             match what.reason {
                 Reason::Abandoned => 0,
                 Reason::Recalled => self.moves.fetch_add(1, Ordering::SeqCst),
                 Reason::Outdated => self.changes.fetch_add(1, Ordering::SeqCst),
             };
+            result
         }
     }
 
@@ -186,13 +194,13 @@ impl WaitQueues {
         seen.changes != Seen::UNKNOWN.changes && self.changes.load(Ordering::SeqCst) != seen.changes
     }
 
-    /// Whether slots were moved or recalled since a store was asked. They are counted first and looked for
-    /// then; this is asked once the slot can be found, so at least one of the two sees the other.
+    /// Whether slots were moved or recalled since a store was asked. A move counts first and then looks for slots; a
+    /// caller publishes its slot first and then checks the count. At least one of the two sees the other.
     pub(crate) fn have_moved_since(&self, seen: Seen) -> bool {
         seen.moves != Seen::UNKNOWN.moves && self.moves.load(Ordering::SeqCst) != seen.moves
     }
 
-    /// Lets those move up who have slots of a key, because `units` were given back.
+    /// Lets the waiters of a key that have slots move up, because `units` were refunded.
     pub(crate) fn advance(&self, key: Option<&str>, units: u64) {
         self.moves.fetch_add(1, Ordering::SeqCst);
         if let Some(queue) = self.slots.get((), key) {
@@ -200,7 +208,7 @@ impl WaitQueues {
         }
     }
 
-    /// Lets those ask again who have slots of a key, because its state is gone.
+    /// Lets the waiters of a key that have slots ask again, because its state was removed.
     pub(crate) fn ask_again(&self, key: Option<&str>) {
         self.moves.fetch_add(1, Ordering::SeqCst);
         if let Some(queue) = self.slots.get((), key) {
@@ -208,29 +216,38 @@ impl WaitQueues {
         }
     }
 
-    /// Takes the slots of all keys from their owners, because the limit is about to change, and gives them none
-    /// before [`HeldSlots`] is dropped. A call that asked by the new limit would find those of the old one.
+    /// Takes the slots of all keys from their waiters, because the limit is about to change. They get no slots before
+    /// [`HeldSlots`] is dropped: a call that asked by the new limit would find slots of the old one.
     pub(crate) fn hold_all(&self, give_back: impl Fn(Option<&str>, &GiveBack)) -> HeldSlots<'_> {
         self.changes.fetch_add(1, Ordering::SeqCst);
-        let queues = self.all_slots();
-        for queue in &queues {
-            queue.hold();
-            queue.recall(self.counted(|what: &GiveBack| give_back(queue.key(), what)));
-        }
-        HeldSlots(queues)
+        // Created before anything is given back, so that a panic of the store ends the hold.
+        let held = HeldSlots::new(self.all_slots());
+        resume(self.recall(&held.0, give_back));
+        held
     }
 
-    /// Takes the slots of all keys from their owners, because the limit has changed. They ask again once
+    /// Takes the slots of all keys from their waiters, because the limit has changed. The waiters ask again once
     /// `give_back` has returned.
     pub(crate) fn recall_all(&self, give_back: impl Fn(Option<&str>, &GiveBack)) {
         self.changes.fetch_add(1, Ordering::SeqCst);
-        for queue in self.all_slots() {
-            queue.recall(self.counted(|what: &GiveBack| give_back(queue.key(), what)));
-        }
+        let given_back = self.recall(&self.all_slots(), give_back);
         self.notify_all();
+        resume(given_back);
     }
 
-    /// Lets all callers ask again, because the states of all keys are gone.
+    /// Recalls the slots of all `queues`. Returns the first panic of the store.
+    fn recall(
+        &self,
+        queues: &[QueueRef<'_, (), SlotQueue>],
+        give_back: impl Fn(Option<&str>, &GiveBack),
+    ) -> thread::Result<()> {
+        queues.iter().fold(Ok(()), |given_back, queue| {
+            let counted = self.counted(|what: &GiveBack| give_back(queue.key(), what));
+            given_back.and(queue.recall(counted))
+        })
+    }
+
+    /// Lets all waiters ask again, because the states of all keys were removed.
     fn forget_all(&self) {
         self.moves.fetch_add(1, Ordering::SeqCst);
         self.all_slots().iter().for_each(|queue| queue.forget());
@@ -244,7 +261,7 @@ impl WaitQueues {
         }
     }
 
-    /// To be read before a store is asked, and before the limits in force.
+    /// Must be called before the limits in force are read and the store is asked.
     pub(crate) fn seen(&self) -> Seen {
         Seen {
             notifications: self.notifications.load(Ordering::SeqCst),
@@ -253,7 +270,7 @@ impl WaitQueues {
         }
     }
 
-    /// Lets the head of a key's queue ask again now, because something was given back.
+    /// Lets the head of the queue of a key ask again now, because units were refunded.
     pub(crate) fn notify(&self, key: Option<&str>) {
         self.notifications.fetch_add(1, Ordering::SeqCst);
         if let Some(queue) = self.get(key) {
@@ -272,8 +289,15 @@ impl WaitQueues {
     }
 }
 
-/// Callers that have no slots while their limit changes.
+/// The queues of the waiters that get no slots while their limit changes.
 pub(crate) struct HeldSlots<'a>(Vec<QueueRef<'a, (), SlotQueue>>);
+
+impl<'a> HeldSlots<'a> {
+    fn new(queues: Vec<QueueRef<'a, (), SlotQueue>>) -> Self {
+        queues.iter().for_each(|queue| queue.hold());
+        Self(queues)
+    }
+}
 
 impl Drop for HeldSlots<'_> {
     fn drop(&mut self) {
@@ -301,7 +325,7 @@ impl Drop for WaitQueues {
     }
 }
 
-/// Lets all callers in this process ask again that wait for limits of a keyspace, because its state is gone.
+/// Lets all waiters of a keyspace in this process ask again, because its state was removed.
 pub(crate) fn ask_again_in(keyspace: &str) {
     let is_in = |prefix: &str| {
         let rest = prefix.strip_prefix(keyspace);

@@ -12,8 +12,8 @@ struct LimitSpacing {
     /// The emission interval in ticks, of which a nanosecond has `den`.
     interval: u64,
     den: u64,
-    /// How many units before its end a slot begins: as many as it has in a leaky bucket, and a full
-    /// bucket in a token bucket.
+    /// How many units before its end a slot begins: a full bucket in a token bucket. `None` in a leaky bucket,
+    /// where it is the units of the slot.
     burst: Option<u64>,
 }
 

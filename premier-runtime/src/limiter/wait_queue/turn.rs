@@ -1,4 +1,4 @@
-//! Waiting until it is one's turn and there is something to have.
+//! Waiting until a waiter is the head of its queue and a condition holds.
 
 use std::future::{Future, poll_fn};
 use std::ops::Deref;

@@ -59,7 +59,7 @@ impl DirectLimiter {
         }
     }
 
-    // Apart: a log allocates and takes the lock, which would cost the others registers.
+    // In a function of its own: a log allocates and takes the lock, which would cost other limits registers.
     #[inline(never)]
     fn try_take_from_log<A: Answer>(
         &self,
@@ -101,7 +101,7 @@ impl DirectLimiter {
         }
     }
 
-    /// Takes from a window that is open and not empty.
+    /// Decides about a call by a window that is open and not empty.
     #[inline(always)]
     fn try_take_from_window<A: Answer>(
         &self,
@@ -197,7 +197,7 @@ impl DirectLimiter {
         let states = lock(&self.states);
         match self.packed.load(Ordering::Acquire) {
             0 => states.is_idle(longest, now),
-            // The word does not say whether the window slides. One that does counts for longer.
+            // The word does not say whether the window slides. A sliding window counts for longer.
             word if self.bounds.is_used() => {
                 State::of_window(self.bounds.state(word, true)).is_idle(longest, now)
             }
@@ -223,7 +223,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Whatever comes between, the packed word decides what the pure function decides.
+    /// In every sequence of operations, the packed word decides as the pure function does.
     #[test]
     fn packed_state_and_state_decide_alike() {
         let mut random = fastrand::Rng::with_seed(7);
@@ -297,7 +297,7 @@ mod tests {
         }
     }
 
-    /// Threads that use the word and threads that use the lock never admit more than there is.
+    /// Threads that use the word and threads that use the lock never admit more than the limit.
     #[test]
     fn nothing_is_admitted_twice() {
         for round in 0..300 {
@@ -355,8 +355,7 @@ mod every_interleaving {
     /// lock; before its calls the second moves the clock on to `later`.
     fn explore(limit: Limit, later: u64, check: fn([u64; 2])) {
         let mut model = loom::model::Builder::new();
-        // Three switches away from a thread that could have gone on show every mistake there has
-        // been, and take seconds instead of hours.
+        // Three preemptions show every mistake there has been, and take seconds instead of hours.
         model.preemption_bound = Some(3);
         model.check(move || {
             let plan = Plan::new(limit).unwrap();

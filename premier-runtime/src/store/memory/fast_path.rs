@@ -3,7 +3,7 @@
 //! A limiter over memory holds one and asks it first. It answers if the limiter has a single limit,
 //! whose numbers fit the packed representation, and the key is already in the table. Otherwise it
 //! returns `None`, and the limiter asks the store with a [`Request`](crate::store::request::Request).
-//! What it saves is in `benches/RESULTS.md`.
+//! Measured in `benches/RESULTS.md`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,11 +20,11 @@ use crate::telemetry::collector;
 pub(crate) struct FastPath {
     /// The limit in the code; `None` where the fast path cannot decide.
     stated: Option<Rule<u64>>,
-    /// Whether more has to be looked at than the limit in the code: another limit replaces it, or decisions may
-    /// be collected. One word for both, so that the calls of most limits look at no more than that.
+    /// Whether another limit replaces the limit in the code, or decisions may be collected. One word for both, so
+    /// that calls of most limits read no more than this.
     has_detour: AtomicBool,
-    /// The limit in force, once it was set. It is copied to be read, which is why the limit in the code is kept
-    /// beside it: most limits are never replaced.
+    /// The limit in force, once it was set. Reading copies it, so the limit in the code is kept beside it: most
+    /// limits are never replaced.
     current: OnceLock<Box<AtomicCell<Option<Rule<u64>>>>>,
     table: Arc<Table>,
 }
@@ -40,7 +40,7 @@ impl FastPath {
         }
     }
 
-    /// Decides by these limits from now on, and looks for a collector if there may be one.
+    /// Decides by `plans` from now on, and looks for a collector if there may be one.
     pub(crate) fn set_limits(&self, plans: &[Plan]) {
         let rule = self.table.packed_rule(plans);
         let has_detour = rule != self.stated || collector::is_enabled();
@@ -52,19 +52,19 @@ impl FastPath {
     /// asked.
     #[inline(always)]
     pub(crate) fn try_take<A: Answer>(&self, key: Option<&Subject<'_>>, cost: u64) -> Option<A> {
-        // Relaxed: a call that sees the change late decides as if it had come before it.
+        // Relaxed: a call that sees the change late decides as if it had come before the change.
         match self.has_detour.load(Ordering::Relaxed) {
             false => self.decide(self.stated.as_ref()?, key, cost),
             true => self.decide_by_current(key, cost),
         }
     }
 
-    // Apart, so that its copy of the limit does not cost the other calls a larger stack frame.
+    // In a function of its own, so that its copy of the limit does not enlarge the stack frame of other calls.
     #[cold]
     #[inline(never)]
     fn decide_by_current<A: Answer>(&self, key: Option<&Subject<'_>>, cost: u64) -> Option<A> {
         if collector::is_open() {
-            // What is collected are the numbers of a decision, which the store computes.
+            // A collector needs the numbers of a decision, which the store computes.
             return None;
         }
         let current = match self.current.get() {

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::key_count::KeyCount;
 use super::table::{STEP_WHEN_FULL, Table};
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::handler::Handler;
 use crate::store::request::{Operation, Request};
+use crate::sync::lock_std;
 
 /// Keeps the state of limits in the memory of this process. The default handler.
 ///
@@ -30,13 +31,13 @@ use crate::store::request::{Operation, Request};
 /// The state of a limit belongs to its name. It takes about 500 bytes with one key, and 16 to 32 bytes
 /// for each further key, whose capacity grows by doubling; sliding logs take more. A key of 23 to 128 bytes takes
 /// as many more, and a longer one is kept as a hash. Above 64 keys, or once
-/// several threads use the limit at one instant, it is split into parts that are locked apart, which take
+/// several threads use the limit at one instant, it is split into shards with a lock each, which take
 /// 8 KiB.
 ///
-/// When the last limit with a name is dropped, what its keys owe is kept, and the next limit with that
-/// name finds it. Once they owe nothing, the state is removed when other limits of this handler are
-/// first used or dropped, at the latest after twice the time that it took. Limits of annotated functions
-/// are never dropped. See [`Throttle`](crate::Throttle#many-limits) for limits that come and go.
+/// When the last limit with a name is dropped, the state of its keys is kept for the next limit with that name.
+/// Once the keys owe nothing, the state is removed when other limits of this handler are first used or dropped, at
+/// the latest after twice the time that this took. Limits of annotated functions are never dropped. See
+/// [`Throttle`](crate::Throttle#many-limits) for limits that come and go.
 ///
 /// ```
 /// use premier::{Limit, MemoryHandler, Throttle};
@@ -127,8 +128,8 @@ impl MemoryHandler {
         self.remove_unused_tables();
     }
 
-    /// Drops the tables that no limit uses and that owe nothing. Not during a decision, and not for long
-    /// under the lock.
+    /// Drops the tables that no limit uses and that owe nothing. Must not be called during a decision. Holds the
+    /// lock for a short time only.
     fn remove_unused_tables(&self) {
         let now = self.shared.clock.now();
         let examine = || self.tables().examine(now);
@@ -160,10 +161,7 @@ impl MemoryHandler {
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.shared
-            .tables
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock_std(&self.shared.tables)
     }
 }
 
@@ -200,7 +198,7 @@ impl BoundTable {
             }
             result => result,
         };
-        // What gives units back changes no keys, and may hold a lock.
+        // A refund changes no keys, and its caller may hold a lock.
         let gives_back = matches!(
             request.operation,
             Operation::Peek(_) | Operation::Refund(_) | Operation::Release(..)
@@ -211,7 +209,7 @@ impl BoundTable {
         handled
     }
 
-    /// Removes unused keys, so that a new one finds room. Returns whether a key was removed.
+    /// Removes unused keys, to make room for a new key. Returns whether a key was removed.
     fn make_room(&self) -> bool {
         match self.table.keys().is_full() {
             true => self.table.sweep(&mut { STEP_WHEN_FULL }),
@@ -224,7 +222,7 @@ impl BoundTable {
         self.table.keys().register_metrics(&self.prefix);
     }
 
-    /// The number of keys, and the most that there may be.
+    /// The number of keys, and its upper limit.
     #[cfg(feature = "dashboard")]
     pub(crate) fn keys(&self) -> (usize, usize) {
         let keys = self.table.keys();
@@ -333,8 +331,8 @@ impl MemoryHandlerBuilder {
     /// Sets the maximum number of keys of one limit in use at one time. Default: a quarter of
     /// [`max_keys`](Self::max_keys), or 1,048,576 if that is more.
     ///
-    /// Clients choose keys. Those that send a new one with each request fill the memory of the limit that they
-    /// meet, and other limits still have room.
+    /// Clients choose keys. Clients that send a new key with each request fill the memory of one limit, and other
+    /// limits still have room.
     ///
     /// ```
     /// use premier::MemoryHandler;

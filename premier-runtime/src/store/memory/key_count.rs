@@ -1,4 +1,4 @@
-//! How many keys a memory handler and each of its tables remember, and how many they may.
+//! The numbers of keys of a memory handler and of each of its tables, and their upper limits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +9,7 @@ use crate::telemetry::KeyTelemetry;
 /// The default of [`MemoryHandlerBuilder::max_keys`](super::MemoryHandlerBuilder::max_keys).
 const MAX_KEYS: usize = 1 << 22;
 
-/// The part of the handler's keys that a table may have, unless the user says otherwise, and the number of keys that
-/// it always may have.
+/// The defaults of the most keys of a table: this part of the most keys of the handler, and at least this number.
 const PART: usize = 4;
 const MIN_PER_LIMIT: usize = 1 << 20;
 
@@ -68,13 +67,13 @@ impl TableKeys {
         self.keys.load(Ordering::Relaxed)
     }
 
-    /// The most keys that there may be.
+    /// The upper limit of the number of keys.
     #[cfg(feature = "dashboard")]
     pub(super) fn max(&self) -> usize {
         self.of_handler.max_per_limit().min(self.of_handler.max)
     }
 
-    /// Counts one key more.
+    /// Counts one more key.
     ///
     /// # Errors
     /// [`Error::TooManyKeys`] when the bound of the table or that of the handler is reached.
@@ -89,7 +88,7 @@ impl TableKeys {
         Ok(())
     }
 
-    /// Whether the table itself has no room, whatever there is in the handler.
+    /// Whether the table itself has no room, even if the handler has.
     pub(super) fn is_full(&self) -> bool {
         self.get() >= self.of_handler.max_per_limit()
     }
@@ -113,9 +112,9 @@ impl TableKeys {
         self.record();
     }
 
-    /// Records what has changed. No lock may be held.
+    /// Records the changes in metrics. No lock may be held.
     pub(super) fn record(&self) {
-        // Reading is cheaper than swapping, and nearly always there is nothing.
+        // Reading is cheaper than swapping, and there is rarely a change.
         let evicted = match self.evicted.load(Ordering::Relaxed) {
             0 => 0,
             _ => self.evicted.swap(0, Ordering::Relaxed),

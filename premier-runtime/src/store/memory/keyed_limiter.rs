@@ -37,9 +37,8 @@ const SHARD_OF: [u8; 256] = {
 /// How many keys a limiter may have before it is split into shards.
 const FEW: usize = 64;
 
-/// The limiter of a name with keys: a map, which is split into shards once it has many keys or threads
-/// meet in it. Most limits of a program with a limit for each of its customers never do, and 32 shards
-/// take 8 KiB.
+/// The limiter of a name with keys: a map, which is split into shards once it has many keys or threads contend for
+/// it. Most limits of a program with a limit for each of its customers are never split, and 32 shards take 8 KiB.
 #[derive(Debug)]
 pub(super) struct KeyedLimiter {
     /// Keyed by a secret of the process: clients choose keys, and must not choose collisions.
@@ -84,7 +83,7 @@ impl KeyedLimiter {
         }
     }
 
-    /// As [`KeyedLimiter::lock_shard`], to look for a key: one that is being moved is not found.
+    /// As [`KeyedLimiter::lock_shard`], to look for a key. A key that is being moved is not found.
     #[inline]
     pub(super) fn lock_shard_once(&self, hash: u64) -> MutexGuard<'_, Shard> {
         if let Some(shards) = self.shards.get() {
@@ -96,7 +95,7 @@ impl KeyedLimiter {
         }
     }
 
-    /// Locks a shard after another thread was met in `few`.
+    /// Locks a shard after another thread held the lock of `few`.
     #[cold]
     fn lock_new_shard(&self, mut few: MutexGuard<'_, Shard>, hash: u64) -> MutexGuard<'_, Shard> {
         let shards = self.split(&mut few);

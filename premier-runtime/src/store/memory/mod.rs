@@ -1,7 +1,7 @@
 //! Limits inside one process.
 //!
 //! The states of a key prefix are a [`Table`]: a [`direct_limiter`] for calls without a key and a
-//! [`keyed_limiter`] for those with one. [`fast_path`] decides most calls without a lock or under the
+//! [`keyed_limiter`] for calls with a key. [`fast_path`] decides most calls without a lock or under the
 //! lock of one shard; everything else goes through [`Request::apply`](crate::store::request::Request::apply).
 
 mod direct_limiter;

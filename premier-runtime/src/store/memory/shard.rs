@@ -215,11 +215,11 @@ impl Shard {
                 idle
             }
         };
-        // The maps share one budget: nearly always, one of them is empty.
+        // The maps share one budget, because one of them is nearly always empty.
         numbers.sweep(budget, &mut is_idle) + texts.sweep(budget, &mut is_idle)
     }
 
-    /// Moves every key into the one of `shards` that `shard_of` returns the index of for its hash.
+    /// Moves every key into the shard whose index in `shards` is what `shard_of` returns for its hash.
     pub(super) fn split(
         self,
         shards: &mut [Self],

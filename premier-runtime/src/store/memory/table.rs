@@ -21,7 +21,7 @@ use crate::limit::decision::Decision;
 use crate::store::request::{Operation, Request};
 use crate::sync::{Mutex, lock};
 
-/// How many entries of its shard a new key examines for idle ones to remove. More than one, so that
+/// How many entries of its shard a new key examines, to remove idle ones. More than one, so that
 /// removal is faster than growth.
 const STEP: usize = 8;
 /// How long a key must have been idle before a new key removes it, in nanoseconds. Without it, a
@@ -46,8 +46,8 @@ pub(crate) struct Table {
 }
 
 thread_local! {
-    /// Whether this thread decides by several tables. Their keys are recorded afterwards: a recorder is code of the
-    /// user's, which may decide by them, too.
+    /// Whether this thread decides by several tables. Their keys are recorded afterwards, because a recorder is
+    /// user code that may decide by these tables, too.
     static IS_TOGETHER: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -103,7 +103,7 @@ impl Table {
         }
     }
 
-    /// Adds limits that will decide by these states.
+    /// Prepares the table for decisions by `plans`.
     pub(crate) fn register(&self, plans: &[Plan]) {
         let longest = plans.iter().map(Plan::period).max().unwrap_or_default();
         self.longest.fetch_max(longest, Ordering::Relaxed);
@@ -238,13 +238,13 @@ impl Table {
         removed > 0
     }
 
-    /// The number of keys, and the most that there may be.
+    /// The number of keys, and its upper limit.
     pub(super) fn keys(&self) -> &TableKeys {
         &self.keys
     }
 
-    /// Records what has changed of the keys. The table's locks may not be held, but for one that several tables are
-    /// decided by together.
+    /// Records the changes of the keys in metrics. No lock of the table may be held, except by a decision by several
+    /// tables.
     pub(super) fn record_keys(&self) {
         if !IS_TOGETHER.get() {
             self.keys.record();

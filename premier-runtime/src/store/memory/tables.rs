@@ -1,11 +1,11 @@
-//! The tables of a memory handler by key prefix, and when those that no limit uses any more go.
+//! The tables of a memory handler by key prefix, and the removal of tables that no limit uses any more.
 //!
-//! A table that the last limit of its prefix has left is examined from time to time, and dropped once
-//! its keys owe nothing: a limit of this prefix would find nothing in it. That happens when limits come
-//! and go, because nothing else adds tables, and never during a decision.
+//! A table that the last limit of its prefix has left is examined from time to time, and dropped once its keys owe
+//! nothing: a limit of this prefix would find only fresh states in it. Tables are examined when limits are bound
+//! and dropped, because only these add tables, and never during a decision.
 //!
-//! The time between two examinations of a table doubles, so each is examined a few dozen times at
-//! most, however long it owes, and tables in use are not examined at all.
+//! The time between two examinations of a table doubles, so each is examined a few dozen times at most, even if its
+//! keys owe for years. Tables in use are not examined.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -16,12 +16,11 @@ use super::table::Table;
 use crate::algorithms::Plan;
 use crate::clock::SteadyClock;
 
-/// How long after its limits have gone a table is first examined, in nanoseconds for each of its keys.
-/// Examining a key takes a thousandth of that, so that limits that come and go all the time do not spend
-/// theirs on it.
+/// How long after its last limit was dropped a table is first examined, in nanoseconds for each of its keys.
+/// Examining a key takes a thousandth of that, so it costs little even where limits come and go all the time.
 const DELAY: u64 = 10_000;
 
-/// The capacity that collections keep; what more was needed is freed once three quarters are empty.
+/// The capacity that collections keep. A larger one is freed once three quarters are empty.
 const KEPT: usize = 64;
 
 /// How many tables are examined under the lock at once.
@@ -96,13 +95,12 @@ impl Tables {
         });
     }
 
-    /// Examines some of the tables that are to be examined by now, and removes those that nobody uses
-    /// and that owe nothing. Returns the examined ones, to be dropped without the lock; `None` if there
-    /// was none to examine.
+    /// Examines some of the tables that are due, and removes tables that no limit uses and that owe nothing.
+    /// Returns the examined tables, to be dropped without the lock; `None` if none was due.
     pub(super) fn examine(&mut self, now: u64) -> Option<Vec<Arc<Table>>> {
         let mut examined = None;
         for _ in 0..BATCH {
-            // At the last instant that a clock can tell, the next examination is never due.
+            // At the last instant that a clock can show, the next examination is never due.
             if self.examinations.peek().is_none_or(|next| next.at >= now) {
                 break;
             }

@@ -3,7 +3,7 @@
 use crate::algorithms::{State, WindowState};
 use crate::sync::{AtomicU64, Ordering};
 
-/// How many bits of the word count; those above tell one window from another.
+/// The number of low bits of a word that hold the count. The bits above tag the window.
 const COUNT_BITS: u32 = 40;
 pub(super) const COUNT: u64 = (1 << COUNT_BITS) - 1;
 
@@ -40,7 +40,7 @@ impl WindowBounds {
         }
     }
 
-    /// The word for a state, with the bounds set for it; zero when the state does not fit a word. For
+    /// Sets the bounds for a state and returns its word; zero when the state does not fit a word. Must be called by
     /// the holder of the lock, while the word is zero.
     pub(super) fn pack(&self, state: &State) -> u64 {
         let Some(WindowState {

@@ -17,18 +17,18 @@ use crate::clock::waker_of_this_thread;
 use crate::error::Error;
 use crate::limit::decision::Decision;
 
-/// The decisions about a call. What they have taken is given back if nobody takes them.
+/// The decisions about a call. If the caller does not receive them, their units are released.
 pub(super) struct Decided {
     decisions: Option<Few<Decision>>,
     check: Box<Check>,
     sender: Arc<dyn Sender>,
 }
 
-/// Sends calls about whose decisions nobody wants to know.
+/// Sends calls whose decisions no caller waits for.
 pub(super) trait Sender: Send + Sync {
     fn send(self: Arc<Self>, check: Box<Check>);
 
-    /// The time of the user's clock, if there is one, in nanoseconds.
+    /// The time of the clock set by the user in nanoseconds, if there is one.
     fn user_time(&self) -> Option<u64>;
 }
 
@@ -45,7 +45,7 @@ impl Decided {
         }
     }
 
-    /// Takes the decisions.
+    /// Takes the decisions, whose units then belong to the caller.
     fn take(mut self) -> Few<Decision> {
         self.decisions
             .take()
@@ -68,9 +68,9 @@ impl Drop for Decided {
 /// The decisions about a call, or the reason why there are none.
 pub(super) type Answer = Result<Decided, Failure>;
 
-/// Who asks.
+/// The caller of a call on its way.
 pub(super) enum Caller {
-    /// Nobody wants to know the decisions.
+    /// No caller waits for the decisions.
     Nobody,
     /// Waits for the decisions until this time, in nanoseconds of [`real_now`](crate::clock::real_now).
     Waits(oneshot::Sender<Answer>, u64),
@@ -79,7 +79,7 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    /// Whether a call that has not been sent need not be.
+    /// Whether a call that has not been sent may be dropped.
     pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Nobody => false,
@@ -97,11 +97,11 @@ impl Caller {
 }
 
 /// Waits for an answer.
-pub(super) async fn read(answer: oneshot::Receiver<Answer>) -> Result<Few<Decision>, Error> {
+pub(super) async fn wait_async(answer: oneshot::Receiver<Answer>) -> Result<Few<Decision>, Error> {
     taken(answer.await)
 }
 
-/// As [`read`], blocking the thread, for at most `timeout` even if nothing else in the process runs.
+/// As [`wait_async`], blocking the thread, for at most `timeout` even if nothing else in the process runs.
 pub(super) fn wait(
     answer: oneshot::Receiver<Answer>,
     timeout: Duration,

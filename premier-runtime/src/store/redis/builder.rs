@@ -168,10 +168,10 @@ impl RedisBuilder {
     /// the denial lasts that long. Default: 100 ms, or a tenth of the limit's period if that is shorter.
     /// Zero asks every time.
     ///
-    /// Callers that keep asking although they are denied then cost the server little. Only calls of the same
-    /// key and limit are denied, and those of another cost only if the server would deny them too; nothing is
-    /// ever admitted without asking. A reset, a refund and a change of the limit by this process end it at
-    /// once. What other processes give back is noticed after this time.
+    /// Callers that keep asking although they are denied then cost the server little. Only calls of one key and limit
+    /// are denied, and calls of another cost only if the server would deny them too; no call is ever admitted without
+    /// asking. A reset, a refund and a change of the limit by this process take effect at once, refunds by other
+    /// processes after this time.
     ///
     /// ```
     /// use premier::RedisHandler;
@@ -188,7 +188,7 @@ impl RedisBuilder {
     }
 
     /// Sets the certificate that the server asks for, with its private key, both in PEM. The certificate
-    /// may be followed by those that signed it. Default: none.
+    /// may be followed by the certificates that signed it. Default: none.
     ///
     /// A server with TLS asks for one unless its `tls-auth-clients` is `no` or `optional`.
     ///
@@ -253,8 +253,8 @@ impl RedisBuilder {
     /// Sets whether callers' keys are replaced by their SHA-256 in Redis, so that user names and addresses
     /// appear neither there nor in `SLOWLOG` and `MONITOR`. Default: only keys longer than 128 bytes are.
     ///
-    /// Who can guess a key can still look whether it is there. All processes that share limits must agree: a
-    /// change starts all limits with a key anew.
+    /// Somebody who can guess a key can still look it up. All processes that share limits must agree: a change starts
+    /// all limits with a key anew.
     ///
     /// ```
     /// use premier::RedisHandler;
@@ -348,9 +348,8 @@ impl RedisHandler {
     /// Creates a handler for one server with the default options. It connects at its first use.
     ///
     /// The URL is `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, or
-    /// `unix:///path/of/the/socket`. Without `?protocol=resp2` it is RESP3 that is spoken, or RESP2 to a server
-    /// or proxy that refuses `HELLO`. With RESP2 it is a call that notices that a connection was closed, and
-    /// this call fails.
+    /// `unix:///path/of/the/socket`. The protocol is RESP3, or RESP2 with `?protocol=resp2` and with a server or
+    /// proxy that refuses `HELLO`. With RESP2 a closed connection is noticed by the next call, which fails.
     ///
     /// # Errors
     /// [`Error::Config`] when the URL is invalid. The message does not contain the URL, which may

@@ -1,4 +1,4 @@
-//! How calls are decided: by what this process knows, or by asking.
+//! Deciding calls: by the denials and leases of this process, or by asking the server.
 
 use tokio::sync::oneshot;
 
@@ -18,20 +18,20 @@ impl Shared {
         Check::new(requests, &self.outbox.denials, now, self.options.hash_keys)
     }
 
-    /// Decides about a request without asking, if that is possible.
+    /// Decides about a request without asking the server; `None` if that is impossible.
     pub(super) fn decide_locally(&self, request: &Request<'_>) -> Option<Decision> {
         let now = self.outbox.now();
         let denials = &self.outbox.denials;
         match request.operation {
             Operation::Take(_) | Operation::Reserve { .. } => self
                 .take_leased(request, now)
-                .or_else(|| denials.look(request, now)),
-            Operation::Peek(cost) => denials.look(&request.with(Operation::Take(cost)), now),
+                .or_else(|| denials.get(request, now)),
+            Operation::Peek(cost) => denials.get(&request.with(Operation::Take(cost)), now),
             _ => None,
         }
     }
 
-    /// Takes units that were taken ahead.
+    /// Takes units from a lease.
     fn take_leased(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
         request.plans.first()?.limit().stated_lease()?;
         let key = self.outbox.denials.id(&request.key);
@@ -44,7 +44,7 @@ impl Shared {
         found.decision
     }
 
-    /// Takes units ahead.
+    /// Fetches units for a lease.
     fn fetch(&self, request: &Request<'_>, units: u64, now: u64) {
         if let Ok(check) = self.check(&[request.with(Operation::Take(1))]) {
             self.outbox.fetch(check, units, now);
@@ -53,7 +53,7 @@ impl Shared {
 }
 
 impl RedisHandler {
-    /// Has all requests decided as one.
+    /// Decides about all requests as one.
     pub(super) fn decide(&self, requests: &[Request<'_>]) -> Result<Few<Decision>, Error> {
         refuse_on_driver_thread()?;
         let answer = self.ask(requests)?;
@@ -66,7 +66,7 @@ impl RedisHandler {
         &self,
         requests: &[Request<'_>],
     ) -> Result<Few<Decision>, Error> {
-        let decided = answer::read(self.ask(requests)?).await?;
+        let decided = answer::wait_async(self.ask(requests)?).await?;
         Ok(self.or_from_lease(requests, decided))
     }
 
@@ -78,7 +78,7 @@ impl RedisHandler {
         let fetch = match requests {
             [request] => {
                 let now = shared.outbox.now();
-                check.question = shared.outbox.denials.question(check.ids.first(), now);
+                check.snapshot = shared.outbox.denials.snapshot(check.ids.first(), now);
                 let wanted = LeasedCall::of(request, check.ids.first()).and_then(|call| {
                     let leases = &shared.outbox.leases;
                     leases.wanted(call.key, call.cost, call.most, now)
@@ -99,8 +99,7 @@ impl RedisHandler {
         Ok(answer)
     }
 
-    /// A call that Redis has denied, perhaps because this process has taken the units ahead, takes one of
-    /// those.
+    /// Takes leased units for a call that Redis has denied, perhaps because this process has leased them.
     fn or_from_lease(&self, requests: &[Request<'_>], decided: Few<Decision>) -> Few<Decision> {
         if let ([request], [Decision { allowed: false, .. }]) = (requests, &*decided)
             && let Some(admitted) = self.shared.take_leased(request, self.shared.outbox.now())

@@ -1,6 +1,6 @@
 //! Calls on their way to the server and back.
 
-use super::denials::{Denials, KeyId, Question};
+use super::denials::{Denials, KeyId, Snapshot};
 use super::few::Few;
 use super::keys::redis_keys;
 use super::leases::Unused;
@@ -9,30 +9,30 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::request::{Operation, Request};
 
-/// Requests that are decided as one, without what borrows from the caller.
+/// Requests that are decided as one, without borrows from the caller.
 pub(super) struct Check {
     /// The keys of all limits of all requests, in their order.
     pub(super) keys: Few<String>,
     pub(super) asked: Few<Asked>,
-    /// The time of the user's clock in microseconds, if there is one.
+    /// The time of the clock set by the user in microseconds, if there is one.
     pub(super) now: Option<u64>,
     /// The key of each request.
     pub(super) ids: Few<KeyId>,
-    /// What was known about the key of a single request.
-    pub(super) question: Option<Question>,
-    /// Set if units are taken ahead, one by one, as far as there are any.
+    /// When a single request was asked, for its denial; see [`Denials`](super::denials::Denials).
+    pub(super) snapshot: Option<Snapshot>,
+    /// Set if units are leased, one by one, as far as there are any.
     pub(super) fetch: Option<Fetch>,
 }
 
-/// Units to be taken ahead of calls.
+/// Units to lease.
 #[derive(Clone, Copy)]
 pub(super) struct Fetch {
     pub(super) units: u64,
-    /// When they were asked for.
+    /// When the request was made.
     pub(super) asked_at: u64,
 }
 
-/// What is asked of the limits of one request.
+/// The operation of one request, and its limits.
 #[derive(Clone, PartialEq)]
 pub(super) struct Asked {
     pub(super) plans: Few<Plan>,
@@ -40,7 +40,7 @@ pub(super) struct Asked {
 }
 
 impl Check {
-    /// Prepares requests that are decided as one. `now` is the time of the user's clock in nanoseconds. For
+    /// Prepares requests that are decided as one. `now` is the time of the clock set by the user in nanoseconds. For
     /// `hash_keys` see [`redis_keys`].
     ///
     /// # Errors
@@ -63,42 +63,41 @@ impl Check {
             operation: request.operation,
         };
         let keys = |request: &Request<'_>| redis_keys(&request.key, request.plans, hash_keys);
-        Ok(Self {
-            keys: match requests {
-                [request] => keys(request),
-                _ => requests
-                    .iter()
-                    .flat_map(|request| keys(request).into_vec())
-                    .collect(),
-            },
-            asked: requests.iter().map(asked).collect(),
-            now: now.map(|now| now / 1_000),
-            ids: requests
+        let all_keys = match requests {
+            [request] => keys(request),
+            _ => requests
                 .iter()
-                .map(|request| denials.id(&request.key))
+                .flat_map(|request| keys(request).into_vec())
                 .collect(),
-            question: None,
-            fetch: None,
-        })
+        };
+        let ids = requests.iter().map(|request| denials.id(&request.key));
+        let asked = requests.iter().map(asked).collect();
+        Ok(Self::of(all_keys, asked, ids.collect(), now))
     }
 
-    /// Units that are given back.
+    /// A request that refunds units.
     pub(super) fn of_unused(unused: Unused, now: Option<u64>) -> Self {
+        let asked = Asked {
+            plans: Few::One(unused.plan),
+            operation: unused.operation,
+        };
+        let (keys, ids) = (Few::One(unused.redis_key), Few::One(unused.key));
+        Self::of(keys, Few::One(asked), ids, now)
+    }
+
+    fn of(keys: Few<String>, asked: Few<Asked>, ids: Few<KeyId>, now: Option<u64>) -> Self {
         Self {
-            keys: Few::One(unused.redis_key),
-            asked: Few::One(Asked {
-                plans: Few::One(unused.plan),
-                operation: unused.operation,
-            }),
+            keys,
+            asked,
             now: now.map(|now| now / 1_000),
-            ids: Few::One(unused.key),
-            question: None,
+            ids,
+            snapshot: None,
             fetch: None,
         }
     }
 
-    /// Whether the call may make room for others.
-    pub(super) fn may_give_back(&self) -> bool {
+    /// Whether the call may free units for other calls.
+    pub(super) fn may_refund(&self) -> bool {
         self.asked.iter().any(|asked| match asked.operation {
             Operation::Take(_)
             | Operation::Reserve { .. }
@@ -108,8 +107,8 @@ impl Check {
         })
     }
 
-    /// The calls that give back what these decisions have taken. `now` is the time of the user's clock in
-    /// nanoseconds, which may have gone on since the decisions.
+    /// The calls that release the units of these decisions. `now` is the time of the clock set by the user in
+    /// nanoseconds, which may have moved on since the decisions.
     pub(super) fn releases(&self, decisions: &[Decision], now: Option<u64>) -> Vec<Self> {
         if !decisions.iter().all(|decision| decision.allowed) {
             return Vec::new();
@@ -120,18 +119,11 @@ impl Check {
             .zip(decisions)
             .filter_map(|((asked, id), decision)| {
                 let keys = keys.by_ref().take(asked.plans.len()).cloned().collect();
-                let operation = asked.operation.release(decision)?;
-                Some(Self {
-                    keys,
-                    asked: Few::One(Asked {
-                        operation,
-                        ..asked.clone()
-                    }),
-                    now: now.map(|now| now / 1_000),
-                    ids: Few::One(*id),
-                    question: None,
-                    fetch: None,
-                })
+                let release = Asked {
+                    operation: asked.operation.release(decision)?,
+                    ..asked.clone()
+                };
+                Some(Self::of(keys, Few::One(release), Few::One(*id), now))
             })
             .collect()
     }

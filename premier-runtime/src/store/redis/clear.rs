@@ -10,6 +10,7 @@ use super::address::{Options, certificates, client, connection_info, with_host_a
 use super::connection::Connection;
 use super::failure::{Failure, describe};
 use super::keys;
+use super::link::no_answer_within;
 
 /// The number of keys that one `SCAN` checks.
 const SCAN_COUNT: usize = 1_000;
@@ -138,6 +139,6 @@ async fn bounded<T>(
 ) -> Result<T, Failure> {
     match timeout(command_timeout, work).await {
         Ok(result) => result.map_err(describe),
-        Err(_) => Err(format!("no answer within {command_timeout:?}").into()),
+        Err(_) => Err(no_answer_within(command_timeout)),
     }
 }

@@ -1,8 +1,8 @@
-//! Calls that Redis has denied are denied here as long as it would deny them.
+//! Denials by Redis, which this process repeats without asking for as long as they last.
 //!
-//! A caller that keeps asking although it is denied then costs the server one call now and then instead of
-//! one each. Nothing is ever admitted here. What this process gives back ends the denials of a key at once;
-//! what another process gives back is noticed after [`Denials::new`]'s bound.
+//! A caller that keeps asking although it is denied then costs the server one call now and then instead of one each.
+//! No call is ever admitted here. A refund by this process ends the denials of a key at once; a refund by another
+//! process is noticed after the bound of [`Denials::new`].
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +12,6 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 
 use super::few::Few;
-use super::lock::lock;
 use super::micros::round_up_to_micros;
 use crate::algorithms::{Plan, State};
 use crate::clock::after;
@@ -20,14 +19,15 @@ use crate::key::full::Key;
 use crate::key::hasher::secret_hasher;
 use crate::limit::decision::{Decision, nanos};
 use crate::store::request::{Operation, Request};
+use crate::sync::lock_std;
 
-/// The longest time for which a call is denied without asking again, unless the user says otherwise: this,
-/// or a tenth of the period if that is shorter.
+/// The default of the longest time for which a call is denied without asking again: this, or a tenth of the period if
+/// that is shorter.
 const LONGEST: Duration = Duration::from_millis(100);
 
 const SHARDS: usize = 16;
 
-/// The most denials of a shard. A denial that finds no place costs a call more.
+/// The most denials of a shard. A denial that finds no place costs one more call.
 const PER_SHARD: usize = 4_096;
 
 /// A full shard is searched for denials that have ended once for this many denials that need a place.
@@ -41,23 +41,23 @@ pub(super) struct Denials {
     shards: [Mutex<Shard>; SHARDS],
     /// How many denials there are, so that calls need not look for one while there are none.
     count: AtomicUsize,
-    /// How often units of keys of each shard were given back. Changed under the shard's lock.
+    /// The number of refunds to keys of each shard. Changed under the lock of the shard.
     changes: [AtomicU64; SHARDS],
 }
 
 #[derive(Default)]
 struct Shard {
     denials: HashTable<Denial>,
-    /// How many denials have needed a place while there was none.
+    /// The number of denials that found no place.
     crowded: usize,
 }
 
-/// Stands for a key: two hashes with secrets that clients do not know. Keys with equal ones do not occur.
+/// The id of a key: two hashes with secrets that clients do not know. Collisions do not occur.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) struct KeyId(pub(super) u64, u64);
 
 impl KeyId {
-    /// Which of `count` shards the key is in.
+    /// The shard of the key, of `count` shards.
     pub(super) fn shard(self, count: usize) -> usize {
         self.1 as usize % count
     }
@@ -68,7 +68,7 @@ struct Denial {
     plans: Few<Plan>,
     operation: Operation,
     evidence: Evidence,
-    /// When the question was asked, and until when its answer is believed, in nanoseconds.
+    /// When the server was asked, and until when its denial is repeated, in nanoseconds.
     since: u64,
     until: u64,
 }
@@ -77,19 +77,19 @@ struct Denial {
 enum Evidence {
     /// The state of the key at this time of the server.
     State(State, u64),
-    /// What the server has decided about a call that costs one unit: until it is admitted, none remains.
+    /// The denial of a call that costs one unit: until it is admitted, no units remain.
     Decision(Decision),
 }
 
-/// What is known about a question while it is on its way.
+/// When the server was asked, and the number of refunds before.
 #[derive(Clone, Copy)]
-pub(super) struct Question {
+pub(super) struct Snapshot {
     since: u64,
     changes: u64,
 }
 
 impl Denials {
-    /// `longest` is the bound for how long a denial is believed; `None` stands for the default, and zero for
+    /// `longest` is the longest time for which a denial is repeated; `None` stands for the default, and zero for
     /// never.
     pub(super) fn new(longest: Option<Duration>) -> Self {
         Self {
@@ -106,35 +106,35 @@ impl Denials {
         KeyId(first.hash_one(key), second.hash_one(key))
     }
 
-    /// The decision about a call that is certain to be denied. `now` is in nanoseconds.
-    pub(super) fn look(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
+    /// The denial of a call that is certain to be denied. `now` is in nanoseconds.
+    pub(super) fn get(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
         if self.is_empty() {
             return None;
         }
         let key = self.id(&request.key);
-        let shard = lock(self.shard(key));
+        let shard = lock_std(self.shard(key));
         let found = shard.denials.find(key.0, |denial| denial.key == key)?;
         found.decision_at(request, now)
     }
 
-    /// What an answer has to be noted with, unless denials are never believed.
-    pub(super) fn question(&self, key: Option<&KeyId>, now: u64) -> Option<Question> {
+    /// The argument of [`Denials::insert`], unless denials are never repeated. Called before the server is asked.
+    pub(super) fn snapshot(&self, key: Option<&KeyId>, now: u64) -> Option<Snapshot> {
         match self.longest {
             Some(Duration::ZERO) => None,
-            _ => Some(Question {
+            _ => Some(Snapshot {
                 since: now,
                 changes: self.changes(*key?).load(Ordering::Acquire),
             }),
         }
     }
 
-    /// Notes that a call was denied, in the order of the decisions about its key, unless units of the key may
-    /// have been given back since the question was asked. `state` is that of the key at the given time of the
-    /// server, if it is known.
-    pub(super) fn note(
+    /// Inserts the denial of a call, unless units of its key may have been refunded since the server was asked.
+    /// Must be called in the order of the decisions about a key. `state` is the state of the key at the given time
+    /// of the server, if it is known.
+    pub(super) fn insert(
         &self,
         key: KeyId,
-        question: Question,
+        snapshot: Snapshot,
         (plans, operation): (&Few<Plan>, Operation),
         decision: &Decision,
         state: Option<(State, u64)>,
@@ -144,7 +144,7 @@ impl Denials {
             (Operation::Take(1), None) => Evidence::Decision(*decision),
             _ => return,
         };
-        let since = question.since;
+        let since = snapshot.since;
         let until = after(since, decision.retry_after.min(self.longest(plans)));
         let denial = Denial {
             key,
@@ -154,11 +154,11 @@ impl Denials {
             since,
             until,
         };
-        let mut shard = lock(self.shard(key));
-        if self.changes(key).load(Ordering::Acquire) != question.changes {
+        let mut shard = lock_std(self.shard(key));
+        if self.changes(key).load(Ordering::Acquire) != snapshot.changes {
             return;
         }
-        self.remove(&mut shard, key);
+        self.remove_from(&mut shard, key);
         if shard.denials.len() >= PER_SHARD {
             if shard.crowded.is_multiple_of(SEARCHED_ONCE_IN) {
                 let before = shard.denials.len();
@@ -175,31 +175,31 @@ impl Denials {
         }
     }
 
-    /// Forgets a denial of a key, because the key was used since.
-    pub(super) fn outdate(&self, key: KeyId) {
+    /// Removes the denial of a key, because a later call of the key was admitted.
+    pub(super) fn remove(&self, key: KeyId) {
         if !self.is_empty() {
-            self.remove(&mut lock(self.shard(key)), key);
+            self.remove_from(&mut lock_std(self.shard(key)), key);
         }
     }
 
-    /// Forgets what is known about a key, units of which may be given back.
-    pub(super) fn forget(&self, key: KeyId) {
-        let mut shard = lock(self.shard(key));
+    /// Removes the denial of a key, and denials on their way to it, because its units may be refunded.
+    pub(super) fn invalidate(&self, key: KeyId) {
+        let mut shard = lock_std(self.shard(key));
         self.changes(key).fetch_add(1, Ordering::Release);
-        self.remove(&mut shard, key);
+        self.remove_from(&mut shard, key);
     }
 
-    /// Forgets everything.
+    /// Removes all denials, and denials on their way.
     pub(super) fn clear(&self) {
         for (shard, changes) in self.shards.iter().zip(&self.changes) {
-            let mut shard = lock(shard);
+            let mut shard = lock_std(shard);
             changes.fetch_add(1, Ordering::Release);
             self.removed(shard.denials.len());
             shard.denials.clear();
         }
     }
 
-    /// Whether no call is denied here. A denial that is not seen yet costs a call more.
+    /// Whether there are no denials. A denial that is not seen yet costs one more call.
     fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
@@ -208,7 +208,7 @@ impl Denials {
         self.count.fetch_sub(count, Ordering::Relaxed);
     }
 
-    fn remove(&self, shard: &mut Shard, key: KeyId) {
+    fn remove_from(&self, shard: &mut Shard, key: KeyId) {
         let found = shard.denials.find_entry(key.0, |denial| denial.key == key);
         if let Ok(old) = found {
             old.remove();
@@ -233,7 +233,7 @@ impl Denials {
 }
 
 impl Denial {
-    /// The decision about a call, if it is certain to be denied.
+    /// The denial of a call, if it is certain to be denied.
     fn decision_at(&self, request: &Request<'_>, now: u64) -> Option<Decision> {
         if !(self.since..self.until).contains(&now) || *request.plans != *self.plans {
             return None;
@@ -282,14 +282,14 @@ mod tests {
         );
         let mut state = State::default();
         assert!(state.take(&plans[0], 0, 1).allowed);
-        assert_eq!(denials.look(&request, 1), None);
+        assert_eq!(denials.get(&request, 1), None);
         let key = denials.id(&request.key);
-        let question = denials.question(Some(&key), 1).unwrap();
+        let snapshot = denials.snapshot(Some(&key), 1).unwrap();
         meanwhile(&denials, &request);
         let denied = state.peek(&plans[0], 1, 1);
         let asked = (&Few::One(plans[0]), request.operation);
-        denials.note(key, question, asked, &denied, Some((state, 1)));
-        denials.look(&request, 2).is_some()
+        denials.insert(key, snapshot, asked, &denied, Some((state, 1)));
+        denials.get(&request, 2).is_some()
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_denial_is_not_believed_if_units_were_given_back_since_the_question() {
         assert!(!is_believed_after(|denials, request| {
-            denials.forget(denials.id(&request.key));
+            denials.invalidate(denials.id(&request.key));
         }));
     }
 

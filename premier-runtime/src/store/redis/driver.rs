@@ -14,11 +14,11 @@ use tokio::time::{sleep, timeout};
 use super::connection::Connection;
 use super::failure::{Failure, backend, describe};
 use super::link::{Link, MAX_PROBE_DELAY, MIN_PROBE_DELAY, State};
-use super::lock::lock;
 use super::outbox::Outbox;
 use super::probe::probe;
 use super::session::Session;
 use crate::error::Error;
+use crate::sync::lock_std;
 
 thread_local! {
     static ON_DRIVER: Cell<bool> = const { Cell::new(false) };
@@ -56,7 +56,7 @@ impl Driver {
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_background();
             })?;
-        *lock(&link.broken) = Some(broken);
+        *lock_std(&link.broken) = Some(broken);
         Ok(Self {
             handle,
             process: std::process::id(),
@@ -65,7 +65,7 @@ impl Driver {
     }
 
     /// # Errors
-    /// In a process that was forked from the driver's, because it has no such thread.
+    /// In a process that was forked from that of the driver, because it has no driver thread.
     pub(super) fn refuse_in_child(&self) -> Result<(), Error> {
         match self.process == std::process::id() {
             true => Ok(()),
@@ -135,7 +135,7 @@ async fn connect(link: &Arc<Link>, generation: u64) -> Result<Connection, Failur
     };
     let attempt = async {
         let mut connection = link.target.connect(link.timeout, closed).await?;
-        let last_failed_key = lock(&link.last_failed_key).clone();
+        let last_failed_key = lock_std(&link.last_failed_key).clone();
         if let Some(key) = last_failed_key {
             probe(&mut connection, &key).await?;
         }

@@ -1,7 +1,7 @@
 //! Events and metrics about a server.
 //!
-//! They are the user's code, which may take its time or wait for an answer of this very server, so they do
-//! not run on the thread that drives the connection.
+//! Subscribers and recorders may be slow or wait for an answer of this very server, so they do not run on the thread
+//! that drives the connection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Sender};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::failure::Failure;
-use super::lock::lock;
+use crate::sync::lock_std;
 use crate::telemetry;
 
 /// The thread that calls subscribers and recorders; the first event starts it.
@@ -18,18 +18,18 @@ pub(super) struct Events {
     thread: Mutex<Option<Sender<Event>>>,
 }
 
-/// What has happened to the server with this name.
+/// An event of the server with this name.
 pub(super) enum Event {
     Down(Failure),
     Up,
-    /// The server answers, and nothing else has been said.
+    /// The server answers, and no earlier event said otherwise.
     Answers,
 }
 
 impl Events {
-    /// Emits an event, after those before it.
+    /// Emits an event, after all earlier events.
     pub(super) fn emit(&self, server: &Arc<str>, event: Event) {
-        let mut thread = lock(&self.thread);
+        let mut thread = lock_std(&self.thread);
         let sender = match &*thread {
             Some(sender) => sender,
             None => {
@@ -39,7 +39,7 @@ impl Events {
                     .name("premier-redis-events".into())
                     .spawn(move || {
                         for event in events {
-                            // A subscriber that panics receives the next event all the same.
+                            // A subscriber that panics still receives the next event.
                             let _ = catch_unwind(AssertUnwindSafe(|| emit(&server, event)));
                         }
                     });

@@ -1,6 +1,6 @@
 //! The warning that a server may evict the keys of limits.
 //!
-//! A limit whose key was evicted begins anew, which admits more calls than the limit says.
+//! A limit whose key was evicted begins anew, which admits more calls than the limit allows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 
-/// Warns once, however often it is found that keys may be evicted.
+/// Warns once, however often servers are found to evict keys.
 #[derive(Default)]
 pub(super) struct EvictionWarning {
     was_emitted: Arc<AtomicBool>,
@@ -32,9 +32,9 @@ impl EvictionWarning {
         }
     }
 
-    /// Asks the server in the background how it evicts keys, and warns if those of limits are concerned. A
-    /// server that does not answer within `longest`, or does not allow the question, causes no warning. `redis` returns the address
-    /// for the warning.
+    /// Asks the server in the background how it evicts keys, and warns if it may evict keys of limits. A server
+    /// that does not answer within `longest`, or does not allow the command, causes no warning. `redis` returns the
+    /// address for the warning.
     pub(super) fn check(
         &self,
         connection: &Connection,
@@ -69,7 +69,7 @@ impl EvictionWarning {
     }
 }
 
-/// Returns what the server, or any node of a cluster, says about its memory.
+/// Returns the section `memory` of `INFO` from the server, or from any node of a cluster.
 async fn memory_info(connection: &mut Connection) -> Option<String> {
     let mut info = redis::cmd("INFO");
     info.arg("memory");
@@ -86,7 +86,7 @@ async fn memory_info(connection: &mut Connection) -> Option<String> {
 
 /// Returns the policy by which a server with limited memory evicts keys of limits that are in use.
 ///
-/// Those of limits all have a TTL. `volatile-ttl` evicts the keys that would be gone first.
+/// Keys of limits all have a TTL. `volatile-ttl` evicts the keys that would expire first.
 fn evicting_policy(info: &str) -> Option<&str> {
     let field = |name: &str| {
         let mut lines = info.lines();

@@ -1,11 +1,11 @@
-//! Taking units ahead, and giving back those that are not used.
+//! Fetching the units of leases, and refunding unused ones.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::answer::Caller;
+use super::answer::{Caller, Sender};
 use super::check::{Check, Fetch};
 use super::kind::Kind;
 use super::lean::Answered;
@@ -15,7 +15,7 @@ use super::outbox::Outbox;
 const BETWEEN_SWEEPS: Duration = Duration::from_millis(100);
 
 impl Outbox {
-    /// Takes units ahead, unless that is being done.
+    /// Fetches units for a lease, unless they are being fetched.
     pub(super) fn fetch(self: &Arc<Self>, mut check: Check, units: u64, asked_at: u64) {
         let (Some(redis_key), [key]) = (check.keys.first(), &*check.ids) else {
             return;
@@ -29,7 +29,7 @@ impl Outbox {
         }
     }
 
-    /// Stores units that were taken ahead.
+    /// Stores units that were fetched.
     pub(super) fn fetched(self: &Arc<Self>, check: &Check, answered: Option<Answered>) {
         let ([key], Some(fetch), Some((plan, _))) =
             (&*check.ids, check.fetch, check.limits().next())
@@ -60,19 +60,18 @@ impl Outbox {
     }
 
     fn give_back(self: &Arc<Self>, unused: Unused) {
-        let now = self.clock.as_ref().map(|clock| clock.now());
-        self.push(Box::new(Check::of_unused(unused, now)), Caller::Nobody);
+        let check = Check::of_unused(unused, self.user_time());
+        self.push(Box::new(check), Caller::Nobody);
     }
 
-    /// Gives back units that were taken ahead and are not used, all of them or those of idle keys. Returns
-    /// whether some are left.
+    /// Refunds unused leased units: all of them, or those of idle keys. Returns whether some are left.
     pub(super) fn give_back_unused(self: &Arc<Self>, all: bool) -> bool {
         let (unused, are_left) = self.leases.take_idle(self.now(), all, self.timeout);
         unused.into_iter().for_each(|unused| self.give_back(unused));
         are_left
     }
 
-    /// Gives back what was taken ahead and is not used, as long as there is such.
+    /// Refunds unused leased units now and then, until no units are leased.
     pub(super) async fn sweep(self: Arc<Self>) {
         loop {
             sleep(BETWEEN_SWEEPS).await;

@@ -19,7 +19,6 @@ use super::driver::{Driver, is_driver_thread};
 use super::failure::{Failure, backend};
 use super::few::Few;
 use super::link::{Link, no_answer_within};
-use super::lock::lock;
 use super::outbox::Outbox;
 use super::target::Target;
 use super::{clear, keys};
@@ -28,6 +27,7 @@ use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::store::handler::{Handler, take_all_in_turn, take_all_in_turn_async};
 use crate::store::request::{BoxFuture, Request};
+use crate::sync::lock_std;
 
 /// Keeps the state of limits in Redis 6.2 or newer, or in Valkey, so that several processes share
 /// their limits.
@@ -52,7 +52,7 @@ use crate::store::request::{BoxFuture, Request};
 ///
 /// The throttles of one function are one script call. In a cluster their keys may be in different slots:
 /// then each is asked first, and if all admit the call, its units are taken from one after the other and
-/// given back if another call has come between. Until they are given back, other calls may be denied.
+/// refunded if another call has come between. Until they are refunded, other calls may be denied.
 ///
 /// `MEMORY USAGE` on Redis 7.0 for a key of 35 bytes: 88 bytes for a token or leaky bucket, 120 for a
 /// fixed or sliding window, and 12,496 for a sliding log of 500 units. For comparison, a hash with
@@ -103,7 +103,7 @@ pub struct RedisStatus {
 
 impl RedisHandler {
     /// Checks that the server can decide, for example when a service starts, by a decision about a key of
-    /// its own, which it removes.
+    /// the handler, which it removes.
     ///
     /// # Errors
     /// [`Error::Backend`] when the server does not decide within the timeout: it does not answer, is a
@@ -162,7 +162,7 @@ impl RedisHandler {
         if let Some(driver) = shared.driver.get() {
             return Ok(driver);
         }
-        let _one_at_a_time = lock(&shared.starting);
+        let _one_at_a_time = lock_std(&shared.starting);
         if let Some(driver) = shared.driver.get() {
             return Ok(driver);
         }
@@ -272,7 +272,7 @@ impl Shared {
 
     async fn clear(&self, keyspace: &str) -> Result<(), Failure> {
         let cleared = self.clear_server(keyspace).await;
-        // After it, so that no denial from before is left.
+        // After the removal, so that no earlier denial is left.
         self.outbox.denials.clear();
         self.outbox.leases.clear();
         cleared
@@ -371,7 +371,7 @@ impl fmt::Debug for RedisHandler {
 }
 
 impl Drop for Shared {
-    /// Gives back what was taken ahead, as far as that takes no time to speak of.
+    /// Refunds leased units, as far as that takes no noticeable time.
     fn drop(&mut self) {
         let is_idle = !self.outbox.leases.are_used() || is_driver_thread();
         if is_idle || !self.link.is_up() {

@@ -17,7 +17,7 @@ use super::address::speaking_resp2;
 pub(super) struct Handshake {
     /// Empty for none.
     client_name: String,
-    /// Whether a server or proxy has refused `HELLO`. It is not asked again, which would take a round trip.
+    /// Whether a server or proxy has refused `HELLO`. It is not sent again, to save a round trip.
     is_hello_refused: AtomicBool,
 }
 
@@ -92,7 +92,7 @@ impl Handshake {
     }
 }
 
-/// Runs a command of which nobody needs the outcome: the user may not be allowed to run it.
+/// Runs a command and ignores its outcome: the user may not be allowed to run it.
 fn in_background(
     longest: Duration,
     command: impl Future<Output = Result<Value, RedisError>> + Send + 'static,

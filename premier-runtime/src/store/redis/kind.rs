@@ -30,13 +30,13 @@ static SLIDING_LOG: LazyLock<Script> = LazyLock::new(|| {
 });
 static GROUP: LazyLock<Script> = lean_script!("tat", "fixed_window", "sliding_window", "group");
 
-/// The most calls that one script decides, because the server serves nobody else meanwhile.
+/// The most calls that one script decides, because the server runs no other command meanwhile.
 pub(super) const MAX_CALLS: usize = 128;
 
 /// Numbers below this stay exact when a script adds a few of them and the time.
 const LARGEST: u64 = 1 << 50;
 
-/// Which script decides a call.
+/// The lean script that decides a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     Tat,
@@ -56,7 +56,7 @@ impl Kind {
         Self::Group,
     ];
 
-    /// The script for a call; `None` if it is not for these scripts.
+    /// The lean script for a call; `None` if no lean script can decide it.
     pub(super) fn of(check: &Check) -> Option<Self> {
         let mut limits = check.limits();
         let (plan, operation) = limits.next()?;

@@ -1,14 +1,14 @@
 //! The scripts that take units for many calls at once, by numbers that Lua holds exactly.
 //!
-//! Such a script applies calls to their keys in their order, and returns the time and the state that each
-//! key had before. What was decided about each call is computed here, by the functions that also decide in
-//! memory. Calls of one key are merged: the script loads and stores its state once.
+//! Such a script applies calls to their keys in their order, and returns the time and the state that each key had
+//! before. The decision about each call is computed here, by the functions that also decide in memory. Calls of one
+//! key are merged: the script loads and stores its state once.
 //!
 //! A sliding log is too long for a reply. Its calls come together and are decided one after the other by the
 //! script that knows all operations.
 //!
-//! Limits with larger numbers, states that other limits have left with such numbers and other operations are
-//! for the scripts of `script.rs`, one call at a time.
+//! The scripts of `script.rs` decide calls of limits with larger numbers, of states that other limits have left with
+//! such numbers, and with other operations, one call at a time.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -29,27 +29,27 @@ use crate::store::request::Operation;
 /// Calls that one script decides.
 pub(super) struct Batch<'a> {
     kind: Kind,
-    /// The time of the user's clock, which is the same for all.
+    /// The time of the clock set by the user, which is equal for all calls.
     now: Option<u64>,
     limits: Vec<LimitArguments<'a>>,
     cells: Vec<Cell<'a>>,
     /// Hashed without a secret, because a batch has few keys.
     by_key: HashMap<&'a str, usize, BuildHasherDefault<AHasher>>,
-    /// In the order in which they came; `None` for a call that the script does not decide.
+    /// In the order of arrival; `None` for a call that the script does not decide.
     calls: Vec<Option<Call<'a>>>,
 }
 
-/// What has been decided about a call.
+/// The decisions about a call.
 pub(super) struct Answered {
     pub(super) decisions: Few<Decision>,
-    /// The state of a key with one limit by which it was denied, or after units were taken ahead, and the time
-    /// of the server.
+    /// The state by which a call of one limit was denied, or the state after units were leased, and the time of the
+    /// server.
     pub(super) state: Option<(State, u64)>,
-    /// How many units were taken ahead.
+    /// How many units were leased.
     pub(super) fetched: u64,
 }
 
-/// A key and its limit, which is the same for all calls.
+/// A key, and the limit of all calls of the key.
 struct Cell<'a> {
     key: &'a str,
     plan: &'a Plan,
@@ -63,7 +63,7 @@ struct Call<'a> {
     limits: Few<(usize, usize)>,
 }
 
-/// The arguments of a limit and what is asked of it.
+/// The arguments of a limit, and its operation.
 struct LimitArguments<'a> {
     plan: &'a Plan,
     operation: Operation,
@@ -134,7 +134,7 @@ impl<'a> Batch<'a> {
             });
             cells.len() - 1
         });
-        // From the end, because callers that come together often have the same limit.
+        // From the end, because calls that come together often have one limit.
         let known = self
             .limits
             .iter()
@@ -304,7 +304,7 @@ impl Call<'_> {
 }
 
 impl Call<'_> {
-    /// Takes as many units ahead as there are.
+    /// Leases as many units as there are.
     fn fetch(&self, states: &mut [Option<State>], most: u64, now: u64) -> Option<Answered> {
         let (cell, _) = self.limits.first()?;
         let (plan, _) = self.check.limits().next()?;

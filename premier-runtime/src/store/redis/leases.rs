@@ -1,10 +1,10 @@
-//! Units that this process has taken ahead from Redis and hands out by itself.
+//! Units that this process has leased: taken ahead from Redis, to hand out by itself.
 //!
 //! A unit counts as taken from the moment at which Redis has counted it, so the processes together never
-//! admit more than the limit. It may be handed out as long as that moment does not matter: in the window in
-//! which it was counted, or, of a token bucket, until the bucket would have been refilled with it. A bucket
-//! is refilled with the units that were taken first, so those of each fetch lapse by themselves. To be on the
-//! safe side, time is counted from when the units were asked for, which is before Redis counted them.
+//! admit more than the limit. It may be handed out while that moment does not matter: in the window in which it was
+//! counted, or, of a token bucket, until the bucket would have been refilled with it. A bucket is refilled with the
+//! units that were taken first, so the units of each fetch lapse apart. Their time counts from the request for them,
+//! which comes before Redis counts them.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,25 +13,25 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use super::denials::KeyId;
-use super::lock::lock;
 use crate::algorithms::{Plan, State};
 use crate::clock::after;
 use crate::limit::decision::{Decision, nanos};
 use crate::store::request::Operation;
+use crate::sync::lock_std;
 
 const SHARDS: usize = 16;
 
 /// The most keys of a shard with units. Calls of further keys ask Redis.
 const PER_SHARD: usize = 4_096;
 
-/// Units are fetched more at a time as long as they last for less than this, and fewer if they last ten
-/// times as long.
+/// A fetch takes more units than the one before while they last for less than this, and fewer if they last ten times
+/// as long.
 const LASTS: u64 = 100_000_000;
 
-/// Units of a key without calls for this long are given back.
+/// Units of a key are refunded once it had no calls for this long.
 const IDLE: u64 = 500_000_000;
 
-/// For how many calls the first units of a key are.
+/// The number of calls that the first units of a key are for.
 const FIRST_CALLS: u64 = 8;
 
 /// The units of each key.
@@ -47,9 +47,9 @@ struct Lease {
     /// The key in Redis.
     redis_key: String,
     plan: Plan,
-    /// What is left of each fetch, oldest first.
+    /// The units left of each fetch, oldest first.
     fetched: Vec<Fetched>,
-    /// How many units the last fetch was for, and when they were asked for.
+    /// The number of units of the last fetch, and when it was asked for.
     size: u64,
     since: u64,
     is_fetching: bool,
@@ -61,7 +61,7 @@ struct Lease {
 /// Units that were taken by one call of Redis.
 struct Fetched {
     units: u64,
-    /// When they were asked for.
+    /// When the fetch was asked for.
     since: u64,
     lapses: Lapses,
     /// What Redis has decided.
@@ -73,20 +73,20 @@ struct Fetched {
 enum Lapses {
     /// All of them at this time, with the window.
     Together(u64),
-    /// As many as a token bucket lacks up to them, which were so many nanoseconds' worth.
+    /// Until a token bucket has refilled the units that it lacked: as many as take this many nanoseconds.
     OneByOne(u64),
 }
 
-/// What a call has found.
+/// The result of a call.
 #[derive(Default)]
 pub(super) struct Found {
-    /// The decision, if there were units enough.
+    /// The decision, if there were enough units.
     pub(super) decision: Option<Decision>,
     /// How many units to fetch.
     pub(super) fetch: Option<u64>,
 }
 
-/// Units to be given back.
+/// Units to refund.
 pub(super) struct Unused {
     pub(super) key: KeyId,
     pub(super) redis_key: String,
@@ -97,12 +97,12 @@ pub(super) struct Unused {
 impl Leases {
     /// Takes `cost` units of a key whose limit has a lease of at most `most` units.
     pub(super) fn take(&self, key: KeyId, plan: &Plan, cost: u64, most: u64, now: u64) -> Found {
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         let Some(lease) = shard.find_mut(key.0, |lease| lease.key == key) else {
             return Found::default();
         };
         if lease.plan != *plan {
-            // The limit has changed. What is left of the old one lapses.
+            // The limit has changed. The units of the old one lapse.
             lease.fetched.clear();
             lease.plan = *plan;
         }
@@ -116,7 +116,7 @@ impl Leases {
         }
     }
 
-    /// Notes that units are being fetched. Returns false if they are already.
+    /// Begins a fetch. Returns false if one is running.
     pub(super) fn begin(
         &self,
         key: KeyId,
@@ -126,7 +126,7 @@ impl Leases {
         now: u64,
     ) -> bool {
         self.are_used.store(true, Ordering::SeqCst);
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         match shard.find_mut(key.0, |lease| lease.key == key) {
             Some(lease) if lease.is_fetching => false,
             Some(lease) => {
@@ -151,8 +151,8 @@ impl Leases {
         }
     }
 
-    /// Adds the units that were asked for at `asked_at`. `state` is that of the key, after they were taken, at
-    /// the given time of the server. Returns those that have no use here.
+    /// Adds the units of the fetch that was asked for at `asked_at`. `state` is the state of the key after it, at the
+    /// given time of the server. Returns units that cannot be handed out.
     pub(super) fn add(
         &self,
         key: KeyId,
@@ -162,7 +162,7 @@ impl Leases {
         asked_at: u64,
     ) -> Option<Operation> {
         let unused = (units > 0).then(|| give_back(plan, units, &decision));
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         let Some(lease) = shard.find_mut(key.0, |lease| lease.key == key) else {
             return unused;
         };
@@ -196,18 +196,18 @@ impl Leases {
         None
     }
 
-    /// Notes that a fetch has failed.
+    /// Ends a fetch that has failed.
     pub(super) fn fail(&self, key: KeyId, now: u64) {
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         if let Some(lease) = shard.find_mut(key.0, |lease| lease.key == key) {
             lease.is_fetching = false;
             lease.fetch_after = now + LASTS;
         }
     }
 
-    /// Forgets the units of a key that was reset.
+    /// Removes the units of a key that was reset.
     pub(super) fn forget(&self, key: KeyId) {
-        if let Ok(lease) = lock(self.shard(key)).find_entry(key.0, |lease| lease.key == key) {
+        if let Ok(lease) = lock_std(self.shard(key)).find_entry(key.0, |lease| lease.key == key) {
             lease.remove();
         }
     }
@@ -217,29 +217,29 @@ impl Leases {
         self.are_used.load(Ordering::SeqCst)
     }
 
-    /// Notes that there are no units, unless there are. Returns whether it is so.
+    /// Ends the use of leases if no units are left. Returns whether it has ended.
     pub(super) fn end_use(&self) -> bool {
         self.are_used.store(false, Ordering::SeqCst);
-        let is_empty = self.shards.iter().all(|shard| lock(shard).is_empty());
+        let is_empty = self.shards.iter().all(|shard| lock_std(shard).is_empty());
         if !is_empty {
             self.are_used.store(true, Ordering::SeqCst);
         }
         is_empty
     }
 
-    /// Forgets everything.
+    /// Removes all units.
     pub(super) fn clear(&self) {
         for shard in &self.shards {
-            lock(shard).clear();
+            lock_std(shard).clear();
         }
     }
 
-    /// Takes the units of keys that have not been used for a while, or all of them. Returns those that will
-    /// still be of use if they are given back within `margin`, and whether there are others.
+    /// Takes the units of idle keys, or of all keys. Returns the units that are still worth a refund if it takes
+    /// place within `margin`, and whether units are left.
     pub(super) fn take_idle(&self, now: u64, all: bool, margin: Duration) -> (Vec<Unused>, bool) {
         let (mut unused, mut are_left) = (Vec::new(), false);
         for shard in &self.shards {
-            let mut shard = lock(shard);
+            let mut shard = lock_std(shard);
             let is_idle = |lease: &mut Lease| {
                 all || !lease.is_fetching && now.saturating_sub(lease.last_used) >= IDLE
             };
@@ -263,7 +263,7 @@ impl Leases {
 
     /// How many units to fetch for a call that was not served.
     pub(super) fn wanted(&self, key: KeyId, cost: u64, most: u64, now: u64) -> Option<u64> {
-        let mut shard = lock(self.shard(key));
+        let mut shard = lock_std(self.shard(key));
         let count = shard.len();
         match shard.find_mut(key.0, |lease| lease.key == key) {
             Some(lease) => lease.wanted(most, now),
@@ -277,7 +277,7 @@ impl Leases {
 }
 
 impl Lease {
-    /// Takes units, those first that lapse first.
+    /// Takes units, beginning with those that lapse first.
     fn take(&mut self, cost: u64, now: u64) -> Option<Decision> {
         let mut units = 0;
         for fetched in &mut self.fetched {
@@ -303,7 +303,7 @@ impl Lease {
         decision
     }
 
-    /// How many units to fetch, if it is time to.
+    /// How many units to fetch now, if any.
     fn wanted(&self, most: u64, now: u64) -> Option<u64> {
         let units: u64 = self.fetched.iter().map(|fetched| fetched.units).sum();
         let is_low = units < self.size.div_ceil(2);
@@ -348,7 +348,7 @@ impl Fetched {
     }
 }
 
-/// What gives units back that Redis has counted with this decision.
+/// The operation that refunds units which Redis has counted with this decision.
 fn give_back(plan: &Plan, units: u64, decision: &Decision) -> Operation {
     match plan.is_bucket() {
         true => Operation::Refund(units),

@@ -16,15 +16,15 @@ use super::connection::Connection;
 use super::events::{Event, Events};
 use super::failure::{Failure, describe, is_connection_error};
 use super::keys;
-use super::lock::lock;
 use super::probe::{PING_KEY, ping, probe};
 use super::session::Session;
 use super::slot_ranges::SlotRangeOutages;
 use super::target::Target;
+use crate::sync::lock_std;
 
 /// The longest delay between two probes of a server that is down.
 pub(super) const MAX_PROBE_DELAY: Duration = Duration::from_millis(250);
-/// The delay after the first failed probe, which doubles with each further one.
+/// The delay after the first failed probe. It doubles with each further probe.
 pub(super) const MIN_PROBE_DELAY: Duration = Duration::from_millis(10);
 
 /// A connection that the handler and its driver thread share.
@@ -40,7 +40,7 @@ pub(super) struct Link {
     is_outage_open: AtomicBool,
     slot_ranges: SlotRangeOutages,
     pub(super) outages: AtomicU64,
-    /// The target for people.
+    /// The target as text, for events.
     name: Arc<str>,
     events: Events,
 }
@@ -71,7 +71,7 @@ impl Link {
         }
     }
 
-    /// Returns whether the server, or every master of a cluster, answered last.
+    /// Returns whether the server, or every master of a cluster, answered the last call or probe.
     pub(super) fn is_up(&self) -> bool {
         matches!(*self.state.borrow(), State::Up(..)) && self.slot_ranges.is_empty()
     }
@@ -121,9 +121,9 @@ impl Link {
         }
     }
 
-    /// Runs `work`, which may take the timeout from the moment at which there is a connection: the time
-    /// spent waiting for one says nothing about it. If the work fails because of the connection, reports the
-    /// connection, or in a cluster the slot of `key`, as down.
+    /// Runs `work`, whose timeout begins once there is a connection: the time spent waiting for one says nothing
+    /// about the server. If the work fails because of the connection, reports the connection, or in a cluster the
+    /// slot of `key`, as down.
     pub(super) async fn run(
         self: &Arc<Self>,
         key: Option<&str>,
@@ -147,7 +147,7 @@ impl Link {
                 (Some(slot), Some(key)) => self.report_range_down(slot, key, &failure),
                 _ => {
                     if let Some(key) = key {
-                        *lock(&self.last_failed_key) = Some(key.to_owned());
+                        *lock_std(&self.last_failed_key) = Some(key.to_owned());
                     }
                     self.report_broken(session.generation);
                 }
@@ -166,7 +166,7 @@ impl Link {
             }
             _ => false,
         });
-        if let (true, Some(broken)) = (was_up, &*lock(&self.broken)) {
+        if let (true, Some(broken)) = (was_up, &*lock_std(&self.broken)) {
             // Fails only when the driver has stopped, and then no connection is needed.
             let _ = broken.send(generation);
         }
@@ -181,7 +181,7 @@ impl Link {
 
     /// Records that the server answers, and the end of an outage if there was one.
     pub(super) fn record_recovery(&self) {
-        *lock(&self.last_failed_key) = None;
+        *lock_std(&self.last_failed_key) = None;
         let event = match self.is_outage_open.swap(false, Ordering::Relaxed) {
             true => Event::Up,
             false => Event::Answers,

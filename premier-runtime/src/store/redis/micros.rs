@@ -35,8 +35,8 @@ impl MicroScale {
         self.den
     }
 
-    /// How far the TAT of an admitted call may be ahead, how far it can be at most unless callers wait, and
-    /// what the call adds to it.
+    /// How far the TAT of an admitted call may be ahead, how far it can be at most without waiting callers, and by
+    /// how much the call moves it.
     pub(super) fn times(&self, plan: &Plan, operation: Operation, cost: u64) -> [(u128, u128); 3] {
         let (full, charge) = (plan.ticks(plan.capacity()), plan.ticks(cost));
         let allowance = match operation {

@@ -1,8 +1,8 @@
 //! The Redis handler, through which processes share limits and cached values.
 //!
-//! A call that [`calls`] cannot decide by [`leases`] or [`denials`] goes as a [`check`] to the [`outbox`], from
-//! where the thread in [`driver`] sends it over the connection in [`link`]: with others by a script of
-//! [`lean`], or alone by one of [`script`]. Its caller waits for the [`answer`].
+//! A call that [`calls`] cannot decide by [`leases`] or [`denials`] goes as a [`check`] to the [`outbox`]. The
+//! thread in [`driver`] sends it over the connection in [`link`]: with other calls by a script of [`lean`], or
+//! alone by a script of [`script`]. Its caller waits for the [`answer`].
 
 mod address;
 mod answer;
@@ -26,7 +26,6 @@ mod kind;
 mod lean;
 mod leases;
 mod link;
-mod lock;
 mod micros;
 mod outbox;
 mod probe;

@@ -21,11 +21,11 @@ const ARGUMENTS: [&str; 7] = [
 ];
 
 /// Checks that the server can decide about keys in the slot of `key`, by deciding about another key of
-/// this slot, which it removes. This needs no commands beyond those of limits.
+/// this slot, which it removes. This needs only commands that limits need.
 ///
 /// `PING` is not enough: a server that answers it may be a replica, out of memory or paused.
 pub(super) async fn probe(connection: &mut Connection, key: &str) -> Result<(), RedisError> {
-    // By its text, because a server that was away may not know its hash.
+    // By its text, because a server that was down may not know its hash.
     let decided = redis::cmd("EVAL")
         .arg(PROBE.code)
         .arg(1)
@@ -34,7 +34,7 @@ pub(super) async fn probe(connection: &mut Connection, key: &str) -> Result<(), 
         .exec_async(connection)
         .await;
     match decided {
-        // The server decides. The user has keys of another keyspace than that of `PING_KEY`.
+        // The server decides. The user may only access keys of another keyspace than that of `PING_KEY`.
         Err(error) if is_forbidden_key(&error) => Ok(()),
         result => result,
     }

@@ -18,7 +18,7 @@ use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
 
-/// A script and its SHA-1 for `EVALSHA`.
+/// A script, and its SHA-1 for `EVALSHA`.
 pub(super) struct Script {
     pub(super) code: &'static str,
     pub(super) hash: String,
@@ -116,7 +116,7 @@ pub(super) fn read(check: &Check, reply: Value) -> Result<Few<Decision>, RedisEr
     Ok(check.asked.iter().map(decide).collect())
 }
 
-/// One decision of those of several limits at `now`.
+/// Combines the decisions of several limits at `now`.
 pub(super) fn finish(decisions: impl Iterator<Item = Decision>, now: u64) -> Decision {
     round_up_to_micros(algorithms::combine(decisions)).all_taken_at(now)
 }
@@ -125,7 +125,7 @@ pub(super) fn finish(decisions: impl Iterator<Item = Decision>, now: u64) -> Dec
 fn push_arguments(arguments: &mut Vec<String>, plan: &Plan, operation: Operation, index: usize) {
     let cost = match operation {
         Operation::Take(cost) | Operation::Reserve { cost, .. } | Operation::Peek(cost) => cost,
-        // Those who wait may owe a bucket more than its capacity.
+        // Waiters may owe a bucket more than its capacity.
         Operation::Charge { units, .. } => units,
         Operation::Refund(units) | Operation::Release(_, units) if plan.is_bucket() => units,
         Operation::Refund(units) | Operation::Release(_, units) => units.min(plan.capacity()),

@@ -139,7 +139,7 @@ async fn check_is_master(server: &Client, timeout: Duration) -> Result<(), Redis
         redis::cmd("ROLE").query_async(&mut connection).await;
     let name = match role {
         Ok(role) => role.into_iter().next(),
-        // The user may not run ROLE, so the sentinel's answer has to do.
+        // The user may not run ROLE, so the answer of the sentinel has to be trusted.
         Err(error) if error.code() == Some("NOPERM") => return Ok(()),
         Err(error) => return Err(error),
     };

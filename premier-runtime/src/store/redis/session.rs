@@ -1,4 +1,4 @@
-//! A connection with the scripts that its server is known to have.
+//! A connection, and the scripts that were sent over it.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -9,14 +9,14 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::connection::Connection;
-use super::lock::lock;
 use super::script::Script;
+use crate::sync::lock_std;
 
 /// A connection, from its beginning to its end.
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) connection: Connection,
-    /// How many connections there have been.
+    /// The number of the connection, which counts up.
     pub(super) generation: u64,
     /// How often each script has been sent, by its hash.
     sent: Arc<Mutex<HashMap<&'static str, u64>>>,
@@ -73,10 +73,10 @@ impl Session {
         matches!(self.connection, Connection::Cluster(_))
     }
 
-    /// Returns how often a script has been sent, and whether that includes a time that is left to the caller.
+    /// Returns how often a script has been sent, and whether the caller has to send it once of these times.
     /// `unknown_after` is how often it had been sent when the server did not know it.
     fn next_sending(&self, script: &'static Script, unknown_after: Option<u64>) -> (u64, bool) {
-        let mut sent = lock(&self.sent);
+        let mut sent = lock_std(&self.sent);
         let times = sent.entry(&script.hash).or_default();
         let is_to_be_sent = *times == unknown_after.unwrap_or(0);
         *times += u64::from(is_to_be_sent);
@@ -100,7 +100,7 @@ impl Session {
     }
 }
 
-/// The error that a reply is. Scripts return none within their replies.
+/// Turns a reply that is an error into one. Scripts return no errors within their replies.
 fn checked(reply: Value) -> Result<Value, RedisError> {
     match reply {
         Value::ServerError(_) => reply.extract_error(),

@@ -1,9 +1,11 @@
 //! The ranges of a cluster's slots that are down because their master does not answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::failure::Failure;
+
+use crate::sync::lock_std;
 
 /// All slot ranges that are known to be down.
 #[derive(Debug, Default)]
@@ -71,7 +73,7 @@ impl SlotRangeOutages {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<SlotRangeOutage>> {
-        self.down.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_std(&self.down)
     }
 }
 

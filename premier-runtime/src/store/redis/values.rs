@@ -1,9 +1,9 @@
 //! Cached values that processes share through Redis.
 //!
-//! A value has a second key beside it while it is computed: the token of the computation. The first process
-//! that finds no value writes it, others that come meanwhile take the same. Saving a value checks and removes
-//! it, and removing the value removes the token as well, so that what was computed from before is not saved. A
-//! token that Redis has lost, by eviction or a failover, is no longer valid either.
+//! While a value is computed, a second key beside it holds the token of the computation. The first process that
+//! finds no value writes the token, and other processes that compute meanwhile use it. Saving a value checks and
+//! removes the token, and removing the value removes the token as well, so that a value computed from older data is
+//! not saved. A token that Redis has lost, by eviction or a failover, is invalid too.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::key::full::Key;
 use crate::store::request::BoxFuture;
 use crate::store::values::{LoadToken, Loaded, ValueStore};
 
-/// How long a computation may take whose value is saved.
+/// The longest time of a computation whose value is saved.
 const TOKEN_TTL: Duration = Duration::from_secs(3_600);
 
 /// How long the token of a computation that has ended without a value stays for other processes.
@@ -29,7 +29,7 @@ const ABANDONED_TOKEN_TTL: Duration = Duration::from_secs(60);
 const LOAD: &str = "return { redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1]) }";
 
 /// As `LOAD`, and the token if no more than `ARGV[1]` milliseconds are left. `ARGV[2]` is the token if there is
-/// none yet, `ARGV[3]` its TTL. A key of another type is as good as none, and is written over.
+/// none yet, `ARGV[3]` its TTL. A key of another type counts as missing, and is overwritten.
 const LOAD_OR_BEGIN: &str = "\
 local value = redis.pcall('GET', KEYS[1])
 if type(value) ~= 'string' then value = false end
@@ -107,7 +107,7 @@ impl RedisHandler {
     }
 }
 
-/// A token that no process has made before, by the keys that std takes from the operating system.
+/// A token that is unique among all processes, by the random keys that std takes from the operating system.
 fn new_token() -> String {
     let random = || RandomState::new().hash_one(std::process::id());
     format!("{:016x}{:016x}", random(), random())

@@ -1,11 +1,12 @@
-//! Limits from a TOML file that is followed.
+//! Limits from a TOML file, which is read again and again for changes.
 
 mod parse;
+mod position;
 mod spelling;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
 
@@ -16,20 +17,21 @@ use crate::error::Error;
 use crate::limit::algo::Algo;
 use crate::limit::quota::Limit;
 use crate::limiter::named::Limiter;
+use crate::sync::lock_std;
 use crate::telemetry::record_limits_file;
 
-/// How often the file is read. It is small, and reading it notices every way to change it: written in
-/// place, moved over, or behind a link that points elsewhere.
+/// How often the file is read. It is small, and reading it notices every kind of change: written in place,
+/// replaced, or behind a link that points elsewhere.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// How long a change has to stay as it is before it is applied: a file that is written in place may be half
-/// written.
+/// How long a file must not have changed before it is applied: a file that is written in place may be half written.
 const SETTLED: Duration = Duration::from_millis(300);
 
 /// How often the metrics are set, so that an exporter which is installed late has them.
 const METRICS_EVERY: Duration = Duration::from_secs(1);
 
-/// How long limits have at first to be used before their entries are reported as unknown.
+/// The time after the start in which unknown entries are not reported, because their limits may not have been used
+/// yet.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The state of the limits file of this process; see [`Config::limits_file`](crate::Config).
@@ -78,7 +80,7 @@ impl fmt::Display for LimitChange {
 static STATUS: Mutex<Option<FileStatus>> = Mutex::new(None);
 
 fn status() -> MutexGuard<'static, Option<FileStatus>> {
-    STATUS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock_std(&STATUS)
 }
 
 /// The state of the limits file; `None` when there is none.
@@ -104,9 +106,9 @@ type Reading = Result<String, String>;
 #[derive(Debug)]
 pub(crate) struct Watched {
     path: PathBuf,
-    /// What was read last and is in force or refused.
+    /// The last reading that was applied or refused.
     reading: Reading,
-    /// Another one, which is not settled yet, and since when it is there.
+    /// A newer reading, which may be half written, and since when it has not changed.
     unsettled: Option<(Reading, Instant)>,
     entries: Vec<FileEntry>,
     /// The names of entries that a limit has had.
@@ -136,10 +138,10 @@ impl Watched {
         })
     }
 
-    /// Puts its limits in force and follows its changes.
+    /// Applies the limits and follows the changes of the file.
     ///
     /// # Errors
-    /// [`Error::Config`] when there is no thread to follow them.
+    /// [`Error::Config`] when no thread can be started.
     pub(crate) fn watch(mut self) -> Result<(), Error> {
         *status() = Some(FileStatus::default());
         let applied = self.apply(&[]);
@@ -196,7 +198,7 @@ impl Watched {
         true
     }
 
-    /// Puts the limits of another reading in force. Returns what has changed.
+    /// Applies the limits of another reading. Returns the changes.
     ///
     /// # Errors
     /// [`Error::Config`], and all limits stay as they are.
@@ -207,7 +209,7 @@ impl Watched {
         };
         let file = file.map_err(|message| refused(&self.path, &message))?;
         if !file.has_limits && !self.entries.is_empty() {
-            let message = "it has no table [limits], as if it were not written yet; an empty one takes all entries out";
+            let message = "it has no table [limits] and may be half written; an empty table [limits] removes all entries";
             return Err(refused(&self.path, message));
         }
         let before = std::mem::replace(&mut self.entries, file.entries);
@@ -327,7 +329,7 @@ fn record_metrics() {
     record_limits_file(status.error.is_none(), status.applied, status.unknown.len());
 }
 
-/// The limits of a name: those in force, or what replaces them once one is used.
+/// The limits of a name: those in force, or the override of a name that is not used yet.
 fn limits_of(name: &str) -> Vec<Limit> {
     let (limiters, replacement) = match names().get(name) {
         Some(named) => (alive(named), named.replacement.clone()),

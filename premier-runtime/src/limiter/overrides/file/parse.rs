@@ -1,12 +1,12 @@
 //! Reads the text of a limits file.
 
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::position::{Mistake, Position, mistake};
 use crate::error::Error;
 use crate::limit::algo::Algo;
 use crate::limit::args::LimitArgs;
@@ -18,11 +18,11 @@ const KEYS: &str = "rate, rates, quota, duration, burst, bucket_size, lease and 
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) entries: Vec<FileEntry>,
-    /// Whether there is a table `limits`. A file that is not written yet has none.
+    /// Whether there is a table `limits`. A file that is still being written has none.
     pub(super) has_limits: bool,
 }
 
-/// The entry of a name. It may leave the algorithm to the limit that it is for.
+/// The entry of a name. Without an algorithm it takes that of the limit that it is for.
 #[derive(Clone, Debug)]
 pub(super) struct FileEntry {
     pub(super) name: String,
@@ -31,47 +31,10 @@ pub(super) struct FileEntry {
     pub(super) args: LimitArgs,
 }
 
-/// A place in the file, from 1. Columns are characters.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Position {
-    line: usize,
-    column: usize,
-}
-
-impl Position {
-    fn of(text: &str, at: usize) -> Self {
-        let before = text.get(..at).unwrap_or(text);
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
-        }
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "line {}, column {}", self.line, self.column)
-    }
-}
-
-/// What is wrong, and where.
-struct Mistake {
-    at: usize,
-    message: String,
-}
-
-fn mistake(at: Range<usize>, message: impl Into<String>) -> Mistake {
-    Mistake {
-        at: at.start,
-        message: message.into(),
-    }
-}
-
 /// Reads a file.
 ///
 /// # Errors
-/// The position of a mistake, and what is accepted there.
+/// The position of a mistake, and what premier accepts there.
 pub(super) fn parse(text: &str) -> Result<File, String> {
     let read = match DeTable::parse(text) {
         Ok(document) => file(text, document.get_ref()),
@@ -177,7 +140,7 @@ impl Reader<'_> {
             bucket_size,
             lease,
         };
-        // What is left to be checked depends on the limit that it is for.
+        // The other checks depend on the limit that the entry is for.
         if let Some(algo) = algo {
             for limit in args.limits(algo) {
                 limit
@@ -292,7 +255,7 @@ impl Reader<'_> {
     }
 }
 
-/// The rates of an entry, which are given once.
+/// The rates of an entry, which has either `rate` or `rates`.
 fn both(
     before: Option<Vec<(u64, Duration)>>,
     rates: Vec<(u64, Duration)>,

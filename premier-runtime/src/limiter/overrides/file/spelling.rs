@@ -1,4 +1,4 @@
-//! What a misspelled name may stand for.
+//! Suggestions for misspelled names.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ pub(super) fn similar<'a>(name: &str, known: &'a [Arc<str>]) -> Option<&'a str> 
         .map(|(_, known)| known)
 }
 
-/// How many characters have to be inserted, removed or replaced to make one text of the other (Levenshtein).
+/// The Levenshtein distance: how many characters have to be inserted, removed or replaced to turn one text into the
+/// other.
 fn edits(one: &str, other: &str) -> usize {
     let other: Vec<_> = other.chars().collect();
     let mut row: Vec<_> = (0..=other.len()).collect();
