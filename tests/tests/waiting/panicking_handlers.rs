@@ -1,5 +1,4 @@
 //! A store that panics while units are given back hurts the caller of that operation, and no waiter.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::future::Future;
