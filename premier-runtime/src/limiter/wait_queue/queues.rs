@@ -241,10 +241,12 @@ impl WaitQueues {
         queues: &[QueueRef<'_, (), SlotQueue>],
         give_back: impl Fn(Option<&str>, &GiveBack),
     ) -> thread::Result<()> {
-        queues.iter().fold(Ok(()), |given_back, queue| {
+        let mut given_back = Ok(());
+        for queue in queues {
             let counted = self.counted(|what: &GiveBack| give_back(queue.key(), what));
-            given_back.and(queue.recall(counted))
-        })
+            given_back = given_back.and(queue.recall(counted));
+        }
+        given_back
     }
 
     /// Lets all waiters ask again, because the states of all keys were removed.
