@@ -17,8 +17,9 @@ use crate::clock::{self, Sleep, after};
 use crate::error::Error;
 use crate::limit::decision::Decision;
 use crate::limiter::call::Call;
-use crate::limiter::max_wait::{MaxWait, WaitTime};
-use crate::limiter::named::{Asking, Limiter};
+use crate::limiter::counted_wait::CountedWait;
+use crate::limiter::max_wait::WaitTime;
+use crate::limiter::named::Asking;
 use crate::limiter::wait_queue::{
     GiveBack, Joined, LimitQueue, LimitWaiter, Position, QueueHead, Seen, Slot, SlotWaiter,
     TakenSlot, Turn, WaitQueues,
@@ -81,29 +82,7 @@ pub(super) struct Wait<'a> {
     /// The request of an async caller to the store, with the events that had happened before.
     asking: Option<(Asking<'a>, Arc<[Plan]>, Seen)>,
     /// Last, because a call counts as waiting until it has released its slot.
-    _counted: Counted<'a>,
-}
-
-/// Counts a waiting call until it is dropped, also by a panic of the store or of a recorder.
-struct Counted<'a>(&'a Limiter);
-
-impl<'a> Counted<'a> {
-    /// Returns `None` when as many calls wait as may.
-    fn new(limiter: &'a Limiter, max_wait: MaxWait) -> Option<Self> {
-        let queues = limiter.queues();
-        queues.count().enter(max_wait.calls).then(|| {
-            let counted = Self(limiter);
-            limiter.record_waiting(true);
-            counted
-        })
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.queues().count().leave();
-        self.0.record_waiting(false);
-    }
+    _counted: CountedWait<'a>,
 }
 
 #[expect(
@@ -186,7 +165,7 @@ impl<'a> Wait<'a> {
 
     fn new(mut call: Call<'a>) -> Result<Self, Error> {
         let limiter = call.limiter;
-        let counted = Counted::new(limiter, call.max_wait)
+        let counted = CountedWait::new(limiter, call.max_wait)
             .ok_or_else(|| limiter.too_many_waiting(call.key, call.max_wait))?;
         call.max_wait.calls = None;
         let began = limiter.clock().now();

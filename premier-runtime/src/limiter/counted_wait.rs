@@ -1,0 +1,26 @@
+//! Counting the calls that wait for a limiter.
+
+use super::max_wait::MaxWait;
+use super::named::Limiter;
+
+/// Counts a waiting call until it is dropped, also by a panic of the store or of a recorder.
+pub(super) struct CountedWait<'a>(&'a Limiter);
+
+impl<'a> CountedWait<'a> {
+    /// Returns `None` when as many calls wait as may.
+    pub(super) fn new(limiter: &'a Limiter, max_wait: MaxWait) -> Option<Self> {
+        let queues = limiter.queues();
+        queues.count().enter(max_wait.calls).then(|| {
+            let counted = Self(limiter);
+            limiter.record_waiting(true);
+            counted
+        })
+    }
+}
+
+impl Drop for CountedWait<'_> {
+    fn drop(&mut self) {
+        self.0.queues().count().leave();
+        self.0.record_waiting(false);
+    }
+}
