@@ -5,6 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "axum")]
+use axum::extract::ConnectInfo;
+#[cfg(feature = "axum")]
+use axum::extract::connect_info::MockConnectInfo;
 use http::Extensions;
 use http::header::{HeaderMap, HeaderName};
 
@@ -52,7 +56,8 @@ impl From<Source> for ClientAddress {
 
 impl ClientAddress {
     /// Returns the address of the client, or `None` if the server did not supply that of the peer.
-    // Inlined, because most keys are the address of the peer: 22 instructions of a request.
+    // Inlined, because most keys are the address of the peer. With `peer_of_another_server` apart, a request takes
+    // 20 instructions fewer.
     #[inline]
     pub(super) fn find(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         match &self.source {
@@ -155,16 +160,18 @@ impl fmt::Debug for ClientAddress {
 #[inline]
 pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
     #[cfg(feature = "axum")]
-    {
-        use axum::extract::ConnectInfo;
-        use axum::extract::connect_info::MockConnectInfo;
+    if let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>() {
+        return Some(peer.ip());
+    }
+    peer_of_another_server(extensions)
+}
 
-        if let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>() {
-            return Some(peer.ip());
-        }
-        if let Some(MockConnectInfo(peer)) = extensions.get::<MockConnectInfo<SocketAddr>>() {
-            return Some(peer.ip());
-        }
+// See `ClientAddress::find`.
+#[inline(never)]
+fn peer_of_another_server(extensions: &Extensions) -> Option<IpAddr> {
+    #[cfg(feature = "axum")]
+    if let Some(MockConnectInfo(peer)) = extensions.get::<MockConnectInfo<SocketAddr>>() {
+        return Some(peer.ip());
     }
     extensions.get::<SocketAddr>().map(SocketAddr::ip)
 }
