@@ -17,4 +17,4 @@ pub use crate::attributes::output::{NoResult, ResultOutput};
 pub use crate::attributes::rejection::ErrorOfRejection;
 pub use crate::attributes::retry::{ArgumentOfRetry, DelayFunction, ErrorOfBadValue};
 pub use crate::attributes::timeout::{ArgumentOfWorker, OutputOfWorker};
-pub use crate::key::subject::KeyText;
+pub use crate::key::subject::CallKey;

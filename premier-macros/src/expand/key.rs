@@ -90,7 +90,7 @@ fn borrow_for_key(key: &Key, function: &Function) -> Option<TokenStream> {
 /// Returns the key for an expression that implements `Display`. The traits of
 /// [`import_key_traits`] choose a faster representation than text for types that have one.
 fn key_of(crate_path: &TokenStream, expr: &TokenStream, span: Span) -> TokenStream {
-    quote_spanned!(span=> (&&#crate_path::bounds::KeyText::key(&#expr)).premier_key())
+    quote_spanned!(span=> (&&#crate_path::bounds::CallKey::key(&#expr)).premier_key())
 }
 
 /// Returns the imports that the expression of [`key_of`] needs.

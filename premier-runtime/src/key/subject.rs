@@ -1,6 +1,6 @@
 //! The caller's part of a key, converted without formatting where its type allows.
 //!
-//! An expansion calls `premier_key` on `&&KeyText::key(&value)`. Method resolution picks [`KeyFast`] for
+//! An expansion calls `premier_key` on `&&CallKey::key(&value)`. Method resolution picks [`KeyFast`] for
 //! strings and integers, which need no formatting, and [`KeyFormatted`], which uses `Display`, for
 //! all other types (autoref specialization, after David Tolnay's "case study"). Both produce the
 //! text that `Display` writes.
@@ -206,13 +206,13 @@ pub struct KeyOf<'a, K: ?Sized> {
     label = "does not implement `Display`",
     note = "the text of a key is made by `Display`: implement it for `{Self}`, or write an expression of a type that has it, such as a field or `format!(…)`"
 )]
-pub trait KeyText {
+pub trait CallKey {
     /// Wraps the key for an expansion.
     fn key(&self) -> KeyOf<'_, Self>;
 }
 
 #[diagnostic::do_not_recommend]
-impl<K: Display + ?Sized> KeyText for K {
+impl<K: Display + ?Sized> CallKey for K {
     #[inline]
     fn key(&self) -> KeyOf<'_, K> {
         KeyOf {
@@ -307,7 +307,7 @@ mod tests {
     fn every_conversion_gives_the_text_that_display_writes() {
         macro_rules! assert_displayed {
             ($($value:expr),* $(,)?) => {$(
-                let converted = text((&&KeyText::key(&$value)).premier_key());
+                let converted = text((&&CallKey::key(&$value)).premier_key());
                 assert_eq!(converted, Some($value.to_string()));
             )*};
         }

@@ -60,14 +60,7 @@ pub(crate) async fn acquire_async(
     call: Call<'_>,
     first: Option<Box<First>>,
 ) -> Result<Decision, Error> {
-    let Call {
-        limiter,
-        key,
-        cost,
-        max_wait,
-    } = call;
-    let acquired = acquire_unrecorded_async(limiter, key, cost, max_wait, first).await;
-    recorded(call, acquired)
+    recorded(call, acquire_unrecorded_async(call, first).await)
 }
 
 /// Records the decision about a call, and collects it if the call is admitted.
@@ -99,19 +92,7 @@ pub(crate) fn acquire_unrecorded(
 }
 
 /// As [`acquire_async`], for callers that record the decision themselves.
-pub(crate) fn acquire_unrecorded_async<'a>(
-    limiter: &'a Limiter,
-    key: Option<&'a str>,
-    cost: u64,
-    max_wait: MaxWait,
-    first: Option<Box<First>>,
-) -> Acquiring<'a> {
-    let call = Call {
-        limiter,
-        key,
-        cost,
-        max_wait,
-    };
+pub(crate) fn acquire_unrecorded_async(call: Call<'_>, first: Option<Box<First>>) -> Acquiring<'_> {
     Acquiring {
         call,
         stage: Stage::New(first),

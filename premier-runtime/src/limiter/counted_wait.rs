@@ -1,16 +1,15 @@
 //! Counting the calls that wait for a limiter.
 
-use super::max_wait::MaxWait;
 use super::named::Limiter;
 
 /// Counts a waiting call until it is dropped, also by a panic of the store or of a recorder.
-pub(super) struct CountedWait<'a>(&'a Limiter);
+pub(crate) struct CountedWait<'a>(&'a Limiter);
 
 impl<'a> CountedWait<'a> {
-    /// Returns `None` when as many calls wait as may.
-    pub(super) fn new(limiter: &'a Limiter, max_wait: MaxWait) -> Option<Self> {
+    /// Returns `None` when `max_waiting` calls wait already.
+    pub(crate) fn new(limiter: &'a Limiter, max_waiting: Option<u64>) -> Option<Self> {
         let queues = limiter.queues();
-        queues.count().enter(max_wait.calls).then(|| {
+        queues.count().enter(max_waiting).then(|| {
             let counted = Self(limiter);
             limiter.record_waiting(true);
             counted

@@ -3,7 +3,7 @@
 pub(crate) mod acquire;
 mod bound_store;
 pub(crate) mod call;
-mod counted_wait;
+pub(crate) mod counted_wait;
 #[cfg(all(test, premier_loom))]
 mod every_interleaving;
 pub(crate) mod known_plans;

@@ -72,8 +72,7 @@ pub(crate) async fn acquire_all_async<const N: usize, R>(
         let Some((part, first)) = taken.next(index, began) else {
             continue;
         };
-        let acquired =
-            acquire_unrecorded_async(part.limiter, part.key, part.cost, part.max_wait, first).await;
+        let acquired = acquire_unrecorded_async(part, first).await;
         taken.finish(index, acquired)?;
     }
     Ok(admitted(&taken.keep()))

@@ -165,7 +165,7 @@ impl<'a> Wait<'a> {
 
     fn new(mut call: Call<'a>) -> Result<Self, Error> {
         let limiter = call.limiter;
-        let counted = CountedWait::new(limiter, call.max_wait)
+        let counted = CountedWait::new(limiter, call.max_wait.calls)
             .ok_or_else(|| limiter.too_many_waiting(call.key, call.max_wait))?;
         call.max_wait.calls = None;
         let began = limiter.clock().now();

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::clock::{Sleep, SteadyClock, after};
 use crate::error::Error;
 use crate::limit::decision::Decision;
+use crate::limiter::counted_wait::CountedWait;
 use crate::limiter::named::Limiter;
 
 /// The `Retry-After` of a request that was denied while others are pending.
@@ -109,7 +110,7 @@ pub(super) struct OutcomeWait<'a> {
     calls: Option<u64>,
     /// Set once the request waits.
     deadline: Option<Sleep>,
-    guard: Option<WaitingGuard<'a>>,
+    guard: Option<CountedWait<'a>>,
 }
 
 impl<'a> OutcomeWait<'a> {
@@ -130,7 +131,7 @@ impl<'a> OutcomeWait<'a> {
         denied: Result<Decision, Error>,
     ) -> Progress {
         if self.guard.is_none() {
-            self.guard = WaitingGuard::enter(self.limiter, self.calls);
+            self.guard = CountedWait::new(self.limiter, self.calls);
         }
         if self.guard.is_none() {
             return self.denied_within(denied, RETRY_SOON);
@@ -321,26 +322,5 @@ impl Drop for Waiter {
         });
         drop(keys);
         drop(removed);
-    }
-}
-
-/// Counts a request among those that wait for the limit, until it is dropped.
-struct WaitingGuard<'a>(&'a Limiter);
-
-impl<'a> WaitingGuard<'a> {
-    /// `None` if this many calls are waiting already.
-    fn enter(limiter: &'a Limiter, calls: Option<u64>) -> Option<Self> {
-        if !limiter.queues().count().enter(calls) {
-            return None;
-        }
-        limiter.record_waiting(true);
-        Some(Self(limiter))
-    }
-}
-
-impl Drop for WaitingGuard<'_> {
-    fn drop(&mut self) {
-        self.0.queues().count().leave();
-        self.0.record_waiting(false);
     }
 }

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::key::subject::Subject;
 use crate::limit::decision::{Decision, Reservation};
 use crate::limiter::acquire::acquire_unrecorded_async;
+use crate::limiter::call::Call;
 use crate::limiter::max_wait::MaxWait;
 use crate::limiter::named::Limiter;
 use crate::store::request::{BoxFuture, Operation};
@@ -186,8 +187,13 @@ impl Shared {
         if self.never_waits {
             return limiter.take_async(key, cost).await;
         }
-        let max_wait = self.config.throttle.max_wait();
-        acquire_unrecorded_async(limiter, key, cost, max_wait, None).await
+        let call = Call {
+            limiter,
+            key,
+            cost,
+            max_wait: self.config.throttle.max_wait(),
+        };
+        acquire_unrecorded_async(call, None).await
     }
 
     /// Decides about a request that its response may refund. Before it is denied, it waits for the responses to

@@ -13,7 +13,7 @@ use crate::store::request::{Operation, Request};
 pub(super) struct Check {
     /// The keys of all limits of all requests, in their order.
     pub(super) keys: Few<String>,
-    pub(super) asked: Few<Asked>,
+    pub(super) requests: Few<KeyRequest>,
     /// The time of the clock set by the user in microseconds, if there is one.
     pub(super) now: Option<u64>,
     /// The key of each request.
@@ -34,7 +34,7 @@ pub(super) struct Fetch {
 
 /// The operation of one request, and its limits.
 #[derive(Clone, PartialEq)]
-pub(super) struct Asked {
+pub(super) struct KeyRequest {
     pub(super) plans: Few<Plan>,
     pub(super) operation: Operation,
 }
@@ -58,7 +58,7 @@ impl Check {
                 request.check_cost(cost)?;
             }
         }
-        let asked = |request: &Request<'_>| Asked {
+        let owned = |request: &Request<'_>| KeyRequest {
             plans: Few::of(request.plans),
             operation: request.operation,
         };
@@ -71,24 +71,24 @@ impl Check {
                 .collect(),
         };
         let ids = requests.iter().map(|request| denials.id(&request.key));
-        let asked = requests.iter().map(asked).collect();
-        Ok(Self::of(all_keys, asked, ids.collect(), now))
+        let owned = requests.iter().map(owned).collect();
+        Ok(Self::of(all_keys, owned, ids.collect(), now))
     }
 
     /// A request that refunds units.
     pub(super) fn of_unused(unused: Unused, now: Option<u64>) -> Self {
-        let asked = Asked {
+        let refund = KeyRequest {
             plans: Few::One(unused.plan),
             operation: unused.operation,
         };
         let (keys, ids) = (Few::One(unused.redis_key), Few::One(unused.key));
-        Self::of(keys, Few::One(asked), ids, now)
+        Self::of(keys, Few::One(refund), ids, now)
     }
 
-    fn of(keys: Few<String>, asked: Few<Asked>, ids: Few<KeyId>, now: Option<u64>) -> Self {
+    fn of(keys: Few<String>, requests: Few<KeyRequest>, ids: Few<KeyId>, now: Option<u64>) -> Self {
         Self {
             keys,
-            asked,
+            requests,
             now: now.map(|now| now / 1_000),
             ids,
             snapshot: None,
@@ -98,7 +98,7 @@ impl Check {
 
     /// Whether the call may free units for other calls.
     pub(super) fn may_refund(&self) -> bool {
-        self.asked.iter().any(|asked| match asked.operation {
+        self.requests.iter().any(|request| match request.operation {
             Operation::Take(_)
             | Operation::Reserve { .. }
             | Operation::Peek(_)
@@ -114,14 +114,14 @@ impl Check {
             return Vec::new();
         }
         let mut keys = self.keys.iter();
-        let requests = self.asked.iter().zip(self.ids.iter());
+        let requests = self.requests.iter().zip(self.ids.iter());
         requests
             .zip(decisions)
-            .filter_map(|((asked, id), decision)| {
-                let keys = keys.by_ref().take(asked.plans.len()).cloned().collect();
-                let release = Asked {
-                    operation: asked.operation.release(decision)?,
-                    ..asked.clone()
+            .filter_map(|((request, id), decision)| {
+                let keys = keys.by_ref().take(request.plans.len()).cloned().collect();
+                let release = KeyRequest {
+                    operation: request.operation.release(decision)?,
+                    ..request.clone()
                 };
                 Some(Self::of(keys, Few::One(release), Few::One(*id), now))
             })
@@ -130,8 +130,8 @@ impl Check {
 
     /// The limits with their operations, in the order of the keys.
     pub(super) fn limits(&self) -> impl Iterator<Item = (&Plan, Operation)> {
-        self.asked
+        self.requests
             .iter()
-            .flat_map(|asked| asked.plans.iter().map(|plan| (plan, asked.operation)))
+            .flat_map(|request| request.plans.iter().map(|plan| (plan, request.operation)))
     }
 }

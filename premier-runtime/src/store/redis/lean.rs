@@ -16,7 +16,7 @@ use std::hash::BuildHasherDefault;
 use ahash::AHasher;
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 
-use super::check::{Asked, Check};
+use super::check::{Check, KeyRequest};
 use super::few::Few;
 use super::kind::Kind;
 use super::micros::MicroScale;
@@ -280,17 +280,21 @@ impl Call<'_> {
             }
         }
         let mut cells = self.limits.iter();
-        let mut decide = |asked: &Asked| {
-            let (cost, effect) = effect(asked.operation, all);
-            let decisions = asked.plans.iter().zip(&mut cells).map(|(plan, (cell, _))| {
-                let state = states[*cell].as_mut();
-                state.map_or_else(Decision::default, |state| {
-                    state.decide(plan, now, cost, effect)
-                })
-            });
+        let mut decide = |request: &KeyRequest| {
+            let (cost, effect) = effect(request.operation, all);
+            let decisions = request
+                .plans
+                .iter()
+                .zip(&mut cells)
+                .map(|(plan, (cell, _))| {
+                    let state = states[*cell].as_mut();
+                    state.map_or_else(Decision::default, |state| {
+                        state.decide(plan, now, cost, effect)
+                    })
+                });
             finish(decisions, now)
         };
-        let decisions: Few<_> = self.check.asked.iter().map(&mut decide).collect();
+        let decisions: Few<_> = self.check.requests.iter().map(&mut decide).collect();
         let denied_by = match (&self.limits, &*decisions) {
             (Few::One((cell, _)), [decision]) if !decision.allowed => states[*cell].clone(),
             _ => None,

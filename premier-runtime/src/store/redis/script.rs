@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 
-use super::check::{Asked, Check};
+use super::check::{Check, KeyRequest};
 use super::few::Few;
 use super::micros::{MicroScale, round_up_to_micros, whole_micros};
 use crate::algorithms::{self, Effect, OwingWindow, Plan, State, WindowState};
@@ -71,7 +71,7 @@ pub(super) fn script(check: &Check) -> &'static Script {
 /// Appends the keys and the arguments of a call to a command. All its requests have the operation of the
 /// first; several requests are all [`Operation::Take`].
 pub(super) fn write(check: &Check, command: &mut Cmd) {
-    let operation = check.asked.first().map(|asked| asked.operation);
+    let operation = check.requests.first().map(|request| request.operation);
     let name = match operation {
         Some(Operation::Take(_) | Operation::Reserve { .. }) => "take",
         Some(Operation::Peek(_)) | None => "peek",
@@ -83,9 +83,9 @@ pub(super) fn write(check: &Check, command: &mut Cmd) {
     command.arg(check.keys.len()).arg(&*check.keys).arg(name);
     command.arg(check.now.map(|now| now.to_string()).unwrap_or_default());
     let mut arguments = Vec::with_capacity(16);
-    for asked in check.asked.iter() {
-        for (index, plan) in asked.plans.iter().enumerate() {
-            push_arguments(&mut arguments, plan, asked.operation, index);
+    for request in check.requests.iter() {
+        for (index, plan) in request.plans.iter().enumerate() {
+            push_arguments(&mut arguments, plan, request.operation, index);
         }
     }
     if let Some(Operation::Release(slot, _)) = operation {
@@ -105,15 +105,15 @@ pub(super) fn read(check: &Check, reply: Value) -> Result<Few<Decision>, RedisEr
     }
     let allowed = replies.iter().all(|reply| reply.allowed);
     let mut replies = replies.into_iter();
-    let decide = |asked: &Asked| {
-        let decisions = asked
+    let decide = |request: &KeyRequest| {
+        let decisions = request
             .plans
             .iter()
             .zip(&mut replies)
-            .map(|(plan, reply)| reply.decide(plan, now, asked.operation, allowed));
+            .map(|(plan, reply)| reply.decide(plan, now, request.operation, allowed));
         finish(decisions, now)
     };
-    Ok(check.asked.iter().map(decide).collect())
+    Ok(check.requests.iter().map(decide).collect())
 }
 
 /// Combines the decisions of several limits at `now`.

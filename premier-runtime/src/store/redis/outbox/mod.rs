@@ -148,9 +148,9 @@ impl Outbox {
 
     fn invalidate_changed(&self, check: &Check) {
         if check
-            .asked
+            .requests
             .iter()
-            .any(|asked| asked.operation == Operation::Reset)
+            .any(|request| request.operation == Operation::Reset)
         {
             check.ids.iter().for_each(|key| self.leases.forget(*key));
         }
@@ -176,13 +176,14 @@ impl Outbox {
         decisions: Few<Decision>,
         state: Option<(State, u64)>,
     ) {
-        match (check.snapshot, &*check.ids, &*check.asked, &*decisions) {
+        match (check.snapshot, &*check.ids, &*check.requests, &*decisions) {
             (_, keys, _, decisions) if decisions.iter().all(|decision| decision.allowed) => {
                 keys.iter().for_each(|key| self.denials.remove(*key));
             }
-            (Some(snapshot), [key], [asked], [decision]) => {
-                let asked = (&asked.plans, asked.operation);
-                self.denials.insert(*key, snapshot, asked, decision, state);
+            (Some(snapshot), [key], [request], [decision]) => {
+                let request = (&request.plans, request.operation);
+                self.denials
+                    .insert(*key, snapshot, request, decision, state);
             }
             _ => {}
         }
