@@ -287,8 +287,8 @@ mod tests {
         let snapshot = denials.snapshot(Some(&key), 1).unwrap();
         meanwhile(&denials, &request);
         let denied = state.peek(&plans[0], 1, 1);
-        let request = (&Few::One(plans[0]), request.operation);
-        denials.insert(key, snapshot, request, &denied, Some((state, 1)));
+        let inserted = (&Few::One(plans[0]), request.operation);
+        denials.insert(key, snapshot, inserted, &denied, Some((state, 1)));
         denials.get(&request, 2).is_some()
     }
 
