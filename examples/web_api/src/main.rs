@@ -10,15 +10,17 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use web_api::Options;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "premier=info".into()),
-        )
+    let levels = std::env::var("RUST_LOG").unwrap_or_else(|_| "premier=info".into());
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer())
+        .with(levels.parse::<Targets>()?)
         .init();
     let options = Options::parse();
     let app = web_api::app(&options)?;
