@@ -45,6 +45,32 @@ impl Algorithm {
         }
     }
 
+    /// Whether the state grows with the admitted units, so that the quota needs a lower bound.
+    const fn remembers_units(self) -> bool {
+        match self {
+            Self::SlidingLog => true,
+            Self::FixedWindow | Self::SlidingWindow | Self::TokenBucket | Self::LeakyBucket => {
+                false
+            }
+        }
+    }
+
+    /// Whether an admitted call may have to wait for its slot.
+    pub(crate) const fn is_queue(self) -> bool {
+        match self {
+            Self::LeakyBucket => true,
+            Self::FixedWindow | Self::SlidingWindow | Self::SlidingLog | Self::TokenBucket => false,
+        }
+    }
+
+    /// Whether `lease` applies to this algorithm: its units need not be counted one by one.
+    const fn takes_lease(self) -> bool {
+        match self {
+            Self::FixedWindow | Self::SlidingWindow | Self::TokenBucket => true,
+            Self::SlidingLog | Self::LeakyBucket => false,
+        }
+    }
+
     /// The argument that sets the size of this algorithm's bucket, described for messages.
     const fn size_hint(self) -> &'static str {
         match self {
@@ -219,7 +245,7 @@ fn check_rate(rate: &Expr, algorithm: Option<Algorithm>, errors: &mut Errors) ->
 
 /// Checks that a sliding log, which stores every call, stays small.
 fn check_log_quota(quota: u64, source: &Expr, algorithm: Option<Algorithm>, errors: &mut Errors) {
-    if algorithm == Some(Algorithm::SlidingLog)
+    if algorithm.is_some_and(Algorithm::remembers_units)
         && let Err(message) = premier_parse::check_log_quota(quota)
     {
         errors.push(Error::new_spanned(source, message));
@@ -261,7 +287,7 @@ pub(crate) fn check_lease<'a>(
 ) -> Option<&'a Expr> {
     const EXPECTED: &str = "expected a percentage from \"1%\" to \"100%\" or a number of units";
     let (name, lease) = limit.lease.as_ref()?;
-    if let Some(algorithm @ (Algorithm::LeakyBucket | Algorithm::SlidingLog)) = algorithm {
+    if let Some(algorithm) = algorithm.filter(|algorithm| !algorithm.takes_lease()) {
         let message = format!(
             "`lease` is for token_bucket, fixed_window and sliding_window, not for {}",
             algorithm.name()

@@ -85,6 +85,24 @@ impl Algo {
         }
     }
 
+    /// Whether an admitted call may have to wait for its slot.
+    #[cfg(feature = "tower")]
+    pub(crate) const fn is_queue(self) -> bool {
+        match self {
+            Self::LeakyBucket => true,
+            Self::FixedWindow | Self::SlidingLog | Self::SlidingWindow | Self::TokenBucket => false,
+        }
+    }
+
+    /// Whether [`Limit::lease`](crate::Limit::lease) applies to this algorithm: its units need not be counted one by
+    /// one.
+    pub(crate) const fn takes_lease(self) -> bool {
+        match self {
+            Self::FixedWindow | Self::SlidingWindow | Self::TokenBucket => true,
+            Self::LeakyBucket | Self::SlidingLog => false,
+        }
+    }
+
     /// Whether [`Limit::bucket_size`](crate::Limit::bucket_size) applies to this algorithm.
     pub(crate) const fn takes_bucket_size(self) -> bool {
         match self {

@@ -322,7 +322,7 @@ impl Limit {
             premier_parse::check_bucket_size(u128::from(size))?;
         }
         if let Some(lease) = self.lease {
-            if matches!(self.algo, Algo::LeakyBucket | Algo::SlidingLog) {
+            if !self.algo.takes_lease() {
                 return Err(format!(
                     "lease is for token_bucket, fixed_window and sliding_window, not for {}",
                     self.algo

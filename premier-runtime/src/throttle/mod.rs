@@ -11,8 +11,6 @@ use self::binding::Binding;
 use crate::config::builder::Config;
 use crate::config::runtime::Runtime;
 use crate::error::Error;
-#[cfg(feature = "tower")]
-use crate::limit::algo::Algo;
 use crate::limit::quota::Limit;
 use crate::limiter::max_wait::{MaxWait, WaitTime};
 use crate::limiter::named::Limiter;
@@ -278,7 +276,7 @@ impl Throttle {
     /// Whether an admitted call may have to wait for its slot.
     pub(crate) fn is_queue(&self) -> bool {
         let limits = self.binding.limits();
-        limits.iter().any(|limit| limit.algo() == Algo::LeakyBucket)
+        limits.iter().any(|limit| limit.algo().is_queue())
     }
 
     /// The number of limits that decide as one.

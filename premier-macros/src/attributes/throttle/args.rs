@@ -77,7 +77,7 @@ impl ThrottleArgs {
             setters.set("lease", by_bound(lease, "LeaseSize", "into_lease"));
         }
         // The algorithm may be that of the configuration.
-        let may_wait = algorithm.is_none_or(|algorithm| algorithm == Algorithm::LeakyBucket);
+        let may_wait = algorithm.is_none_or(Algorithm::is_queue);
         setters.set_wait(&self.wait, may_wait, errors);
         setters.set_settling(&self.settling, errors);
         check_capacity(&self.limit, algorithm, self.cost.as_ref(), errors);

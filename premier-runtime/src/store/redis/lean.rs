@@ -21,7 +21,7 @@ use super::few::Few;
 use super::kind::Kind;
 use super::micros::MicroScale;
 use super::script::{ReplyReader, effect, finish, malformed_reply};
-use crate::algorithms::{Plan, State, WindowState};
+use crate::algorithms::{Plan, Rule, State, WindowState};
 use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
@@ -251,17 +251,19 @@ impl Cell<'_> {
         let (Ok(a), Ok(b), Ok(c)) = (a, b, c) else {
             return None;
         };
-        Some(match self.plan.limit().algo() {
-            algo @ (Algo::FixedWindow | Algo::SlidingWindow) => State::of_window(WindowState {
+        Some(match self.plan.rule() {
+            Rule::Window(window) => State::of_window(WindowState {
                 start: now.saturating_sub(a.saturating_mul(1_000)),
                 cur: b,
                 prev: c,
-                slides: algo == Algo::SlidingWindow,
+                slides: window.slides(),
             }),
-            _ => {
+            Rule::Gcra(_) => {
                 let ahead = MicroScale::of(self.plan).join(a.into(), b.into());
                 State::bucket(self.plan, now, ahead)
             }
+            // Logs have a script of their own, which does not return the state.
+            Rule::Log(_) => return None,
         })
     }
 }

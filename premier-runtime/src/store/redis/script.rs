@@ -13,7 +13,7 @@ use redis::{Cmd, FromRedisValue, RedisError, Value};
 use super::check::{Check, KeyRequest};
 use super::few::Few;
 use super::micros::{MicroScale, round_up_to_micros, whole_micros};
-use crate::algorithms::{self, Effect, OwingWindow, Plan, State, WindowState};
+use crate::algorithms::{self, Effect, OwingWindow, Plan, Rule, State, WindowState};
 use crate::limit::algo::Algo;
 use crate::limit::decision::Decision;
 use crate::store::request::Operation;
@@ -187,9 +187,9 @@ enum ReplyState {
 impl LimitReply {
     fn read(reader: &mut ReplyReader<'_>, plan: &Plan, now: u64) -> Result<Self, RedisError> {
         let allowed = reader.next()? == "1";
-        let state = match plan.limit().algo() {
-            algo @ (Algo::FixedWindow | Algo::SlidingWindow) => {
-                let slides = algo == Algo::SlidingWindow;
+        let state = match plan.rule() {
+            Rule::Window(window) => {
+                let slides = window.slides();
                 let (micros, nanos): (u64, u64) = (reader.number()?, reader.number()?);
                 let window = WindowState {
                     start: now.saturating_sub(micros * 1_000 + nanos),
@@ -203,7 +203,7 @@ impl LimitReply {
                     quota: reader.number()?,
                 })
             }
-            Algo::SlidingLog => {
+            Rule::Log(_) => {
                 let state = ReplyState::Log {
                     used: reader.number()?,
                     retry_after: reader.number()?,
@@ -212,7 +212,7 @@ impl LimitReply {
                 };
                 return Ok(Self { allowed, state });
             }
-            Algo::LeakyBucket | Algo::TokenBucket => {
+            Rule::Gcra(_) => {
                 let ahead = MicroScale::of(plan).join(reader.number()?, reader.number()?);
                 State::bucket(plan, now, ahead)
             }
