@@ -9,7 +9,7 @@ use premier::{
 };
 use premier_tests::manual;
 use premier_tests::redis::Server;
-use premier_tests::waits::{joined, sleepers};
+use premier_tests::waits::{eventually, joined, sleepers};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -367,6 +367,8 @@ fn units_that_the_outage_policy_granted_are_not_refunded_to_the_store() {
         "given back to the memory that decided"
     );
     server.restart();
+    // The server, not the memory, has to decide both calls below.
+    eventually("the server is back", || redis.ping().is_ok());
     let taken = memory.check("k").unwrap();
     assert!(taken.allowed);
     let _ = for_free.refund();
