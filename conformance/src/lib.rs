@@ -111,7 +111,7 @@ impl<H: Handler, F: Fn(ManualClock) -> H> Suite<F> {
         let mut failures = Vec::new();
         for (name, check) in self.checks() {
             let clock = ManualClock::new();
-            // Not at the origin, so that times before it can be told from no time.
+            // Not at the origin, so that earlier times differ from zero.
             clock.set(Duration::from_secs(1_000_000));
             let handler = (self.handler)(clock.clone());
             let case = Case::new(&handler, &clock, self.resolution, name);

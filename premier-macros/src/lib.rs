@@ -87,7 +87,7 @@ mod tests {
     use crate::expand::attribute::expand_attribute;
     use crate::expand::stack::AttributeMacro;
 
-    /// Reads what the user would: the error for an unknown argument lists those that there are.
+    /// Returns the arguments that the error for an unknown argument lists.
     fn known_arguments(attribute: &'static AttributeMacro) -> BTreeSet<String> {
         let item = quote!(
             fn function() {}

@@ -218,7 +218,8 @@ impl Scope {
     /// ```
     ///
     /// # Panics
-    /// The call panics if the error is of another type than that of the function, and as said above.
+    /// The call panics if `error` makes another type than the function's error, and where the function has no error
+    /// that a test can make.
     ///
     /// ```
     /// use premier::testing::Scope;

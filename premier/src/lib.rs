@@ -103,8 +103,8 @@
 //! argument: make such a function an `async fn`, or let it own its arguments.
 //!
 //! Several `#[throttle]`s on a function, with no other attribute of premier between them, make one decision: all
-//! admit the call, or nothing is taken, whatever their keys and costs. The error is that of the first one that
-//! denies. Without a `name`, the second has the path of the function with `#2`. In memory and on one Redis node
+//! admit the call, or nothing is taken, whatever their keys and costs. The call returns the error of the first
+//! limit that denies it. Without a `name`, the second has the path of the function with `#2`. In memory and on one Redis node
 //! this is exact. In a Redis Cluster the keys may be in different slots: a call that another one overtakes between
 //! two slots gives its units back, and a third call may have been denied meanwhile. A call that waits for one of
 //! the limits holds the units of the others, and gives them back if it is denied or dropped.
@@ -740,8 +740,8 @@
 //!
 //! ## dashboard
 //!
-//! [`Dashboard`] is a page for the operators of a service: which limits deny calls now, since when and to whom,
-//! whether the store can be reached and what happens to calls while it cannot, what each limit has admitted and
+//! [`Dashboard`] is a page for the operators of a service: which limits deny calls now, since when, and of which
+//! keys, whether the store can be reached and what happens to calls while it cannot, what each limit has admitted and
 //! denied in the last ten minutes, and breakers, permits, retries, caches and the limits file. It is a router to
 //! nest: `Router::new().nest_service("/premier", Dashboard::new().router())`. It has no authentication: mount it
 //! behind yours. Includes `axum`.

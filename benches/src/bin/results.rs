@@ -174,13 +174,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let verdict = if here <= wanted { "met" } else { "**not met**" };
         println!("| {what} | {who} | ≤ {wanted:.2} | {here:.2} | {verdict} |");
     }
-    let time = |name: &str| {
+    let time_of = |name: &str| {
         rows.iter()
             .find(|row| row.group.starts_with(['1', '3']) && row.name == name)
             .map(|row| row.time)
             .ok_or_else(|| format!("{name} was not measured"))
     };
-    let (sync, tasks) = (time("premier #[throttle]")?, time("premier async")?);
+    let (sync, tasks) = (time_of("premier #[throttle]")?, time_of("premier async")?);
     let (here, verdict) = match tasks - sync {
         more if more <= 5.0 => (more, "met"),
         more => (more, "**not met**"),

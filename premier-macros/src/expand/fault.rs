@@ -28,8 +28,8 @@ impl Expansion<'_> {
     }
 }
 
-/// Returns whether a test may make the error of the function: whether nothing in its type tells that it
-/// borrows, or that a test cannot name it.
+/// Returns whether a test may make the error of the function: its type does not borrow, as far as the tokens show,
+/// and a test can name it.
 fn may_make_error(function: &Function) -> bool {
     let error = without_value(&function.output);
     let tokens = error.to_token_stream();

@@ -97,7 +97,7 @@ impl Log {
             }
             None
         };
-        // Of an unused log, those that are taken now leave first.
+        // If the log is empty, the units of this call are the first to leave.
         let one_more = after_leaving(used.saturating_sub(self.quota) + 1);
         decision.more_after = one_more.unwrap_or(Duration::from_nanos(self.period));
         if !decision.allowed {

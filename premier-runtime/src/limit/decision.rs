@@ -50,7 +50,7 @@ pub struct Decision {
     pub(crate) reservation: Reservation,
 }
 
-/// Which of the limits that decide as one a decision is about. The default is that of a single limit.
+/// Which of several limits that decide as one a decision is about. The default is for a single limit.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct DecidingLimits {
     /// The index of the limit whose `limit`, `remaining` and `more_after` the decision has.

@@ -24,6 +24,16 @@ fn in_scope(test: impl FnOnce(ManualClock)) {
     testing::scope(handler, || test(clock));
 }
 
+/// The last part of the name of the limit that has denied a call.
+fn refused_by(result: Result<u64, Error>) -> String {
+    match result {
+        Err(Error::QuotaExceeded { function, .. }) => {
+            function.rsplit(':').next().unwrap().to_owned()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[throttle(limits("100/min"), cost = estimate, settle = |answer| answer.tokens, key = user)]
 fn ask(user: &str, estimate: u64, tokens: u64) -> Answer {
     let _ = (user, estimate);
@@ -167,15 +177,6 @@ fn limits_with_a_cost_each_decide_as_one() {
         tokens
     }
 
-    fn refused_by(result: Result<u64, Error>) -> String {
-        match result {
-            Err(Error::QuotaExceeded { function, .. }) => {
-                function.rsplit(':').next().unwrap().to_owned()
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
     in_scope(|clock| {
         for _ in 0..5 {
             ask("alice", 10).unwrap();
@@ -212,15 +213,6 @@ fn each_throttle_of_a_function_settles_its_own_units() {
     #[throttle(name = "cents", rate = "10/min", cost = 5, settle = |tokens| tokens / 10)]
     fn ask(tokens: u64) -> u64 {
         tokens
-    }
-
-    fn refused_by(result: Result<u64, Error>) -> String {
-        match result {
-            Err(Error::QuotaExceeded { function, .. }) => {
-                function.rsplit(':').next().unwrap().to_owned()
-            }
-            other => panic!("{other:?}"),
-        }
     }
 
     in_scope(|clock| {

@@ -107,7 +107,7 @@ pub(super) fn settled(
         })
     });
     let settle = settle.flatten();
-    // The output of the function is not a `Result`, so an error is that of a layer below.
+    // The output of the function is not a `Result`. An error is of an attribute below, and there is nothing to settle.
     let settle = match expansion.is_wrapped() {
         true => quote_spanned! {span=>
             if let ::core::result::Result::Ok(#output) = &__premier_outcome {

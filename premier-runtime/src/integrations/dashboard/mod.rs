@@ -1,6 +1,6 @@
 //! A live page of every limit in this process, to be nested in an axum router.
 //!
-//! The page shows which limits deny calls now, since when and to whom; whether each store can be reached, and
+//! The page shows which limits deny calls now, since when, and of which keys; whether each store can be reached, and
 //! what happens to calls while it cannot; how many calls each limit has admitted and denied per second in the last
 //! ten minutes; and breakers, permits, retries, caches and the limits file. It is read-only and loads nothing but
 //! its own data, which its content security policy enforces. It has no authentication: **mount it behind your

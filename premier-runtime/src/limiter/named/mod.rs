@@ -127,7 +127,7 @@ impl Limiter {
         (self.store.name(), self.store.is_up())
     }
 
-    /// The name of the store, and a number that tells apart stores of one name.
+    /// The name of the store, and a number that distinguishes stores of one name.
     #[cfg(feature = "dashboard")]
     pub(crate) fn store_id(&self) -> (&'static str, usize) {
         (self.store.name(), self.store.id())

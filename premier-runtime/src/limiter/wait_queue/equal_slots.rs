@@ -29,7 +29,7 @@ pub(super) struct EqualSlots {
     waiters: BTreeMap<Order, Waiter>,
     /// The waiters whose slot has begun and is not used yet.
     granted: BTreeMap<Order, (SlotKey, Reservation)>,
-    /// The last waiter to whom a slot was granted.
+    /// The last waiter that was granted a slot.
     granted_to: Order,
     last_slot: u64,
 }
@@ -321,8 +321,8 @@ mod tests {
             }
         }
 
-        /// Lets callers look as long as an alarm or a waker tells them to; the callers whose slot has
-        /// begun, and no others, have it then.
+        /// Polls callers while an alarm or a waker is due. Afterwards exactly the callers whose slot has begun
+        /// have it.
         fn run(&mut self, random: &mut fastrand::Rng) {
             let mut has_slot = Vec::new();
             loop {

@@ -16,7 +16,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(secret_hasher);
 /// The capacity that a map keeps when its last queue is removed. A larger one is freed.
 const KEPT: usize = 64;
 
-/// Queues of the type `Q`, found by a caller's key and a `kind` that tells apart several queues of
+/// Queues of the type `Q`, found by a caller's key and a `kind` that distinguishes several queues of
 /// one key.
 ///
 /// The lock is held to find, insert or remove a queue and for nothing else. A map that was never

@@ -47,7 +47,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// For a slot from the fast path, which does not read the counts: earlier events cannot be told from later ones.
+    /// For a slot from the fast path, which does not read the counts: whether an event came before the slot or after it is unknown.
     pub(crate) const UNKNOWN: Self = Self {
         notifications: 0,
         // Not an `Option`, which costs async calls two instructions.

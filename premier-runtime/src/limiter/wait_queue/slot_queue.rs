@@ -1,7 +1,7 @@
 //! The queue of the waiters of one bucket, each of which has a reserved slot.
 //!
-//! A bucket tells each caller when its slot begins, and each sleeps until then, whether or not others
-//! use theirs. A waiter that leaves gives its slot to the waiters behind it: they move up, and the last slot
+//! The decision of a bucket contains when the slot of the call begins. Each caller sleeps until then, whether or not
+//! others use their slots. A waiter that leaves gives its slot to the waiters behind it: they move up, and the last slot
 //! goes back to the store. A refund lets all move up. When the limit changes, all slots are given back at once,
 //! by the limits under which they were taken, and their waiters ask again, in the order that they had.
 //!

@@ -334,7 +334,7 @@ impl Fetched {
         }
     }
 
-    /// The decision about a call that leaves so many units of its key here.
+    /// The decision about a call after which this process has `units` leased units of its key left.
     fn decision_at(&self, now: u64, units: u64) -> Decision {
         let elapsed = nanos(now.saturating_sub(self.since).into());
         Decision {

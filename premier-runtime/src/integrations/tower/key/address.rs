@@ -111,7 +111,7 @@ impl RequestKey {
     ///
     /// tonic's own server has it in `TcpConnectInfo`, or with TLS in `TlsConnectInfo<TcpConnectInfo>`; axum
     /// in `ConnectInfo<T>` for a `T` of yours. A peer on a Unix socket has no IP address: behind a proxy on
-    /// the same host, let it be the loopback's.
+    /// the same host, return the address of the loopback interface.
     ///
     /// ```
     /// use premier::tower::RequestKey;
